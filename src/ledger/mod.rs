@@ -1,0 +1,1 @@
+//! What this sidecar knows and owes.

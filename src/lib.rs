@@ -1,0 +1,7 @@
+//! imquota
+
+pub mod admission;
+pub mod clock;
+pub mod ledger;
+pub mod quota;
+pub mod store;

@@ -1,0 +1,3 @@
+//! The program: arguments, settings, run, exit codes.
+
+fn main() {}

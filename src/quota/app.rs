@@ -1,0 +1,42 @@
+//! Who asks: an app, and the rules it lives under.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use super::{Limits, Plan};
+
+/// An SDKAppID: any non-zero integer, `1400000001` for example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppId(NonZeroU64);
+
+impl AppId {
+    /// `None` for 0, which names no app.
+    #[must_use]
+    pub fn new(id: u64) -> Option<Self> {
+        NonZeroU64::new(id).map(Self)
+    }
+
+    /// The id as the integer that clients send.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What one app may do: its plan, and its own limits laid over the plan's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppRules {
+    /// The plan (edition) that the app has.
+    pub plan: Arc<Plan>,
+    /// The limits in force: the plan's, each replaced by the app's own where it has one.
+    pub limits: Limits,
+    /// A disabled app is refused every creation; releases and reads still work.
+    pub disabled: bool,
+}

@@ -1,0 +1,76 @@
+//! What one creation moves: a resource's own counter and those that follow it.
+
+use super::{Amount, Counter, Limit, Limits, Resource};
+
+/// One counter's share of a charge. Every part of a charge moves by the charge's amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The counter that moves.
+    pub counter: Counter,
+    /// The limit it must stay within.
+    pub limit: Limit,
+}
+
+/// A creation of `amount` objects as counters: all parts move, or none.
+///
+/// The resource's own counter stands first. A group also counts as gained today; an AV room also
+/// counts as a group and as gained (rules S2, S3 of the domain page).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    amount: Amount,
+    parts: [Part; 3],
+    len: u8,
+}
+
+impl Charge {
+    /// The charge for creating `amount` of `resource` under `limits`.
+    #[must_use]
+    pub fn new(resource: Resource, amount: Amount, limits: &Limits) -> Self {
+        let own = Part {
+            counter: resource.counter(),
+            limit: limits.of(resource.counter()),
+        };
+        let mut parts = [own; 3];
+        let mut len = 1;
+        let mut follow = |counter: Counter| {
+            parts[len] = Part {
+                counter,
+                limit: limits.of(counter),
+            };
+            len += 1;
+        };
+        match resource {
+            Resource::Account => {}
+            Resource::Group => follow(Counter::GroupsGained),
+            Resource::AvRoom => {
+                if limits.av_rooms_are_groups {
+                    follow(Counter::Groups);
+                    follow(Counter::GroupsGained);
+                }
+            }
+        }
+        // At most 3 by the match above.
+        let len = u8::try_from(len).unwrap_or(3);
+        Self { amount, parts, len }
+    }
+
+    /// How many objects are created: what each part moves by.
+    #[must_use]
+    pub fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    /// The parts, the resource's own counter first; 1 to 3.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts[..usize::from(self.len)]
+    }
+
+    /// Whether no part has a limit, so that the charge can be counted from memory alone.
+    #[must_use]
+    pub fn is_metered(&self) -> bool {
+        self.parts()
+            .iter()
+            .all(|part| part.limit == Limit::Unlimited)
+    }
+}

@@ -1,0 +1,22 @@
+//! Values that cannot be wrong: who asks, for what, how much, and what is allowed.
+//!
+//! Everything here is parsed once, at the edge, and is valid from then on. This module knows
+//! nobody: no clock, no store, no wire format.
+
+mod amount;
+mod app;
+mod charge;
+mod ids;
+mod limit;
+mod plan;
+mod resource;
+mod rulebook;
+
+pub use amount::{AMOUNT_MAX, Amount};
+pub use app::{AppId, AppRules};
+pub use charge::{Charge, Part};
+pub use ids::{IdFault, REQUEST_ID_BYTES_MAX, RequestId, USER_ID_BYTES_MAX, UserId};
+pub use limit::Limit;
+pub use plan::{GroupBasis, Limits, MeteredFee, Plan, PlanName, PriceList};
+pub use resource::{COUNTERS, Counter, RESOURCES, Resource};
+pub use rulebook::Rulebook;

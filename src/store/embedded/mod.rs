@@ -1,0 +1,1 @@
+//! The shared ledger in a database file of this process: one member, nothing shared.

@@ -1,0 +1,1 @@
+//! The shared ledger in Redis: server-side steps, many members.
