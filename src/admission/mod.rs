@@ -1,5 +1,14 @@
 //! One request, one decision. Knows the ledger, and nothing of the wire.
+//!
+//! A creation without a limit in its way is counted from memory. Any other is one step in the shared
+//! ledger. Where the ledger is away, each resource's policy decides: hard limits are refused, the
+//! daily gain (a guard of the platform's, not of the customer's purse) is admitted and settled later,
+//! metered resources never stop.
 
+mod active;
+mod check;
+mod release;
+mod usage;
 mod verdict;
 
 pub use verdict::{
@@ -7,55 +16,102 @@ pub use verdict::{
     Source, UsageReport, Verdict, Who,
 };
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crate::ledger::{Crowded, Entry, Full, Ledger, LogFull, State};
 use crate::quota::AppId;
+use crate::store::{Reply, StoreFault};
 
 /// How long a caller can wait: the end of its own deadline, where it gave one.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience(pub Option<Instant>);
 
+/// What a refusal for want of the ledger says about asking again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Decides, with the rules of the settings and the ledger behind it.
-pub struct Admission {}
+pub struct Admission {
+    ledger: Arc<Ledger>,
+    /// The longest that a call waits for the ledger.
+    wait: Duration,
+}
 
 impl Admission {
-    /// Decides one creation; if it is allowed, it is counted.
-    ///
-    /// # Errors
-    /// [`Fault`]; nothing is counted then.
-    pub async fn check(&self, _check: Check, _patience: Patience) -> Result<Verdict, Fault> {
-        std::future::ready(()).await;
-        Err(Fault::Away("not built".into()))
+    /// Decides over `ledger`; no call waits longer than `wait` for the store behind it.
+    pub fn new(ledger: Arc<Ledger>, wait: Duration) -> Self {
+        Self { ledger, wait }
     }
 
-    /// Gives back what was deleted.
-    ///
-    /// # Errors
-    /// [`Fault`]; nothing is given back then.
-    pub async fn release(&self, _release: Release, _patience: Patience) -> Result<Released, Fault> {
-        std::future::ready(()).await;
-        Err(Fault::Away("not built".into()))
+    fn entry(&self, app: AppId) -> Result<Option<Arc<Entry>>, Fault> {
+        Ok(self.ledger.entry(app)?)
     }
 
-    /// Records users who logged in.
-    ///
-    /// # Errors
-    /// [`Fault`]; nobody is recorded then.
-    pub async fn record_active(
-        &self,
-        _record: Record<'_>,
-        _patience: Patience,
-    ) -> Result<Active, Fault> {
-        std::future::ready(()).await;
-        Err(Fault::Away("not built".into()))
+    /// Waits for the store, but neither past the bound of this service nor past the caller's
+    /// deadline. Running into the first means that the store is away; the second says nothing of it.
+    async fn ask<T>(&self, reply: Reply<'_, T>, patience: Patience) -> Result<T, StoreFault> {
+        let bound = Instant::now() + self.wait;
+        let until = patience.0.map_or(bound, |end| end.min(bound));
+        let answer = tokio::time::timeout_at(until.into(), reply).await;
+        let answer = answer.unwrap_or_else(|_| {
+            Err(StoreFault::Away(format!(
+                "it did not answer within {:?}",
+                self.wait
+            )))
+        });
+        if let Err(fault @ StoreFault::Away(_)) = &answer
+            && (until == bound || Instant::now() < until)
+        {
+            self.ledger.doubt(fault);
+        }
+        answer
     }
 
-    /// Reads an app's counts; counts nothing.
-    ///
-    /// # Errors
-    /// [`Fault::UnknownApp`].
-    pub async fn usage(&self, app: AppId, _patience: Patience) -> Result<UsageReport, Fault> {
-        std::future::ready(()).await;
-        Err(Fault::UnknownApp(app))
+    /// Where an answer from memory stands: alone, while the store is away.
+    fn memory(&self) -> Source {
+        if self.ledger.store().is_local() || self.ledger.state() == State::Up {
+            Source::Memory
+        } else {
+            Source::Degraded
+        }
+    }
+
+    /// Where an answer of the store comes from.
+    fn shared(&self) -> Source {
+        if self.ledger.store().is_local() {
+            Source::Memory
+        } else {
+            Source::Ledger
+        }
+    }
+}
+
+/// A net count as it is shown: a release that settles before its creation may leave it below zero for
+/// a moment.
+fn shown(net: i64) -> u64 {
+    u64::try_from(net).unwrap_or(0)
+}
+
+impl From<LogFull> for Fault {
+    fn from(full: LogFull) -> Self {
+        Self::Away(full.to_string().into())
+    }
+}
+
+impl From<Full> for Fault {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Waiting => Self::Exhausted(full.to_string().into()),
+            Full::Journal(full) => full.into(),
+        }
+    }
+}
+
+impl From<Crowded> for Fault {
+    fn from(crowded: Crowded) -> Self {
+        match crowded {
+            Crowded::Apps => Self::Exhausted(crowded.to_string().into()),
+            Crowded::Unreadable => Self::Away(crowded.to_string().into()),
+        }
     }
 }

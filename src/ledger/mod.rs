@@ -1,1 +1,311 @@
-//! What this sidecar knows and owes.
+//! What this sidecar knows and owes: its apps' sums, takes and releases on their way, users who wait
+//! for the ledger, and the journal in which all of it survives the process.
+//!
+//! Counting from memory is synchronous. The ledger is met by the record path (one call a check), and
+//! by two tasks: [`settle`] tells it totals and outcomes, [`logins`] carries users to it. A third,
+//! [`save`], keeps the journal short.
+
+mod activity;
+mod apps;
+mod cell;
+mod counting;
+mod days;
+mod journal;
+mod known;
+mod logins;
+mod outlook;
+mod owed;
+mod save;
+mod settle;
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::{mpsc, watch};
+
+pub use apps::{APPS_MAX, Entry};
+pub use journal::{Fault as JournalFault, LogFull};
+pub use outlook::State;
+pub use owed::{Full, OpenRelease, OpenTake, Wanted};
+
+use apps::Apps;
+use journal::{Journal, Record};
+use logins::{Asked, Logins};
+use outlook::Outlook;
+use owed::{DueRecords, Owed};
+
+use crate::clock::{Clock, Millis, Zone};
+use crate::quota::{AppId, RequestId, Resource, Rulebook};
+use crate::store::{
+    Cell, CellReport, GiveBack, Installation, Member, RecordKey, Shard, Store, StoreFault,
+};
+
+/// Everything that this sidecar knows and owes.
+pub struct Ledger {
+    clock: Arc<Clock>,
+    zone: Zone,
+    rules: Rulebook,
+    store: Arc<dyn Store>,
+    member: Member,
+    journal: Arc<Journal>,
+    apps: Apps,
+    owed: Arc<Owed>,
+    logins: Logins,
+    outlook: Outlook,
+    installation: OnceLock<Installation>,
+    met: watch::Sender<bool>,
+}
+
+/// What the ledger is put together from.
+pub struct Parts {
+    /// The process' clock.
+    pub clock: Arc<Clock>,
+    /// The billing zone.
+    pub zone: Zone,
+    /// Which rules each app lives under.
+    pub rules: Rulebook,
+    /// The shared ledger.
+    pub store: Arc<dyn Store>,
+    /// The member's name.
+    pub member: Arc<str>,
+}
+
+/// The tasks' ends of the ledger's queues; see [`Ledger::keep`].
+#[derive(Debug)]
+pub struct Queues {
+    asked: mpsc::Receiver<Asked>,
+}
+
+impl Ledger {
+    /// Opens the journal in `folder` and takes up what the last run left.
+    ///
+    /// # Errors
+    /// [`JournalFault`]; nothing is changed then.
+    pub fn open(folder: &Path, parts: Parts) -> Result<(Self, Queues), JournalFault> {
+        let Parts {
+            clock,
+            zone,
+            rules,
+            store,
+            member,
+        } = parts;
+        let (journal, left, unsettled) = Journal::open(folder, clock.now())?;
+        let journal = Arc::new(journal);
+        let identity = journal.identity();
+        let (incarnation, boot) = (identity.incarnation, identity.boot);
+        let member = Member {
+            name: member,
+            incarnation,
+            boot,
+        };
+        let owed = Arc::new(Owed::new(
+            journal.clone(),
+            clock.clone(),
+            left.takes,
+            left.releases,
+        ));
+        let (logins, asked) = Logins::new(left.logins);
+        let this = Self {
+            clock,
+            zone,
+            rules,
+            store,
+            member,
+            journal,
+            apps: Apps::default(),
+            owed,
+            logins,
+            outlook: Outlook::default(),
+            installation: identity
+                .installation
+                .map_or_else(OnceLock::new, OnceLock::from),
+            met: watch::Sender::new(false),
+        };
+        for app in unsettled {
+            this.take_up(app, |entry| this.apps.touched(entry));
+        }
+        for login in this.logins.copy() {
+            this.take_up(login.app, |entry| {
+                entry.days().of(login.day).active_pending += 1;
+            });
+        }
+        Ok((this, Queues { asked }))
+    }
+
+    /// Meets the ledger for the first time, where that needs no waiting for a network.
+    ///
+    /// # Errors
+    /// [`StoreFault`]: a ledger of another zone or version, or one that has forgotten.
+    pub async fn meet(&self) -> Result<(), StoreFault> {
+        settle::meet(self)
+            .await
+            .inspect_err(|fault| self.outlook.fell(fault))
+    }
+
+    /// Settles, carries logins and saves until `stop` turns true; each of the three then finishes
+    /// what it is at. Must not be dropped before: half a checkpoint would be lost.
+    pub async fn keep(&self, queues: &mut Queues, stop: &watch::Receiver<bool>) {
+        tokio::join!(
+            settle::keep(self, stop.clone()),
+            logins::keep(self, &mut queues.asked, stop.clone()),
+            save::keep(self, stop.clone()),
+        );
+    }
+
+    /// The end: settles what can be settled and saves the rest. What could not be settled is in the
+    /// journal.
+    pub async fn close(&self) {
+        if self.outlook.state() == State::Up
+            && let Err(fault) = settle::settle_all(self).await
+        {
+            tracing::warn!(%fault, "some counts wait in the journal for the next start");
+        }
+        if let Err(why) = save::save(self).await {
+            tracing::warn!(%why, "the last checkpoint failed; the next start replays the journal");
+        }
+    }
+
+    /// Becomes true when the ledger was met for the first time and all that was owed is settled.
+    pub fn met(&self) -> watch::Receiver<bool> {
+        self.met.subscribe()
+    }
+
+    /// Now.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// The billing zone.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// What is known of the store.
+    pub fn state(&self) -> State {
+        self.outlook.state()
+    }
+
+    /// Why the store is not up.
+    pub fn why(&self) -> String {
+        self.outlook.why()
+    }
+
+    /// A call to the store failed.
+    pub fn doubt(&self, fault: &StoreFault) {
+        self.outlook.doubt(fault);
+    }
+
+    /// The app's entry if it was met before. The guard must not live across an await.
+    pub fn met_entry(&self, app: AppId) -> Option<impl std::ops::Deref<Target = Arc<Entry>> + '_> {
+        self.apps.get(app)
+    }
+
+    /// The app's entry, made on the first touch; `None` if nobody knows the app.
+    ///
+    /// # Errors
+    /// [`Crowded`].
+    pub fn entry(&self, app: AppId) -> Result<Option<Arc<Entry>>, Crowded> {
+        if let Some(entry) = self.apps.get(app) {
+            return Ok(Some(entry.clone()));
+        }
+        let Some(rules) = self.rules.of(app) else {
+            return Ok(None);
+        };
+        if !self.apps.has_room() {
+            return Err(Crowded::Apps);
+        }
+        let cells = self.journal.cells_of(app).map_err(|why| {
+            tracing::error!(%app, %why, "the journal could not be read");
+            Crowded::Unreadable
+        })?;
+        let entry = Entry::restored(app, rules.clone(), cells);
+        let today = self.zone.day(self.now());
+        if let Some(view) = self.store.glance(app, today) {
+            entry.learn(&view, today);
+        }
+        Ok(Some(self.apps.keep(entry)))
+    }
+
+    /// Journals a take that is about to be sent.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn open_take(&self, wanted: Wanted) -> Result<OpenTake, Full> {
+        self.owed.open_take(wanted)
+    }
+
+    /// Journals a release that is about to be sent, and will be until the ledger has it.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn open_release(
+        &self,
+        request_id: Option<RequestId>,
+        give_back: impl FnOnce(RecordKey) -> GiveBack,
+        now: Millis,
+    ) -> Result<OpenRelease, Full> {
+        self.owed.open_release(request_id, give_back, now)
+    }
+
+    /// Tells the ledger at once what this sidecar did with one app.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub async fn settle_app(&self, entry: &Arc<Entry>) -> Result<(), StoreFault> {
+        settle::settle_apps(
+            self,
+            Shard::of(entry.app),
+            vec![entry.clone()],
+            DueRecords::default(),
+        )
+        .await
+    }
+
+    /// Does something with an app of which the last run left something.
+    fn take_up(&self, app: AppId, with: impl FnOnce(&Arc<Entry>)) {
+        match self.entry(app) {
+            Ok(Some(entry)) => with(&entry),
+            Ok(None) => tracing::warn!(%app, "is not in the settings; what is owed for it is kept"),
+            Err(why) => tracing::warn!(%app, %why, "what is owed for it is kept"),
+        }
+    }
+
+    fn belong_to(&self, installation: Installation) -> Result<(), StoreFault> {
+        self.journal
+            .belong_to(installation)
+            .map_err(|fault| StoreFault::Away(format!("its identity cannot be kept: {fault}")))?;
+        // Already set to the same one, if at all: a ledger that shows another does not get here.
+        let _ = self.installation.set(installation);
+        Ok(())
+    }
+
+    /// The ledger has these sums; a replay must not report their high again.
+    fn note_acked(&self, entry: &Arc<Entry>, cells: &[CellReport]) {
+        let mut frames = Vec::new();
+        for report in cells {
+            if matches!(report.cell, Cell::Live(Resource::Group)) {
+                frames.extend(Record::Acked(entry.app, report.cell, report.totals).frame());
+            }
+        }
+        if let Err(full) = self.journal.append(&frames, self.now()) {
+            tracing::warn!(%full, "a settled report could not be noted; a restart may report it again");
+        }
+        self.apps.to_save(entry);
+    }
+}
+
+/// Why an app cannot be taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Crowded {
+    /// [`APPS_MAX`] is reached.
+    #[error("this sidecar keeps {APPS_MAX} apps already")]
+    Apps,
+    /// The journal cannot be read.
+    #[error("the journal cannot be read; see the log")]
+    Unreadable,
+}

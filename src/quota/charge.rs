@@ -54,6 +54,18 @@ impl Charge {
         Self { amount, parts, len }
     }
 
+    /// A charge read back from where it was written; `None` unless it has 1 to 3 parts.
+    #[must_use]
+    pub fn from_parts(amount: Amount, read: &[Part]) -> Option<Self> {
+        let mut parts = [*read.first()?; 3];
+        parts.get_mut(..read.len())?.copy_from_slice(read);
+        Some(Self {
+            amount,
+            parts,
+            len: u8::try_from(read.len()).ok()?,
+        })
+    }
+
     /// How many objects are created: what each part moves by.
     #[must_use]
     pub fn amount(&self) -> Amount {

@@ -1,0 +1,149 @@
+//! Users who logged in: told to the ledger before they count as known, kept here while it is away.
+
+use std::sync::Arc;
+
+use super::{Active, Admission, Fault, Patience, Record, Source, Who};
+use crate::clock::{Day, Millis};
+use crate::ledger::{Entry, State};
+use crate::quota::UserId;
+use crate::store::{self, Login};
+
+/// How far ahead of now an event may be, for clocks that differ.
+const AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
+/// For how long after its end a day takes events.
+const LATE_MS_MAX: u64 = 48 * 60 * 60 * 1000;
+
+impl Admission {
+    /// Records users who logged in.
+    ///
+    /// # Errors
+    /// [`Fault`]; nobody is recorded then.
+    pub async fn record_active(
+        &self,
+        record: Record<'_>,
+        patience: Patience,
+    ) -> Result<Active, Fault> {
+        let entry = self
+            .entry(record.app)?
+            .ok_or(Fault::UnknownApp(record.app))?;
+        let day = self.open_day(record.at)?;
+        match record.who {
+            Who::Increment(by) => {
+                let daily_active = self.ledger.increment(&entry, day, by)?;
+                let source = self.memory();
+                Ok(Active {
+                    newly_active: by,
+                    daily_active,
+                    day,
+                    source,
+                    replayed: false,
+                })
+            }
+            Who::Users(users) => self.record_users(&entry, day, &users, patience).await,
+        }
+    }
+
+    async fn record_users(
+        &self,
+        entry: &Arc<Entry>,
+        day: Day,
+        users: &[UserId<'_>],
+        patience: Patience,
+    ) -> Result<Active, Fault> {
+        let unknown = self.unknown_logins(entry, day, users)?;
+        if unknown.is_empty() {
+            let (daily_active, source) = (self.ledger.active(entry, day), self.memory());
+            return Ok(Active {
+                newly_active: 0,
+                daily_active,
+                day,
+                source,
+                replayed: false,
+            });
+        }
+        self.ledger.journal_logins(&unknown)?;
+        if self.ledger.state() == State::Up {
+            let told = self
+                .ask(Box::pin(self.tell(unknown.clone())), patience)
+                .await;
+            if let Ok(active) = told {
+                let newly_active = active.iter().filter(|active| active.newly).count() as u64;
+                let daily_active = self.ledger.active(entry, day);
+                let source = self.shared();
+                return Ok(Active {
+                    newly_active,
+                    daily_active,
+                    day,
+                    source,
+                    replayed: false,
+                });
+            }
+        }
+        let kept = self.ledger.keep_logins(entry, &unknown);
+        let newly_active = kept.ok_or_else(|| {
+            Fault::Exhausted("too many users wait for a ledger that is away".into())
+        })?;
+        let (daily_active, source) = (self.ledger.active(entry, day), Source::Degraded);
+        Ok(Active {
+            newly_active,
+            daily_active,
+            day,
+            source,
+            replayed: false,
+        })
+    }
+
+    /// A ledger in this process is told at once; a shared one together with whoever comes meanwhile.
+    async fn tell(&self, logins: Vec<Login>) -> Result<Vec<store::Active>, store::StoreFault> {
+        self.ledger.tell_logins(logins).await
+    }
+
+    /// The users whom the ledger is not known to have, each once.
+    fn unknown_logins(
+        &self,
+        entry: &Entry,
+        day: Day,
+        users: &[UserId<'_>],
+    ) -> Result<Vec<Login>, Fault> {
+        let mut unknown = Vec::new();
+        for id in users {
+            let user = self.ledger.user(*id).ok_or_else(|| {
+                Fault::Away(
+                    "the ledger has not been reached since the data folder was made; ask again"
+                        .into(),
+                )
+            })?;
+            let login = Login {
+                app: entry.app,
+                day,
+                user,
+            };
+            if !self.ledger.knows(&login) {
+                unknown.push(login);
+            }
+        }
+        unknown.sort_unstable_by_key(|login| login.user);
+        unknown.dedup();
+        Ok(unknown)
+    }
+
+    /// The day that an event at `at` counts for.
+    fn open_day(&self, at: Option<Millis>) -> Result<Day, Fault> {
+        let now = self.ledger.now();
+        let at = at.unwrap_or(now);
+        if at.since(now) > AHEAD_MS_MAX {
+            let problem = "is more than 5 minutes ahead of now; check the gateway's clock".into();
+            return Err(Fault::Invalid {
+                field: "at",
+                problem,
+            });
+        }
+        let day = self.ledger.zone().day(at);
+        let end = self.ledger.zone().start_of(day.next());
+        if now.since(end) > LATE_MS_MAX {
+            Err(Fault::DaySealed(day))
+        } else {
+            Ok(day)
+        }
+    }
+}

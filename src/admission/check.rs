@@ -1,0 +1,241 @@
+//! A creation: from memory where no limit stands in its way, else by one step in the ledger.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use siphasher::sip::SipHasher24;
+
+use super::{
+    Admission, Check, CheckMode, Fault, Outcome, Patience, RETRY_AFTER, Refusal, Source, Verdict,
+    shown,
+};
+use crate::clock::{Day, Millis};
+use crate::ledger::{Entry, LogFull, State, Wanted};
+use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
+use crate::store::{Fingerprint, Taken};
+
+impl Admission {
+    /// Decides one creation; if it is allowed, it is counted.
+    ///
+    /// # Errors
+    /// [`Fault`]; nothing is counted then.
+    pub async fn check(&self, check: Check, patience: Patience) -> Result<Verdict, Fault> {
+        match self.without_waiting(&check)? {
+            Ok(verdict) => Ok(verdict),
+            // Boxed, so that the future of a check from memory stays small.
+            Err(hard) => Box::pin(self.with_ledger(check, hard, patience)).await,
+        }
+    }
+
+    /// The synchronous part: all that can be said without the ledger.
+    fn without_waiting(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
+        if let Some(entry) = self.ledger.met_entry(check.app) {
+            return self.of_entry(check, &entry);
+        }
+        match self.entry(check.app)? {
+            Some(entry) => self.of_entry(check, &entry),
+            None => Ok(Ok(refused(Refusal::AppUnknown, None, 0, Source::Memory))),
+        }
+    }
+
+    fn of_entry(&self, check: &Check, entry: &Arc<Entry>) -> Result<Result<Verdict, Hard>, Fault> {
+        let rules = &entry.rules;
+        if rules.disabled {
+            let limit = rules.limits.of(check.resource.counter());
+            let used = shown(entry.live(check.resource).net());
+            return Ok(Ok(refused(
+                Refusal::AppDisabled,
+                Some(limit),
+                used,
+                Source::Memory,
+            )));
+        }
+        let charge = Charge::new(check.resource, check.amount, &rules.limits);
+        let now = self.ledger.now();
+        if !charge.is_metered() {
+            return Ok(Err(Hard {
+                entry: entry.clone(),
+                charge,
+                now,
+            }));
+        }
+        let net = match check.mode {
+            CheckMode::Count => self.ledger.consume(entry, &charge, now)?,
+            CheckMode::DryRun => self.ledger.net(entry, charge.parts()[0].counter, now),
+        };
+        Ok(Ok(allowed(charge.parts()[0].limit, net, self.memory())))
+    }
+
+    async fn with_ledger(
+        &self,
+        check: Check,
+        hard: Hard,
+        patience: Patience,
+    ) -> Result<Verdict, Fault> {
+        if self.ledger.state() != State::Up {
+            return self.without_ledger(check.mode, &hard).map_err(Fault::from);
+        }
+        match check.mode {
+            CheckMode::Count => self.take(check, hard, patience).await,
+            CheckMode::DryRun => self.judge(&hard, patience).await,
+        }
+    }
+
+    /// The record path: journaled before it is sent, and before its answer goes out. Dropped anywhere
+    /// in between (the caller went away), it is withdrawn.
+    async fn take(&self, check: Check, hard: Hard, patience: Patience) -> Result<Verdict, Fault> {
+        let day = hard.day(self);
+        let wanted = Wanted {
+            app: check.app,
+            fingerprint: fingerprint(b'c', check.resource, check.amount),
+            request_id: check.request_id,
+            charge: hard.charge,
+            day,
+        };
+        let by_client = wanted.request_id.is_some();
+        let open = self.ledger.open_take(wanted)?;
+        let taken = self
+            .ask(self.ledger.store().take(open.take(), hard.now), patience)
+            .await;
+        match taken {
+            Ok(Taken::Allowed { view, replayed }) => {
+                open.answered(true)?;
+                hard.entry.learn(&view, day);
+                let part = hard.charge.parts()[0];
+                let net = view.net[part.counter.index()];
+                Ok(Verdict {
+                    replayed,
+                    ..allowed(part.limit, net, self.shared())
+                })
+            }
+            Ok(Taken::Denied {
+                counter,
+                view,
+                replayed,
+            }) => {
+                // A refusal under an id of our own is remembered nowhere: nothing is to be settled.
+                if by_client {
+                    open.answered(false)?;
+                } else {
+                    open.forget();
+                }
+                hard.entry.learn(&view, day);
+                let limit = hard.entry.rules.limits.of(counter);
+                let used = shown(view.net[counter.index()]);
+                let refusal = limit_reached(counter);
+                Ok(Verdict {
+                    replayed,
+                    ..refused(refusal, Some(limit), used, self.shared())
+                })
+            }
+            Ok(Taken::OtherContent) => {
+                open.forget();
+                Err(Fault::OtherContent)
+            }
+            Ok(Taken::Withdrawn) | Err(_) => {
+                drop(open);
+                Ok(self.without_ledger(CheckMode::Count, &hard)?)
+            }
+        }
+    }
+
+    /// A dry run: the ledger's counts, judged here.
+    async fn judge(&self, hard: &Hard, patience: Patience) -> Result<Verdict, Fault> {
+        let day = hard.day(self);
+        let usage = self.ledger.store().usage(hard.entry.app, day, hard.now);
+        let Ok(usage) = self.ask(usage, patience).await else {
+            return Ok(self.without_ledger(CheckMode::DryRun, hard)?);
+        };
+        hard.entry.learn(&usage.view, day);
+        let net = |part: &Part| self.ledger.net(&hard.entry, part.counter, hard.now);
+        let amount = i64::from(hard.charge.amount().get());
+        let full = hard.charge.parts().iter().find(|part| {
+            part.limit
+                .get()
+                .is_some_and(|limit| i128::from(net(part)) + i128::from(amount) > i128::from(limit))
+        });
+        if let Some(part) = full {
+            let refusal = limit_reached(part.counter);
+            return Ok(refused(
+                refusal,
+                Some(part.limit),
+                shown(net(part)),
+                self.shared(),
+            ));
+        }
+        let own = &hard.charge.parts()[0];
+        Ok(allowed(own.limit, net(own), self.shared()))
+    }
+
+    /// The policy while the ledger is away: the daily gain alone does not stop a creation.
+    fn without_ledger(&self, mode: CheckMode, hard: &Hard) -> Result<Verdict, LogFull> {
+        let own = hard.charge.parts()[0];
+        let tight =
+            hard.charge.parts().iter().find(|part| {
+                part.counter != Counter::GroupsGained && part.limit != Limit::Unlimited
+            });
+        if let Some(part) = tight {
+            let used = shown(self.ledger.net(&hard.entry, part.counter, hard.now));
+            let refusal = Refusal::StoreUnavailable {
+                retry_after: RETRY_AFTER,
+            };
+            return Ok(refused(refusal, Some(part.limit), used, Source::Degraded));
+        }
+        let net = match mode {
+            CheckMode::Count => self.ledger.consume(&hard.entry, &hard.charge, hard.now)?,
+            CheckMode::DryRun => self.ledger.net(&hard.entry, own.counter, hard.now),
+        };
+        Ok(allowed(own.limit, net, Source::Degraded))
+    }
+}
+
+/// A creation that a limit may refuse.
+struct Hard {
+    entry: Arc<Entry>,
+    charge: Charge,
+    now: Millis,
+}
+
+impl Hard {
+    fn day(&self, admission: &Admission) -> Day {
+        admission.ledger.zone().day(self.now)
+    }
+}
+
+fn allowed(limit: Limit, net: i64, source: Source) -> Verdict {
+    let (outcome, limit, used) = (Outcome::Allow, Some(limit), shown(net));
+    Verdict {
+        outcome,
+        limit,
+        used,
+        source,
+        replayed: false,
+    }
+}
+
+fn refused(refusal: Refusal, limit: Option<Limit>, used: u64, source: Source) -> Verdict {
+    Verdict {
+        outcome: Outcome::Deny(refusal),
+        limit,
+        used,
+        source,
+        replayed: false,
+    }
+}
+
+fn limit_reached(counter: Counter) -> Refusal {
+    match counter {
+        Counter::GroupsGained => Refusal::DailyGainReached,
+        counter => Refusal::LimitReached(counter),
+    }
+}
+
+/// What one request asks for, as a number: one id cannot stand for two of them.
+pub(super) fn fingerprint(verb: u8, resource: Resource, amount: Amount) -> Fingerprint {
+    // Written byte by byte, so that every version of this program makes the same: the ledger compares
+    // what different sidecars sent.
+    let mut hasher = SipHasher24::new();
+    hasher.write(&[verb, resource as u8]);
+    hasher.write(&amount.get().to_le_bytes());
+    Fingerprint(hasher.finish())
+}

@@ -1,0 +1,141 @@
+//! A deletion: from memory where the known count covers it, else by one step in the ledger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::check::fingerprint;
+use super::{Admission, Fault, Patience, Release, Released, shown};
+use crate::ledger::{Entry, OpenRelease, State};
+use crate::quota::{Charge, Counter, Limit};
+use crate::store::{GiveBack, GivenBack};
+
+/// How long a release that the ledger does not cover yet waits for other sidecars to settle the
+/// creation that it undoes: a little longer than they take after a quiet time.
+const COVER_WAIT: Duration = Duration::from_millis(350);
+
+impl Admission {
+    /// Gives back what was deleted. While the ledger is away it is kept and settled later, bounded
+    /// then by what is counted.
+    ///
+    /// # Errors
+    /// [`Fault`]; nothing is given back then.
+    pub async fn release(&self, release: Release, patience: Patience) -> Result<Released, Fault> {
+        let Some(entry) = self.entry(release.app)? else {
+            let (limit, replayed) = (Limit::Unlimited, false);
+            return Ok(Released {
+                released: 0,
+                used: 0,
+                limit,
+                replayed,
+            });
+        };
+        let limits = &entry.rules.limits;
+        let charge = Charge::new(release.resource, release.amount, limits);
+        let limit = charge.parts()[0].limit;
+        let now = self.ledger.now();
+        let amount = u64::from(release.amount.get());
+        if charge.is_metered()
+            && let Some(net) = self.ledger.release(&entry, &charge, now)?
+        {
+            return Ok(Released {
+                released: amount,
+                used: shown(net),
+                limit,
+                replayed: false,
+            });
+        }
+        let shared = self.ledger.state() == State::Up;
+        if shared && charge.is_metered() && !self.ledger.store().is_local() {
+            self.wait_for_cover(&entry, &charge, patience).await;
+        }
+        let follow = charge
+            .parts()
+            .iter()
+            .any(|part| part.counter == Counter::GroupsGained);
+        let open = self.ledger.open_release(
+            release.request_id,
+            |key| GiveBack {
+                app: release.app,
+                key,
+                fingerprint: fingerprint(b'r', release.resource, release.amount),
+                resource: release.resource,
+                amount: release.amount,
+                groups_follow: follow,
+                day: self.ledger.zone().day(now),
+            },
+            now,
+        )?;
+        self.give_back(&entry, open, limit, shared, patience).await
+    }
+
+    /// Sends an open release; without the ledger it stays open and is sent in the background.
+    async fn give_back(
+        &self,
+        entry: &Entry,
+        open: OpenRelease,
+        limit: Limit,
+        shared: bool,
+        patience: Patience,
+    ) -> Result<Released, Fault> {
+        let (resource, day) = (open.give_back().resource, open.give_back().day);
+        let amount = u64::from(open.give_back().amount.get());
+        let counter = resource.counter();
+        if shared {
+            let reply = self
+                .ledger
+                .store()
+                .release(open.give_back(), self.ledger.now());
+            match self.ask(reply, patience).await {
+                Ok(GivenBack::Released {
+                    released,
+                    view,
+                    replayed,
+                }) => {
+                    open.done();
+                    entry.learn(&view, day);
+                    let used = shown(entry.live(resource).net());
+                    return Ok(Released {
+                        released: released.into(),
+                        used,
+                        limit,
+                        replayed,
+                    });
+                }
+                Ok(GivenBack::OtherContent) => {
+                    open.done();
+                    return Err(Fault::OtherContent);
+                }
+                Err(_) => {}
+            }
+        }
+        let used = shown(self.ledger.net(entry, counter, self.ledger.now())).saturating_sub(amount);
+        Ok(Released {
+            released: amount,
+            used,
+            limit,
+            replayed: false,
+        })
+    }
+
+    /// Gives creations that other sidecars have not settled yet the time to be: a release that comes
+    /// right behind its creation would find nothing to give back.
+    async fn wait_for_cover(&self, entry: &Arc<Entry>, charge: &Charge, patience: Patience) {
+        let settled = self
+            .ask(Box::pin(self.ledger.settle_app(entry)), patience)
+            .await;
+        let now = self.ledger.now();
+        let own = charge.parts()[0].counter;
+        let amount = i64::from(charge.amount().get());
+        let day = self.ledger.zone().day(now);
+        let usage = self
+            .ask(self.ledger.store().usage(entry.app, day, now), patience)
+            .await;
+        let covered = usage.is_ok_and(|usage| usage.view.net[own.index()] >= amount);
+        let left = patience
+            .0
+            .map(|end| end.saturating_duration_since(std::time::Instant::now()));
+        if settled.is_ok() && !covered && left.is_none_or(|left| left > 2 * COVER_WAIT) {
+            tokio::time::sleep(COVER_WAIT).await;
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The journal's checkpoint: a small database that holds what the log said up to some point, so that
+//! the log can be cut. It answers who the member is, and what an app's sums were.
+
+use std::path::Path;
+
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::record::{cell_code, cell_of, get_give_back, get_take, put_give_back, put_take};
+use super::{Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot};
+use crate::clock::{Day, Millis};
+use crate::quota::AppId;
+use crate::store::{Attempt, Cell, Installation, Totals};
+
+const FORMAT: u8 = 1;
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+const IDENTITY: TableDefinition<&str, &[u8]> = TableDefinition::new("identity");
+/// consumed, released, acknowledged consumed, acknowledged released, high
+type CellRow = (u64, u64, u64, u64, i64);
+const CELLS: TableDefinition<(u64, u8, i32), CellRow> = TableDefinition::new("cells");
+/// The state (0 open, 1 denied, 2 allowed, 3 to abort) and the take.
+const TAKES: TableDefinition<u64, (u8, &[u8])> = TableDefinition::new("takes");
+const RELEASES: TableDefinition<u64, (i64, &[u8])> = TableDefinition::new("releases");
+const LOGINS: TableDefinition<(u64, i32, u128), ()> = TableDefinition::new("logins");
+
+/// The open database.
+#[derive(Debug)]
+pub struct Checkpoint {
+    db: Database,
+}
+
+impl Checkpoint {
+    /// Opens the database, or makes it.
+    ///
+    /// # Errors
+    /// [`Fault::Damaged`] if it is not one that this version wrote.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let db = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(path)
+            .map_err(|error| Fault::damaged(path, error))?;
+        let this = Self { db };
+        this.prepare()
+            .map_err(|error| Fault::damaged(path, error))?;
+        Ok(this)
+    }
+
+    /// Makes all tables, so that reading never meets a missing one.
+    fn prepare(&self) -> Result<(), redb::Error> {
+        let write = self.db.begin_write()?;
+        write.open_table(IDENTITY)?;
+        write.open_table(CELLS)?;
+        write.open_table(TAKES)?;
+        write.open_table(RELEASES)?;
+        write.open_table(LOGINS)?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// Who the member is; `None` in a new journal.
+    ///
+    /// # Errors
+    /// What is wrong with the row, in words.
+    pub fn identity(&self) -> Result<Option<Identity>, String> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.db.begin_read()?.open_table(IDENTITY)?;
+            Ok(table.get("member")?.map(|row| row.value().to_vec()))
+        };
+        match read().map_err(|error| error.to_string())? {
+            None => Ok(None),
+            Some(row) => decode_identity(&row).map(Some),
+        }
+    }
+
+    /// Writes who the member is, durably.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub fn set_identity(&self, identity: &Identity) -> Result<(), redb::Error> {
+        let mut write = self.db.begin_write()?;
+        write.set_durability(Durability::Immediate)?;
+        write
+            .open_table(IDENTITY)?
+            .insert("member", encode_identity(identity).as_slice())?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// An app's cells as the last snapshot had them.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub fn cells_of(&self, app: AppId) -> Result<Vec<(Cell, Saved)>, redb::Error> {
+        let table = self.db.begin_read()?.open_table(CELLS)?;
+        let rows = table.range((app.get(), 0, i32::MIN)..=(app.get(), u8::MAX, i32::MAX))?;
+        let mut cells = Vec::new();
+        for row in rows {
+            let (key, row) = row?;
+            let (_, tag, day) = key.value();
+            cells.extend(cell_of(tag, day).map(|cell| (cell, saved_of(row.value()))));
+        }
+        Ok(cells)
+    }
+
+    /// Whether any app has sums here.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub fn has_cells(&self) -> Result<bool, redb::Error> {
+        let table = self.db.begin_read()?.open_table(CELLS)?;
+        Ok(table.first()?.is_some())
+    }
+
+    /// Apps of which some sum was not acknowledged when it was saved.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub fn unsettled(&self) -> Result<Vec<AppId>, redb::Error> {
+        let table = self.db.begin_read()?.open_table(CELLS)?;
+        let mut apps = Vec::new();
+        for row in table.iter()? {
+            let (key, row) = row?;
+            let saved = saved_of(row.value());
+            if saved.totals != saved.acked {
+                apps.extend(AppId::new(key.value().0));
+            }
+        }
+        apps.dedup();
+        Ok(apps)
+    }
+
+    /// What was owed when the last snapshot was taken.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn owed(&self) -> Result<Snapshot, String> {
+        let read = || -> Result<Option<Snapshot>, redb::Error> {
+            let read = self.db.begin_read()?;
+            let mut owed = Snapshot::default();
+            for row in read.open_table(TAKES)?.iter()? {
+                let (attempt, row) = row?;
+                let (state, mut take) = row.value();
+                let (Some(state), Some(take)) = (OwedTake::state_of(state), get_take(&mut take))
+                else {
+                    return Ok(None);
+                };
+                owed.takes
+                    .insert(Attempt(attempt.value()), OwedTake { take, state });
+            }
+            for row in read.open_table(RELEASES)?.iter()? {
+                let (number, row) = row?;
+                let (at, mut give_back) = row.value();
+                let Some(give_back) = get_give_back(&mut give_back) else {
+                    return Ok(None);
+                };
+                owed.releases.insert(
+                    number.value(),
+                    OwedRelease {
+                        at: Millis(at),
+                        give_back,
+                    },
+                );
+            }
+            for row in read.open_table(LOGINS)?.iter()? {
+                let (app, day, user) = row?.0.value();
+                let (Some(app), Some(day)) = (AppId::new(app), Day::from_number(day)) else {
+                    return Ok(None);
+                };
+                owed.logins.insert(LoginKey { app, day, user });
+            }
+            Ok(Some(owed))
+        };
+        read()
+            .map_err(|error| error.to_string())?
+            .ok_or_else(|| "holds a row that makes no sense".into())
+    }
+
+    /// Writes a snapshot, durably: changed cells are laid over, what is owed replaces what was, cells
+    /// of days before `drop_before` go.
+    ///
+    /// # Errors
+    /// The database's own; nothing is changed then.
+    pub fn save(&self, snapshot: &Snapshot, drop_before: Option<Day>) -> Result<(), redb::Error> {
+        let mut write = self.db.begin_write()?;
+        write.set_durability(Durability::Immediate)?;
+        {
+            let mut cells = write.open_table(CELLS)?;
+            for ((app, cell), saved) in &snapshot.cells {
+                let (tag, day) = cell_code(*cell);
+                let over =
+                    drop_before.is_some_and(|before| day_of(*cell).is_some_and(|d| d < before));
+                if over && saved.totals == saved.acked {
+                    cells.remove((app.get(), tag, day))?;
+                } else {
+                    cells.insert((app.get(), tag, day), row_of(saved))?;
+                }
+            }
+            write.delete_table(TAKES)?;
+            let mut takes = write.open_table(TAKES)?;
+            for (attempt, owed) in &snapshot.takes {
+                let mut bytes = Vec::new();
+                put_take(&mut bytes, &owed.take);
+                takes.insert(attempt.0, (owed.state.code(), bytes.as_slice()))?;
+            }
+            write.delete_table(RELEASES)?;
+            let mut releases = write.open_table(RELEASES)?;
+            for (number, owed) in &snapshot.releases {
+                let mut bytes = Vec::new();
+                put_give_back(&mut bytes, &owed.give_back);
+                releases.insert(*number, (owed.at.0, bytes.as_slice()))?;
+            }
+            write.delete_table(LOGINS)?;
+            let mut logins = write.open_table(LOGINS)?;
+            for login in &snapshot.logins {
+                logins.insert((login.app.get(), login.day.number(), login.user), ())?;
+            }
+        }
+        write.commit()?;
+        Ok(())
+    }
+}
+
+fn day_of(cell: Cell) -> Option<Day> {
+    match cell {
+        Cell::Live(_) => None,
+        Cell::Gained(day) | Cell::Increment(day) => Some(day),
+    }
+}
+
+fn row_of(saved: &Saved) -> CellRow {
+    let Saved {
+        totals,
+        acked,
+        high,
+    } = saved;
+    (
+        totals.consumed,
+        totals.released,
+        acked.consumed,
+        acked.released,
+        *high,
+    )
+}
+
+fn saved_of((consumed, released, acked_consumed, acked_released, high): CellRow) -> Saved {
+    Saved {
+        totals: Totals { consumed, released },
+        acked: Totals {
+            consumed: acked_consumed,
+            released: acked_released,
+        },
+        high,
+    }
+}
+
+/// `format · incarnation · boot · has installation · installation id · user key`
+fn encode_identity(identity: &Identity) -> Vec<u8> {
+    let mut row = vec![FORMAT];
+    row.extend(identity.incarnation.to_le_bytes());
+    row.extend(identity.boot.to_le_bytes());
+    if let Some(installation) = &identity.installation {
+        row.extend(installation.id.to_le_bytes());
+        row.extend(installation.user_key);
+    }
+    row
+}
+
+fn decode_identity(row: &[u8]) -> Result<Identity, String> {
+    use bytes::Buf;
+    let mut from = row;
+    let mut read = || -> Option<(u8, Identity)> {
+        let format = from.try_get_u8().ok()?;
+        let incarnation = from.try_get_u64_le().ok()?;
+        let boot = from.try_get_u32_le().ok()?;
+        let installation = match from.try_get_u64_le() {
+            Ok(id) => Some(Installation {
+                id,
+                user_key: from.try_into().ok()?,
+            }),
+            Err(_) => None,
+        };
+        Some((
+            format,
+            Identity {
+                incarnation,
+                boot,
+                installation,
+            },
+        ))
+    };
+    match read() {
+        Some((FORMAT, identity)) => Ok(identity),
+        Some((format, _)) => Err(format!(
+            "is of version {format}; this program reads {FORMAT}"
+        )),
+        None => Err("holds a damaged identity".into()),
+    }
+}

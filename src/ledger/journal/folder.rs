@@ -1,0 +1,65 @@
+//! The data folder: made if its parent exists, and locked for one process.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::Fault;
+use super::segment::number_of;
+
+/// A locked data folder. The lock ends with the process, however it ends.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder if it is missing, and locks it.
+    ///
+    /// # Errors
+    /// [`Fault::Locked`], [`Fault::Io`].
+    pub fn lock(path: &Path) -> Result<Self, Fault> {
+        let io = |error| Fault::Io(path.into(), error);
+        match std::fs::create_dir(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(io(error));
+            }
+            _ => {}
+        }
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join("lock"))
+            .map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.into(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(Fault::Locked(path.into())),
+            Err(TryLockError::Error(error)) => Err(io(error)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The log's segments, oldest first.
+    ///
+    /// # Errors
+    /// [`Fault::Io`].
+    pub fn segments(&self) -> Result<Vec<(u64, PathBuf)>, Fault> {
+        let io = |error| Fault::Io(self.path.clone(), error);
+        let mut segments = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let number = entry.file_name().to_str().and_then(number_of);
+            segments.extend(number.map(|number| (number, entry.path())));
+        }
+        segments.sort_unstable();
+        Ok(segments)
+    }
+}

@@ -1,0 +1,189 @@
+//! The log that is being written: one segment in use, one in reserve, the finished ones until a
+//! checkpoint holds what they say.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{Ordering, compiler_fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::record::FRAME_BYTES;
+use super::segment::{HEADER_BYTES, Header, SEGMENT_BYTES, Segment};
+use crate::clock::Millis;
+
+/// The most finished segments that wait for a checkpoint: half a GiB. Beyond it nothing is taken on.
+pub const SEALED_MAX: usize = 16;
+
+/// The log takes no more: the disk is full, or checkpoints fail. Nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the journal is full; see the log for what stops its checkpoint or its disk")]
+pub struct LogFull;
+
+/// The log of one process run. Appending is a copy into mapped memory under a lock held for it alone.
+#[derive(Debug)]
+pub struct Log {
+    folder: PathBuf,
+    incarnation: u64,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    active: Segment,
+    at: usize,
+    made: Millis,
+    spare: Option<Segment>,
+    sealed: Vec<PathBuf>,
+    next: u64,
+}
+
+/// Segments that a checkpoint is about to make superfluous.
+#[derive(Debug)]
+pub struct Sealed {
+    paths: Vec<PathBuf>,
+    /// When the segment was begun that holds everything newer.
+    pub log_from: Millis,
+}
+
+impl Log {
+    /// Begins a log in `folder` with segment `number`.
+    ///
+    /// # Errors
+    /// The file system's own.
+    pub fn begin(folder: &Path, incarnation: u64, number: u64, now: Millis) -> io::Result<Self> {
+        let mut active = Segment::make(folder, number)?;
+        active.begin(Header {
+            incarnation,
+            number,
+            made: now,
+        });
+        let writer = Writer {
+            active,
+            at: HEADER_BYTES,
+            made: now,
+            spare: Some(Segment::make(folder, number + 1)?),
+            sealed: Vec::new(),
+            next: number + 2,
+        };
+        Ok(Self {
+            folder: folder.into(),
+            incarnation,
+            writer: Mutex::new(writer),
+        })
+    }
+
+    /// Appends frames, all or none: the first head is written last, so that a process killed in
+    /// between leaves an end of the log where they would begin.
+    ///
+    /// # Errors
+    /// [`LogFull`].
+    pub fn append(&self, frames: &[u8], now: Millis) -> Result<(), LogFull> {
+        let mut writer = self.writer();
+        if writer.at + frames.len() > SEGMENT_BYTES {
+            writer.turn(self.incarnation, now)?;
+        }
+        let at = writer.at;
+        let to = &mut writer.active.bytes()[at..at + frames.len()];
+        let Some((head, rest)) = frames.split_first_chunk::<FRAME_BYTES>() else {
+            return Ok(()); // Nothing to append: every frame has a head.
+        };
+        to[FRAME_BYTES..].copy_from_slice(rest);
+        compiler_fence(Ordering::SeqCst);
+        to[..FRAME_BYTES].copy_from_slice(head);
+        writer.at += frames.len();
+        Ok(())
+    }
+
+    /// Whether there is a segment to go on with when the one in use is full.
+    pub fn has_reserve(&self) -> bool {
+        self.writer().spare.is_some()
+    }
+
+    /// Makes the reserve segment if there is none, outside the lock that appending needs.
+    ///
+    /// # Errors
+    /// The file system's own; or that [`SEALED_MAX`] segments wait for a checkpoint.
+    pub fn reserve(&self) -> io::Result<()> {
+        let number = {
+            let mut writer = self.writer();
+            if writer.spare.is_some() {
+                return Ok(());
+            }
+            if writer.sealed.len() >= SEALED_MAX {
+                return Err(io::Error::other(format!(
+                    "{SEALED_MAX} log segments wait for a checkpoint"
+                )));
+            }
+            writer.next += 1;
+            writer.next - 1
+        };
+        let spare = Segment::make(&self.folder, number)?;
+        self.writer().spare = Some(spare);
+        Ok(())
+    }
+
+    /// Whether a finished segment waits for a checkpoint.
+    pub fn has_sealed(&self) -> bool {
+        !self.writer().sealed.is_empty()
+    }
+
+    /// Finishes the segment in use, so that a checkpoint taken from now on covers all up to here.
+    /// `None` while there is no reserve to go on with.
+    pub fn seal(&self, now: Millis) -> Option<Sealed> {
+        let mut writer = self.writer();
+        if writer.at > HEADER_BYTES {
+            writer.turn(self.incarnation, now).ok()?;
+        }
+        Some(Sealed {
+            paths: writer.sealed.clone(),
+            log_from: writer.made,
+        })
+    }
+
+    /// Removes segments whose content a checkpoint holds.
+    ///
+    /// # Errors
+    /// The file system's own; what was not removed is tried again with the next checkpoint.
+    pub fn discard(&self, sealed: &Sealed) -> io::Result<()> {
+        for path in &sealed.paths {
+            std::fs::remove_file(path)?;
+            self.writer().sealed.retain(|kept| kept != path);
+        }
+        Ok(())
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // Nothing panics between the steps of a change, so a poisoned writer is still whole.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    fn turn(&mut self, incarnation: u64, now: Millis) -> Result<(), LogFull> {
+        let mut next = self.spare.take().ok_or(LogFull)?;
+        let number = next
+            .path()
+            .file_name()
+            .and_then(|name| super::segment::number_of(name.to_str()?))
+            .unwrap_or(0);
+        next.begin(Header {
+            incarnation,
+            number,
+            made: now,
+        });
+        let done = std::mem::replace(&mut self.active, next);
+        self.sealed.push(done.path().into());
+        self.at = HEADER_BYTES;
+        self.made = now;
+        Ok(())
+    }
+}
+
+impl Drop for Log {
+    /// An unused reserve is no part of the log.
+    fn drop(&mut self) {
+        if let Some(spare) = &self.writer().spare {
+            // The next start removes it where this fails.
+            drop(std::fs::remove_file(spare.path()));
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What this sidecar knows and owes, kept so that the death of its process forgets nothing.
+//!
+//! A record goes to the log before the answer it stands for goes out. The log is memory that the
+//! kernel owns, so it survives `kill -9`; it does not survive the loss of power. From time to time a
+//! [`checkpoint`] takes over what the log says, and the log is cut. A start replays the log into the
+//! checkpoint and begins a new one.
+
+mod checkpoint;
+mod folder;
+mod log;
+mod record;
+mod replay;
+mod segment;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use checkpoint::Checkpoint;
+use folder::Folder;
+use log::Log;
+pub use log::{LogFull, Sealed};
+pub use record::{Record, TOTALS_BYTES, totals_frame};
+
+use crate::clock::{Day, Millis};
+use crate::quota::AppId;
+use crate::store::{Attempt, Cell, GiveBack, Installation, Take, Totals};
+
+/// Who this member is, and which ledger it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Drawn when the journal was made.
+    pub incarnation: u64,
+    /// How often the journal was opened, this time included.
+    pub boot: u32,
+    /// The ledger that it first met.
+    pub installation: Option<Installation>,
+}
+
+/// A cell's sums: what they are, what the ledger acknowledged, the highest net since then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Saved {
+    /// The sums.
+    pub totals: Totals,
+    /// The sums that the ledger acknowledged.
+    pub acked: Totals,
+    /// The highest net since the acknowledged report.
+    pub high: i64,
+}
+
+/// How far a take has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeState {
+    /// Sent, or about to be: nobody knows its outcome.
+    Open,
+    /// Its answer went out, and the ledger is to be told: ALLOW or not.
+    Answered {
+        /// Whether the answer was ALLOW.
+        allowed: bool,
+    },
+    /// Given up; the ledger is to withdraw it.
+    Abort,
+}
+
+impl TakeState {
+    fn code(self) -> u8 {
+        match self {
+            Self::Open => 0,
+            Self::Answered { allowed: false } => 1,
+            Self::Answered { allowed: true } => 2,
+            Self::Abort => 3,
+        }
+    }
+}
+
+/// A take that the ledger must still hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwedTake {
+    /// The take as it was sent.
+    pub take: Take,
+    /// How far it has come.
+    pub state: TakeState,
+}
+
+impl OwedTake {
+    fn state_of(code: u8) -> Option<TakeState> {
+        Some(match code {
+            0 => TakeState::Open,
+            1 => TakeState::Answered { allowed: false },
+            2 => TakeState::Answered { allowed: true },
+            3 => TakeState::Abort,
+            _ => return None,
+        })
+    }
+}
+
+/// A release that the ledger may not have yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwedRelease {
+    /// When it was accepted.
+    pub at: Millis,
+    /// What to release.
+    pub give_back: GiveBack,
+}
+
+/// A login that the ledger has not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LoginKey {
+    /// The app.
+    pub app: AppId,
+    /// The event's day.
+    pub day: Day,
+    /// The user's hash.
+    pub user: u128,
+}
+
+/// What a checkpoint writes, and what a start reads.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Cells that changed since the last one.
+    pub cells: HashMap<(AppId, Cell), Saved>,
+    /// All takes owed.
+    pub takes: BTreeMap<Attempt, OwedTake>,
+    /// All releases owed, by number.
+    pub releases: BTreeMap<u64, OwedRelease>,
+    /// All logins owed.
+    pub logins: HashSet<LoginKey>,
+}
+
+/// Why a journal cannot be opened, or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// Another process has it.
+    #[error("the data folder {} is in use by another process; give each its own with --data-dir", .0.display())]
+    Locked(PathBuf),
+    /// The file system refuses.
+    #[error("the data folder {} cannot be used: {}", .0.display(), .1)]
+    Io(PathBuf, io::Error),
+    /// A file is not what this program wrote.
+    #[error("{} {}; restore it, or move the data folder away and recount: nothing was changed", .0.display(), .1)]
+    Damaged(PathBuf, String),
+}
+
+impl Fault {
+    fn damaged(path: &Path, why: impl std::fmt::Display) -> Self {
+        Self::Damaged(path.into(), format!("is damaged ({why})"))
+    }
+}
+
+/// The open journal.
+#[derive(Debug)]
+pub struct Journal {
+    identity: Mutex<Identity>,
+    log: Log,
+    checkpoint: Checkpoint,
+    /// Whether the checkpoint had any cell at the start; if not, first touches need not read it.
+    had_cells: bool,
+    folder: Folder,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, replays what the last run left, and begins a new log. Answers
+    /// what is still owed to the ledger; takes of unknown outcome come back as aborts.
+    ///
+    /// # Errors
+    /// [`Fault`]; nothing is changed then.
+    pub fn open(folder: &Path, now: Millis) -> Result<(Self, Snapshot, Vec<AppId>), Fault> {
+        let folder = Folder::lock(folder)?;
+        let database = folder.path().join("member.redb");
+        let checkpoint = Checkpoint::open(&database)?;
+        let known = checkpoint
+            .identity()
+            .map_err(|why| Fault::Damaged(database.clone(), why))?;
+        let identity = Identity {
+            incarnation: known.map_or_else(rand::random, |known| known.incarnation),
+            boot: known.map_or(0, |known| known.boot).saturating_add(1),
+            installation: known.and_then(|known| known.installation),
+        };
+        if known.is_none() && !folder.segments()?.is_empty() {
+            return Err(Fault::Damaged(
+                database,
+                "is missing although its log is there".into(),
+            ));
+        }
+        // The boot number is durable before any attempt is numbered from it.
+        checkpoint
+            .set_identity(&identity)
+            .map_err(|error| Fault::damaged(&database, error))?;
+        let (owed, next_segment) = replay::replay(&folder, &checkpoint, identity.incarnation)?;
+        let had_cells = checkpoint
+            .has_cells()
+            .map_err(|error| Fault::damaged(&database, error))?;
+        let unsettled = checkpoint
+            .unsettled()
+            .map_err(|error| Fault::damaged(&database, error))?;
+        let log = Log::begin(folder.path(), identity.incarnation, next_segment, now)
+            .map_err(|error| Fault::Io(folder.path().into(), error))?;
+        let this = Self {
+            identity: Mutex::new(identity),
+            log,
+            checkpoint,
+            had_cells,
+            folder,
+        };
+        Ok((this, owed, unsettled))
+    }
+
+    /// Who the member is.
+    pub fn identity(&self) -> Identity {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers which ledger this journal belongs to, durably.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn belong_to(&self, installation: Installation) -> Result<(), Fault> {
+        let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if identity.installation == Some(installation) {
+            return Ok(());
+        }
+        let changed = Identity {
+            installation: Some(installation),
+            ..*identity
+        };
+        let path = || self.folder.path().join("member.redb");
+        self.checkpoint
+            .set_identity(&changed)
+            .map_err(|e| Fault::damaged(&path(), e))?;
+        *identity = changed;
+        Ok(())
+    }
+
+    /// Writes frames made by [`Record::frame`] or [`totals_frame`], all or none.
+    ///
+    /// # Errors
+    /// [`LogFull`].
+    pub fn append(&self, frames: &[u8], now: Millis) -> Result<(), LogFull> {
+        self.log.append(frames, now)
+    }
+
+    /// An app's cells as the last snapshot had them.
+    ///
+    /// # Errors
+    /// What went wrong, in words for the log.
+    pub fn cells_of(&self, app: AppId) -> Result<Vec<(Cell, Saved)>, String> {
+        if !self.had_cells {
+            return Ok(Vec::new());
+        }
+        self.checkpoint
+            .cells_of(app)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Whether there is no segment in reserve.
+    pub fn wants_reserve(&self) -> bool {
+        !self.log.has_reserve()
+    }
+
+    /// Keeps a segment in reserve.
+    ///
+    /// # Errors
+    /// The file system's own.
+    pub fn reserve(&self) -> io::Result<()> {
+        self.log.reserve()
+    }
+
+    /// Whether the log grew so far that a checkpoint is due.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.log.has_sealed()
+    }
+
+    /// First step of a checkpoint: what is written from now on stays in the log.
+    pub fn seal(&self, now: Millis) -> Option<Sealed> {
+        self.log.seal(now)
+    }
+
+    /// Last step of a checkpoint: writes the snapshot and cuts the log. Blocks for the disk.
+    ///
+    /// # Errors
+    /// What went wrong, in words for the log; the log is kept then.
+    pub fn save(
+        &self,
+        sealed: &Sealed,
+        snapshot: &Snapshot,
+        drop_before: Day,
+    ) -> Result<(), String> {
+        self.checkpoint
+            .save(snapshot, Some(drop_before))
+            .map_err(|error| error.to_string())?;
+        self.log.discard(sealed).map_err(|error| error.to_string())
+    }
+}

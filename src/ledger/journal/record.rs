@@ -1,0 +1,337 @@
+//! What the log says: one record for each thing that must outlive the process.
+//!
+//! A frame is `length u16 · kind u8 · 0 u8 · crc32 u32 · payload`, all little-endian. Totals are
+//! absolute, never differences: replaying a record twice, or after a newer one, does no harm.
+
+use bytes::{Buf, BufMut};
+
+use crate::clock::{Day, Millis};
+use crate::quota::{Amount, AppId, Charge, Counter, Limit, Part, RequestId, Resource};
+use crate::store::{Attempt, Cell, Fingerprint, GiveBack, RecordKey, Take, Totals};
+
+/// Bytes of a frame before its payload.
+pub const FRAME_BYTES: usize = 8;
+/// Bytes of a whole frame of totals: the record of the hot path.
+pub const TOTALS_BYTES: usize = FRAME_BYTES + 29;
+
+/// One thing to remember.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A cell's sums after a creation or release from memory.
+    Totals(AppId, Cell, Totals),
+    /// The ledger has acknowledged these sums of a cell.
+    Acked(AppId, Cell, Totals),
+    /// A take is about to be sent.
+    Attempt(Take),
+    /// A take's answer is about to go out: ALLOW or DENY.
+    Answered(Attempt, bool),
+    /// A take of unknown outcome is given up and must be withdrawn.
+    Abort(Attempt),
+    /// A release is about to be sent, and will be until the ledger has it.
+    Release(u64, Millis, GiveBack),
+    /// The ledger has the release of this number.
+    ReleaseDone(u64),
+    /// Users who logged in, before the ledger is asked.
+    Logins(AppId, Day, Vec<u128>),
+}
+
+/// The frame of [`Record::Totals`], without an allocation.
+pub fn totals_frame(app: AppId, cell: Cell, totals: Totals) -> [u8; TOTALS_BYTES] {
+    let mut frame = [0; TOTALS_BYTES];
+    put_totals(&mut &mut frame[FRAME_BYTES..], app, cell, totals);
+    seal(&mut frame, 1);
+    frame
+}
+
+/// Writes the frame's head over its first bytes.
+fn seal(frame: &mut [u8], kind: u8) {
+    // The largest payload is a call's 1,000 users of 16 bytes, far below 2^16.
+    let length = u16::try_from(frame.len() - FRAME_BYTES).unwrap_or(u16::MAX);
+    frame[..2].copy_from_slice(&length.to_le_bytes());
+    frame[2] = kind;
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&frame[..4]);
+    sum.update(&frame[FRAME_BYTES..]);
+    frame[4..8].copy_from_slice(&sum.finalize().to_le_bytes());
+}
+
+/// What stands at the start of some bytes of the log.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Framed<'a> {
+    /// A record, and the bytes after it.
+    Record(Record, &'a [u8]),
+    /// Nothing: the log ends here.
+    End,
+    /// Something that is no whole record: a torn end, or damage.
+    Broken,
+}
+
+impl Record {
+    /// The whole frame.
+    pub fn frame(&self) -> Vec<u8> {
+        let mut frame = vec![0; FRAME_BYTES];
+        let kind = self.put(&mut frame);
+        seal(&mut frame, kind);
+        frame
+    }
+
+    /// Reads the record that `bytes` start with.
+    pub fn read(bytes: &[u8]) -> Framed<'_> {
+        let Some(head) = bytes.first_chunk::<FRAME_BYTES>() else {
+            return if bytes.iter().all(|byte| *byte == 0) {
+                Framed::End
+            } else {
+                Framed::Broken
+            };
+        };
+        if *head == [0; FRAME_BYTES] {
+            return Framed::End;
+        }
+        let length = usize::from(u16::from_le_bytes([head[0], head[1]]));
+        let Some(mut payload) = bytes.get(FRAME_BYTES..FRAME_BYTES + length) else {
+            return Framed::Broken;
+        };
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&head[..4]);
+        sum.update(payload);
+        if sum.finalize().to_le_bytes() != head[4..8] {
+            return Framed::Broken;
+        }
+        match Self::get(head[2], &mut payload) {
+            Some(record) if payload.is_empty() => {
+                Framed::Record(record, &bytes[FRAME_BYTES + length..])
+            }
+            _ => Framed::Broken,
+        }
+    }
+
+    fn put(&self, to: &mut Vec<u8>) -> u8 {
+        match self {
+            Self::Totals(app, cell, totals) => {
+                put_totals(to, *app, *cell, *totals);
+                1
+            }
+            Self::Acked(app, cell, totals) => {
+                put_totals(to, *app, *cell, *totals);
+                2
+            }
+            Self::Attempt(take) => {
+                put_take(to, take);
+                3
+            }
+            Self::Answered(attempt, allowed) => {
+                to.put_u64_le(attempt.0);
+                to.put_u8(u8::from(*allowed));
+                4
+            }
+            Self::Abort(attempt) => {
+                to.put_u64_le(attempt.0);
+                5
+            }
+            Self::Release(number, at, give_back) => {
+                to.put_u64_le(*number);
+                to.put_i64_le(at.0);
+                put_give_back(to, give_back);
+                6
+            }
+            Self::ReleaseDone(number) => {
+                to.put_u64_le(*number);
+                7
+            }
+            Self::Logins(app, day, users) => {
+                to.put_u64_le(app.get());
+                to.put_i32_le(day.number());
+                for user in users {
+                    to.put_u128_le(*user);
+                }
+                8
+            }
+        }
+    }
+
+    fn get(kind: u8, from: &mut &[u8]) -> Option<Self> {
+        Some(match kind {
+            1 => {
+                let (app, cell, totals) = get_totals(from)?;
+                Self::Totals(app, cell, totals)
+            }
+            2 => {
+                let (app, cell, totals) = get_totals(from)?;
+                Self::Acked(app, cell, totals)
+            }
+            3 => Self::Attempt(get_take(from)?),
+            4 => Self::Answered(Attempt(u64_of(from)?), from.try_get_u8().ok()? == 1),
+            5 => Self::Abort(Attempt(u64_of(from)?)),
+            6 => Self::Release(
+                u64_of(from)?,
+                Millis(from.try_get_i64_le().ok()?),
+                get_give_back(from)?,
+            ),
+            7 => Self::ReleaseDone(u64_of(from)?),
+            8 => {
+                let (app, day) = (AppId::new(u64_of(from)?)?, day_of(from)?);
+                let mut users = Vec::with_capacity(from.len() / 16);
+                while !from.is_empty() {
+                    users.push(from.try_get_u128_le().ok()?);
+                }
+                Self::Logins(app, day, users)
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn u64_of(from: &mut &[u8]) -> Option<u64> {
+    from.try_get_u64_le().ok()
+}
+
+fn day_of(from: &mut &[u8]) -> Option<Day> {
+    Day::from_number(from.try_get_i32_le().ok()?)
+}
+
+/// A cell as a tag and a day (0 for cells of no day).
+pub fn cell_code(cell: Cell) -> (u8, i32) {
+    match cell {
+        Cell::Live(resource) => (resource as u8, 0),
+        Cell::Gained(day) => (3, day.number()),
+        Cell::Increment(day) => (4, day.number()),
+    }
+}
+
+/// The cell of a tag and a day.
+pub fn cell_of(tag: u8, day: i32) -> Option<Cell> {
+    Some(match tag {
+        0..=2 => Cell::Live(resource_of(tag)?),
+        3 => Cell::Gained(Day::from_number(day)?),
+        4 => Cell::Increment(Day::from_number(day)?),
+        _ => return None,
+    })
+}
+
+fn resource_of(tag: u8) -> Option<Resource> {
+    crate::quota::RESOURCES.get(usize::from(tag)).copied()
+}
+
+fn put_totals(to: &mut impl BufMut, app: AppId, cell: Cell, totals: Totals) {
+    let (tag, day) = cell_code(cell);
+    to.put_u64_le(app.get());
+    to.put_u8(tag);
+    to.put_i32_le(day);
+    to.put_u64_le(totals.consumed);
+    to.put_u64_le(totals.released);
+}
+
+fn get_totals(from: &mut &[u8]) -> Option<(AppId, Cell, Totals)> {
+    let app = AppId::new(u64_of(from)?)?;
+    let tag = from.try_get_u8().ok()?;
+    let cell = cell_of(tag, from.try_get_i32_le().ok()?)?;
+    Some((
+        app,
+        cell,
+        Totals {
+            consumed: u64_of(from)?,
+            released: u64_of(from)?,
+        },
+    ))
+}
+
+fn put_key(to: &mut Vec<u8>, key: &RecordKey) {
+    match key {
+        RecordKey::Client(id) => {
+            // At most `REQUEST_ID_BYTES_MAX`, and never empty: 0 marks the other kind.
+            to.put_u8(u8::try_from(id.as_str().len()).unwrap_or(u8::MAX));
+            to.put_slice(id.as_str().as_bytes());
+        }
+        RecordKey::Own {
+            incarnation,
+            attempt,
+        } => {
+            to.put_u8(0);
+            to.put_u64_le(*incarnation);
+            to.put_u64_le(attempt.0);
+        }
+    }
+}
+
+fn get_key(from: &mut &[u8]) -> Option<RecordKey> {
+    let length = usize::from(from.try_get_u8().ok()?);
+    if length == 0 {
+        let incarnation = u64_of(from)?;
+        return Some(RecordKey::Own {
+            incarnation,
+            attempt: Attempt(u64_of(from)?),
+        });
+    }
+    let (id, rest) = from.split_at_checked(length)?;
+    *from = rest;
+    RequestId::parse(std::str::from_utf8(id).ok()?)
+        .ok()
+        .map(RecordKey::Client)
+}
+
+/// Writes a take, limits and all.
+pub fn put_take(to: &mut Vec<u8>, take: &Take) {
+    to.put_u64_le(take.app.get());
+    put_key(to, &take.key);
+    to.put_u64_le(take.fingerprint.0);
+    to.put_u64_le(take.attempt.0);
+    to.put_i32_le(take.day.number());
+    to.put_u32_le(take.charge.amount().get());
+    for part in take.charge.parts() {
+        to.put_u8(part.counter as u8);
+        to.put_u64_le(part.limit.get().unwrap_or(u64::MAX));
+    }
+}
+
+/// Reads a take; it must be the last thing there.
+pub fn get_take(from: &mut &[u8]) -> Option<Take> {
+    let app = AppId::new(u64_of(from)?)?;
+    let key = get_key(from)?;
+    let fingerprint = Fingerprint(u64_of(from)?);
+    let attempt = Attempt(u64_of(from)?);
+    let day = day_of(from)?;
+    let amount = Amount::from_wire(from.try_get_u32_le().ok()?)?;
+    let mut parts = Vec::with_capacity(3);
+    while !from.is_empty() {
+        let counter = from.try_get_u8().ok()?;
+        let counter: Counter = *crate::quota::COUNTERS.get(usize::from(counter))?;
+        let limit = match u64_of(from)? {
+            u64::MAX => Limit::Unlimited,
+            limit => Limit::AtMost(limit),
+        };
+        parts.push(Part { counter, limit });
+    }
+    let charge = Charge::from_parts(amount, &parts)?;
+    Some(Take {
+        app,
+        key,
+        fingerprint,
+        attempt,
+        charge,
+        day,
+    })
+}
+
+/// Writes a release.
+pub fn put_give_back(to: &mut Vec<u8>, give_back: &GiveBack) {
+    to.put_u64_le(give_back.app.get());
+    put_key(to, &give_back.key);
+    to.put_u64_le(give_back.fingerprint.0);
+    to.put_u8(give_back.resource as u8);
+    to.put_u32_le(give_back.amount.get());
+    to.put_u8(u8::from(give_back.groups_follow));
+    to.put_i32_le(give_back.day.number());
+}
+
+/// Reads a release.
+pub fn get_give_back(from: &mut &[u8]) -> Option<GiveBack> {
+    Some(GiveBack {
+        app: AppId::new(u64_of(from)?)?,
+        key: get_key(from)?,
+        fingerprint: Fingerprint(u64_of(from)?),
+        resource: resource_of(from.try_get_u8().ok()?)?,
+        amount: Amount::from_wire(from.try_get_u32_le().ok()?)?,
+        groups_follow: from.try_get_u8().ok()? == 1,
+        day: day_of(from)?,
+    })
+}

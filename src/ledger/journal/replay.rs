@@ -1,0 +1,194 @@
+//! A start: the log of the last run is replayed into the checkpoint, then removed.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::checkpoint::Checkpoint;
+use super::folder::Folder;
+use super::record::{FRAME_BYTES, Framed, Record};
+use super::segment::{self, HEADER_BYTES, Header};
+use super::{Fault, LoginKey, OwedRelease, OwedTake, Saved, Snapshot, TakeState};
+use crate::quota::AppId;
+use crate::store::{Cell, Totals};
+
+/// How far an unfinished append can reach. Its first head is written last, so it shows as an end of
+/// the log with something behind; whatever lies further on means that the log is damaged.
+const UNFINISHED_BYTES_MAX: usize = 4 * (FRAME_BYTES + u16::MAX as usize);
+
+/// Replays and removes what the last run left. Answers what is owed, and the number of the segment
+/// to go on with.
+pub fn replay(
+    folder: &Folder,
+    checkpoint: &Checkpoint,
+    incarnation: u64,
+) -> Result<(Snapshot, u64), Fault> {
+    let segments = folder.segments()?;
+    let next = segments.last().map_or(1, |(number, _)| number + 1);
+    let database = folder.path().join("member.redb");
+    let mut state = checkpoint
+        .owed()
+        .map_err(|why| Fault::Damaged(database.clone(), why))?;
+    let mut records = Vec::new();
+    for (number, path) in &segments {
+        read_segment(path, *number, incarnation, &mut records)?;
+    }
+    let mut cells = Cells::new(checkpoint);
+    for record in &records {
+        if let Record::Acked(app, cell, totals) = record {
+            cells
+                .acked(*app, *cell, *totals)
+                .map_err(|e| Fault::damaged(&database, e))?;
+        }
+    }
+    for record in records {
+        match record {
+            Record::Totals(app, cell, totals) => {
+                cells
+                    .totals(app, cell, totals)
+                    .map_err(|e| Fault::damaged(&database, e))?;
+            }
+            other => owe(&mut state, other),
+        }
+    }
+    for owed in state.takes.values_mut() {
+        // Asking again would charge for nobody: a take of unknown outcome is withdrawn.
+        if owed.state == TakeState::Open {
+            owed.state = TakeState::Abort;
+        }
+    }
+    state.cells = cells.changed;
+    if !segments.is_empty() {
+        checkpoint
+            .save(&state, None)
+            .map_err(|error| Fault::damaged(&database, error))?;
+        for (_, path) in &segments {
+            std::fs::remove_file(path).map_err(|error| Fault::Io(path.clone(), error))?;
+        }
+    }
+    Ok((state, next))
+}
+
+/// The cells that the log speaks of, laid over the checkpoint's.
+struct Cells<'a> {
+    checkpoint: &'a Checkpoint,
+    changed: HashMap<(AppId, Cell), Saved>,
+}
+
+impl<'a> Cells<'a> {
+    fn new(checkpoint: &'a Checkpoint) -> Self {
+        Self {
+            checkpoint,
+            changed: HashMap::new(),
+        }
+    }
+
+    fn cell(&mut self, app: AppId, cell: Cell) -> Result<&mut Saved, redb::Error> {
+        if !self.changed.contains_key(&(app, cell)) {
+            for (cell, saved) in self.checkpoint.cells_of(app)? {
+                self.changed.entry((app, cell)).or_insert(saved);
+            }
+        }
+        Ok(self.changed.entry((app, cell)).or_default())
+    }
+
+    fn acked(&mut self, app: AppId, cell: Cell, totals: Totals) -> Result<(), redb::Error> {
+        let saved = self.cell(app, cell)?;
+        if totals.consumed + totals.released >= saved.acked.consumed + saved.acked.released {
+            saved.acked = totals;
+            saved.high = totals.net();
+        }
+        Ok(())
+    }
+
+    fn totals(&mut self, app: AppId, cell: Cell, totals: Totals) -> Result<(), redb::Error> {
+        let saved = self.cell(app, cell)?;
+        saved.totals.consumed = saved.totals.consumed.max(totals.consumed);
+        saved.totals.released = saved.totals.released.max(totals.released);
+        // Sums only grow, so a larger sum of sums is a later moment.
+        if totals.consumed + totals.released > saved.acked.consumed + saved.acked.released {
+            saved.high = saved.high.max(totals.net());
+        }
+        Ok(())
+    }
+}
+
+fn owe(state: &mut Snapshot, record: Record) {
+    match record {
+        Record::Totals(..) | Record::Acked(..) => {}
+        Record::Attempt(take) => {
+            state.takes.insert(
+                take.attempt,
+                OwedTake {
+                    take,
+                    state: TakeState::Open,
+                },
+            );
+        }
+        Record::Answered(attempt, allowed) => {
+            if let Some(owed) = state.takes.get_mut(&attempt) {
+                owed.state = TakeState::Answered { allowed };
+            }
+        }
+        Record::Abort(attempt) => {
+            if let Some(owed) = state.takes.get_mut(&attempt) {
+                owed.state = TakeState::Abort;
+            }
+        }
+        Record::Release(number, at, give_back) => {
+            state.releases.insert(number, OwedRelease { at, give_back });
+        }
+        Record::ReleaseDone(number) => {
+            state.releases.remove(&number);
+        }
+        Record::Logins(app, day, users) => {
+            state
+                .logins
+                .extend(users.into_iter().map(|user| LoginKey { app, day, user }));
+        }
+    }
+}
+
+fn read_segment(
+    path: &Path,
+    number: u64,
+    incarnation: u64,
+    records: &mut Vec<Record>,
+) -> Result<(), Fault> {
+    let bytes = segment::read(path).map_err(|error| Fault::Io(path.into(), error))?;
+    let header = Header::decode(&bytes).map_err(|why| Fault::Damaged(path.into(), why))?;
+    let Some(header) = header else {
+        // A reserve that was never used.
+        return Ok(());
+    };
+    if header.incarnation != incarnation {
+        return Err(Fault::Damaged(
+            path.into(),
+            "belongs to another member".into(),
+        ));
+    }
+    if header.number != number {
+        return Err(Fault::Damaged(path.into(), "was renamed".into()));
+    }
+    let mut rest = &bytes[HEADER_BYTES..];
+    let whole = loop {
+        match Record::read(rest) {
+            Framed::Record(record, after) => {
+                records.push(record);
+                rest = after;
+            }
+            Framed::End => {
+                let beyond = rest.get(UNFINISHED_BYTES_MAX..).unwrap_or_default();
+                break beyond.iter().all(|byte| *byte == 0);
+            }
+            Framed::Broken => break false,
+        }
+    };
+    if whole {
+        return Ok(());
+    }
+    let at = bytes.len() - rest.len();
+    Err(Fault::damaged(
+        path,
+        format!("no record can be read at byte {at}"),
+    ))
+}
