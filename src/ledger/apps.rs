@@ -94,8 +94,7 @@ impl Entry {
     pub fn settled(&self, cells: &[CellReport], view: &View, today: Day) {
         for report in cells {
             if let Cell::Live(resource) = report.cell {
-                self.live(resource)
-                    .settled(report.totals, view.others(resource.counter()));
+                self.live(resource).settled(report.totals);
             }
         }
         let mut days = self.days();
