@@ -292,3 +292,6 @@ impl Journal {
         self.log.discard(sealed).map_err(|error| error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,351 @@
+//! The journal as a restart sees it: what was appended comes back, what is damaged is said so.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::segment::{HEADER_BYTES, SEGMENT_BYTES, path_of};
+use super::*;
+use crate::quota::{Amount, Charge, Limits, RequestId, Resource};
+use crate::store::{Fingerprint, RecordKey};
+
+const NOW: Millis = Millis(1_760_000_000_000);
+
+fn app(id: u64) -> AppId {
+    AppId::new(id).unwrap()
+}
+
+fn day(number: i32) -> Day {
+    Day::from_number(number).unwrap()
+}
+
+fn totals(consumed: u64, released: u64) -> Totals {
+    Totals { consumed, released }
+}
+
+fn take(attempt: u64) -> Take {
+    Take {
+        app: app(7),
+        key: RecordKey::Client(RequestId::parse("an id").unwrap()),
+        fingerprint: Fingerprint(5),
+        attempt: Attempt(attempt),
+        charge: Charge::new(Resource::AvRoom, Amount::ONE, &Limits::UNLIMITED),
+        day: day(20_000),
+    }
+}
+
+fn open(folder: &tempfile::TempDir) -> (Journal, Snapshot, Vec<AppId>) {
+    Journal::open(folder.path(), NOW).unwrap()
+}
+
+fn fault_of(folder: &tempfile::TempDir) -> String {
+    Journal::open(folder.path(), NOW).unwrap_err().to_string()
+}
+
+fn append(journal: &Journal, records: &[Record]) {
+    for record in records {
+        journal.append(&record.frame(), NOW).unwrap();
+    }
+}
+
+fn only_segment(folder: &tempfile::TempDir) -> PathBuf {
+    (1..100)
+        .map(|number| path_of(folder.path(), number))
+        .find(|path| path.exists())
+        .unwrap()
+}
+
+#[test]
+fn a_member_keeps_its_incarnation_and_counts_its_boots() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(&folder).0.identity();
+    let second = open(&folder).0.identity();
+    assert_eq!(
+        (second.incarnation, second.boot),
+        (first.incarnation, first.boot + 1)
+    );
+    let other = tempfile::tempdir().unwrap();
+    assert_ne!(open(&other).0.identity().incarnation, first.incarnation);
+}
+
+#[test]
+fn totals_come_back_as_the_largest_that_were_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    let cell = Cell::Live(Resource::Group);
+    append(
+        &journal,
+        &[
+            Record::Totals(app(7), cell, totals(5, 0)),
+            Record::Totals(app(7), cell, totals(4, 0)),
+            Record::Totals(app(7), cell, totals(5, 2)),
+        ],
+    );
+    drop(journal);
+    let (journal, _, unsettled) = open(&folder);
+    assert_eq!(unsettled, [app(7)]);
+    let saved = Saved {
+        totals: totals(5, 2),
+        acked: Totals::default(),
+        high: 5,
+    };
+    assert_eq!(journal.cells_of(app(7)).unwrap(), [(cell, saved)]);
+}
+
+#[test]
+fn a_high_that_the_ledger_acknowledged_is_not_reported_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    let cell = Cell::Live(Resource::Group);
+    append(
+        &journal,
+        &[
+            Record::Totals(app(7), cell, totals(9, 0)),
+            Record::Totals(app(7), cell, totals(9, 6)),
+            Record::Totals(app(7), cell, totals(10, 6)),
+            Record::Acked(app(7), cell, totals(9, 6)),
+        ],
+    );
+    drop(journal);
+    let (journal, ..) = open(&folder);
+    let saved = Saved {
+        totals: totals(10, 6),
+        acked: totals(9, 6),
+        high: 4,
+    };
+    assert_eq!(journal.cells_of(app(7)).unwrap(), [(cell, saved)]);
+}
+
+#[test]
+fn a_take_comes_back_as_far_as_it_had_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    append(
+        &journal,
+        &[
+            Record::Attempt(take(1)),
+            Record::Attempt(take(2)),
+            Record::Attempt(take(3)),
+            Record::Attempt(take(4)),
+            Record::Answered(Attempt(2), true),
+            Record::Answered(Attempt(3), false),
+            Record::Abort(Attempt(4)),
+        ],
+    );
+    drop(journal);
+    let (_, owed, _) = open(&folder);
+    let states: BTreeMap<u64, TakeState> = owed
+        .takes
+        .iter()
+        .map(|(attempt, owed)| (attempt.0, owed.state))
+        .collect();
+    let expected = [
+        (1, TakeState::Abort),
+        (2, TakeState::Answered { allowed: true }),
+        (3, TakeState::Answered { allowed: false }),
+        (4, TakeState::Abort),
+    ];
+    assert_eq!(states, BTreeMap::from(expected));
+    assert_eq!(owed.takes[&Attempt(2)].take, take(2));
+}
+
+#[test]
+fn what_is_owed_survives_a_second_restart_without_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    let give_back = GiveBack {
+        app: app(7),
+        key: RecordKey::Own {
+            incarnation: 3,
+            attempt: Attempt(9),
+        },
+        fingerprint: Fingerprint(1),
+        resource: Resource::Account,
+        amount: Amount::from_wire(3).unwrap(),
+        groups_follow: false,
+        day: day(20_000),
+    };
+    append(
+        &journal,
+        &[
+            Record::Release(1, NOW, give_back.clone()),
+            Record::Release(2, NOW, give_back.clone()),
+            Record::ReleaseDone(1),
+            Record::Logins(app(7), day(20_000), vec![1, u128::MAX]),
+        ],
+    );
+    drop(journal);
+    drop(open(&folder));
+    let (_, owed, _) = open(&folder);
+    assert_eq!(
+        owed.releases,
+        BTreeMap::from([(2, OwedRelease { at: NOW, give_back })])
+    );
+    let login = |user| LoginKey {
+        app: app(7),
+        day: day(20_000),
+        user,
+    };
+    assert_eq!(owed.logins, HashSet::from([login(1), login(u128::MAX)]));
+}
+
+#[test]
+fn a_checkpoint_cuts_the_log_and_keeps_what_came_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    let cell = Cell::Live(Resource::Account);
+    append(&journal, &[Record::Totals(app(1), cell, totals(1, 0))]);
+    let sealed = journal.seal(NOW).unwrap();
+    append(&journal, &[Record::Totals(app(2), cell, totals(2, 0))]);
+    let saved = Saved {
+        totals: totals(1, 0),
+        acked: totals(1, 0),
+        high: 1,
+    };
+    let cells = HashMap::from([((app(1), cell), saved)]);
+    journal
+        .save(
+            &sealed,
+            &Snapshot {
+                cells,
+                ..Snapshot::default()
+            },
+            day(0),
+        )
+        .unwrap();
+    assert!(!path_of(folder.path(), 1).exists());
+    drop(journal);
+    let (journal, _, unsettled) = open(&folder);
+    assert_eq!(unsettled, [app(2)]);
+    assert_eq!(journal.cells_of(app(1)).unwrap(), [(cell, saved)]);
+}
+
+#[test]
+fn a_second_process_is_told_that_the_folder_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = open(&folder);
+    assert!(fault_of(&folder).contains("in use by another process"));
+}
+
+#[test]
+fn an_append_that_was_cut_short_never_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    let record = Record::Totals(app(1), Cell::Live(Resource::Account), totals(1, 0));
+    append(&journal, std::slice::from_ref(&record));
+    drop(journal);
+    // All but the head, which is written last.
+    let frame = record.frame();
+    let at = HEADER_BYTES + 2 * frame.len() - (frame.len() - record::FRAME_BYTES);
+    write_at(&only_segment(&folder), at, &frame[record::FRAME_BYTES..]);
+    let (journal, ..) = open(&folder);
+    assert_eq!(journal.cells_of(app(1)).unwrap()[0].1.totals, totals(1, 0));
+}
+
+#[test]
+fn damage_is_named_and_nothing_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    let record = Record::Totals(app(1), Cell::Live(Resource::Account), totals(1, 0));
+    append(&journal, &[record.clone(), record.clone(), record]);
+    drop(journal);
+    let path = only_segment(&folder);
+    write_at(&path, HEADER_BYTES + TOTALS_BYTES + 20, &[0xff]);
+    let fault = fault_of(&folder);
+    assert!(
+        fault.contains(&format!(
+            "no record can be read at byte {}",
+            HEADER_BYTES + 37
+        )),
+        "{fault}"
+    );
+    assert!(path.exists());
+}
+
+#[test]
+fn a_log_of_another_member_or_version_or_without_its_database_is_refused() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(open(&one));
+    drop(open(&other));
+    let path = only_segment(&one);
+    std::fs::copy(&path, only_segment(&other)).unwrap();
+    assert!(fault_of(&other).contains("belongs to another member"));
+    write_at(&path, 7, b"9");
+    assert!(fault_of(&one).contains("not a log of this version"));
+    std::fs::remove_file(one.path().join("member.redb")).unwrap();
+    assert!(fault_of(&one).contains("is missing although its log is there"));
+}
+
+#[test]
+fn a_full_journal_takes_nothing_until_it_has_a_reserve_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    let frame = Record::Logins(app(1), day(1), vec![1; 1_000]).frame();
+    let fitting = (SEGMENT_BYTES - HEADER_BYTES) / frame.len();
+    for _ in 0..2 * fitting {
+        journal.append(&frame, NOW).unwrap();
+    }
+    assert!(journal.append(&frame, NOW).is_err());
+    journal.reserve().unwrap();
+    journal.append(&frame, NOW).unwrap();
+}
+
+fn write_at(path: &PathBuf, at: usize, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(at as u64)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+proptest! {
+    #[test]
+    fn every_record_reads_back(
+        id in "[ -~]{1,64}",
+        own in any::<bool>(),
+        numbers in any::<[u64; 4]>(),
+        days in -100_000i32..100_000,
+        amount in 1u32..=100,
+        users in prop::collection::vec(any::<u128>(), 0..1_000),
+        limit in prop::option::of(0..=crate::quota::Limit::MAX),
+    ) {
+        let [a, b, c, d] = numbers;
+        let limit = limit.map_or(crate::quota::Limit::Unlimited, crate::quota::Limit::AtMost);
+        let limits = Limits { groups: limit, ..Limits::UNLIMITED };
+        let amount = Amount::from_wire(amount).unwrap();
+        let app = app(a.max(1));
+        let key = if own {
+            RecordKey::Own { incarnation: b, attempt: Attempt(c) }
+        } else {
+            RecordKey::Client(RequestId::parse(&id).unwrap())
+        };
+        let charge = Charge::new(Resource::AvRoom, amount, &limits);
+        let (fingerprint, attempt, day) = (Fingerprint(d), Attempt(c), day(days));
+        let take = Take { app, key: key.clone(), fingerprint, attempt, charge, day };
+        let give_back = GiveBack {
+            app, key, fingerprint, resource: Resource::Group, amount, groups_follow: own, day,
+        };
+        for record in [
+            Record::Totals(app, Cell::Gained(day), totals(b, c)),
+            Record::Acked(app, Cell::Increment(day), totals(b, c)),
+            Record::Attempt(take),
+            Record::Answered(attempt, own),
+            Record::Abort(attempt),
+            Record::Release(b, NOW, give_back),
+            Record::ReleaseDone(b),
+            Record::Logins(app, day, users),
+        ] {
+            let frame = record.frame();
+            prop_assert_eq!(Record::read(&frame), record::Framed::Record(record, &[]));
+            let mut broken = frame.clone();
+            let at = usize::try_from(d % frame.len() as u64).unwrap();
+            broken[at] ^= 1;
+            prop_assert!(!matches!(Record::read(&broken), record::Framed::Record(..)));
+        }
+        prop_assert_eq!(
+            totals_frame(app, Cell::Gained(day), totals(b, c)).to_vec(),
+            Record::Totals(app, Cell::Gained(day), totals(b, c)).frame()
+        );
+    }
+}
