@@ -99,7 +99,7 @@ impl Admission {
             .await;
         match taken {
             Ok(Taken::Allowed { view, replayed }) => {
-                open.answered(true)?;
+                open.answered(None)?;
                 hard.entry.learn(&view, day);
                 let part = hard.charge.parts()[0];
                 let net = view.net[part.counter.index()];
@@ -115,7 +115,7 @@ impl Admission {
             }) => {
                 // A refusal under an id of our own is remembered nowhere: nothing is to be settled.
                 if by_client {
-                    open.answered(false)?;
+                    open.answered(Some(counter))?;
                 } else {
                     open.forget();
                 }

@@ -18,13 +18,12 @@ mod owed;
 mod save;
 mod settle;
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, watch};
 
 pub use apps::{APPS_MAX, Entry};
-pub use journal::{Fault as JournalFault, LogFull};
+pub use journal::{Fault as JournalFault, Folder, LogFull};
 pub use outlook::State;
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 
@@ -81,7 +80,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`JournalFault`]; nothing is changed then.
-    pub fn open(folder: &Path, parts: Parts) -> Result<(Self, Queues), JournalFault> {
+    pub fn open(folder: Folder, parts: Parts) -> Result<(Self, Queues), JournalFault> {
         let Parts {
             clock,
             zone,
@@ -152,14 +151,18 @@ impl Ledger {
         );
     }
 
-    /// The end: settles what can be settled and saves the rest. What could not be settled is in the
-    /// journal.
-    pub async fn close(&self) {
+    /// Tells the ledger all that is known here, if it can be reached. What it does not hear stays in
+    /// the journal for the next start.
+    pub async fn settle_rest(&self) {
         if self.outlook.state() == State::Up
             && let Err(fault) = settle::settle_all(self).await
         {
             tracing::warn!(%fault, "some counts wait in the journal for the next start");
         }
+    }
+
+    /// Saves the journal; the last thing to do.
+    pub async fn close(&self) {
         if let Err(why) = save::save(self).await {
             tracing::warn!(%why, "the last checkpoint failed; the next start replays the journal");
         }

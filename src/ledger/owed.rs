@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::journal::{Journal, LogFull, OwedRelease, OwedTake, Record, TakeState};
 use crate::clock::Day;
 use crate::clock::{Clock, Millis};
-use crate::quota::{AppId, Charge, RequestId};
+use crate::quota::{AppId, Charge, Counter, RequestId};
 use crate::store::{Abort, Answered, Attempt, Fingerprint, GiveBack, RecordKey, Shard, Take};
 
 /// The most takes that may be open or owed at a time.
@@ -206,12 +206,12 @@ impl Owed {
             let take = &owed.take;
             match owed.state {
                 TakeState::Open => {}
-                TakeState::Answered { allowed } => {
+                TakeState::Answered { refused } => {
                     let answered = &mut due.entry(Shard::of(take.app)).or_default().answered;
                     if answered.len() < most {
                         answered.push(Answered {
                             take: take.clone(),
-                            allowed,
+                            refused,
                         });
                     }
                 }
@@ -294,10 +294,10 @@ impl OpenTake {
     ///
     /// # Errors
     /// [`LogFull`]: the answer must not go out, and the take is withdrawn.
-    pub fn answered(mut self, allowed: bool) -> Result<(), LogFull> {
-        let state = TakeState::Answered { allowed };
+    pub fn answered(mut self, refused: Option<Counter>) -> Result<(), LogFull> {
+        let state = TakeState::Answered { refused };
         self.owed
-            .append(&Record::Answered(self.take.attempt, allowed))?;
+            .append(&Record::Answered(self.take.attempt, refused))?;
         self.over = true;
         if let Some(owed) = lock(&self.owed.takes).get_mut(&self.take.attempt) {
             owed.state = state;

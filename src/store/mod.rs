@@ -229,8 +229,8 @@ pub struct AppReport {
 pub struct Answered {
     /// The take as it was sent.
     pub take: Take,
-    /// Whether the answer was ALLOW.
-    pub allowed: bool,
+    /// The counter that stood in the way; `None`: the answer was ALLOW.
+    pub refused: Option<Counter>,
 }
 
 /// A withdrawal of one attempt whose outcome is unknown: a record left without claims is freed, and

@@ -18,7 +18,7 @@ const IDENTITY: TableDefinition<&str, &[u8]> = TableDefinition::new("identity");
 /// consumed, released, acknowledged consumed, acknowledged released, high
 type CellRow = (u64, u64, u64, u64, i64);
 const CELLS: TableDefinition<(u64, u8, i32), CellRow> = TableDefinition::new("cells");
-/// The state (0 open, 1 denied, 2 allowed, 3 to abort) and the take.
+/// The state (0 open, 1 to abort, 2 allowed, from 3 on denied by that counter) and the take.
 const TAKES: TableDefinition<u64, (u8, &[u8])> = TableDefinition::new("takes");
 const RELEASES: TableDefinition<u64, (i64, &[u8])> = TableDefinition::new("releases");
 const LOGINS: TableDefinition<(u64, i32, u128), ()> = TableDefinition::new("logins");

@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use checkpoint::Checkpoint;
-use folder::Folder;
+pub use folder::Folder;
 use log::Log;
 pub use log::{LogFull, Sealed};
 pub use record::{Record, TOTALS_BYTES, totals_frame};
 
 use crate::clock::{Day, Millis};
-use crate::quota::AppId;
+use crate::quota::{AppId, COUNTERS, Counter};
 use crate::store::{Attempt, Cell, GiveBack, Installation, Take, Totals};
 
 /// Who this member is, and which ledger it belongs to.
@@ -54,10 +54,10 @@ pub struct Saved {
 pub enum TakeState {
     /// Sent, or about to be: nobody knows its outcome.
     Open,
-    /// Its answer went out, and the ledger is to be told: ALLOW or not.
+    /// Its answer went out, and the ledger is to be told.
     Answered {
-        /// Whether the answer was ALLOW.
-        allowed: bool,
+        /// The counter that stood in the way; `None`: the answer was ALLOW.
+        refused: Option<Counter>,
     },
     /// Given up; the ledger is to withdraw it.
     Abort,
@@ -67,9 +67,11 @@ impl TakeState {
     fn code(self) -> u8 {
         match self {
             Self::Open => 0,
-            Self::Answered { allowed: false } => 1,
-            Self::Answered { allowed: true } => 2,
-            Self::Abort => 3,
+            Self::Abort => 1,
+            Self::Answered { refused: None } => 2,
+            Self::Answered {
+                refused: Some(counter),
+            } => 3 + counter as u8,
         }
     }
 }
@@ -87,10 +89,14 @@ impl OwedTake {
     fn state_of(code: u8) -> Option<TakeState> {
         Some(match code {
             0 => TakeState::Open,
-            1 => TakeState::Answered { allowed: false },
-            2 => TakeState::Answered { allowed: true },
-            3 => TakeState::Abort,
-            _ => return None,
+            1 => TakeState::Abort,
+            2 => TakeState::Answered { refused: None },
+            _ => {
+                let counter = code.checked_sub(3).map(usize::from)?;
+                TakeState::Answered {
+                    refused: Some(*COUNTERS.get(counter)?),
+                }
+            }
         })
     }
 }
@@ -165,8 +171,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Fault`]; nothing is changed then.
-    pub fn open(folder: &Path, now: Millis) -> Result<(Self, Snapshot, Vec<AppId>), Fault> {
-        let folder = Folder::lock(folder)?;
+    pub fn open(folder: Folder, now: Millis) -> Result<(Self, Snapshot, Vec<AppId>), Fault> {
         let database = folder.path().join("member.redb");
         let checkpoint = Checkpoint::open(&database)?;
         let known = checkpoint

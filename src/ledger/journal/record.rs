@@ -6,13 +6,18 @@
 use bytes::{Buf, BufMut};
 
 use crate::clock::{Day, Millis};
-use crate::quota::{Amount, AppId, Charge, Counter, Limit, Part, RequestId, Resource};
+use crate::quota::{
+    Amount, AppId, COUNTERS, Charge, Counter, Limit, Part, RESOURCES, RequestId, Resource,
+};
 use crate::store::{Attempt, Cell, Fingerprint, GiveBack, RecordKey, Take, Totals};
 
 /// Bytes of a frame before its payload.
 pub const FRAME_BYTES: usize = 8;
 /// Bytes of a whole frame of totals: the record of the hot path.
 pub const TOTALS_BYTES: usize = FRAME_BYTES + 29;
+
+/// In the place of the counter that refused: none did.
+const ALLOWED: u8 = u8::MAX;
 
 /// One thing to remember.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +28,8 @@ pub enum Record {
     Acked(AppId, Cell, Totals),
     /// A take is about to be sent.
     Attempt(Take),
-    /// A take's answer is about to go out: ALLOW or DENY.
-    Answered(Attempt, bool),
+    /// A take's answer is about to go out: ALLOW, or DENY because of a counter.
+    Answered(Attempt, Option<Counter>),
     /// A take of unknown outcome is given up and must be withdrawn.
     Abort(Attempt),
     /// A release is about to be sent, and will be until the ledger has it.
@@ -119,9 +124,9 @@ impl Record {
                 put_take(to, take);
                 3
             }
-            Self::Answered(attempt, allowed) => {
+            Self::Answered(attempt, refused) => {
                 to.put_u64_le(attempt.0);
-                to.put_u8(u8::from(*allowed));
+                to.put_u8(refused.map_or(ALLOWED, |counter| counter as u8));
                 4
             }
             Self::Abort(attempt) => {
@@ -160,7 +165,14 @@ impl Record {
                 Self::Acked(app, cell, totals)
             }
             3 => Self::Attempt(get_take(from)?),
-            4 => Self::Answered(Attempt(u64_of(from)?), from.try_get_u8().ok()? == 1),
+            4 => {
+                let attempt = Attempt(u64_of(from)?);
+                let refused = match from.try_get_u8().ok()? {
+                    ALLOWED => None,
+                    counter => Some(counter_of(counter)?),
+                };
+                Self::Answered(attempt, refused)
+            }
             5 => Self::Abort(Attempt(u64_of(from)?)),
             6 => Self::Release(
                 u64_of(from)?,
@@ -208,8 +220,12 @@ pub fn cell_of(tag: u8, day: i32) -> Option<Cell> {
     })
 }
 
+fn counter_of(tag: u8) -> Option<Counter> {
+    COUNTERS.get(usize::from(tag)).copied()
+}
+
 fn resource_of(tag: u8) -> Option<Resource> {
-    crate::quota::RESOURCES.get(usize::from(tag)).copied()
+    RESOURCES.get(usize::from(tag)).copied()
 }
 
 fn put_totals(to: &mut impl BufMut, app: AppId, cell: Cell, totals: Totals) {
@@ -293,8 +309,7 @@ pub fn get_take(from: &mut &[u8]) -> Option<Take> {
     let amount = Amount::from_wire(from.try_get_u32_le().ok()?)?;
     let mut parts = Vec::with_capacity(3);
     while !from.is_empty() {
-        let counter = from.try_get_u8().ok()?;
-        let counter: Counter = *crate::quota::COUNTERS.get(usize::from(counter))?;
+        let counter = counter_of(from.try_get_u8().ok()?)?;
         let limit = match u64_of(from)? {
             u64::MAX => Limit::Unlimited,
             limit => Limit::AtMost(limit),

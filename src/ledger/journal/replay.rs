@@ -124,9 +124,9 @@ fn owe(state: &mut Snapshot, record: Record) {
                 },
             );
         }
-        Record::Answered(attempt, allowed) => {
+        Record::Answered(attempt, refused) => {
             if let Some(owed) = state.takes.get_mut(&attempt) {
-                owed.state = TakeState::Answered { allowed };
+                owed.state = TakeState::Answered { refused };
             }
         }
         Record::Abort(attempt) => {

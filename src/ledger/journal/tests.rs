@@ -38,11 +38,12 @@ fn take(attempt: u64) -> Take {
 }
 
 fn open(folder: &tempfile::TempDir) -> (Journal, Snapshot, Vec<AppId>) {
-    Journal::open(folder.path(), NOW).unwrap()
+    Journal::open(Folder::lock(folder.path()).unwrap(), NOW).unwrap()
 }
 
 fn fault_of(folder: &tempfile::TempDir) -> String {
-    Journal::open(folder.path(), NOW).unwrap_err().to_string()
+    let opened = Folder::lock(folder.path()).and_then(|folder| Journal::open(folder, NOW));
+    opened.unwrap_err().to_string()
 }
 
 fn append(journal: &Journal, records: &[Record]) {
@@ -130,8 +131,8 @@ fn a_take_comes_back_as_far_as_it_had_come() {
             Record::Attempt(take(2)),
             Record::Attempt(take(3)),
             Record::Attempt(take(4)),
-            Record::Answered(Attempt(2), true),
-            Record::Answered(Attempt(3), false),
+            Record::Answered(Attempt(2), None),
+            Record::Answered(Attempt(3), Some(Counter::AvRooms)),
             Record::Abort(Attempt(4)),
         ],
     );
@@ -144,8 +145,13 @@ fn a_take_comes_back_as_far_as_it_had_come() {
         .collect();
     let expected = [
         (1, TakeState::Abort),
-        (2, TakeState::Answered { allowed: true }),
-        (3, TakeState::Answered { allowed: false }),
+        (2, TakeState::Answered { refused: None }),
+        (
+            3,
+            TakeState::Answered {
+                refused: Some(Counter::AvRooms),
+            },
+        ),
         (4, TakeState::Abort),
     ];
     assert_eq!(states, BTreeMap::from(expected));
@@ -330,7 +336,7 @@ proptest! {
             Record::Totals(app, Cell::Gained(day), totals(b, c)),
             Record::Acked(app, Cell::Increment(day), totals(b, c)),
             Record::Attempt(take),
-            Record::Answered(attempt, own),
+            Record::Answered(attempt, own.then_some(Counter::Groups)),
             Record::Abort(attempt),
             Record::Release(b, NOW, give_back),
             Record::ReleaseDone(b),

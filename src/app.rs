@@ -1,0 +1,210 @@
+//! Puts the parts together, in the order in which they start and end.
+//!
+//! Start: listeners (so that a port in use is said at once), the store, the journal, the first meeting
+//! with the ledger, the tasks, the server. End: the server drains, the tasks finish what they are at,
+//! the ledger is told the rest, the journal is saved.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::config::{Create, Settings, StoreSettings};
+use crate::grpc::{self, BindFault, Bound, Bounds, Readiness, ServeFault};
+use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::redis::{RedisOptions, RedisStore};
+use crate::store::{Store, StoreFault};
+
+/// How long the first meeting with a shared ledger may take before the server starts without it.
+const FIRST_MEETING_MAX: Duration = Duration::from_secs(2);
+/// How long the ledger may take to hear the rest at the end.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
+/// How long a check waits for a ledger in this process: it never does.
+const LOCAL_WAIT: Duration = Duration::from_millis(500);
+
+/// Why the program ended that should not have. Each is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The process cannot get what every process has.
+    #[error("the process cannot start: {0}")]
+    Process(#[from] std::io::Error),
+    /// A listener cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindFault),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+    /// The ledger cannot be used.
+    #[error("{0}")]
+    Store(#[from] StoreFault),
+    /// The server broke off.
+    #[error(transparent)]
+    Serve(#[from] ServeFault),
+    /// A background task ended, and with it what it is there for.
+    #[error("a background task ended early: {0}")]
+    Task(String),
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// [`Fault`]; what was answered is in the journal.
+pub fn serve(settings: &Settings) -> Result<(), Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(run(settings));
+    // A name look-up or a disk that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+async fn run(settings: &Settings) -> Result<(), Fault> {
+    let stopped = stop_signal()?;
+    let listeners = grpc::bind(&settings.listen)?;
+    let probes = match &settings.health_listen {
+        Some(endpoint) => grpc::bind(std::slice::from_ref(endpoint))?,
+        None => Vec::new(),
+    };
+    let (ledger, queues) = open_ledger(settings)?;
+    first_meeting(&ledger).await?;
+
+    let (stop_tasks, tasks_stop) = watch::channel(false);
+    let mut tasks = tokio::spawn(keep(ledger.clone(), queues, tasks_stop));
+    let readiness = Readiness::new();
+    let follower = tokio::spawn(follow(ledger.clone(), readiness.clone()));
+    let server = Server { settings, ledger: &ledger, readiness, listeners, probes };
+    let outcome = tokio::select! {
+        served = server.run(stopped) => served,
+        ended = &mut tasks => Err(Fault::Task(match ended {
+            Ok(()) => "without a word".into(),
+            Err(died) => died.to_string(),
+        })),
+    };
+
+    follower.abort();
+    stop_tasks.send_replace(true);
+    if !tasks.is_finished() {
+        // Dropped half-way, a checkpoint would be lost; each task ends after what it is at.
+        tasks.await.map_err(|died| Fault::Task(died.to_string()))?;
+    }
+    if timeout(CLOSE_MAX, ledger.settle_rest()).await.is_err() {
+        tracing::warn!("the ledger took too long; the next start settles what the journal holds");
+    }
+    ledger.close().await;
+    tracing::info!("stopped");
+    outcome
+}
+
+/// The gRPC side: what is needed to serve, and what its callers are told.
+struct Server<'a> {
+    settings: &'a Settings,
+    ledger: &'a Arc<Ledger>,
+    readiness: Readiness,
+    listeners: Vec<Bound>,
+    probes: Vec<Bound>,
+}
+
+impl Server<'_> {
+    async fn run(self, stopped: impl Future<Output = ()>) -> Result<(), Fault> {
+        let wait = match &self.settings.store {
+            StoreSettings::Embedded => LOCAL_WAIT,
+            StoreSettings::Redis { wait, .. } => *wait,
+        };
+        let admission = Arc::new(Admission::new(self.ledger.clone(), wait));
+        let (stop_probes, mut probes_stop) = watch::channel(false);
+        let probes = grpc::serve_health(self.readiness.clone(), self.probes, async move {
+            // An error means that the sender is gone, which ends the probes as well.
+            let _ = probes_stop.wait_for(|stop| *stop).await;
+        });
+        let addresses: Vec<String> = self.listeners.iter().map(ToString::to_string).collect();
+        let bounds = Bounds::of(self.settings.workers);
+        let ready = self.readiness.clone();
+        let serving = async {
+            ready.set_serving();
+            tracing::info!(listen = addresses.join(", "), "ready to answer");
+            let served =
+                grpc::serve(admission, self.readiness, self.listeners, bounds, stopped).await;
+            stop_probes.send_replace(true);
+            served
+        };
+        let (served, probed) = tokio::join!(serving, probes);
+        Ok(served.and(probed)?)
+    }
+}
+
+fn open_ledger(settings: &Settings) -> Result<(Arc<Ledger>, Queues), Fault> {
+    let clock = Arc::new(Clock::default());
+    if settings.by_default.data_dir
+        && let Some(parent) = settings.data_dir.parent()
+    {
+        std::fs::create_dir_all(parent)?;
+    }
+    let folder = Folder::lock(&settings.data_dir)?;
+    let store = open_store(settings, folder.path(), &clock)?;
+    let (zone, rules) = (settings.zone.clone(), settings.rulebook.clone());
+    let parts = Parts { clock, zone, rules, store, member: settings.member.clone() };
+    let (ledger, queues) = Ledger::open(folder, parts)?;
+    Ok((Arc::new(ledger), queues))
+}
+
+fn open_store(
+    settings: &Settings,
+    folder: &Path,
+    clock: &Arc<Clock>,
+) -> Result<Arc<dyn Store>, Fault> {
+    let zone = settings.zone.clone();
+    Ok(match &settings.store {
+        StoreSettings::Embedded => {
+            Arc::new(EmbeddedStore::open(&folder.join("ledger.redb"), zone)?)
+        }
+        StoreSettings::Redis { url, key_prefix, create, wait } => {
+            let options = RedisOptions {
+                url: url.secret().into(),
+                key_prefix: key_prefix.to_string(),
+                zone,
+                create: *create == Create::Auto,
+                response_timeout: *wait,
+            };
+            Arc::new(RedisStore::new(options, clock.clone())?)
+        }
+    })
+}
+
+/// Meets the ledger before the first call is answered. One in this process must be there; a shared
+/// one may be away, but one of another zone or version never becomes the right one.
+async fn first_meeting(ledger: &Ledger) -> Result<(), Fault> {
+    match timeout(FIRST_MEETING_MAX, ledger.meet()).await {
+        Ok(Err(fault @ StoreFault::Unusable(_))) => Err(fault.into()),
+        Ok(Err(fault)) if ledger.store().is_local() => Err(fault.into()),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+async fn keep(ledger: Arc<Ledger>, mut queues: Queues, stop: watch::Receiver<bool>) {
+    ledger.keep(&mut queues, &stop).await;
+}
+
+/// Says that clients can be sent here once the ledger was met. A ledger that is lost later does not
+/// take that back: what needs it is refused by name, and the rest goes on.
+async fn follow(ledger: Arc<Ledger>, readiness: Readiness) {
+    if ledger.met().wait_for(|met| *met).await.is_ok() {
+        readiness.set_ready(true);
+    }
+}
+
+/// Ends with SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+        }
+    })
+}
