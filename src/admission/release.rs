@@ -91,7 +91,7 @@ impl Admission {
                     view,
                     replayed,
                 }) => {
-                    open.done();
+                    open.done(released);
                     entry.learn(&view, day);
                     let used = shown(entry.live(resource).net());
                     return Ok(Released {
@@ -102,7 +102,7 @@ impl Admission {
                     });
                 }
                 Ok(GivenBack::OtherContent) => {
-                    open.done();
+                    open.done(0);
                     return Err(Fault::OtherContent);
                 }
                 Err(_) => {}

@@ -97,12 +97,15 @@ impl Ledger {
             incarnation,
             boot,
         };
-        let owed = Arc::new(Owed::new(
+        let local = store.is_local();
+        let owed = Owed::new(
             journal.clone(),
             clock.clone(),
+            local,
             left.takes,
             left.releases,
-        ));
+        );
+        let owed = Arc::new(owed);
         let (logins, asked) = Logins::new(left.logins);
         let this = Self {
             clock,

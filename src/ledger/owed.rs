@@ -36,6 +36,8 @@ pub struct Owed {
     journal: Arc<Journal>,
     clock: Arc<Clock>,
     incarnation: u64,
+    /// Whether the ledger is in this process, and may forget with it what it had.
+    local: bool,
     /// Attempts and releases of earlier runs have numbers below this.
     first_of_run: u64,
     next: AtomicU64,
@@ -79,6 +81,7 @@ impl Owed {
     pub fn new(
         journal: Arc<Journal>,
         clock: Arc<Clock>,
+        local: bool,
         takes: BTreeMap<Attempt, OwedTake>,
         releases: BTreeMap<u64, OwedRelease>,
     ) -> Self {
@@ -89,6 +92,7 @@ impl Owed {
             journal,
             clock,
             incarnation: identity.incarnation,
+            local,
             first_of_run,
             next: AtomicU64::new(first_of_run),
             takes: Mutex::new(takes),
@@ -181,10 +185,11 @@ impl Owed {
         })
     }
 
-    /// The ledger has the release, or will never take it.
-    pub fn release_done(&self, number: u64) {
+    /// The ledger has the release, or will never take it. `released` is what it gave back.
+    pub fn release_done(&self, number: u64, released: u32) {
         lock(&self.releases).remove(&number);
-        if let Err(full) = self.append(&Record::ReleaseDone(number)) {
+        let restate = if self.local { released } else { 0 };
+        if let Err(full) = self.append(&Record::ReleaseDone(number, restate)) {
             // It would be sent again after a restart, under the same key: no second effect.
             tracing::warn!(%full, "a settled release could not be noted");
         }
@@ -342,9 +347,9 @@ impl OpenRelease {
         &self.give_back
     }
 
-    /// The ledger has it, or will never take it.
-    pub fn done(self) {
-        self.owed.release_done(self.number);
+    /// The ledger has it, or will never take it. `released` is what it gave back.
+    pub fn done(self, released: u32) {
+        self.owed.release_done(self.number, released);
     }
 }
 

@@ -12,7 +12,7 @@ use super::apps::Entry;
 use super::outlook::State;
 use super::owed::{DueRecords, RELEASE_RESEND_MS};
 use crate::store::{
-    AppReport, GivenBack, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, SHARDS, Shard, StoreFault,
+    AppReport, GivenBack, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Shard, StoreFault,
 };
 
 /// How often it is looked at what is due; also the age at which records, and the first change after
@@ -24,6 +24,8 @@ pub const SETTLE_AGE_MS: u64 = 5_000;
 const TOGETHER_MAX: usize = 16;
 /// The most releases sent again in one round.
 const RELEASES_MAX: usize = 1_000;
+/// The most passes over logins that wait, in one round.
+const LOGIN_PASSES_MAX: usize = 64;
 /// The longest wait between two looks at a ledger that is away.
 const PROBE_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -88,20 +90,20 @@ pub async fn settle_all(ledger: &Ledger) -> Result<(), StoreFault> {
 }
 
 async fn settle(ledger: &Ledger, scope: Scope) -> Result<(), StoreFault> {
-    loop {
-        let more = settle_records_and_totals(ledger, scope).await?;
-        if scope == Scope::Due || !more {
-            break;
-        }
+    let mut records = settle_records_and_totals(ledger, scope).await?;
+    // While the ledger is not known to be up no take is opened, so that this ends.
+    while scope == Scope::All && records {
+        records = settle_records_and_totals(ledger, Scope::Due).await?;
     }
     settle_releases(ledger).await?;
-    settle_logins(ledger, scope).await
+    settle_logins(ledger).await
 }
 
-/// One call for each shard that has something due. Answers whether there may be more.
+/// One call for each shard that has something due. Answers whether there may be more records.
 async fn settle_records_and_totals(ledger: &Ledger, scope: Scope) -> Result<bool, StoreFault> {
     let now = ledger.now();
     let mut records = ledger.owed.due_records(REPORT_RECORDS_MAX);
+    let more = !records.is_empty();
     let mut calls = Vec::new();
     for shard in Shard::all() {
         let records = records.remove(&shard).unwrap_or_default();
@@ -117,8 +119,6 @@ async fn settle_records_and_totals(ledger: &Ledger, scope: Scope) -> Result<bool
             calls.push(settle_shard(ledger, shard, records, apps));
         }
     }
-    let more = !calls.is_empty();
-    debug_assert!(calls.len() <= usize::from(SHARDS));
     let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
     let mut fault = None;
     while let Some(settled) = calls.next().await {
@@ -195,26 +195,29 @@ async fn settle_releases(ledger: &Ledger) -> Result<(), StoreFault> {
         if now.since(owed.at) > RELEASE_RESEND_MS {
             let app = owed.give_back.app;
             tracing::error!(%app, "a release is too old to be sent safely; its places stay charged until a recount");
-            ledger.owed.release_done(number);
+            ledger.owed.release_done(number, 0);
             continue;
         }
-        match ledger.store.release(&owed.give_back, now).await? {
-            GivenBack::Released { .. } => {}
+        let released = match ledger.store.release(&owed.give_back, now).await? {
+            GivenBack::Released { released, .. } => released,
             GivenBack::OtherContent => {
                 let app = owed.give_back.app;
                 tracing::warn!(%app, "a kept release bears an id that stands for another request; dropped");
+                0
             }
-        }
-        ledger.owed.release_done(number);
+        };
+        ledger.owed.release_done(number, released);
     }
     Ok(())
 }
 
-/// Sends logins that waited for the ledger.
-async fn settle_logins(ledger: &Ledger, scope: Scope) -> Result<(), StoreFault> {
-    loop {
+/// Sends logins that waited for the ledger; more may come meanwhile, so the passes are bounded.
+async fn settle_logins(ledger: &Ledger) -> Result<(), StoreFault> {
+    for _ in 0..LOGIN_PASSES_MAX {
         let waiting = ledger.logins.waiting();
-        let done = waiting.is_empty();
+        if waiting.is_empty() {
+            break;
+        }
         for (shard, logins) in waiting {
             let active = ledger
                 .store
@@ -225,8 +228,6 @@ async fn settle_logins(ledger: &Ledger, scope: Scope) -> Result<(), StoreFault> 
             ledger.note_waited(&logins);
             ledger.note_active(&logins, &active);
         }
-        if done || scope == Scope::Due {
-            return Ok(());
-        }
     }
+    Ok(())
 }

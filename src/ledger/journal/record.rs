@@ -34,8 +34,9 @@ pub enum Record {
     Abort(Attempt),
     /// A release is about to be sent, and will be until the ledger has it.
     Release(u64, Millis, GiveBack),
-    /// The ledger has the release of this number.
-    ReleaseDone(u64),
+    /// The ledger has the release of this number. A ledger in this process may forget so many of its
+    /// units with the process: a restart states them again; 0 for a shared one.
+    ReleaseDone(u64, u32),
     /// Users who logged in, before the ledger is asked.
     Logins(AppId, Day, Vec<u128>),
 }
@@ -139,8 +140,9 @@ impl Record {
                 put_give_back(to, give_back);
                 6
             }
-            Self::ReleaseDone(number) => {
+            Self::ReleaseDone(number, restate) => {
                 to.put_u64_le(*number);
+                to.put_u32_le(*restate);
                 7
             }
             Self::Logins(app, day, users) => {
@@ -179,7 +181,7 @@ impl Record {
                 Millis(from.try_get_i64_le().ok()?),
                 get_give_back(from)?,
             ),
-            7 => Self::ReleaseDone(u64_of(from)?),
+            7 => Self::ReleaseDone(u64_of(from)?, from.try_get_u32_le().ok()?),
             8 => {
                 let (app, day) = (AppId::new(u64_of(from)?)?, day_of(from)?);
                 let mut users = Vec::with_capacity(from.len() / 16);

@@ -179,7 +179,7 @@ fn what_is_owed_survives_a_second_restart_without_its_log() {
         &[
             Record::Release(1, NOW, give_back.clone()),
             Record::Release(2, NOW, give_back.clone()),
-            Record::ReleaseDone(1),
+            Record::ReleaseDone(1, 0),
             Record::Logins(app(7), day(20_000), vec![1, u128::MAX]),
         ],
     );
@@ -339,7 +339,7 @@ proptest! {
             Record::Answered(attempt, own.then_some(Counter::Groups)),
             Record::Abort(attempt),
             Record::Release(b, NOW, give_back),
-            Record::ReleaseDone(b),
+            Record::ReleaseDone(b, amount.get()),
             Record::Logins(app, day, users),
         ] {
             let frame = record.frame();
