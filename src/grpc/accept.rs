@@ -1,0 +1,132 @@
+//! Accepts connections and hands them round to the workers.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::sleep;
+
+use super::Endpoint;
+use super::bind::{Bound, Listener};
+use super::connection::{Accepted, Stream};
+use super::socket_file::SocketFile;
+
+/// The first pause after a failed accept, which may be for want of descriptors: asking again at once
+/// would only burn the core that could free some.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Gives each connection to the next worker, as long as there are places.
+pub(super) struct Handout {
+    workers: Vec<mpsc::Sender<Accepted>>,
+    next: AtomicUsize,
+    places: Arc<Semaphore>,
+    refused: AtomicU64,
+}
+
+impl Handout {
+    /// Hands round to `workers`, at most `connections_max` connections at a time.
+    pub(super) fn new(workers: Vec<mpsc::Sender<Accepted>>, connections_max: usize) -> Self {
+        Self {
+            workers,
+            next: AtomicUsize::new(0),
+            places: Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Hands over `stream`, or closes it: a client that is told at once can go elsewhere.
+    fn give(&self, stream: Stream) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return self.refuse("as many connections as allowed are open");
+        };
+        let mut accepted = Accepted { stream, place };
+        for _ in &self.workers {
+            let next = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
+            match self.workers[next].try_send(accepted) {
+                Ok(()) => return,
+                Err(back) => accepted = back.into_inner(),
+            }
+        }
+        self.refuse("no worker takes any more");
+    }
+
+    fn refuse(&self, reason: &'static str) {
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        // A client that tries again and again must not fill the log.
+        if refused.is_power_of_two() {
+            tracing::warn!(refused, "connections are refused: {reason}");
+        }
+    }
+}
+
+enum Source {
+    Tcp(TcpListener),
+    Unix(
+        UnixListener,
+        #[expect(dead_code, reason = "its drop removes the file")] SocketFile,
+    ),
+}
+
+/// A listener that belongs to the runtime that it was made on.
+pub(super) struct Acceptor {
+    endpoint: Endpoint,
+    source: Source,
+}
+
+impl Acceptor {
+    /// Takes over a listener; must be called on a runtime.
+    pub(super) fn new(bound: Bound) -> io::Result<Self> {
+        Ok(Self {
+            endpoint: bound.endpoint().clone(),
+            source: match bound.listener {
+                Listener::Tcp(listener) => Source::Tcp(TcpListener::from_std(listener)?),
+                Listener::Unix(listener, file) => {
+                    Source::Unix(UnixListener::from_std(listener)?, file)
+                }
+            },
+        })
+    }
+
+    /// Accepts for ever: no fault of one connection, and no want of descriptors, ends it.
+    pub(super) async fn run(self, handout: Arc<Handout>) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            match self.accept().await {
+                Ok(stream) => {
+                    pause = PAUSE_MIN;
+                    handout.give(stream);
+                }
+                // The client was faster in leaving than we in accepting.
+                Err(problem) if problem.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(problem) => {
+                    if pause == PAUSE_MIN {
+                        let endpoint = &self.endpoint;
+                        tracing::error!(%endpoint, %problem, "no connection can be accepted");
+                    }
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Stream> {
+        match &self.source {
+            Source::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // An answer is one small packet: waiting for more to send would only delay it.
+                stream.set_nodelay(true)?;
+                stream.into_std().map(Stream::Tcp)
+            }
+            Source::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                stream.into_std().map(Stream::Unix)
+            }
+        }
+    }
+}

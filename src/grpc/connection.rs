@@ -1,0 +1,125 @@
+//! One client's connection, from its first byte to its last answer.
+
+use std::future::Future;
+use std::io;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::pin::pin;
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, Ready};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::timeout;
+
+use super::edge::Edge;
+
+/// The most calls in flight on one connection; a client that has more waits.
+const STREAMS_MAX: u32 = 1024;
+/// The most bytes of requests that a connection holds unread.
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The most bytes of one request that a connection holds unread.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// The most bytes of answers that wait for a client that does not read.
+const SEND_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of one request's headers.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// How long a client may be silent after it connected: it speaks first.
+const FIRST_BYTE_MAX: Duration = Duration::from_secs(10);
+/// How long a connection may be silent before it is asked whether the client is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+/// How long the client may take to say so.
+const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// A connection on its way to the thread that will serve it.
+pub(super) struct Accepted {
+    pub(super) stream: Stream,
+    /// Its place among the connections that are allowed.
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+/// A stream that belongs to no runtime, and does not block.
+pub(super) enum Stream {
+    Tcp(std::net::TcpStream),
+    Unix(StdUnixStream),
+}
+
+/// Serves a connection until the client closes it, or until `drain` is true and the calls that are
+/// in flight are answered.
+pub(super) async fn serve(accepted: Accepted, edge: Edge, drain: watch::Receiver<bool>) {
+    let Accepted { stream, place } = accepted;
+    let served = match stream {
+        Stream::Tcp(stream) => serve_tcp(stream, edge, drain).await,
+        Stream::Unix(stream) => serve_unix(stream, edge, drain).await,
+    };
+    if let Err(problem) = served {
+        tracing::debug!(%problem, "a connection ended");
+    }
+    drop(place);
+}
+
+async fn serve_tcp(
+    stream: std::net::TcpStream,
+    edge: Edge,
+    mut drain: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let stream = TcpStream::from_std(stream)?;
+    first_byte(stream.ready(Interest::READABLE), &mut drain).await?;
+    serve_http2(stream, edge, drain).await
+}
+
+async fn serve_unix(
+    stream: StdUnixStream,
+    edge: Edge,
+    mut drain: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let stream = UnixStream::from_std(stream)?;
+    first_byte(stream.ready(Interest::READABLE), &mut drain).await?;
+    serve_http2(stream, edge, drain).await
+}
+
+/// Waits for the client to speak. One that is silent when draining begins is not waited for.
+async fn first_byte(
+    readable: impl Future<Output = io::Result<Ready>>,
+    drain: &mut watch::Receiver<bool>,
+) -> io::Result<()> {
+    tokio::select! {
+        biased;
+        ready = timeout(FIRST_BYTE_MAX, readable) => ready?.map(drop),
+        () = told_to_drain(drain) => Err(io::ErrorKind::ConnectionAborted.into()),
+    }
+}
+
+async fn serve_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    edge: Edge,
+    mut drain: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BYTES_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .keep_alive_interval(KEEPALIVE_AFTER)
+        .keep_alive_timeout(KEEPALIVE_ANSWER_MAX)
+        .serve_connection(TokioIo::new(stream), edge);
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        biased;
+        served = connection.as_mut() => served,
+        () = told_to_drain(&mut drain) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    served.map_err(io::Error::other)
+}
+
+/// Waits until draining begins, or until nobody is left who could begin it.
+pub(super) async fn told_to_drain(drain: &mut watch::Receiver<bool>) {
+    // What it returns holds the channel's lock; nobody may wait with it.
+    drop(drain.wait_for(|&drain| drain).await);
+}

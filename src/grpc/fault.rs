@@ -1,0 +1,197 @@
+//! Faults as gRPC says them: a status, its reason, and every field that is to blame.
+//!
+//! One place chooses the status. What the caller reads says what was wrong and what to do; causes
+//! that only an operator can use are in the log of whoever met them.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+use crate::admission::Fault;
+
+/// The domain of every google.rpc.ErrorInfo.
+const DOMAIN: &str = "imquota";
+
+/// The fields of one request that say something that cannot be.
+///
+/// Empty for a good request, and then it costs nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Violations(Vec<(String, String)>);
+
+impl Violations {
+    /// Adds a field, named as in the contract, and what is wrong with it.
+    pub(super) fn add(&mut self, field: impl Into<String>, problem: impl Display) {
+        self.0.push((field.into(), problem.to_string()));
+    }
+
+    /// Keeps what `parsed` holds, or adds why there is nothing.
+    pub(super) fn check<T, E: Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {
+        parsed.map_err(|problem| self.add(field, problem)).ok()
+    }
+
+    /// `parsed`, which is there unless a field was at fault.
+    pub(super) fn or<T>(self, parsed: Option<T>) -> Result<T, Self> {
+        match parsed {
+            Some(parsed) if self.0.is_empty() => Ok(parsed),
+            _ => Err(self),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn fields(&self) -> Vec<&str> {
+        self.0.iter().map(|(field, _)| field.as_str()).collect()
+    }
+}
+
+impl From<Violations> for Status {
+    fn from(violations: Violations) -> Self {
+        let message = match violations.0.as_slice() {
+            [] => "the request is invalid".into(),
+            [(field, problem)] => format!("{field}: {problem}"),
+            [(field, problem), others @ ..] => {
+                format!(
+                    "{field}: {problem} (and {} more, see the details)",
+                    others.len()
+                )
+            }
+        };
+        invalid("INVALID_FIELD", message, violations)
+    }
+}
+
+fn invalid(reason: &str, message: String, violations: Violations) -> Status {
+    let mut details = details(reason);
+    let violations: Vec<_> = violations
+        .0
+        .into_iter()
+        .map(|(field, problem)| FieldViolation::new(field, problem))
+        .collect();
+    details.set_bad_request(violations);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+fn details(reason: &str) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new())
+}
+
+fn plain(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    Status::with_error_details(code, message, details(reason))
+}
+
+impl From<Fault> for Status {
+    fn from(fault: Fault) -> Self {
+        let message = fault.to_string();
+        match fault {
+            Fault::Invalid { field, problem } => {
+                let mut violations = Violations::default();
+                violations.add(field, problem);
+                violations.into()
+            }
+            Fault::OtherContent => {
+                let mut violations = Violations::default();
+                violations.add("request_id", "was used before for another request");
+                invalid("REQUEST_ID_REUSED", message, violations)
+            }
+            Fault::UnknownApp(_) => plain(Code::NotFound, "APP_UNKNOWN", message),
+            Fault::DaySealed(_) => plain(Code::OutOfRange, "DAY_SEALED", message),
+            Fault::Exhausted(_) => plain(Code::ResourceExhausted, "OVERLOADED", message),
+            Fault::Away(_) => plain(Code::Unavailable, "UNAVAILABLE", message),
+        }
+    }
+}
+
+/// The status of a call whose caller no longer waits; nothing was counted.
+pub(super) fn too_late() -> Status {
+    plain(
+        Code::DeadlineExceeded,
+        "DEADLINE_EXCEEDED",
+        "the call's own deadline (grpc-timeout) has passed",
+    )
+}
+
+/// The status of a call whose deadline cannot be read: without one its work would have no bound.
+pub(super) fn unreadable_deadline() -> Status {
+    let mut violations = Violations::default();
+    violations.add(
+        "grpc-timeout",
+        "must be 1 to 8 digits and one of H, M, S, m, u, n",
+    );
+    violations.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Day;
+    use crate::quota::AppId;
+
+    #[test]
+    fn every_fault_has_its_status_and_says_why() {
+        let app = AppId::new(7).expect("7 is not 0");
+        let day = Day::from_number(20_000).expect("a day of this century");
+        for (fault, code, reason, field) in [
+            (
+                Fault::Invalid {
+                    field: "at",
+                    problem: "is ahead".into(),
+                },
+                Code::InvalidArgument,
+                "INVALID_FIELD",
+                Some("at"),
+            ),
+            (
+                Fault::OtherContent,
+                Code::InvalidArgument,
+                "REQUEST_ID_REUSED",
+                Some("request_id"),
+            ),
+            (Fault::UnknownApp(app), Code::NotFound, "APP_UNKNOWN", None),
+            (Fault::DaySealed(day), Code::OutOfRange, "DAY_SEALED", None),
+            (
+                Fault::Exhausted("too many".into()),
+                Code::ResourceExhausted,
+                "OVERLOADED",
+                None,
+            ),
+            (
+                Fault::Away("is away".into()),
+                Code::Unavailable,
+                "UNAVAILABLE",
+                None,
+            ),
+        ] {
+            let message = fault.to_string();
+            let status = Status::from(fault);
+            assert_eq!(status.code(), code, "{message}");
+            assert_eq!(status.message(), message);
+            let details = status.get_error_details();
+            let info = details.error_info().expect("every fault has a reason");
+            assert_eq!(
+                (info.reason.as_str(), info.domain.as_str()),
+                (reason, DOMAIN)
+            );
+            let named = details
+                .bad_request()
+                .map(|bad| bad.field_violations[0].field.as_str());
+            assert_eq!(named, field);
+        }
+    }
+
+    #[test]
+    fn all_faulty_fields_are_named() {
+        let mut violations = Violations::default();
+        violations.add("app_id", "must not be 0");
+        violations.add("amount", "is too large");
+        let status = Status::from(violations);
+        assert_eq!(
+            status.message(),
+            "app_id: must not be 0 (and 1 more, see the details)"
+        );
+        let details = status.get_error_details();
+        let bad = details.bad_request().expect("fields are at fault");
+        let fields: Vec<_> = bad.field_violations.iter().map(|v| &v.field).collect();
+        assert_eq!(fields, ["app_id", "amount"]);
+    }
+}

@@ -1,0 +1,29 @@
+//! The edge: gRPC in, house types inside, gRPC out.
+//!
+//! A connection is accepted by [`serve`]'s own task and handed to one of the serving threads, where
+//! every call runs from its first byte to its answer: [`proto`]'s message is parsed into the house's
+//! types, [`crate::admission::Admission`] decides, the answer is rendered. Nothing outside this
+//! module knows a generated type or a status; only the client verbs speak the contract, too.
+
+mod accept;
+mod bind;
+mod connection;
+mod deadline;
+mod edge;
+mod endpoint;
+mod fault;
+mod health;
+mod parse;
+pub mod proto;
+mod render;
+mod server;
+mod service;
+mod socket_file;
+mod worker;
+
+pub use bind::{BindFault, Bound, bind};
+pub use edge::MESSAGE_BYTES_MAX;
+pub use endpoint::{Endpoint, SOCKET_PATH_BYTES_MAX};
+pub use health::Readiness;
+pub use parse::USERS_MAX;
+pub use server::{Bounds, CONNECTIONS_MAX, DRAIN_MAX, ServeFault, serve, serve_health};

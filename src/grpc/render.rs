@@ -1,0 +1,209 @@
+//! The house's answers in the contract's words.
+
+use crate::admission::{
+    Active, Outcome, Refusal, Released, ResourceUsage, Source, UsageReport, Verdict,
+};
+use crate::clock::Millis;
+use crate::quota::{Counter, Limit, Resource};
+
+use super::proto;
+
+/// Writes the answer to a Check.
+pub(super) fn check(verdict: &Verdict) -> proto::CheckResponse {
+    let limit = verdict.limit.and_then(Limit::get);
+    let mut response = proto::CheckResponse {
+        decision: proto::Decision::Allow.into(),
+        limit,
+        used: verdict.used,
+        remaining: limit.map(|limit| limit.saturating_sub(verdict.used)),
+        source: source(verdict.source).into(),
+        replayed: verdict.replayed,
+        ..Default::default()
+    };
+    if let Outcome::Deny(refusal) = verdict.outcome {
+        response.decision = proto::Decision::Deny.into();
+        response.reason = reason(refusal).into();
+        response.im_error_code = refusal.im_error_code();
+        if let Refusal::StoreUnavailable { retry_after } = refusal {
+            // Longer than the wire's 10,000 years is none.
+            response.retry_after = retry_after.try_into().ok();
+        }
+    }
+    response
+}
+
+/// Writes the answer to a Release.
+pub(super) fn release(released: &Released) -> proto::ReleaseResponse {
+    proto::ReleaseResponse {
+        released: released.released,
+        used: released.used,
+        remaining: released.limit.remaining(released.used),
+        replayed: released.replayed,
+    }
+}
+
+/// Writes the answer to a RecordActive.
+pub(super) fn active(active: &Active) -> proto::RecordActiveResponse {
+    proto::RecordActiveResponse {
+        newly_active: active.newly_active,
+        daily_active: active.daily_active,
+        day: active.day.to_string(),
+        source: source(active.source).into(),
+        replayed: active.replayed,
+    }
+}
+
+/// Writes the answer to a GetUsage.
+pub(super) fn usage(report: &UsageReport) -> proto::GetUsageResponse {
+    proto::GetUsageResponse {
+        app_id: report.app.get(),
+        plan: report.plan.as_str().into(),
+        resources: report.resources.map(resource_usage).into(),
+        daily_active: report.daily_active,
+        month_peak_daily_active: report.month_peak_daily_active,
+        month_peak_groups: report.month_peak_groups,
+        as_of: Some(timestamp(report.as_of)),
+        degraded: report.degraded,
+        groups_gained_today: report.groups_gained_today,
+        groups_gained_limit: report.groups_gained_limit.get(),
+    }
+}
+
+fn resource_usage(usage: ResourceUsage) -> proto::ResourceUsage {
+    proto::ResourceUsage {
+        resource: resource(usage.resource).into(),
+        used: usage.used,
+        held: usage.held,
+        limit: usage.limit.get(),
+        remaining: usage.limit.remaining(usage.used.saturating_add(usage.held)),
+    }
+}
+
+fn resource(resource: Resource) -> proto::Resource {
+    match resource {
+        Resource::Account => proto::Resource::Account,
+        Resource::Group => proto::Resource::Group,
+        Resource::AvRoom => proto::Resource::AvRoom,
+    }
+}
+
+fn source(source: Source) -> proto::Source {
+    match source {
+        Source::Memory => proto::Source::Memory,
+        Source::Ledger => proto::Source::Ledger,
+        Source::Degraded => proto::Source::Degraded,
+    }
+}
+
+fn reason(refusal: Refusal) -> proto::DenyReason {
+    match refusal {
+        Refusal::LimitReached(Counter::GroupsGained) | Refusal::DailyGainReached => {
+            proto::DenyReason::DailyGainReached
+        }
+        Refusal::LimitReached(Counter::Accounts | Counter::Groups | Counter::AvRooms) => {
+            proto::DenyReason::LimitReached
+        }
+        Refusal::AppUnknown => proto::DenyReason::AppUnknown,
+        Refusal::AppDisabled => proto::DenyReason::AppDisabled,
+        Refusal::StoreUnavailable { .. } => proto::DenyReason::StoreUnavailable,
+        Refusal::RequestExpired => proto::DenyReason::RequestExpired,
+    }
+}
+
+fn timestamp(at: Millis) -> prost_types::Timestamp {
+    let nanos = at.0.rem_euclid(1000) * 1_000_000;
+    prost_types::Timestamp {
+        seconds: at.0.div_euclid(1000),
+        // Below 1,000,000,000, so that it fits.
+        nanos: i32::try_from(nanos).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn verdict(outcome: Outcome, limit: Option<Limit>, used: u64) -> Verdict {
+        Verdict {
+            outcome,
+            limit,
+            used,
+            source: Source::Ledger,
+            replayed: true,
+        }
+    }
+
+    #[test]
+    fn an_allowed_check_says_what_is_left() {
+        let response = check(&verdict(Outcome::Allow, Some(Limit::AtMost(50)), 3));
+        assert_eq!(response.decision(), proto::Decision::Allow);
+        assert_eq!(response.reason(), proto::DenyReason::Unspecified);
+        assert_eq!(response.im_error_code, 0);
+        assert_eq!((response.limit, response.used), (Some(50), 3));
+        assert_eq!(response.remaining, Some(47));
+        assert_eq!(response.source(), proto::Source::Ledger);
+        assert!(response.replayed);
+        assert_eq!(response.retry_after, None);
+        assert_eq!(response.fault, None);
+    }
+
+    #[test]
+    fn without_a_limit_there_is_no_number() {
+        for limit in [Some(Limit::Unlimited), None] {
+            let response = check(&verdict(Outcome::Allow, limit, 3));
+            assert_eq!((response.limit, response.remaining), (None, None));
+        }
+    }
+
+    #[test]
+    fn above_the_limit_nothing_remains() {
+        let refusal = Refusal::LimitReached(Counter::Accounts);
+        let response = check(&verdict(Outcome::Deny(refusal), Some(Limit::AtMost(1)), 5));
+        assert_eq!(response.remaining, Some(0));
+    }
+
+    #[test]
+    fn every_refusal_has_its_reason_and_code() {
+        use proto::DenyReason as Reason;
+        let away = Refusal::StoreUnavailable {
+            retry_after: Duration::from_millis(250),
+        };
+        for (refusal, reason, code) in [
+            (
+                Refusal::LimitReached(Counter::Accounts),
+                Reason::LimitReached,
+                70398,
+            ),
+            (
+                Refusal::LimitReached(Counter::AvRooms),
+                Reason::LimitReached,
+                10036,
+            ),
+            (
+                Refusal::LimitReached(Counter::Groups),
+                Reason::LimitReached,
+                10058,
+            ),
+            (Refusal::DailyGainReached, Reason::DailyGainReached, 10006),
+            (Refusal::AppUnknown, Reason::AppUnknown, 70020),
+            (Refusal::AppDisabled, Reason::AppDisabled, 60016),
+            (away, Reason::StoreUnavailable, 0),
+            (Refusal::RequestExpired, Reason::RequestExpired, 0),
+        ] {
+            let response = check(&verdict(Outcome::Deny(refusal), None, 0));
+            assert_eq!(response.decision(), proto::Decision::Deny);
+            assert_eq!(response.reason(), reason);
+            assert_eq!(response.im_error_code, code);
+            let retry = response.retry_after.map(|after| after.nanos);
+            assert_eq!(retry, (refusal == away).then_some(250_000_000));
+        }
+    }
+
+    #[test]
+    fn times_before_the_epoch_are_rendered_too() {
+        let at = timestamp(Millis(-1));
+        assert_eq!((at.seconds, at.nanos), (-1, 999_000_000));
+    }
+}

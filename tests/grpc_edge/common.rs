@@ -1,0 +1,92 @@
+//! A server of its own for each test, on a port of its own.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imquota::admission::Admission;
+use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
+use imquota::grpc::{Bounds, Endpoint, Readiness, ServeFault, bind, serve};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use tonic_health::pb::health_client::HealthClient;
+
+/// Longer than anything here takes; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What `done` gives, which must not take for ever.
+pub async fn soon<T>(done: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, done)
+        .await
+        .expect("it does not take that long")
+}
+
+pub struct Server {
+    pub endpoint: Endpoint,
+    pub readiness: Readiness,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<Result<(), ServeFault>>,
+}
+
+/// Two workers, and little time to drain.
+pub fn bounds() -> Bounds {
+    Bounds {
+        drain_max: Duration::from_secs(2),
+        ..Bounds::of(NonZeroUsize::new(2).expect("2 is not 0"))
+    }
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::start_at("127.0.0.1:0", bounds())
+    }
+
+    pub fn start_at(address: &str, bounds: Bounds) -> Self {
+        let endpoint = Endpoint::parse(address).expect("it is an address");
+        let listeners = bind(&[endpoint]).expect("it is free");
+        let endpoint = listeners[0].endpoint().clone();
+        let readiness = Readiness::new();
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async { drop(stopped.await) };
+        let admission = Arc::new(Admission {});
+        let server = serve(admission, readiness.clone(), listeners, bounds, stopped);
+        Self {
+            endpoint,
+            readiness,
+            stop: Some(stop),
+            running: tokio::spawn(server),
+        }
+    }
+
+    pub async fn channel(&self) -> Channel {
+        let uri = match &self.endpoint {
+            Endpoint::Tcp(address) => format!("http://{address}"),
+            Endpoint::Unix(path) => format!("unix://{}", path.display()),
+        };
+        let endpoint = tonic::transport::Endpoint::from_shared(uri).expect("it is a URI");
+        soon(endpoint.connect()).await.expect("somebody listens")
+    }
+
+    pub async fn quota(&self) -> QuotaServiceClient<Channel> {
+        QuotaServiceClient::new(self.channel().await)
+    }
+
+    pub async fn health(&self) -> HealthClient<Channel> {
+        HealthClient::new(self.channel().await)
+    }
+
+    /// Begins the end.
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits for the end.
+    pub async fn ended(self) {
+        soon(self.running)
+            .await
+            .expect("the server does not panic")
+            .expect("the server ends without a fault");
+    }
+}

@@ -1,0 +1,7 @@
+//! The edge over real sockets: what a client meets before and beside a decision.
+
+mod common;
+mod drain;
+mod faults;
+mod side_services;
+mod sockets;
