@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod clock;
+pub mod config;
 pub mod endpoint;
 pub mod ledger;
 pub mod quota;
