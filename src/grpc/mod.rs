@@ -1,0 +1,3 @@
+//! The edge: gRPC in, house types inside, gRPC out.
+
+pub mod proto;
