@@ -2,6 +2,8 @@
 
 pub mod admission;
 pub mod clock;
+pub mod config;
+pub mod endpoint;
 pub mod grpc;
 pub mod ledger;
 pub mod quota;

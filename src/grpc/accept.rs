@@ -9,10 +9,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
-use super::Endpoint;
 use super::bind::{Bound, Listener};
 use super::connection::{Accepted, Stream};
 use super::socket_file::SocketFile;
+use crate::endpoint::Endpoint;
 
 /// The first pause after a failed accept, which may be for want of descriptors: asking again at once
 /// would only burn the core that could free some.

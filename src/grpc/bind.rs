@@ -6,8 +6,8 @@ use std::os::unix::net::UnixListener;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Endpoint;
 use super::socket_file::{SocketFault, SocketFile};
+use crate::endpoint::Endpoint;
 
 /// How many connections may wait to be accepted; a burst of all clients at once fits.
 const BACKLOG: i32 = 1024;

@@ -10,7 +10,6 @@ mod bind;
 mod connection;
 mod deadline;
 mod edge;
-mod endpoint;
 mod fault;
 mod health;
 mod parse;
@@ -23,7 +22,6 @@ mod worker;
 
 pub use bind::{BindFault, Bound, bind};
 pub use edge::MESSAGE_BYTES_MAX;
-pub use endpoint::{Endpoint, SOCKET_PATH_BYTES_MAX};
 pub use health::Readiness;
 pub use parse::USERS_MAX;
 pub use server::{Bounds, CONNECTIONS_MAX, DRAIN_MAX, ServeFault, serve, serve_health};

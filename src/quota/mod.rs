@@ -6,6 +6,8 @@
 mod amount;
 mod app;
 mod charge;
+mod currency;
+mod editions;
 mod ids;
 mod limit;
 mod plan;
@@ -15,6 +17,8 @@ mod rulebook;
 pub use amount::{AMOUNT_MAX, Amount};
 pub use app::{AppId, AppRules};
 pub use charge::{Charge, Part};
+pub use currency::Currency;
+pub use editions::built_in;
 pub use ids::{IdFault, REQUEST_ID_BYTES_MAX, RequestId, USER_ID_BYTES_MAX, UserId};
 pub use limit::Limit;
 pub use plan::{GroupBasis, Limits, MeteredFee, Plan, PlanName, PriceList};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imquota::admission::Admission;
+use imquota::endpoint::Endpoint;
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
-use imquota::grpc::{Bounds, Endpoint, Readiness, ServeFault, bind, serve};
+use imquota::grpc::{Bounds, Readiness, ServeFault, bind, serve};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;

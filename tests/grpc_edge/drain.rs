@@ -45,7 +45,7 @@ async fn an_idle_client_does_not_hold_up_the_end() {
 #[tokio::test]
 async fn a_client_that_never_spoke_does_not_hold_up_the_end() {
     let mut server = Server::start();
-    let imquota::grpc::Endpoint::Tcp(address) = server.endpoint else {
+    let imquota::endpoint::Endpoint::Tcp(address) = server.endpoint else {
         panic!("it listens on TCP");
     };
     let _silent = TcpStream::connect(address).await.expect("somebody listens");

@@ -1,8 +1,9 @@
 //! Health and reflection.
 
+use imquota::endpoint::Endpoint;
 use imquota::grpc::proto::CheckRequest;
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
-use imquota::grpc::{Endpoint, Readiness, bind, serve_health};
+use imquota::grpc::{Readiness, bind, serve_health};
 use tokio_stream::StreamExt as _;
 use tonic::transport::Channel;
 use tonic::{Code, Status};

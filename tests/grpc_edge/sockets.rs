@@ -2,8 +2,9 @@
 
 use std::os::unix::net::UnixListener;
 
+use imquota::endpoint::Endpoint;
+use imquota::grpc::Bounds;
 use imquota::grpc::proto::GetUsageRequest;
-use imquota::grpc::{Bounds, Endpoint};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tonic::Code;

@@ -1,0 +1,149 @@
+//! The apps: who lives under which rules.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::finding::{Findings, Place};
+use super::listeners::NOT_SERVED;
+use super::plans::{Plans, named};
+use super::value::{Section, Value};
+use super::{APPS_MAX, limits, scalar};
+use crate::quota::{AppId, AppRules, Plan, PlanName, Rulebook};
+
+const KEYS: [&str; 7] = [
+    "app_id",
+    "plan",
+    "limits",
+    "shadow",
+    "disabled",
+    "share_ids",
+    "track_objects",
+];
+
+/// The apps of the file, and the rules of all others.
+pub(super) fn read(file: Option<Section<'_>>, plans: &Plans, findings: &mut Findings) -> Rulebook {
+    let mut rulebook = Rulebook::default();
+    let Some(file) = file else {
+        return rulebook;
+    };
+    let mut shared = Shared::default();
+    if let Some(value) = file.given("unknown_app_plan")
+        && let Some(plan) = named(&value, plans, findings)
+    {
+        rulebook.unknown = Some(shared.rules(&plan, false));
+    }
+    let Some(apps) = file.given("apps") else {
+        return rulebook;
+    };
+    let Some(apps_listed) = apps.list(findings) else {
+        return rulebook;
+    };
+    if apps_listed.len() > APPS_MAX {
+        let text = format!(
+            "{} apps; there may be at most {APPS_MAX}",
+            apps_listed.len()
+        );
+        apps.fault(findings, text);
+        return rulebook;
+    }
+    rulebook.apps.reserve(apps_listed.len());
+    let mut lines: FxHashMap<AppId, Place> = FxHashMap::default();
+    for value in apps_listed {
+        if let Some((app, rules)) = app(&value, plans, &mut lines, &mut shared, findings) {
+            rulebook.apps.insert(app, rules);
+        }
+    }
+    rulebook
+}
+
+/// The rules of apps that have none of their own: one for a plan, however many apps there are.
+#[derive(Default)]
+struct Shared(HashMap<(PlanName, bool), Arc<AppRules>>);
+
+impl Shared {
+    fn rules(&mut self, plan: &Arc<Plan>, disabled: bool) -> Arc<AppRules> {
+        let key = (plan.name.clone(), disabled);
+        let rules = self.0.entry(key).or_insert_with(|| {
+            Arc::new(AppRules {
+                plan: plan.clone(),
+                limits: plan.limits,
+                disabled,
+            })
+        });
+        rules.clone()
+    }
+}
+
+fn app(
+    value: &Value<'_>,
+    plans: &Plans,
+    places: &mut FxHashMap<AppId, Place>,
+    shared: &mut Shared,
+    findings: &mut Findings,
+) -> Option<(AppId, Arc<AppRules>)> {
+    let section = value.section(findings, &KEYS)?;
+    let id = section
+        .required(findings, "app_id")
+        .and_then(|value| app_id(&value, places, findings));
+    let plan = section
+        .required(findings, "plan")
+        .and_then(|value| named(&value, plans, findings));
+    let disabled = flag(&section, "disabled", findings).is_some_and(|(_, set)| set);
+    if let Some((value, true)) = flag(&section, "shadow", findings) {
+        let text = "shadow mode is not served by this version; leave it out or set it to false";
+        value.fault(findings, text);
+    }
+    if let Some((value, true)) = flag(&section, "share_ids", findings) {
+        findings.notice(value.place(), value.key(), NOT_SERVED);
+    }
+    flag(&section, "track_objects", findings);
+    // Checked even where the plan is unknown, so that the fault in them is reported too.
+    let base = plan.as_ref().map(|plan| plan.limits);
+    let limits = section.get("limits").map(|value| {
+        let base = base.unwrap_or(crate::quota::Limits::UNLIMITED);
+        limits::read(&value, base, findings)
+    });
+    let (id, plan) = (id?, plan?);
+    let rules = match limits {
+        Some(limits) => Arc::new(AppRules {
+            plan,
+            limits,
+            disabled,
+        }),
+        None => shared.rules(&plan, disabled),
+    };
+    Some((id, rules))
+}
+
+fn app_id(
+    value: &Value<'_>,
+    places: &mut FxHashMap<AppId, Place>,
+    findings: &mut Findings,
+) -> Option<AppId> {
+    let what = "a whole number";
+    let id = value.read_plain(findings, what, |text| scalar::whole(text, 1, u64::MAX))?;
+    let id = AppId::new(id)?;
+    if let Some(first) = places.insert(id, value.place()) {
+        let first = match first {
+            Place::File { line, .. } => line,
+            _ => 0,
+        };
+        value.fault(
+            findings,
+            format!("{id} is listed twice, first on line {first}"),
+        );
+    }
+    Some(id)
+}
+
+fn flag<'s>(
+    section: &'s Section<'_>,
+    key: &'static str,
+    findings: &mut Findings,
+) -> Option<(Value<'s>, bool)> {
+    let value = section.get(key)?;
+    let set = value.truth(findings)?;
+    Some((value, set))
+}

@@ -1,0 +1,120 @@
+//! Where the server listens, and what may be plain off loopback.
+
+use super::LISTENERS_MAX;
+use super::finding::Findings;
+use super::layered::{Chosen, Layered};
+use super::sources::{Environment, Flags};
+use super::value::Section;
+use crate::endpoint::Endpoint;
+
+/// Where the API is served if nobody says.
+const LISTEN_DEFAULT: &str = "127.0.0.1:50051";
+/// Said of keys that change nothing yet.
+pub(super) const NOT_SERVED: &str = "understood, not served by this version";
+
+const LISTEN: Layered = Layered {
+    key: "listen",
+    flag: "--listen",
+    variable: "IMQUOTA_LISTEN",
+};
+const ADMIN_LISTEN: Layered = Layered {
+    key: "admin_listen",
+    flag: "--admin-listen",
+    variable: "IMQUOTA_ADMIN_LISTEN",
+};
+const HTTP_LISTEN: Layered = Layered {
+    key: "http_listen",
+    flag: "--http-listen",
+    variable: "IMQUOTA_HTTP_LISTEN",
+};
+
+/// The API's listeners and the one for health alone.
+pub(super) fn read(
+    flags: &Flags,
+    environment: &Environment,
+    file: Option<Section<'_>>,
+    findings: &mut Findings,
+) -> (Vec<Endpoint>, Option<Endpoint>) {
+    let listen = LISTEN.choose_list(&flags.listen, environment, file, findings, Endpoint::parse);
+    let health = health(file, findings);
+    let plain = allow_plaintext(file, findings);
+    let listen = listen.unwrap_or_default();
+    for one in &listen {
+        if !one.value.is_loopback() && !plain.contains(&one.value) {
+            let text = format!(
+                "{} can be reached from other machines and is not encrypted; if that is meant, add \
+                 it to allow_plaintext in the settings file",
+                one.value
+            );
+            findings.fault(one.place.clone(), one.key.clone(), text);
+        }
+    }
+    each_once(&listen, health.as_ref(), findings);
+    for (layered, flag) in [
+        (ADMIN_LISTEN, &flags.admin_listen),
+        (HTTP_LISTEN, &flags.http_listen),
+    ] {
+        let flag = flag.as_deref();
+        if let Some(one) = layered.choose(flag, environment, file, findings, Endpoint::parse) {
+            findings.notice(one.place, one.key, NOT_SERVED);
+        }
+    }
+    let mut listen: Vec<_> = listen.into_iter().map(|one| one.value).collect();
+    if listen.is_empty() {
+        listen.extend(Endpoint::parse(LISTEN_DEFAULT));
+    }
+    (listen, health.map(|one| one.value))
+}
+
+fn health(file: Option<Section<'_>>, findings: &mut Findings) -> Option<Chosen<Endpoint>> {
+    let file = file?;
+    let value = file.given("health_listen")?;
+    Some(Chosen {
+        value: value.read(findings, "an address", Endpoint::parse)?,
+        place: value.place(),
+        key: value.key(),
+    })
+}
+
+fn allow_plaintext(file: Option<Section<'_>>, findings: &mut Findings) -> Vec<Endpoint> {
+    let Some(file) = file else {
+        return Vec::new();
+    };
+    if let Some(listen) = file.given("listen")
+        && listen.is_empty_list()
+    {
+        listen.fault(
+            findings,
+            "must name at least one address; leave the key out for the default",
+        );
+    }
+    let Some(list) = file.given("allow_plaintext") else {
+        return Vec::new();
+    };
+    list.list(findings)
+        .into_iter()
+        .flatten()
+        .filter_map(|value| value.read(findings, "an address", Endpoint::parse))
+        .collect()
+}
+
+/// Two listeners on one address are a slip, unless the system chooses both ports.
+fn each_once(
+    listen: &[Chosen<Endpoint>],
+    health: Option<&Chosen<Endpoint>>,
+    findings: &mut Findings,
+) {
+    if let Some(above) = listen.get(LISTENERS_MAX) {
+        let text = format!("there may be at most {LISTENERS_MAX} listeners");
+        findings.fault(above.place.clone(), above.key.clone(), text);
+        return;
+    }
+    let all: Vec<_> = listen.iter().chain(health).collect();
+    for (at, one) in all.iter().enumerate() {
+        let chosen_later = matches!(one.value, Endpoint::Tcp(address) if address.port() == 0);
+        if !chosen_later && all[..at].iter().any(|before| before.value == one.value) {
+            let text = format!("{} is listened on already", one.value);
+            findings.fault(one.place.clone(), one.key.clone(), text);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Text to typed settings. Every fault is found at once and told with its file, line and key.
+//!
+//! The way: text → a tree that knows its lines (`yaml`, `tree`) → typed access that reports and
+//! reads on (`value`, `scalar`) → one module for each section → [`Settings`]. A flag wins over the
+//! environment, the environment over the file, the file over the default.
+
+mod apps;
+mod billing;
+mod fees;
+mod file;
+mod finding;
+mod layered;
+mod limits;
+mod listeners;
+mod plans;
+mod process;
+mod redis_url;
+mod request_ids;
+mod scalar;
+mod settings;
+mod sources;
+mod store;
+mod tree;
+mod value;
+mod words;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use file::FILE_BYTES_MAX;
+pub use finding::{FINDINGS_MAX, Faults, Finding, Place};
+pub use redis_url::RedisUrl;
+pub use settings::{ByDefault, Create, LogFormat, Settings, StoreSettings};
+pub use sources::{Environment, Flags, Host};
+
+use finding::Findings;
+use tree::Node;
+use value::{Section, Value};
+
+/// The most apps in a settings file.
+pub const APPS_MAX: usize = 1_000_000;
+/// The most plans in a settings file.
+pub const PLANS_MAX: usize = 1_000;
+/// The most addresses to listen on.
+pub const LISTENERS_MAX: usize = 16;
+/// The most serving threads.
+pub const WORKERS_MAX: usize = 1_024;
+/// The longest name of a member, in bytes.
+pub const MEMBER_BYTES_MAX: usize = 64;
+/// The longest key prefix, in bytes.
+pub const KEY_PREFIX_BYTES_MAX: usize = 64;
+
+/// The environment's twin of `--config`.
+const CONFIG_VARIABLE: &str = "IMQUOTA_CONFIG";
+
+/// The keys of the file's top level.
+const KEYS: [&str; 15] = [
+    "listen",
+    "admin_listen",
+    "http_listen",
+    "health_listen",
+    "allow_plaintext",
+    "request_ids",
+    "data_dir",
+    "store",
+    "unknown_app_plan",
+    "billing",
+    "plans",
+    "apps",
+    "member",
+    "workers",
+    "log_format",
+];
+
+/// The settings of a server: the file that `--config` or `IMQUOTA_CONFIG` names, if one does, and
+/// what is laid over it.
+///
+/// # Errors
+/// All faults.
+pub fn load(flags: &Flags, environment: &Environment, host: &Host) -> Result<Settings, Faults> {
+    let named = environment.raw(CONFIG_VARIABLE).map(PathBuf::from);
+    match flags.config.clone().or(named) {
+        Some(path) => of_file(&path, flags, environment, host),
+        None => settings(None, flags, environment, host, Findings::default()),
+    }
+}
+
+/// The settings that the file alone makes, for a check before it is rolled out: nothing of the
+/// machine that checks it counts. What [`Settings::by_default`] names is made up.
+///
+/// # Errors
+/// All faults.
+pub fn check(path: &Path) -> Result<Settings, Faults> {
+    let elsewhere = Host {
+        name: Some("elsewhere".into()),
+        cores: NonZeroUsize::MIN,
+        data_home: Some(PathBuf::new()),
+    };
+    let (flags, environment) = (Flags::default(), Environment::default());
+    of_file(path, &flags, &environment, &elsewhere)
+}
+
+fn of_file(
+    path: &Path,
+    flags: &Flags,
+    environment: &Environment,
+    host: &Host,
+) -> Result<Settings, Faults> {
+    let name: Arc<str> = path.display().to_string().into();
+    match file::read(path) {
+        Ok(text) => of_text(&name, &text, flags, environment, host),
+        Err((line, problem)) => {
+            // What the flags say is still checked; what the file might have said is not guessed.
+            let mut findings = Findings::default();
+            findings.fault(Place::File { name, line }, "", problem);
+            settings(None, flags, environment, host, findings)
+        }
+    }
+}
+
+/// As [`load`], from the text of a file called `name`.
+///
+/// # Errors
+/// All faults.
+pub fn of_text(
+    name: &Arc<str>,
+    text: &str,
+    flags: &Flags,
+    environment: &Environment,
+    host: &Host,
+) -> Result<Settings, Faults> {
+    let mut findings = Findings::default();
+    let tree = yaml::parse(name, text, &mut findings);
+    let root = tree.as_ref().map(|tree: &Node| Value::root(name, tree));
+    let file = root.and_then(|root| root.section(&mut findings, &KEYS));
+    settings(file, flags, environment, host, findings)
+}
+
+fn settings(
+    file: Option<Section<'_>>,
+    flags: &Flags,
+    environment: &Environment,
+    host: &Host,
+    mut findings: Findings,
+) -> Result<Settings, Faults> {
+    let findings_of_all = &mut findings;
+    let (listen, health_listen) = listeners::read(flags, environment, file, findings_of_all);
+    let process = process::read(flags, environment, host, file, findings_of_all);
+    let store = store::read(flags, environment, file, findings_of_all);
+    request_ids::check(file, findings_of_all);
+    let (zone, currency) = billing::read(file, findings_of_all);
+    let plans = plans::read(file, currency, findings_of_all);
+    let rulebook = apps::read(file, &plans, findings_of_all);
+    let notices = findings.verdict()?;
+    Ok(Settings {
+        listen,
+        health_listen,
+        data_dir: process.data_dir,
+        store,
+        zone,
+        currency,
+        plans,
+        rulebook,
+        member: process.member,
+        workers: process.workers,
+        log_format: process.log_format,
+        by_default: process.by_default,
+        notices,
+    })
+}

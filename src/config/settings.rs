@@ -1,0 +1,93 @@
+//! The settings, typed and valid.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::finding::Finding;
+use super::redis_url::RedisUrl;
+use crate::clock::Zone;
+use crate::endpoint::Endpoint;
+use crate::quota::{Currency, Plan, PlanName, Rulebook};
+
+/// Everything that a server is told: flags over environment over file over defaults.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the API is served; 1 to [`super::LISTENERS_MAX`], no two alike. Plain text off loopback
+    /// only where the file says so.
+    pub listen: Vec<Endpoint>,
+    /// Where gRPC health alone is served, for probes that dial the Pod's address.
+    pub health_listen: Option<Endpoint>,
+    /// The folder of the journal and of the embedded store.
+    pub data_dir: PathBuf,
+    /// The shared ledger.
+    pub store: StoreSettings,
+    /// What a day and a month are.
+    pub zone: Zone,
+    /// What prices are in.
+    pub currency: Currency,
+    /// The built-in plans and those of the file, by name.
+    pub plans: BTreeMap<PlanName, Arc<Plan>>,
+    /// The apps and the rules they live under.
+    pub rulebook: Rulebook,
+    /// This sidecar's name among its fellows: 1 to [`super::MEMBER_BYTES_MAX`] bytes.
+    pub member: Arc<str>,
+    /// Serving threads, one core each.
+    pub workers: NonZeroUsize,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which of the above nobody chose.
+    pub by_default: ByDefault,
+    /// What the operator should know, by line: keys that are understood and not served yet.
+    pub notices: Vec<Finding>,
+}
+
+/// Settings that came from the machine because nobody chose them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByDefault {
+    /// [`Settings::data_dir`] is the user's own data folder: its parents may be made, too.
+    pub data_dir: bool,
+    /// [`Settings::member`] is the host's name.
+    pub member: bool,
+    /// [`Settings::workers`] is as many as the process may use.
+    pub workers: bool,
+}
+
+/// Where the shared ledger is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreSettings {
+    /// In this process: one member, nothing shared.
+    Embedded,
+    /// In a Redis that many members share.
+    Redis {
+        /// Where it is. Shown without its password.
+        url: RedisUrl,
+        /// What every key begins with: 1 to [`super::KEY_PREFIX_BYTES_MAX`] letters, digits, `-`, `_`,
+        /// `.` and `:`.
+        key_prefix: Box<str>,
+        /// Whether a ledger that is not there may be made.
+        create: Create,
+        /// How long a check waits for an answer, 10 ms to 2 s, and never past its caller's deadline.
+        wait: Duration,
+    },
+}
+
+/// Whether a ledger that is not there may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Create {
+    /// By a sidecar that remembers none.
+    Auto,
+    /// Never: an empty Redis is a fault.
+    Never,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,195 @@
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use super::host;
+use crate::config::{Environment, Faults, Flags, LogFormat, Settings, StoreSettings, of_text};
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    variables
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+        .collect()
+}
+
+fn read(flags: &Flags, variables: &[(&str, &str)], text: &str) -> Result<Settings, Faults> {
+    of_text(
+        &"f.yaml".into(),
+        text,
+        flags,
+        &environment(variables),
+        &host(),
+    )
+}
+
+const FILE: &str = "listen: ['127.0.0.1:1', '127.0.0.1:2']
+data_dir: /file
+store: { url: redis://file }
+member: file
+workers: 2
+log_format: json
+";
+
+const ENVIRONMENT: [(&str, &str); 6] = [
+    ("IMQUOTA_LISTEN", "127.0.0.1:3, unix:/s"),
+    ("IMQUOTA_DATA_DIR", "/environment"),
+    ("IMQUOTA_STORE", "redis://environment"),
+    ("IMQUOTA_MEMBER", "environment"),
+    ("IMQUOTA_WORKERS", "3"),
+    ("IMQUOTA_LOG_FORMAT", "text"),
+];
+
+fn flags() -> Flags {
+    Flags {
+        listen: vec!["127.0.0.1:4".into()],
+        data_dir: Some("/flag".into()),
+        store: Some("embedded".into()),
+        member: Some("flag".into()),
+        workers: Some("4".into()),
+        log_format: Some("json".into()),
+        ..Flags::default()
+    }
+}
+
+/// Listeners, folder, store, member, workers and log format in one line.
+fn line(settings: &Settings) -> String {
+    let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
+    let store = match &settings.store {
+        StoreSettings::Embedded => "embedded".into(),
+        StoreSettings::Redis { url, .. } => url.to_string(),
+    };
+    let log = match settings.log_format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    format!(
+        "{} {} {store} {} {} {log}",
+        listen.join(","),
+        settings.data_dir.display(),
+        settings.member,
+        settings.workers
+    )
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
+    let none = Flags::default();
+    let by_default = "127.0.0.1:50051 /home/u/.local/share/imquota embedded host-1 1 text";
+    let by_file = "127.0.0.1:1,127.0.0.1:2 /file redis://file file 2 json";
+    let by_environment = "127.0.0.1:3,unix:/s /environment redis://environment environment 3 text";
+    let by_flag = "127.0.0.1:4 /flag embedded flag 4 json";
+    for (flags, variables, file, wanted) in [
+        (&none, &[][..], "", by_default),
+        (&none, &[], FILE, by_file),
+        (&none, &ENVIRONMENT, "", by_environment),
+        (&none, &ENVIRONMENT, FILE, by_environment),
+        (&flags(), &[], FILE, by_flag),
+        (&flags(), &ENVIRONMENT, FILE, by_flag),
+        (&flags(), &ENVIRONMENT, "", by_flag),
+    ] {
+        let settings = read(flags, variables, file).expect(wanted);
+        assert_eq!(line(&settings), wanted);
+        let chosen = wanted != by_default;
+        assert_eq!(settings.by_default.data_dir, !chosen);
+        assert_eq!(settings.by_default.member, !chosen);
+        assert_eq!(settings.by_default.workers, !chosen);
+    }
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let variables = ENVIRONMENT.map(|(name, _)| (name, ""));
+    let settings = read(&Flags::default(), &variables, FILE).expect("no fault");
+    assert_eq!(
+        line(&settings),
+        "127.0.0.1:1,127.0.0.1:2 /file redis://file file 2 json"
+    );
+}
+
+#[test]
+fn a_store_named_elsewhere_keeps_what_the_file_says_of_it() {
+    let file = "store: { key_prefix: p }\n";
+    let flags = Flags {
+        store: Some("redis://flag".into()),
+        ..Flags::default()
+    };
+    let settings = read(&flags, &[], file).expect("no fault");
+    let StoreSettings::Redis { key_prefix, .. } = settings.store else {
+        panic!("{:?}", settings.store);
+    };
+    assert_eq!(&*key_prefix, "p");
+    let faults = read(&Flags::default(), &[], file).expect_err("which store?");
+    assert_eq!(faults.to_string(), "f.yaml:1: store.url: is missing");
+}
+
+#[test]
+fn faults_name_the_flag_or_the_variable_and_covered_ones_are_told_too() {
+    let flags = Flags {
+        listen: vec!["localhost".into(), "0.0.0.0:1".into()],
+        store: Some("rediss://:secret@h".into()),
+        workers: Some("0".into()),
+        log_format: Some("jsn".into()),
+        http_listen: Some("x".into()),
+        data_dir: Some("~/data".into()),
+        ..Flags::default()
+    };
+    let variables = [
+        ("IMQUOTA_LISTEN", "127.0.0.1:1,,unix:"),
+        ("IMQUOTA_MEMBER", "a b"),
+        ("IMQUOTA_ADMIN_LISTEN", "1"),
+        (
+            "IMQUOTA_UNKNOWN",
+            "is left alone: Kubernetes names variables after services",
+        ),
+    ];
+    let faults = read(&flags, &variables, "workers: none\nmember: ok\n").expect_err("faults");
+    let lines: Vec<_> = faults.list.iter().map(ToString::to_string).collect();
+    let address =
+        "is no address; write 127.0.0.1:50051, [::1]:50051, localhost:50051 or unix:/path";
+    assert_eq!(
+        lines,
+        [
+            "f.yaml:1: workers: must be a whole number, not \"none\"",
+            &format!("IMQUOTA_ADMIN_LISTEN: \"1\": {address}"),
+            &format!("IMQUOTA_LISTEN: \"\": {address}"),
+            "IMQUOTA_LISTEN: \"unix:\": names no file; write unix:/path/to/socket",
+            "IMQUOTA_MEMBER: must be 1 to 64 letters, digits, dots, dashes or underscores, not \"a b\"",
+            "--data-dir: ~ is not expanded here; write the whole path, not \"~/data\"",
+            &format!("--http-listen: \"x\": {address}"),
+            &format!("--listen: \"localhost\": {address}"),
+            "--listen: 0.0.0.0:1 can be reached from other machines and is not encrypted; if that is \
+             meant, add it to allow_plaintext in the settings file",
+            "--log-format: must be text or json, not \"jsn\"; did you mean \"json\"?",
+            "--store: TLS to Redis is not served by this version; use redis://",
+            "--workers: must be at least 1, not \"0\"",
+        ]
+    );
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_named() {
+    let garbled = OsString::from_vec(vec![0xff]);
+    let environment = Environment::from_iter([("IMQUOTA_STORE".into(), garbled)]);
+    let faults = of_text(&"f".into(), "", &Flags::default(), &environment, &host());
+    assert_eq!(
+        faults.expect_err("not text").to_string(),
+        "IMQUOTA_STORE: must be text in UTF-8"
+    );
+}
+
+#[test]
+fn notices_name_where_the_key_was_given() {
+    let flags = Flags {
+        http_listen: Some("127.0.0.1:0".into()),
+        ..Flags::default()
+    };
+    let variables = [("IMQUOTA_ADMIN_LISTEN", "unix:/a")];
+    let settings = read(&flags, &variables, "http_listen: 127.0.0.1:9090").expect("no fault");
+    let notices: Vec<_> = settings.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notices,
+        [
+            "IMQUOTA_ADMIN_LISTEN: understood, not served by this version",
+            "--http-listen: understood, not served by this version",
+        ]
+    );
+}
