@@ -121,7 +121,7 @@ impl Server<'_> {
             // An error means that the sender is gone, which ends the probes as well.
             let _ = probes_stop.wait_for(|stop| *stop).await;
         });
-        let addresses: Vec<String> = self.listeners.iter().map(ToString::to_string).collect();
+        let addresses: Vec<String> = self.listeners.iter().map(|bound| bound.endpoint().to_string()).collect();
         let bounds = Bounds::of(self.settings.workers);
         let ready = self.readiness.clone();
         let serving = async {
