@@ -1,1 +1,160 @@
-//! The shared ledger in a database file of this process: one member, nothing shared.
+//! The shared ledger in a database file of this process: one machine, nothing to wait for.
+//!
+//! What was touched since the last checkpoint lies in memory, in the [`shard`]s, each behind its own
+//! lock; the rest lies in the [`file`] and is read when it is needed. Calls change memory alone: the
+//! member's journal makes them survive a kill, and states again after it what the last
+//! [`checkpoint`] does not have. A checkpoint copies what changed, shard by shard, and writes it in
+//! one transaction while calls go on.
+//!
+//! - [`app`]: an app's counts, pure;
+//! - [`record`]: a request id's record;
+//! - [`steps`]: what the calls do with both;
+//! - [`apps`], [`records`], [`actives`]: what of them is in memory, and whether the file has it;
+//! - [`format`]: the file's binary form.
+
+mod actives;
+mod app;
+mod apps;
+mod checkpoint;
+mod file;
+mod format;
+mod kept;
+mod ledger;
+mod record;
+mod records;
+mod shard;
+mod steps;
+
+use std::future::ready;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use self::ledger::{Ledger, stranger};
+use self::shard::{Caller, LedgerShard};
+use super::{
+    Active, GiveBack, GivenBack, Installation, Login, Member, Reply, Report, Shard, Store,
+    StoreFault, Take, Taken, Usage, View,
+};
+use crate::clock::{Day, Millis, Zone};
+use crate::quota::AppId;
+
+/// The ledger of this process, as one member sees it.
+pub struct EmbeddedStore {
+    ledger: Arc<Ledger>,
+    /// The incarnation that said hello.
+    member: OnceLock<u64>,
+}
+
+impl EmbeddedStore {
+    /// Opens the ledger in the file at `path`, whose days are those of `zone`. A file that is
+    /// missing is made, but is no ledger before a member that remembers none has said hello.
+    ///
+    /// # Errors
+    /// [`StoreFault::Unusable`] if another process has the file, if it is damaged, of another format
+    /// or of another zone, or if the system refuses it.
+    pub fn open(path: &Path, zone: Zone) -> Result<Self, StoreFault> {
+        Ok(Self {
+            ledger: Arc::new(Ledger::open(path, zone)?),
+            member: OnceLock::new(),
+        })
+    }
+
+    /// The same ledger for another member of this process: a journal that was lost is followed by
+    /// another member, and both keep what they counted.
+    #[must_use]
+    pub fn for_another_member(&self) -> Self {
+        Self {
+            ledger: Arc::clone(&self.ledger),
+            member: OnceLock::new(),
+        }
+    }
+
+    fn step<T>(
+        &self,
+        shard: Shard,
+        step: impl FnOnce(&mut LedgerShard, Caller<'_>) -> Result<T, StoreFault>,
+    ) -> Result<T, StoreFault> {
+        let member = self.member.get().ok_or_else(stranger)?;
+        let by = self.ledger.caller(*member)?;
+        step(&mut *self.ledger.shard(shard)?, by)
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn hello<'a>(
+        &'a self,
+        member: &'a Member,
+        remembered: Option<Installation>,
+        _now: Millis,
+    ) -> Reply<'a, Installation> {
+        let found = self.ledger.hello(remembered).and_then(|installation| {
+            if *self.member.get_or_init(|| member.incarnation) == member.incarnation {
+                return Ok(installation);
+            }
+            Err(StoreFault::Unusable(format!(
+                "this handle of the ledger speaks for another member than {}",
+                member.name
+            )))
+        });
+        Box::pin(ready(found))
+    }
+
+    fn take<'a>(&'a self, take: &'a Take, now: Millis) -> Reply<'a, Taken> {
+        let shard = Shard::of(take.app);
+        Box::pin(ready(self.step(shard, |at, by| at.take(by, take, now))))
+    }
+
+    fn release<'a>(&'a self, give_back: &'a GiveBack, now: Millis) -> Reply<'a, GivenBack> {
+        let shard = Shard::of(give_back.app);
+        let done = self.step(shard, |at, by| at.release(by, give_back, now));
+        Box::pin(ready(done))
+    }
+
+    fn settle<'a>(
+        &'a self,
+        shard: Shard,
+        report: &'a Report,
+        day: Day,
+        now: Millis,
+    ) -> Reply<'a, Vec<View>> {
+        let settled = self.step(shard, |at, by| at.settle(by, report, day, now));
+        Box::pin(ready(settled))
+    }
+
+    fn record_active<'a>(
+        &'a self,
+        shard: Shard,
+        logins: &'a [Login],
+        _now: Millis,
+    ) -> Reply<'a, Vec<Active>> {
+        let recorded = self.step(shard, |at, by| at.record_active(by, logins));
+        Box::pin(ready(recorded))
+    }
+
+    fn usage(&self, app: AppId, day: Day, _now: Millis) -> Reply<'_, Usage> {
+        let usage = self.step(Shard::of(app), |at, by| at.usage(by, app, day));
+        Box::pin(ready(usage))
+    }
+
+    fn glance(&self, app: AppId, day: Day) -> Option<View> {
+        let view = self.step(Shard::of(app), |at, by| at.view(by, app, day));
+        view.ok()
+    }
+
+    fn checkpoint(&self, log_from: Millis) -> Reply<'_, ()> {
+        let ledger = Arc::clone(&self.ledger);
+        Box::pin(async move {
+            // The disk may take its time; the runtime has other work.
+            let written = tokio::task::spawn_blocking(move || ledger.checkpoint(log_from));
+            written.await.unwrap_or_else(|stopped| {
+                Err(StoreFault::Away(format!(
+                    "the checkpoint stopped: {stopped}"
+                )))
+            })
+        })
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,99 @@
+//! The apps of one shard that lie in memory; the others lie in the file.
+
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxHashMap;
+
+use super::app::{App, MONTHS_KEPT};
+use super::checkpoint::Batch;
+use super::file::LedgerFile;
+use super::format;
+use super::kept::{Kept, Round};
+use crate::clock::Day;
+use crate::quota::AppId;
+use crate::store::StoreFault;
+
+/// How many apps of one shard stay in memory over a checkpoint though the file has them: 131,072 of
+/// all shards. Apps with changes stay in any case.
+const RESIDENT_MAX: usize = 512;
+
+/// Apps in memory.
+#[derive(Default)]
+pub(super) struct Apps(FxHashMap<AppId, Box<Kept<App>>>);
+
+impl Apps {
+    /// The app, to change it.
+    pub(super) fn touch(
+        &mut self,
+        file: &LedgerFile,
+        app: AppId,
+    ) -> Result<&mut Kept<App>, StoreFault> {
+        Ok(match self.0.entry(app) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(free) => {
+                let found = file.app(app)?.unwrap_or_default();
+                free.insert(Box::new(Kept::clean(found)))
+            }
+        })
+    }
+
+    /// The app, to read it; `None` if nothing was ever counted for it.
+    pub(super) fn look(
+        &mut self,
+        file: &LedgerFile,
+        app: AppId,
+    ) -> Result<Option<&App>, StoreFault> {
+        Ok(match self.0.entry(app) {
+            Entry::Occupied(there) => Some(there.into_mut().get()),
+            Entry::Vacant(free) => match file.app(app)? {
+                Some(found) => Some(free.insert(Box::new(Kept::clean(found))).get()),
+                None => None,
+            },
+        })
+    }
+
+    /// Puts all that changed into `batch`; days before `open_from` go to the history.
+    pub(super) fn snapshot(&self, open_from: Day, batch: &mut Batch) {
+        for (id, app) in self.0.iter().filter(|(_, app)| app.is_changed()) {
+            let app = app.get();
+            batch.apps.push((*id, format::write_app(app, open_from)));
+            for counts in app.days.iter().filter(|counts| counts.day < open_from) {
+                if counts.daily_active() > 0 {
+                    batch
+                        .past_days
+                        .push((*id, counts.day, counts.daily_active()));
+                }
+            }
+            let past = app.months.len().saturating_sub(MONTHS_KEPT);
+            for month in &app.months[..past] {
+                batch
+                    .past_months
+                    .push((*id, month.month, format::write_month(month)));
+            }
+        }
+    }
+
+    /// Takes note that the file has the snapshot of `round`, and forgets what need not stay.
+    pub(super) fn saved(&mut self, round: Round, open_from: Day) {
+        for app in self.0.values_mut() {
+            if let Some(app) = app.saved(round) {
+                app.move_to_history(open_from);
+            }
+        }
+        if self.0.len() > RESIDENT_MAX {
+            self.0.retain(|_, app| app.is_changed());
+            self.0.shrink_to(RESIDENT_MAX);
+        }
+    }
+}
+
+impl App {
+    /// Forgets what the history has: days before `open_from`, and all but the newest months.
+    fn move_to_history(&mut self, open_from: Day) {
+        self.days.retain(|counts| counts.day >= open_from);
+        self.told
+            .retain(|told| told.cell.day().is_none_or(|day| day >= open_from));
+        self.months
+            .drain(..self.months.len().saturating_sub(MONTHS_KEPT));
+    }
+}

@@ -1,0 +1,204 @@
+//! What a checkpoint writes: a snapshot of each shard, one after the other, in one transaction.
+
+use redb::{ReadableTable, WriteTransaction};
+
+use super::file::{APPS, LedgerFile, META, OPEN_FROM, PAST_DAYS, PAST_MONTHS, RECORDS, USERS};
+use super::format;
+use super::kept::Round;
+use super::record::{Minute, Record, RecordId};
+use super::records::Frozen;
+use crate::clock::{Day, Millis, Zone};
+use crate::quota::AppId;
+use crate::store::{ID_WINDOW_MS, Shard, StoreFault};
+
+/// For how long after its end a day stays open here: the 48 hours of the seal, and a margin for
+/// events that were accepted just before it and are reported late.
+const DAY_OPEN_MS: i64 = (48 + 2) * 60 * 60 * 1000;
+/// How much older than the journal a record must be to be folded: longer than any call takes from
+/// its record to its journal entry.
+const JOURNAL_MARGIN_MS: i64 = 60 * 1000;
+
+/// Before when records can be folded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cutoffs {
+    /// Of records that no client can ask for again.
+    pub(super) own: Minute,
+    /// Of records that a client named.
+    pub(super) client: Minute,
+}
+
+impl Cutoffs {
+    /// The cutoffs for a journal that is kept from `log_from` on.
+    fn of(log_from: Millis) -> Self {
+        Self {
+            own: Minute::of(log_from.plus(-JOURNAL_MARGIN_MS)),
+            // The journal's beginning has passed, so this is older than the id window.
+            client: Minute::of(log_from.plus(-ID_WINDOW_MS.max(JOURNAL_MARGIN_MS))),
+        }
+    }
+
+    /// Whether the counts alone can stand for the record from now on.
+    pub(super) fn folds(self, id: RecordId, record: &Record) -> bool {
+        let before = if id.is_own() { self.own } else { self.client };
+        record.is_settled() && record.minute < before
+    }
+}
+
+/// What a checkpoint will do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) cutoffs: Cutoffs,
+    /// Days before this one are closed.
+    pub(super) open_from: Day,
+}
+
+impl Plan {
+    /// The plan for a journal that is kept from `log_from` on.
+    pub(super) fn new(log_from: Millis, zone: &Zone) -> Self {
+        Self {
+            cutoffs: Cutoffs::of(log_from),
+            open_from: zone.day(log_from.plus(-DAY_OPEN_MS)),
+        }
+    }
+}
+
+/// What changed in one shard.
+pub(super) struct Batch {
+    /// The round that the snapshot ended.
+    pub(super) round: Round,
+    pub(super) records: Frozen,
+    pub(super) apps: Vec<(AppId, Vec<u8>)>,
+    /// Active users of days that are closed now.
+    pub(super) past_days: Vec<(AppId, Day, u64)>,
+    pub(super) past_months: Vec<(AppId, i32, Vec<u8>)>,
+    /// Chunks of users, by (day, app, number).
+    pub(super) chunks: Vec<((i32, u64, u32), Vec<u8>)>,
+}
+
+impl Batch {
+    /// A batch to put apps and users into.
+    pub(super) fn new(round: Round, records: Frozen) -> Self {
+        Self {
+            round,
+            records,
+            apps: Vec::new(),
+            past_days: Vec::new(),
+            past_months: Vec::new(),
+            chunks: Vec::new(),
+        }
+    }
+
+    /// Writes it, in the order of the keys, so that neighbours share their page. Answers whether
+    /// there was anything to write.
+    fn write(
+        &mut self,
+        shard: Shard,
+        cutoffs: Cutoffs,
+        txn: &WriteTransaction,
+    ) -> Result<bool, redb::Error> {
+        let (gone, records) = self.records.rows(cutoffs);
+        if self.apps.is_empty() && self.chunks.is_empty() && gone.is_empty() && records.is_empty() {
+            return Ok(false);
+        }
+        let mut table = txn.open_table(RECORDS)?;
+        for row in gone {
+            table.remove(row)?;
+        }
+        for (row, value) in records {
+            table.insert(row, value.as_slice())?;
+        }
+        let mut table = txn.open_table(APPS)?;
+        self.apps.sort_unstable_by_key(|(app, _)| *app);
+        for (app, value) in self.apps.drain(..) {
+            table.insert((shard.number(), app.get()), value.as_slice())?;
+        }
+        let mut table = txn.open_table(USERS)?;
+        self.chunks.sort_unstable_by_key(|(key, _)| *key);
+        for (key, value) in self.chunks.drain(..) {
+            table.insert(key, value.as_slice())?;
+        }
+        let mut table = txn.open_table(PAST_DAYS)?;
+        for (app, day, count) in self.past_days.drain(..) {
+            table.insert((app.get(), day.number()), count)?;
+        }
+        let mut table = txn.open_table(PAST_MONTHS)?;
+        for (app, month, value) in self.past_months.drain(..) {
+            table.insert((app.get(), month), value.as_slice())?;
+        }
+        Ok(true)
+    }
+}
+
+/// What a checkpoint has written.
+#[derive(Default)]
+pub(super) struct Written {
+    /// Each shard's snapshot, emptied but for its records' names.
+    pub(super) batches: Vec<(Shard, Batch)>,
+    /// Records that were folded, by their shard's number.
+    pub(super) folded: Vec<(u16, RecordId, Minute)>,
+}
+
+/// Writes what `snapshot` gives of each shard, folds old records and drops the users of closed days.
+pub(super) fn write(
+    file: &LedgerFile,
+    plan: Plan,
+    mut snapshot: impl FnMut(Shard) -> Result<Batch, StoreFault>,
+) -> Result<Written, StoreFault> {
+    let mut written = Written::default();
+    let mut stopped = Ok(());
+    file.write(|txn| {
+        let mut changed = false;
+        for shard in Shard::all() {
+            match snapshot(shard) {
+                Ok(mut batch) => {
+                    changed |= batch.write(shard, plan.cutoffs, txn)?;
+                    written.batches.push((shard, batch));
+                }
+                Err(fault) => {
+                    stopped = Err(fault);
+                    return Ok(false);
+                }
+            }
+        }
+        changed |= fold(txn, plan.cutoffs, &mut written.folded)?;
+        changed |= close_days(txn, plan.open_from)?;
+        Ok(changed)
+    })?;
+    stopped.map(|()| written)
+}
+
+/// Removes the records that the counts alone can stand for from now on.
+fn fold(
+    txn: &WriteTransaction,
+    cutoffs: Cutoffs,
+    folded: &mut Vec<(u16, RecordId, Minute)>,
+) -> Result<bool, redb::Error> {
+    let mut records = txn.open_table(RECORDS)?;
+    let before = folded.len();
+    for (own, until) in [(0, cutoffs.client), (1, cutoffs.own)] {
+        records.retain_in((own, 0, 0, 0)..(own, until.0, 0, 0), |row, value| {
+            let (_, minute, shard, id) = row;
+            if format::is_held(value) {
+                return true;
+            }
+            folded.push((shard, RecordId::from_number(id), Minute(minute)));
+            false
+        })?;
+    }
+    Ok(folded.len() > before)
+}
+
+/// Drops the users of days before `open_from`; their number is in the history.
+fn close_days(txn: &WriteTransaction, open_from: Day) -> Result<bool, redb::Error> {
+    let number = open_from.number();
+    let mut meta = txn.open_table(META)?;
+    let stored = meta.get(OPEN_FROM)?.map(|bytes| bytes.value().to_vec());
+    let stored = stored.and_then(|bytes| bytes.try_into().ok().map(i32::from_le_bytes));
+    if stored.is_some_and(|stored| stored >= number) {
+        return Ok(false);
+    }
+    meta.insert(OPEN_FROM, number.to_le_bytes().as_slice())?;
+    txn.open_table(USERS)?
+        .retain_in(..(number, 0, 0), |_, _| false)?;
+    Ok(true)
+}

@@ -1,0 +1,281 @@
+//! The database file: its tables, what is read from it, and how its faults are told.
+
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    WriteTransaction,
+};
+
+use super::app::{App, MonthPeaks};
+use super::format::{self, Identity};
+use super::record::{Minute, Record, RecordId};
+use crate::clock::Day;
+use crate::quota::AppId;
+use crate::store::{Shard, StoreFault};
+
+/// Memory for pages of the file. Small: the system's page cache stands behind it, and what is busy
+/// lives in the shards.
+const CACHE_BYTES: usize = 8 << 20;
+/// Users in one chunk of a day's set: 16 bytes each, so that a chunk fills about one page.
+pub(super) const CHUNK_USERS: usize = 256;
+
+/// What the ledger knows of itself, by name.
+pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+/// The row of [`META`] that says who the ledger is.
+const IDENTITY: &str = "identity";
+/// The row of [`META`] with the first day that is still open.
+pub(super) const OPEN_FROM: &str = "open_from";
+/// Apps by shard and id: a shard is written in the order of its keys.
+pub(super) const APPS: TableDefinition<(u16, u64), &[u8]> = TableDefinition::new("apps");
+/// Active users of closed days, by app and day.
+pub(super) const PAST_DAYS: TableDefinition<(u64, i32), u64> = TableDefinition::new("past_days");
+/// Peaks of past months, by app and month.
+pub(super) const PAST_MONTHS: TableDefinition<(u64, i32), &[u8]> =
+    TableDefinition::new("past_months");
+/// Records by (own, minute, shard, id): what is to be folded lies side by side.
+pub(super) const RECORDS: TableDefinition<RecordRow, &[u8]> = TableDefinition::new("records");
+/// Users of open days by (day, app, number of the chunk).
+pub(super) const USERS: TableDefinition<(i32, u64, u32), &[u8]> = TableDefinition::new("users");
+
+/// A key of [`RECORDS`].
+pub(super) type RecordRow = (u8, u32, u16, u128);
+
+/// The key under which a record of `id` lies, if it last changed in `minute`.
+pub(super) fn record_row(shard: Shard, id: RecordId, minute: Minute) -> RecordRow {
+    (id.is_own().into(), minute.0, shard.number(), id.number())
+}
+
+/// The open database file.
+pub(super) struct LedgerFile {
+    path: PathBuf,
+    /// Empty only while the file is opened again after a fault of the disk.
+    db: RwLock<Option<Database>>,
+}
+
+impl LedgerFile {
+    /// Opens the file, or makes an empty one, which is no ledger before it has an identity.
+    ///
+    /// Every page is checked, so that a damaged file is found here and not in the middle of a call.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreFault> {
+        let db = open_database(path).map_err(|error| unusable(path, &error))?;
+        Ok(Self {
+            path: path.into(),
+            db: RwLock::new(Some(db)),
+        })
+    }
+
+    /// Opens the file again: after one failed write the database refuses all work until then.
+    pub(super) fn reopen(&self) -> Result<(), StoreFault> {
+        let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        // The old one holds the file's lock.
+        *db = None;
+        *db = Some(open_database(&self.path).map_err(|error| self.fault(error))?);
+        Ok(())
+    }
+
+    /// Where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads, in one consistent view of the file.
+    pub(super) fn read<T>(
+        &self,
+        with: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreFault> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let read = || {
+            with(
+                &db.as_ref()
+                    .ok_or(redb::Error::DatabaseClosed)?
+                    .begin_read()?,
+            )
+        };
+        read().map_err(|error| self.fault(error))
+    }
+
+    /// Writes, and makes it durable if `with` answers that there is something to keep.
+    pub(super) fn write(
+        &self,
+        with: impl FnOnce(&WriteTransaction) -> Result<bool, redb::Error>,
+    ) -> Result<(), StoreFault> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let write = || -> Result<(), redb::Error> {
+            let mut txn = db
+                .as_ref()
+                .ok_or(redb::Error::DatabaseClosed)?
+                .begin_write()?;
+            // The slot that the file points to is then whole at any moment: damage is found, and
+            // never mended by going back to an older commit without a word.
+            txn.set_two_phase_commit(true);
+            if with(&txn)? {
+                txn.commit()?;
+            } else {
+                txn.abort()?;
+            }
+            Ok(())
+        };
+        write().map_err(|error| self.fault(error))
+    }
+
+    /// Who the ledger is; `None` if the file is new.
+    pub(super) fn identity(&self) -> Result<Option<Identity>, StoreFault> {
+        self.read(|txn| {
+            let meta = match txn.open_table(META) {
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+                meta => meta?,
+            };
+            match meta.get(IDENTITY)? {
+                Some(bytes) => whole(format::read_identity(bytes.value()), "identity").map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// Makes the file a ledger, with all its tables.
+    pub(super) fn found(&self, identity: &Identity) -> Result<(), StoreFault> {
+        self.write(|txn| {
+            txn.open_table(META)?
+                .insert(IDENTITY, format::write_identity(identity).as_slice())?;
+            txn.open_table(APPS)?;
+            txn.open_table(PAST_DAYS)?;
+            txn.open_table(PAST_MONTHS)?;
+            txn.open_table(RECORDS)?;
+            txn.open_table(USERS)?;
+            Ok(true)
+        })
+    }
+
+    /// The first day that is still open, as of the last checkpoint.
+    pub(super) fn open_from(&self) -> Result<Option<Day>, StoreFault> {
+        self.read(|txn| {
+            let Some(bytes) = txn.open_table(META)?.get(OPEN_FROM)? else {
+                return Ok(None);
+            };
+            let number = bytes.value().try_into().map(i32::from_le_bytes).ok();
+            whole(number.and_then(Day::from_number), OPEN_FROM).map(Some)
+        })
+    }
+
+    /// An app's counts.
+    pub(super) fn app(&self, app: AppId) -> Result<Option<App>, StoreFault> {
+        self.read(|txn| {
+            let key = (Shard::of(app).number(), app.get());
+            match txn.open_table(APPS)?.get(key)? {
+                Some(bytes) => whole(format::read_app(bytes.value()), "app").map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// Active users of a closed day.
+    pub(super) fn past_day(&self, app: AppId, day: Day) -> Result<u64, StoreFault> {
+        self.read(|txn| {
+            let count = txn.open_table(PAST_DAYS)?.get((app.get(), day.number()))?;
+            Ok(count.map_or(0, |count| count.value()))
+        })
+    }
+
+    /// Peaks of a past month.
+    pub(super) fn past_month(
+        &self,
+        app: AppId,
+        month: i32,
+    ) -> Result<Option<MonthPeaks>, StoreFault> {
+        self.read(
+            |txn| match txn.open_table(PAST_MONTHS)?.get((app.get(), month))? {
+                Some(bytes) => whole(format::read_month(bytes.value()), "month").map(Some),
+                None => Ok(None),
+            },
+        )
+    }
+
+    /// A record that last changed in `minute`; `None` if it was folded.
+    pub(super) fn record(
+        &self,
+        shard: Shard,
+        id: RecordId,
+        minute: Minute,
+    ) -> Result<Option<Record>, StoreFault> {
+        self.read(|txn| {
+            let records = txn.open_table(RECORDS)?;
+            match records.get(record_row(shard, id, minute))? {
+                Some(bytes) => {
+                    whole(format::read_record(bytes.value(), minute), "record").map(Some)
+                }
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// Tells `each` record's shard, id and minute, the older before the newer.
+    pub(super) fn each_record(
+        &self,
+        mut each: impl FnMut(u16, RecordId, Minute),
+    ) -> Result<(), StoreFault> {
+        self.read(|txn| {
+            for row in txn.open_table(RECORDS)?.iter()? {
+                let (_, minute, shard, id) = row?.0.value();
+                each(shard, RecordId::from_number(id), Minute(minute));
+            }
+            Ok(())
+        })
+    }
+
+    /// Tells `each` chunk of a day's users, in order.
+    pub(super) fn users(
+        &self,
+        app: AppId,
+        day: Day,
+        mut each: impl FnMut(&mut dyn Iterator<Item = u128>),
+    ) -> Result<(), StoreFault> {
+        self.read(|txn| {
+            let (day, app) = (day.number(), app.get());
+            let chunks = (day, app, 0)..=(day, app, u32::MAX);
+            for chunk in txn.open_table(USERS)?.range(chunks)? {
+                each(&mut whole(format::read_users(chunk?.1.value()), "users")?);
+            }
+            Ok(())
+        })
+    }
+
+    fn fault(&self, error: impl Into<redb::Error>) -> StoreFault {
+        match error.into() {
+            error @ redb::Error::Corrupted(_) => unusable(&self.path, &error),
+            error => StoreFault::Away(format!("{}: {error}", self.path.display())),
+        }
+    }
+}
+
+fn open_database(path: &Path) -> Result<Database, redb::Error> {
+    let mut builder = Database::builder();
+    builder
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true);
+    Ok(builder.create(path)?)
+}
+
+/// What could be read, or the word that the file is damaged.
+fn whole<T>(value: Option<T>, what: &str) -> Result<T, redb::Error> {
+    value.ok_or_else(|| StorageError::Corrupted(format!("not a value of {what}")).into())
+}
+
+/// The one line that an operator reads when the file cannot be used.
+fn unusable(path: &Path, error: &redb::Error) -> StoreFault {
+    let path = path.display();
+    StoreFault::Unusable(match error {
+        redb::Error::DatabaseAlreadyOpen => {
+            format!(
+                "{path} is in use by another process; stop that one, or take another data folder"
+            )
+        }
+        redb::Error::Io(error) if error.kind() != std::io::ErrorKind::InvalidData => {
+            format!("{path} cannot be opened: {error}")
+        }
+        error => format!(
+            "{path} is damaged, or no ledger of this program ({error}); put back a whole copy of the data folder"
+        ),
+    })
+}

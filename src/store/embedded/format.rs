@@ -1,0 +1,508 @@
+//! The file's own binary form: numbers as varints, one version byte before each value.
+//!
+//! Reading never panics: whatever is not a value of this form is `None`, which the file reports as
+//! damage.
+
+use super::app::{App, DayCounts, MonthPeaks, Parts, Told};
+use super::record::{CLAIMS_MAX, Claim, Minute, Record, State};
+use crate::clock::Day;
+use crate::quota::{AppId, COUNTERS, Counter, RESOURCES};
+use crate::store::{Attempt, Cell, Fingerprint, Installation, Totals};
+
+/// The form that this program writes; the only one that it reads.
+pub(super) const VERSION: u8 = 1;
+
+/// Who the ledger is, and what its days are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) installation: Installation,
+    /// The billing zone's name.
+    pub(super) zone: String,
+}
+
+/// The value of an app. Days before `open_from` are left out: the history has them.
+pub(super) fn write_app(app: &App, open_from: Day) -> Vec<u8> {
+    let mut out = Writer::new();
+    for net in app.live {
+        out.signed(net);
+    }
+    out.signed(app.held_groups);
+    out.list(app.days.iter().filter(|d| d.day >= open_from), |out, d| {
+        out.day(d.day);
+        out.signed(d.gained);
+        out.number(d.actives);
+        out.number(d.increment);
+    });
+    let open = |told: &&Told| told.cell.day().is_none_or(|day| day >= open_from);
+    out.list(app.told.iter().filter(open), |out, told| {
+        out.bytes(&told.member.to_le_bytes());
+        out.cell(told.cell);
+        out.number(told.totals.consumed);
+        out.number(told.totals.released);
+    });
+    out.list(app.months.iter(), Writer::month);
+    out.0
+}
+
+/// Reads what [`write_app`] wrote.
+pub(super) fn read_app(bytes: &[u8]) -> Option<App> {
+    let mut from = Reader::new(bytes)?;
+    let app = App {
+        live: [from.signed()?, from.signed()?, from.signed()?],
+        held_groups: from.signed()?,
+        days: from.list(|from| {
+            Some(DayCounts {
+                day: from.day()?,
+                gained: from.signed()?,
+                actives: from.number()?,
+                increment: from.number()?,
+            })
+        })?,
+        told: from.list(|from| {
+            Some(Told {
+                member: u64::from_le_bytes(from.bytes()?),
+                cell: from.cell()?,
+                totals: Totals {
+                    consumed: from.number()?,
+                    released: from.number()?,
+                },
+            })
+        })?,
+        months: from.list(Reader::month)?,
+    };
+    from.end(app)
+}
+
+/// The value of a month in the history.
+pub(super) fn write_month(month: &MonthPeaks) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.month(month);
+    out.0
+}
+
+/// Reads what [`write_month`] wrote.
+pub(super) fn read_month(bytes: &[u8]) -> Option<MonthPeaks> {
+    let mut from = Reader::new(bytes)?;
+    let month = from.month()?;
+    from.end(month)
+}
+
+const HELD: u8 = 0;
+const COUNTED: u8 = 1;
+const DENIED: u8 = 2;
+const RELEASED: u8 = 3;
+
+/// The value of a record; its minute stands in the key. `None` for one that was freed.
+pub(super) fn write_record(record: &Record) -> Option<Vec<u8>> {
+    let mut out = Writer::new();
+    // The state comes first, so that [`is_held`] need not read the rest.
+    out.0.push(match &record.state {
+        State::Held(_) => HELD,
+        State::Counted => COUNTED,
+        State::Denied(_) => DENIED,
+        State::Released(_) => RELEASED,
+        State::Freed => return None,
+    });
+    out.number(record.app.get());
+    out.bytes(&record.fingerprint.0.to_le_bytes());
+    out.day(record.day);
+    out.bytes(&[record.parts.counters, record.parts.amount]);
+    match &record.state {
+        State::Held(claims) => out.list(claims.iter(), |out, claim| {
+            out.bytes(&claim.member.to_le_bytes());
+            out.number(claim.attempt.0);
+        }),
+        State::Denied(counter) => out.0.push(*counter as u8),
+        State::Released(released) => out.0.push(*released),
+        State::Counted | State::Freed => {}
+    }
+    Some(out.0)
+}
+
+/// Reads what [`write_record`] wrote under a key of `minute`.
+pub(super) fn read_record(bytes: &[u8], minute: Minute) -> Option<Record> {
+    let mut from = Reader::new(bytes)?;
+    let [state] = from.bytes()?;
+    let mut record = Record {
+        app: AppId::new(from.number()?)?,
+        fingerprint: Fingerprint(u64::from_le_bytes(from.bytes()?)),
+        day: from.day()?,
+        minute,
+        parts: from
+            .bytes()
+            .map(|[counters, amount]| Parts { counters, amount })?,
+        state: State::Counted,
+    };
+    match state {
+        HELD => {
+            let claims = from.list(|from| {
+                Some(Claim {
+                    member: u64::from_le_bytes(from.bytes()?),
+                    attempt: Attempt(from.number()?),
+                })
+            })?;
+            record.state = State::Held(claims);
+        }
+        COUNTED => {}
+        DENIED => record.state = State::Denied(from.counter()?),
+        RELEASED => record.state = State::Released(from.bytes::<1>()?[0]),
+        _ => return None,
+    }
+    from.end(record)
+}
+
+/// Whether the value is that of a held record.
+pub(super) fn is_held(bytes: &[u8]) -> bool {
+    bytes.get(1) == Some(&HELD)
+}
+
+/// The value that says who the ledger is.
+pub(super) fn write_identity(identity: &Identity) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.bytes(&identity.installation.id.to_le_bytes());
+    out.bytes(&identity.installation.user_key);
+    out.bytes(identity.zone.as_bytes());
+    out.0
+}
+
+/// Reads what [`write_identity`] wrote.
+pub(super) fn read_identity(bytes: &[u8]) -> Option<Identity> {
+    let mut from = Reader::new(bytes)?;
+    let installation = Installation {
+        id: u64::from_le_bytes(from.bytes()?),
+        user_key: from.bytes()?,
+    };
+    let zone = String::from_utf8(from.0.to_vec()).ok()?;
+    Some(Identity { installation, zone })
+}
+
+/// The users of one chunk, 16 bytes each.
+pub(super) fn write_users(users: &[u128]) -> Vec<u8> {
+    users.iter().flat_map(|user| user.to_le_bytes()).collect()
+}
+
+/// Reads what [`write_users`] wrote.
+pub(super) fn read_users(bytes: &[u8]) -> Option<impl Iterator<Item = u128>> {
+    let (users, rest) = bytes.as_chunks::<16>();
+    let whole = rest.is_empty();
+    whole.then(|| users.iter().map(|user| u128::from_le_bytes(*user)))
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn new() -> Self {
+        Self(vec![VERSION])
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Seven bits a byte, the lowest first; the top bit says that more follow.
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number.to_le_bytes()[0] | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number.to_le_bytes()[0]);
+    }
+
+    /// Zigzag: small numbers of either sign stay short.
+    fn signed(&mut self, number: i64) {
+        self.number(((number << 1) ^ (number >> 63)).cast_unsigned());
+    }
+
+    fn day(&mut self, day: Day) {
+        self.signed(day.number().into());
+    }
+
+    fn month(&mut self, month: &MonthPeaks) {
+        self.signed(month.month.into());
+        self.number(month.groups);
+        self.list(month.groups_day.iter(), |out, day| out.day(*day));
+        self.number(month.actives);
+        self.list(month.actives_day.iter(), |out, day| out.day(*day));
+    }
+
+    /// 0 to 2: a live count; 3: a day's gain; 4: a day's increments.
+    fn cell(&mut self, cell: Cell) {
+        match cell {
+            Cell::Live(resource) => self.0.push(resource as u8),
+            Cell::Gained(day) => {
+                self.0.push(3);
+                self.day(day);
+            }
+            Cell::Increment(day) => {
+                self.0.push(4);
+                self.day(day);
+            }
+        }
+    }
+
+    fn list<T>(
+        &mut self,
+        items: impl Iterator<Item = T> + Clone,
+        mut each: impl FnMut(&mut Self, T),
+    ) {
+        self.number(items.clone().count() as u64);
+        for item in items {
+            each(self, item);
+        }
+    }
+}
+
+/// The most items that a list in a value can have; a longer one is damage, not a reason to reserve.
+const LIST_MAX: u64 = 1 << 20;
+const _: () = assert!(CLAIMS_MAX < 1 << 20);
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Begins after the version byte, if it is ours.
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        let (version, rest) = bytes.split_first()?;
+        (*version == VERSION).then_some(Self(rest))
+    }
+
+    /// `value`, if nothing is left to read.
+    fn end<T>(&self, value: T) -> Option<T> {
+        self.0.is_empty().then_some(value)
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.bytes()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn signed(&mut self) -> Option<i64> {
+        let number = self.number()?;
+        Some((number >> 1).cast_signed() ^ -((number & 1).cast_signed()))
+    }
+
+    fn day(&mut self) -> Option<Day> {
+        Day::from_number(i32::try_from(self.signed()?).ok()?)
+    }
+
+    fn month(&mut self) -> Option<MonthPeaks> {
+        Some(MonthPeaks {
+            month: i32::try_from(self.signed()?).ok()?,
+            groups: self.number()?,
+            groups_day: self.list(Self::day)?.pop(),
+            actives: self.number()?,
+            actives_day: self.list(Self::day)?.pop(),
+        })
+    }
+
+    fn counter(&mut self) -> Option<Counter> {
+        let [index] = self.bytes()?;
+        COUNTERS.get(usize::from(index)).copied()
+    }
+
+    fn cell(&mut self) -> Option<Cell> {
+        match self.bytes()? {
+            [3] => self.day().map(Cell::Gained),
+            [4] => self.day().map(Cell::Increment),
+            [live] => RESOURCES.get(usize::from(live)).copied().map(Cell::Live),
+        }
+    }
+
+    fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let len = self.number().filter(|len| *len < LIST_MAX)?;
+        let mut items = Vec::new();
+        for _ in 0..len {
+            items.reserve_exact(1);
+            items.push(each(self)?);
+        }
+        Some(items)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::quota::Resource;
+
+    fn day() -> impl Strategy<Value = Day> {
+        (-4_000_000..2_900_000).prop_map(|number| Day::from_number(number).unwrap())
+    }
+
+    fn cell() -> impl Strategy<Value = Cell> {
+        prop_oneof![
+            proptest::sample::select(&RESOURCES[..]).prop_map(Cell::Live),
+            day().prop_map(Cell::Gained),
+            day().prop_map(Cell::Increment),
+        ]
+    }
+
+    fn counts() -> impl Strategy<Value = DayCounts> {
+        (day(), any::<i64>(), any::<u64>(), any::<u64>()).prop_map(
+            |(day, gained, actives, increment)| DayCounts {
+                day,
+                gained,
+                actives,
+                increment,
+            },
+        )
+    }
+
+    fn told() -> impl Strategy<Value = Told> {
+        (any::<u64>(), cell(), any::<u64>(), any::<u64>()).prop_map(
+            |(member, cell, consumed, released)| Told {
+                member,
+                cell,
+                totals: Totals { consumed, released },
+            },
+        )
+    }
+
+    fn month() -> impl Strategy<Value = MonthPeaks> {
+        let maybe = || proptest::option::of(day());
+        (any::<i32>(), any::<u64>(), maybe(), any::<u64>(), maybe()).prop_map(
+            |(month, groups, groups_day, actives, actives_day)| MonthPeaks {
+                month,
+                groups,
+                groups_day,
+                actives,
+                actives_day,
+            },
+        )
+    }
+
+    fn app() -> impl Strategy<Value = App> {
+        (
+            any::<[i64; 3]>(),
+            any::<i64>(),
+            vec(counts(), 0..5),
+            vec(told(), 0..5),
+            vec(month(), 0..4),
+        )
+            .prop_map(|(live, held_groups, days, told, months)| App {
+                live,
+                held_groups,
+                days,
+                told,
+                months,
+            })
+    }
+
+    fn state() -> impl Strategy<Value = State> {
+        let claim = (any::<u64>(), any::<u64>()).prop_map(|(member, attempt)| Claim {
+            member,
+            attempt: Attempt(attempt),
+        });
+        prop_oneof![
+            vec(claim, 0..CLAIMS_MAX).prop_map(State::Held),
+            Just(State::Counted),
+            proptest::sample::select(&COUNTERS[..]).prop_map(State::Denied),
+            any::<u8>().prop_map(State::Released),
+        ]
+    }
+
+    fn record() -> impl Strategy<Value = Record> {
+        let parts = (any::<u8>(), any::<u8>());
+        (
+            1..u64::MAX,
+            any::<u64>(),
+            day(),
+            any::<u32>(),
+            parts,
+            state(),
+        )
+            .prop_map(
+                |(app, fingerprint, day, minute, (counters, amount), state)| Record {
+                    app: AppId::new(app).unwrap(),
+                    fingerprint: Fingerprint(fingerprint),
+                    day,
+                    minute: Minute(minute),
+                    parts: Parts { counters, amount },
+                    state,
+                },
+            )
+    }
+
+    proptest! {
+        #[test]
+        fn apps_come_back_as_they_were(app in app()) {
+            let from = Day::from_number(-4_100_000).unwrap();
+            prop_assert_eq!(read_app(&write_app(&app, from)), Some(app));
+        }
+
+        #[test]
+        fn closed_days_stay_behind(app in app(), from in day()) {
+            let open = read_app(&write_app(&app, from)).unwrap();
+            let kept = |cell: &Cell| cell.day().is_none_or(|day| day >= from);
+            prop_assert!(open.days.iter().all(|counts| counts.day >= from));
+            prop_assert!(open.told.iter().all(|told| kept(&told.cell)));
+            let count = app.told.iter().filter(|told| kept(&told.cell)).count();
+            prop_assert_eq!(open.told.len(), count);
+        }
+
+        #[test]
+        fn records_come_back_as_they_were(record in record()) {
+            let value = write_record(&record).unwrap();
+            prop_assert_eq!(is_held(&value), !record.is_settled());
+            prop_assert_eq!(read_record(&value, record.minute), Some(record));
+        }
+
+        #[test]
+        fn months_come_back_as_they_were(month in month()) {
+            prop_assert_eq!(read_month(&write_month(&month)), Some(month));
+        }
+
+        #[test]
+        fn users_come_back_as_they_were(users: Vec<u128>) {
+            let read: Vec<u128> = read_users(&write_users(&users)).unwrap().collect();
+            prop_assert_eq!(read, users);
+        }
+
+        #[test]
+        fn identities_come_back_as_they_were(id: u64, user_key: [u8; 16], zone: String) {
+            let identity = Identity { installation: Installation { id, user_key }, zone };
+            prop_assert_eq!(read_identity(&write_identity(&identity)), Some(identity));
+        }
+
+        #[test]
+        fn whatever_is_read_is_no_panic(bytes: Vec<u8>, app in app(), cut in 0_usize..200) {
+            let _ = (read_app(&bytes), read_month(&bytes), read_identity(&bytes));
+            let _ = read_record(&bytes, Minute(1));
+            let whole = write_app(&app, Day::from_number(-4_100_000).unwrap());
+            let cut = &whole[..cut.min(whole.len() - 1)];
+            prop_assert_eq!(read_app(cut), None);
+        }
+    }
+
+    #[test]
+    fn an_app_of_accounts_takes_few_bytes() {
+        let app = App {
+            live: [1000, 0, 0],
+            told: vec![Told {
+                member: u64::MAX,
+                cell: Cell::Live(Resource::Account),
+                totals: Totals {
+                    consumed: 1500,
+                    released: 500,
+                },
+            }],
+            ..App::default()
+        };
+        let from = Day::from_number(0).unwrap();
+        assert!(write_app(&app, from).len() <= 24);
+    }
+}

@@ -1,0 +1,166 @@
+//! The whole ledger: its file, its shards, and who it is.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::checkpoint::{self, Plan, Written};
+use super::file::LedgerFile;
+use super::format::Identity;
+use super::shard::{Caller, LedgerShard};
+use crate::clock::{Millis, Zone};
+use crate::store::{Installation, Shard, StoreFault};
+
+/// How many records are told to a shard under one hold of its lock.
+const SLICE: usize = 1024;
+
+/// The ledger that all handles of a process share.
+pub(super) struct Ledger {
+    file: LedgerFile,
+    zone: Zone,
+    installation: OnceLock<Installation>,
+    shards: Box<[Mutex<LedgerShard>]>,
+    /// Held while a checkpoint or the founding writes: one at a time.
+    writing: Mutex<()>,
+}
+
+impl Ledger {
+    /// Opens the file, which may be new, and learns which records it has.
+    pub(super) fn open(path: &Path, zone: Zone) -> Result<Self, StoreFault> {
+        let file = LedgerFile::open(path)?;
+        let identity = file.identity()?;
+        let mut open_from = zone.day(Millis(i64::MIN));
+        let installation = OnceLock::new();
+        if let Some(identity) = identity {
+            check_zone(path, &identity, &zone)?;
+            open_from = file.open_from()?.unwrap_or(open_from);
+            let _ = installation.set(identity.installation);
+        }
+        let mut shards: Vec<_> = Shard::all()
+            .map(|shard| LedgerShard::new(shard, open_from))
+            .collect();
+        if installation.get().is_some() {
+            file.each_record(|shard, id, minute| {
+                if let Some(shard) = shards.get_mut(usize::from(shard)) {
+                    shard.note_stored(id, minute);
+                }
+            })?;
+        }
+        Ok(Self {
+            file,
+            zone,
+            installation,
+            shards: shards.into_iter().map(Mutex::new).collect(),
+            writing: Mutex::new(()),
+        })
+    }
+
+    /// Who the ledger is. A new file becomes a ledger only for a member that remembers none.
+    pub(super) fn hello(
+        &self,
+        remembered: Option<Installation>,
+    ) -> Result<Installation, StoreFault> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.file.path().display();
+        let found = self.installation.get().copied();
+        match (found, remembered) {
+            (Some(found), None) => Ok(found),
+            (Some(found), Some(remembered)) if found == remembered => Ok(found),
+            (Some(_), Some(_)) => Err(StoreFault::Frozen(format!(
+                "{path} belongs to another ledger than the journal beside it; put back the two that belong together"
+            ))),
+            (None, Some(_)) => Err(StoreFault::Frozen(format!(
+                "{path} was missing or empty, though the journal beside it remembers a ledger; put the file back"
+            ))),
+            (None, None) => {
+                let installation = Installation {
+                    id: rand::random(),
+                    user_key: rand::random(),
+                };
+                self.file.found(&Identity {
+                    installation,
+                    zone: self.zone.name().into(),
+                })?;
+                Ok(*self.installation.get_or_init(|| installation))
+            }
+        }
+    }
+
+    /// One shard, locked. Never hold it over anything that waits.
+    pub(super) fn shard(&self, shard: Shard) -> Result<MutexGuard<'_, LedgerShard>, StoreFault> {
+        self.shard_numbered(shard.number())
+    }
+
+    fn shard_numbered(&self, number: u16) -> Result<MutexGuard<'_, LedgerShard>, StoreFault> {
+        self.shards[usize::from(number)].lock().map_err(|_| {
+            StoreFault::Frozen(
+                "a fault in this program left a part of the ledger half changed; restart it".into(),
+            )
+        })
+    }
+
+    /// What a call of `member` needs.
+    pub(super) fn caller(&self, member: u64) -> Result<Caller<'_>, StoreFault> {
+        let installation = self.installation.get().ok_or_else(stranger)?;
+        Ok(Caller {
+            file: &self.file,
+            secret: &installation.user_key,
+            member,
+        })
+    }
+
+    /// Makes durable all that was done before the call. Waits for the disk.
+    pub(super) fn checkpoint(&self, log_from: Millis) -> Result<(), StoreFault> {
+        self.installation.get().ok_or_else(stranger)?;
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = Plan::new(log_from, &self.zone);
+        let written = checkpoint::write(&self.file, plan, |shard| {
+            Ok(self.shard(shard)?.snapshot(plan.open_from))
+        });
+        match written {
+            Ok(written) => self.saved(written, plan),
+            Err(fault @ StoreFault::Away(_)) => {
+                // What was to be written is still in memory, and goes with the next checkpoint.
+                self.file.reopen()?;
+                Err(fault)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Tells the shards what the file has, in slices, so that no call waits long for its lock.
+    fn saved(&self, written: Written, plan: Plan) -> Result<(), StoreFault> {
+        for (shard, batch) in written.batches {
+            let places: Vec<_> = batch.records.places(plan.cutoffs).collect();
+            for some in places.chunks(SLICE) {
+                self.shard(shard)?.records.saved(some);
+            }
+            // The last hold on it besides the shard's: what it has is freed without the lock.
+            let frozen = self.shard(shard)?.records.all_saved();
+            drop((frozen, batch.records));
+            self.shard(shard)?.saved(batch.round, plan.cutoffs);
+        }
+        for some in written.folded.chunk_by(|a, b| a.0 == b.0) {
+            for some in some.chunks(SLICE) {
+                self.shard_numbered(some[0].0)?.records.folded(some);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A call before the first hello.
+pub(super) fn stranger() -> StoreFault {
+    StoreFault::Away("no member has said hello to the ledger yet".into())
+}
+
+fn check_zone(path: &Path, identity: &Identity, zone: &Zone) -> Result<(), StoreFault> {
+    if identity.zone == zone.name() {
+        return Ok(());
+    }
+    Err(StoreFault::Unusable(format!(
+        "{} counts days in the billing zone {}, the settings say {}; set billing.zone back, or take a new data folder",
+        path.display(),
+        identity.zone,
+        zone.name()
+    )))
+}

@@ -1,0 +1,145 @@
+//! A record: what the ledger knows of one request id.
+
+use std::hash::{Hash, Hasher};
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use super::app::Parts;
+use crate::clock::{Day, Millis};
+use crate::quota::{AppId, Counter};
+use crate::store::{Attempt, Fingerprint, RecordKey};
+
+/// The most attempts that one held record waits for; the next one is turned away.
+pub(super) const CLAIMS_MAX: usize = 64;
+
+/// A record's name: a keyed hash of its app and key, so that every record costs the same few bytes
+/// whatever its client calls it. 127 bits: two ids of ten million meet once in 10^24 ledgers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RecordId([u8; 16]);
+
+/// Says whether a sidecar made the key itself.
+const OWN: u128 = 1 << 127;
+
+impl RecordId {
+    /// The name of `key` in `app`, under the installation's key.
+    pub(super) fn of(secret: &[u8; 16], app: AppId, key: &RecordKey) -> Self {
+        // What is hashed begins with a word of its own, since users are hashed under the same key.
+        let mut hasher = SipHasher13::new_with_key(secret);
+        hasher.write(b"record");
+        hasher.write(&app.get().to_le_bytes());
+        let own = match key {
+            RecordKey::Client(id) => {
+                hasher.write(id.as_str().as_bytes());
+                0
+            }
+            RecordKey::Own {
+                incarnation,
+                attempt,
+            } => {
+                hasher.write(&incarnation.to_le_bytes());
+                hasher.write(&attempt.0.to_le_bytes());
+                OWN
+            }
+        };
+        Self::from_number(u128::from(hasher.finish128()) & !OWN | own)
+    }
+
+    pub(super) fn from_number(number: u128) -> Self {
+        Self(number.to_be_bytes())
+    }
+
+    pub(super) fn number(self) -> u128 {
+        u128::from_be_bytes(self.0)
+    }
+
+    /// Whether a sidecar made the key itself: no client will ever ask for it again.
+    pub(super) fn is_own(self) -> bool {
+        self.number() & OWN != 0
+    }
+}
+
+impl Hash for RecordId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Already a hash: its low half spreads well enough.
+        if let Some(low) = self.0.last_chunk() {
+            state.write_u64(u64::from_le_bytes(*low));
+        }
+    }
+}
+
+/// Minutes since the Unix epoch, from 1 on: the grain in which records age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Minute(pub(super) u32);
+
+impl Minute {
+    /// The minute that `at` falls in.
+    pub(super) fn of(at: Millis) -> Self {
+        Self(u32::try_from(at.0 / 60_000).map_or(1, |minute| minute.max(1)))
+    }
+}
+
+/// One attempt that waits for a held record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) member: u64,
+    pub(super) attempt: Attempt,
+}
+
+/// What became of the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// Counted, but not known to be answered: freed when the last claim is withdrawn.
+    Held(Vec<Claim>),
+    /// Counted for good.
+    Counted,
+    /// Refused, for want of this counter.
+    Denied(Counter),
+    /// Not a creation but a release: so many were given back.
+    Released(u8),
+    /// Withdrawn: as if it had never been. Stays until the file has forgotten it too.
+    Freed,
+}
+
+/// A record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) app: AppId,
+    pub(super) fingerprint: Fingerprint,
+    /// The day that its gain counts for.
+    pub(super) day: Day,
+    /// When its state last changed.
+    pub(super) minute: Minute,
+    /// What it moves; nothing for a release.
+    pub(super) parts: Parts,
+    pub(super) state: State,
+}
+
+impl Record {
+    /// Whether the counts alone can stand for it, so that only its age keeps it.
+    pub(super) fn is_settled(&self) -> bool {
+        !matches!(self.state, State::Held(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quota::RequestId;
+
+    #[test]
+    fn names_tell_apps_and_kinds_of_keys_apart() {
+        let app = |id| AppId::new(id).unwrap();
+        let client = RecordKey::Client(RequestId::parse("r-1").unwrap());
+        let own = RecordKey::Own {
+            incarnation: 1,
+            attempt: Attempt(1),
+        };
+        let secret = [7; 16];
+        let name = |id, key| RecordId::of(&secret, app(id), key);
+        assert_eq!(name(1, &client), name(1, &client));
+        assert_ne!(name(1, &client), name(2, &client));
+        assert_ne!(name(1, &client), RecordId::of(&[8; 16], app(1), &client));
+        assert!(name(1, &own).is_own() && !name(1, &client).is_own());
+        assert_eq!(RecordId::from_number(name(1, &own).number()), name(1, &own));
+    }
+}

@@ -1,0 +1,159 @@
+//! One ledger shard: what is in memory of it, and how that is read and saved.
+
+use rustc_hash::FxHashMap;
+
+use super::actives::Actives;
+use super::apps::Apps;
+use super::checkpoint::{Batch, Cutoffs};
+use super::file::LedgerFile;
+use super::kept::Round;
+use super::record::{Minute, RecordId};
+use super::records::Records;
+use crate::clock::Day;
+use crate::quota::AppId;
+use crate::store::{Active, Attempt, Cell, Login, Shard, StoreFault, Usage, View};
+
+/// Who calls, and what the call may need.
+#[derive(Clone, Copy)]
+pub(super) struct Caller<'a> {
+    pub(super) file: &'a LedgerFile,
+    /// The key under which request ids are hashed.
+    pub(super) secret: &'a [u8; 16],
+    /// The member's incarnation.
+    pub(super) member: u64,
+}
+
+/// The state of one shard. Its steps on records are in [`super::steps`].
+pub(super) struct LedgerShard {
+    pub(super) apps: Apps,
+    pub(super) records: Records,
+    /// Attempts that were withdrawn: a late arrival does nothing. Attempts never repeat, and a call
+    /// never outlives its process, so the file need not know them.
+    pub(super) withdrawn: FxHashMap<(u64, Attempt), Minute>,
+    pub(super) actives: Actives,
+    /// Days before this one are closed: nothing is counted for them any more.
+    pub(super) open_from: Day,
+    pub(super) round: Round,
+}
+
+impl LedgerShard {
+    /// A shard of which nothing is in memory yet.
+    pub(super) fn new(shard: Shard, open_from: Day) -> Self {
+        Self {
+            apps: Apps::default(),
+            records: Records::new(shard),
+            withdrawn: FxHashMap::default(),
+            actives: Actives::default(),
+            open_from,
+            round: Round::FIRST,
+        }
+    }
+
+    /// Takes note of a record that the file has.
+    pub(super) fn note_stored(&mut self, id: RecordId, minute: Minute) {
+        self.records.note_stored(id, minute);
+    }
+
+    /// Adds users to their days' sets.
+    pub(super) fn record_active(
+        &mut self,
+        by: Caller<'_>,
+        logins: &[Login],
+    ) -> Result<Vec<Active>, StoreFault> {
+        let mut answers = Vec::with_capacity(logins.len());
+        for login in logins {
+            answers.push(Active {
+                newly: self.add_login(by.file, login)?,
+                daily_active: 0,
+            });
+        }
+        for (answer, login) in answers.iter_mut().zip(logins) {
+            answer.daily_active = self.daily_active(by.file, login.app, login.day)?;
+        }
+        Ok(answers)
+    }
+
+    fn add_login(&mut self, file: &LedgerFile, login: &Login) -> Result<bool, StoreFault> {
+        let Login { app, day, user } = *login;
+        if day < self.open_from {
+            return Ok(false);
+        }
+        let counts = self.apps.touch(file, app)?;
+        let known = counts.get().day(day).map_or(0, |counts| counts.actives);
+        let newly = self
+            .actives
+            .insert(file, (app, day), known, user, self.round)?;
+        if newly {
+            counts.change(self.round).add_active(day);
+        }
+        Ok(newly)
+    }
+
+    fn daily_active(&mut self, file: &LedgerFile, app: AppId, day: Day) -> Result<u64, StoreFault> {
+        let counts = self.apps.look(file, app)?;
+        match counts.and_then(|counts| counts.day(day)) {
+            Some(counts) => Ok(counts.daily_active()),
+            None if day < self.open_from => file.past_day(app, day),
+            None => Ok(0),
+        }
+    }
+
+    /// The app's counts, with what the member's own totals contribute.
+    pub(super) fn view(
+        &mut self,
+        by: Caller<'_>,
+        app: AppId,
+        day: Day,
+    ) -> Result<View, StoreFault> {
+        let counts = self.apps.look(by.file, app)?;
+        Ok(counts.map_or_else(View::default, |counts| counts.view(by.member, day)))
+    }
+
+    /// What GetUsage reads.
+    pub(super) fn usage(
+        &mut self,
+        by: Caller<'_>,
+        app: AppId,
+        day: Day,
+    ) -> Result<Usage, StoreFault> {
+        let daily_active = self.daily_active(by.file, app, day)?;
+        let Some(counts) = self.apps.look(by.file, app)? else {
+            return Ok(Usage::default());
+        };
+        let (groups, actives) = match counts.peaks(day) {
+            Some(peaks) => peaks,
+            None => by
+                .file
+                .past_month(app, day.month().number())?
+                .map_or((0, 0), |past| (past.groups, past.actives)),
+        };
+        let mine = counts
+            .told
+            .iter()
+            .find(|told| told.member == by.member && told.cell == Cell::Increment(day));
+        Ok(Usage {
+            view: counts.view(by.member, day),
+            daily_active,
+            my_increment: mine.map_or(0, |told| told.totals.consumed),
+            month_peak_daily_active: actives,
+            month_peak_groups: groups,
+        })
+    }
+
+    /// What changed since the last snapshot; closes the days before `open_from`.
+    pub(super) fn snapshot(&mut self, open_from: Day) -> Batch {
+        self.open_from = self.open_from.max(open_from);
+        let mut batch = Batch::new(self.round, self.records.snapshot());
+        self.apps.snapshot(self.open_from, &mut batch);
+        self.actives.snapshot(&mut batch);
+        self.round = self.round.next();
+        batch
+    }
+
+    /// Takes note that the file has the snapshot of `round`; [`Records`] are told by themselves.
+    pub(super) fn saved(&mut self, round: Round, cutoffs: Cutoffs) {
+        self.apps.saved(round, self.open_from);
+        self.actives.saved(round, self.open_from);
+        self.withdrawn.retain(|_, minute| *minute >= cutoffs.own);
+    }
+}
