@@ -1,1 +1,266 @@
 //! The shared ledger in Redis: server-side steps, many members.
+//!
+//! Each call is one script, which Redis runs as one atomic step. Apps are spread over
+//! [`SHARDS`](super::SHARDS) shards; all keys of a shard share a hash tag. Day, peaks and limits are
+//! judged there, by the server's clock.
+//!
+//! # What a forgetful Redis cannot hide
+//!
+//! - **A flush**: all shard headers are made when the installation is, so that a missing one means
+//!   "forgotten", never "new". The first member that remembers the installation puts the meta key
+//!   back, marked as lost, and a newcomer is frozen by it too.
+//! - **An older state** (a snapshot, a failed-over replica): each shard counts its writes; a caller
+//!   states with each call the highest count that it has seen, and a shard that shows less is marked
+//!   as lost.
+//! - **Another run** (`run_id:master_replid`): takes wait for [`REOPEN_WAIT_MS`], in which every live
+//!   member states what it saw.
+//!
+//! A lost shard answers takes and releases with [`Frozen`](super::StoreFault::Frozen) until an operator
+//! acts. Totals and users are still merged where the header is there: they merge by maximum and do
+//! no harm. Where it is gone they wait in the members' journals.
+//!
+//! # What it does not cover
+//!
+//! - What was seen is kept in this process: if every sidecar that saw the lost writes is restarted,
+//!   or comes back later than [`REOPEN_WAIT_MS`] after the first, an older state passes for the newest.
+//! - A newcomer that reaches a flushed Redis before any member that remembers makes a new
+//!   installation; those that remember the old one are frozen, the newcomer is not. `Create::Never`
+//!   prevents it.
+//! - Redis is asked for its run when a connection is made and when a shard shows another. A server
+//!   that changes its state and keeps both its connections and its run is found out by the write
+//!   counts alone.
+
+mod active;
+mod answer;
+mod fault;
+mod hello;
+mod keys;
+mod link;
+mod options;
+mod record;
+mod script;
+mod seen;
+mod settle;
+mod survey;
+
+pub use options::{Create, RedisOptions};
+
+use std::sync::{Arc, RwLock};
+
+use tokio::sync::Mutex;
+
+use self::answer::{Answer, Status};
+use self::keys::Keys;
+use self::link::{Dialer, Wire};
+use self::script::{Script, Scripts, Step};
+use self::seen::Seen;
+use super::{
+    GiveBack, GivenBack, Installation, Login, Member, Reply, Report, Shard, Store, StoreFault,
+    Take, Taken, Usage, View,
+};
+use crate::clock::{Clock, Day, Millis, Zone};
+use crate::quota::AppId;
+
+/// For how long takes wait after a shard was opened under another run of Redis.
+pub const REOPEN_WAIT_MS: u32 = 2_000;
+/// How long after its end a day takes events.
+const SEALED_AFTER_MS: i64 = 48 * 3_600_000;
+/// How long after that its keys go: nothing writes them any more.
+const KEPT_AFTER_MS: i64 = 24 * 3_600_000;
+
+/// A ledger in Redis.
+#[derive(Debug)]
+pub struct RedisStore {
+    dialer: Dialer,
+    keys: Keys,
+    zone: Zone,
+    create: Create,
+    scripts: Scripts,
+    clock: Arc<Clock>,
+    seen: Seen,
+    link: RwLock<Option<Arc<Link>>>,
+    /// One hello at a time, so that one connection is made however many ask for it.
+    greeting: Mutex<()>,
+}
+
+/// A connection, and who we are on it.
+#[derive(Debug)]
+struct Link {
+    wire: Wire,
+    run: String,
+    fill: u32,
+    installation: String,
+    incarnation: String,
+}
+
+impl RedisStore {
+    /// Makes the store; it connects at the first [`Store::hello`].
+    ///
+    /// # Errors
+    /// [`StoreFault::Unusable`] if the address or the key prefix has not the form that
+    /// [`RedisOptions`] describes.
+    pub fn new(options: RedisOptions, clock: Arc<Clock>) -> Result<Self, StoreFault> {
+        let (info, shown) = options.address()?;
+        Ok(Self {
+            keys: Keys::new(options.prefix()?),
+            dialer: Dialer::new(info, shown, options.response_timeout),
+            zone: options.zone,
+            create: options.create,
+            scripts: Scripts::new(),
+            clock,
+            seen: Seen::new(),
+            link: RwLock::new(None),
+            greeting: Mutex::new(()),
+        })
+    }
+
+    fn link(&self) -> Option<Arc<Link>> {
+        // An Arc is whole even if a holder panicked.
+        self.link
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_link(&self, link: Option<Arc<Link>>) {
+        *self
+            .link
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = link;
+    }
+
+    fn linked(&self) -> Result<Arc<Link>, StoreFault> {
+        self.link().ok_or_else(|| {
+            StoreFault::Away(format!(
+                "Redis at {} has not answered yet",
+                self.dialer.shown
+            ))
+        })
+    }
+
+    /// A step on `shard`, begun with what the guard asks for.
+    fn step(&self, link: &Link, shard: Shard) -> Step {
+        let (epoch, seq) = self.seen.of(shard);
+        let mut step = Step::default();
+        step.key(&self.keys.header(shard));
+        step.arg(&link.installation)
+            .arg(epoch)
+            .arg(seq)
+            .arg(&link.run)
+            .arg(REOPEN_WAIT_MS);
+        step
+    }
+
+    /// Runs a step and judges the head of its answer.
+    async fn run(
+        &self,
+        link: &Link,
+        shard: Shard,
+        script: &Script,
+        step: Step,
+    ) -> Result<Answer, StoreFault> {
+        let asked = Clock::system();
+        let value = link.wire.run(script, &step).await?;
+        let answered = Clock::system();
+        let (head, answer) = self.judge(shard, Answer::new(value)?)?;
+        self.correct(head, asked, answered);
+        Ok(answer)
+    }
+
+    /// Takes note of what the head says, and fails unless the step was done.
+    fn judge(&self, shard: Shard, mut answer: Answer) -> Result<(Millis, Answer), StoreFault> {
+        let head = answer.head()?;
+        match head.status {
+            Status::Fine | Status::Lost | Status::Wait => {
+                self.seen.note(shard, head.epoch, head.seq);
+            }
+            Status::Missing | Status::Other => {}
+        }
+        match head.status {
+            Status::Fine => Ok((head.time, answer)),
+            Status::Missing | Status::Other => Err(fault::forgotten(shard, &answer.text()?)),
+            Status::Lost => Err(fault::lost(
+                shard,
+                &self.keys.header(shard),
+                &answer.text()?,
+            )),
+            Status::Wait => Err(fault::waiting(shard, &answer.text()?)),
+        }
+    }
+
+    /// Corrects our clock where the server's cannot have been ours at any moment of the call.
+    fn correct(&self, server: Millis, asked: Millis, answered: Millis) {
+        let half = i64::try_from(answered.since(asked) / 2).unwrap_or(i64::MAX);
+        let middle = asked.plus(half);
+        let ahead = server.0.saturating_sub(middle.0);
+        let known = self.clock.now().0.saturating_sub(Clock::system().0);
+        if ahead.abs_diff(known) > half.unsigned_abs() + 1 {
+            self.clock.correct(server, middle);
+        }
+    }
+
+    /// When `day` is sealed, in ms.
+    fn sealed_ms(&self, day: Day) -> i64 {
+        self.zone.start_of(day.next()).plus(SEALED_AFTER_MS).0
+    }
+
+    /// When the keys of `day` go, in seconds.
+    fn ends_s(&self, day: Day) -> i64 {
+        self.sealed_ms(day).saturating_add(KEPT_AFTER_MS) / 1000
+    }
+}
+
+impl Store for RedisStore {
+    fn hello<'a>(
+        &'a self,
+        member: &'a Member,
+        remembered: Option<Installation>,
+        _now: Millis,
+    ) -> Reply<'a, Installation> {
+        Box::pin(self.greet(member, remembered))
+    }
+
+    fn take<'a>(&'a self, take: &'a Take, _now: Millis) -> Reply<'a, Taken> {
+        Box::pin(self.take_once(take))
+    }
+
+    fn release<'a>(&'a self, give_back: &'a GiveBack, _now: Millis) -> Reply<'a, GivenBack> {
+        Box::pin(self.release_once(give_back))
+    }
+
+    fn settle<'a>(
+        &'a self,
+        shard: Shard,
+        report: &'a Report,
+        day: Day,
+        _now: Millis,
+    ) -> Reply<'a, Vec<View>> {
+        Box::pin(self.settle_once(shard, report, day))
+    }
+
+    fn record_active<'a>(
+        &'a self,
+        shard: Shard,
+        logins: &'a [Login],
+        _now: Millis,
+    ) -> Reply<'a, Vec<super::Active>> {
+        Box::pin(self.add_users(shard, logins))
+    }
+
+    fn usage(&self, app: AppId, day: Day, _now: Millis) -> Reply<'_, Usage> {
+        Box::pin(self.read_usage(app, day))
+    }
+
+    fn glance(&self, _app: AppId, _day: Day) -> Option<View> {
+        None
+    }
+
+    fn checkpoint(&self, _log_from: Millis) -> Reply<'_, ()> {
+        // What Redis acknowledged is in Redis; how long it keeps it is its own settings' matter.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn is_local(&self) -> bool {
+        false
+    }
+}

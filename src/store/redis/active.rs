@@ -1,0 +1,100 @@
+//! Daily active users, and what an app's usage is.
+
+use super::RedisStore;
+use super::answer::unexpected;
+use crate::clock::Day;
+use crate::quota::AppId;
+use crate::store::{Active, LOGINS_MAX, Login, Shard, StoreFault, Usage};
+
+/// The bits of the hash's high half that place a user. The script knows the same number.
+const HIGH_BITS: u32 = 24;
+/// The bits of its low half that do.
+const LOW_BITS: u32 = 20;
+
+impl RedisStore {
+    pub(super) async fn add_users(
+        &self,
+        shard: Shard,
+        logins: &[Login],
+    ) -> Result<Vec<Active>, StoreFault> {
+        debug_assert!(logins.len() <= LOGINS_MAX);
+        let link = self.linked()?;
+        // By app and day; a stable order keeps a user's first login the one that is new.
+        let mut order: Vec<usize> = (0..logins.len()).collect();
+        order.sort_by_key(|&at| (logins[at].app, logins[at].day));
+        let same_day = |a: &usize, b: &usize| {
+            (logins[*a].app, logins[*a].day) == (logins[*b].app, logins[*b].day)
+        };
+        let mut step = self.step(&link, shard);
+        step.arg(link.fill).arg(order.chunk_by(same_day).count());
+        for day_logins in order.chunk_by(same_day) {
+            let Login { app, day, .. } = logins[day_logins[0]];
+            debug_assert_eq!(Shard::of(app), shard);
+            step.key(&self.keys.users(app, day))
+                .key(&self.keys.month(app, day.month()))
+                .key(&self.keys.month(app, day_before(day).month()));
+            step.arg(day.number())
+                .arg(self.ends_s(day))
+                .arg(self.sealed_ms(day))
+                .arg(day_logins.len());
+            for &at in day_logins {
+                let (place, member) = halves(logins[at].user);
+                step.arg(place).arg(member);
+            }
+        }
+        let mut answer = self.run(&link, shard, &self.scripts.active, step).await?;
+        let newly = answer.text()?;
+        if newly.len() != logins.len() {
+            return Err(unexpected());
+        }
+        let mut actives = vec![
+            Active {
+                newly: false,
+                daily_active: 0,
+            };
+            logins.len()
+        ];
+        for day_logins in order.chunk_by(same_day) {
+            let daily_active = answer.count()?;
+            for &at in day_logins {
+                actives[at].daily_active = daily_active;
+            }
+        }
+        for (&at, new) in order.iter().zip(newly.bytes()) {
+            actives[at].newly = new == b'1';
+        }
+        Ok(actives)
+    }
+
+    pub(super) async fn read_usage(&self, app: AppId, day: Day) -> Result<Usage, StoreFault> {
+        let link = self.linked()?;
+        let shard = Shard::of(app);
+        let mut step = self.step(&link, shard);
+        step.key(&self.keys.app(app))
+            .key(&self.keys.gain(app, day))
+            .key(&self.keys.month(app, day.month()))
+            .key(&self.keys.users(app, day));
+        step.arg(&link.incarnation).arg(day.number());
+        let mut answer = self.run(&link, shard, &self.scripts.usage, step).await?;
+        Ok(Usage {
+            view: answer.view()?,
+            daily_active: answer.count()?,
+            my_increment: answer.count()?,
+            month_peak_daily_active: answer.count()?,
+            month_peak_groups: answer.count()?,
+        })
+    }
+}
+
+fn day_before(day: Day) -> Day {
+    Day::from_number(day.number() - 1).unwrap_or(day)
+}
+
+/// A user's hash as the script takes it: what places it in a bucket, and what is stored there.
+fn halves(user: u128) -> (u64, i64) {
+    // Both halves have 64 bits by the shift and the mask.
+    let high = u64::try_from(user >> 64).unwrap_or(0);
+    let low = u64::try_from(user & u128::from(u64::MAX)).unwrap_or(0);
+    let place = (low & ((1 << LOW_BITS) - 1)) << HIGH_BITS | high & ((1 << HIGH_BITS) - 1);
+    (place, low.cast_signed())
+}

@@ -1,0 +1,113 @@
+//! Reads what a script answered: a flat list of numbers and words.
+
+use redis::Value;
+
+use crate::clock::Millis;
+use crate::quota::COUNTERS;
+use crate::store::{StoreFault, Totals, View};
+
+/// The rest of an answer, from the front.
+#[derive(Debug)]
+pub(super) struct Answer {
+    values: std::vec::IntoIter<Value>,
+}
+
+/// What every answer of a shard's step begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    pub(super) status: Status,
+    pub(super) epoch: u64,
+    pub(super) seq: u64,
+    pub(super) time: Millis,
+}
+
+/// Whether a step was done, and why not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Fine,
+    /// The shard has no header.
+    Missing,
+    /// The shard's header is another installation's.
+    Other,
+    /// The shard has forgotten acknowledged writes.
+    Lost,
+    /// The shard was opened under another run a moment ago.
+    Wait,
+}
+
+impl Answer {
+    pub(super) fn new(value: Value) -> Result<Self, StoreFault> {
+        match value {
+            Value::Array(values) => Ok(Self {
+                values: values.into_iter(),
+            }),
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub(super) fn signed(&mut self) -> Result<i64, StoreFault> {
+        match self.values.next() {
+            Some(Value::Int(number)) => Ok(number),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// A count that a script keeps from falling below 0.
+    pub(super) fn count(&mut self) -> Result<u64, StoreFault> {
+        u64::try_from(self.signed()?).map_err(|_| unexpected())
+    }
+
+    pub(super) fn small(&mut self) -> Result<u32, StoreFault> {
+        u32::try_from(self.signed()?).map_err(|_| unexpected())
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, StoreFault> {
+        Ok(self.signed()? != 0)
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, StoreFault> {
+        match self.values.next() {
+            Some(Value::BulkString(bytes)) => String::from_utf8(bytes).map_err(|_| unexpected()),
+            Some(Value::SimpleString(text)) => Ok(text),
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub(super) fn head(&mut self) -> Result<Head, StoreFault> {
+        let status = match self.signed()? {
+            0 => Status::Fine,
+            1 => Status::Missing,
+            2 => Status::Other,
+            3 => Status::Lost,
+            4 => Status::Wait,
+            _ => return Err(unexpected()),
+        };
+        Ok(Head {
+            status,
+            epoch: self.count()?,
+            seq: self.count()?,
+            time: Millis(self.signed()?),
+        })
+    }
+
+    pub(super) fn view(&mut self) -> Result<View, StoreFault> {
+        let mut view = View::default();
+        for counter in COUNTERS {
+            view.net[counter.index()] = self.signed()?;
+        }
+        for counter in COUNTERS {
+            view.mine[counter.index()] = Totals {
+                consumed: self.count()?,
+                released: self.count()?,
+            };
+        }
+        Ok(view)
+    }
+}
+
+/// An answer that none of our scripts gives.
+pub(super) fn unexpected() -> StoreFault {
+    StoreFault::Away(
+        "Redis answered a script's call with something that the script does not say".into(),
+    )
+}

@@ -1,0 +1,310 @@
+//! Meeting the ledger: connect, learn who it is, make it where there is none, state what was seen.
+
+use std::sync::Arc;
+
+use redis::Value;
+
+use super::answer::{Answer, unexpected};
+use super::keys::FORMAT;
+use super::link::Wire;
+use super::script::Step;
+use super::survey::{Survey, survey};
+use super::{Create, Link, RedisStore};
+use crate::clock::{Clock, Millis};
+use crate::store::{Installation, Member, SHARDS, Shard, StoreFault};
+
+const YOUNGER: &str = "it is only being made, though it was there once";
+const HEADLESS: &str = "its meta key was gone, its shards were not";
+
+/// What the meta key says.
+#[derive(Debug)]
+struct Meta {
+    found: Found,
+    time: Millis,
+    id: String,
+    user_key: String,
+    zone: String,
+    shards: String,
+    format: String,
+    run: String,
+    lost: String,
+    boot: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Ready,
+    Creating,
+    Lost,
+    Absent,
+    Fenced,
+}
+
+impl RedisStore {
+    pub(super) async fn greet(
+        &self,
+        member: &Member,
+        remembered: Option<Installation>,
+    ) -> Result<Installation, StoreFault> {
+        // Held across awaits on purpose: this is the queue of those who would connect.
+        let _turn = self.greeting.lock().await;
+        let old = self.link().filter(|link| !link.wire.is_spent());
+        let fresh = old.is_none();
+        let wire = match old {
+            Some(link) => link.wire.clone(),
+            None => self.dialer.connect(&self.scripts).await?,
+        };
+        let survey = survey(&wire).await?;
+        let meta = self.meet(&wire, &survey, member, remembered).await?;
+        let installation = self.accept(&meta, remembered)?;
+        if let Some(remembered) = remembered {
+            // Totals may go on whatever is frozen: the link is there from here on.
+            self.set_link(Some(link(&wire, &survey, remembered, member)));
+        }
+        if let Some(frozen) = frozen(&meta, remembered) {
+            if meta.found == Found::Creating {
+                // Or else a newcomer would finish it, and take what is missing for new.
+                self.mark_lost(&wire, &meta.id, YOUNGER).await?;
+            }
+            return Err(frozen);
+        }
+        if meta.found == Found::Creating {
+            self.create(&wire, &survey, &meta.id).await?;
+        }
+        let link = link(&wire, &survey, installation, member);
+        if fresh || self.seen.under_another_run(&survey.run) || meta.run != survey.run {
+            self.state_all(&link, meta.run != survey.run).await?;
+        }
+        self.seen.enter(&survey.run);
+        self.set_link(Some(link));
+        Ok(installation)
+    }
+
+    /// Runs the hello script.
+    async fn meet(
+        &self,
+        wire: &Wire,
+        survey: &Survey,
+        member: &Member,
+        remembered: Option<Installation>,
+    ) -> Result<Meta, StoreFault> {
+        let mut step = Step::default();
+        step.key(&self.keys.meta()).key(&self.keys.members());
+        match remembered {
+            Some(known) => step.arg(id_text(known.id)).arg(key_text(known.user_key)),
+            None => step.arg("").arg(""),
+        };
+        if remembered.is_none() && self.create == Create::Auto {
+            step.arg(id_text(rand::random()))
+                .arg(key_text(rand::random()));
+        } else {
+            step.arg("").arg("");
+        }
+        step.arg(self.zone.name())
+            .arg(SHARDS)
+            .arg(FORMAT)
+            .arg(id_text(member.incarnation))
+            .arg(member.boot)
+            .arg(&member.name)
+            .arg(&survey.run);
+        let asked = Clock::system();
+        let value = wire.run(&self.scripts.hello, &step).await?;
+        let meta = read_meta(value)?;
+        self.correct(meta.time, asked, Clock::system());
+        Ok(meta)
+    }
+
+    /// Refuses a ledger that this program cannot work with.
+    fn accept(
+        &self,
+        meta: &Meta,
+        remembered: Option<Installation>,
+    ) -> Result<Installation, StoreFault> {
+        let unusable = |words: String| Err(StoreFault::Unusable(words));
+        if meta.found == Found::Absent {
+            return match remembered {
+                // The script puts back what a member remembers.
+                Some(_) => Err(unexpected()),
+                None => unusable(format!(
+                    "there is no ledger under the prefix {:?}, and store.create is never; set it to auto to make one",
+                    self.keys.prefix()
+                )),
+            };
+        }
+        if meta.format != FORMAT.to_string() || meta.shards != SHARDS.to_string() {
+            return unusable(format!(
+                "the ledger has format {} and {} shards; this program knows format {FORMAT} with {SHARDS}",
+                meta.format, meta.shards
+            ));
+        }
+        if meta.zone != self.zone.name() {
+            return unusable(format!(
+                "the ledger counts days in {}, the settings say {}; billing.zone must be the same everywhere",
+                meta.zone,
+                self.zone.name()
+            ));
+        }
+        let installation = || {
+            Some(Installation {
+                id: u64::from_str_radix(&meta.id, 16).ok()?,
+                user_key: u128::from_str_radix(&meta.user_key, 16).ok()?.to_be_bytes(),
+            })
+        };
+        match installation() {
+            Some(installation) => Ok(installation),
+            None => unusable("the ledger's meta key is damaged".into()),
+        }
+    }
+
+    /// Makes all shard headers, or finishes what another member began.
+    async fn create(&self, wire: &Wire, survey: &Survey, id: &str) -> Result<(), StoreFault> {
+        let steps: Vec<Step> = Shard::all()
+            .map(|shard| {
+                let mut step = Step::default();
+                step.key(&self.keys.header(shard)).arg(id).arg(&survey.run);
+                step
+            })
+            .collect();
+        let made = wire.run_all(&self.scripts.open, &steps).await?;
+        if made.contains(&Value::Int(0)) {
+            self.mark_lost(wire, id, HEADLESS).await?;
+            return Err(StoreFault::Frozen(format!(
+                "the ledger has forgotten itself: {HEADLESS}; restore it, or choose another store.key_prefix"
+            )));
+        }
+        let mut step = Step::default();
+        step.key(&self.keys.meta()).arg(id).arg("creating");
+        step.arg("state").arg("ready");
+        wire.run(&self.scripts.mark, &step).await?;
+        tracing::info!(
+            installation = id,
+            prefix = self.keys.prefix(),
+            "made a new ledger"
+        );
+        Ok(())
+    }
+
+    /// Takes a ledger that is being made for one that has forgotten.
+    async fn mark_lost(&self, wire: &Wire, id: &str, why: &str) -> Result<(), StoreFault> {
+        let mut step = Step::default();
+        step.key(&self.keys.meta()).arg(id).arg("creating");
+        step.arg("state").arg("lost").arg("lost").arg(why);
+        wire.run(&self.scripts.mark, &step).await.map(drop)
+    }
+
+    /// States what was seen to each shard that was met; to all of them, if the run is new to the
+    /// ledger, so that none has to wait for it later.
+    async fn state_all(&self, link: &Link, new_run: bool) -> Result<(), StoreFault> {
+        let before = self.seen.under_another_run(&link.run);
+        let shards: Vec<Shard> = Shard::all()
+            .filter(|&shard| new_run || self.seen.met(shard))
+            .collect();
+        let steps: Vec<Step> = shards
+            .iter()
+            .map(|&shard| {
+                let mut step = self.step(link, shard);
+                step.arg(u8::from(before && self.seen.met(shard)));
+                step
+            })
+            .collect();
+        let answers = link.wire.run_all(&self.scripts.state, &steps).await?;
+        let mut worst = None;
+        let mut bad = 0;
+        for (&shard, value) in shards.iter().zip(answers) {
+            let lost = match self.judge(shard, Answer::new(value)?) {
+                Ok((_, mut answer)) => answer.text()?,
+                Err(fault) => fault.to_string(),
+            };
+            if !lost.is_empty() {
+                bad += 1;
+                worst.get_or_insert(lost);
+            }
+        }
+        if let Some(lost) = worst {
+            tracing::error!(
+                shards = bad,
+                first = lost,
+                "the ledger has lost writes: hard limits of these shards wait"
+            );
+        }
+        if new_run {
+            let mut step = Step::default();
+            step.key(&self.keys.meta())
+                .arg(&link.installation)
+                .arg("ready");
+            step.arg("run").arg(&link.run);
+            link.wire.run(&self.scripts.mark, &step).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Why hard limits must wait, if they must.
+fn frozen(meta: &Meta, remembered: Option<Installation>) -> Option<StoreFault> {
+    let words = match (meta.found, remembered) {
+        (_, Some(known)) if id_text(known.id) != meta.id => format!(
+            "another installation ({}) stands where this sidecar knows {}: Redis was flushed and begun anew, or \
+             store.url or store.key_prefix name another ledger",
+            meta.id,
+            id_text(known.id)
+        ),
+        (_, Some(known)) if key_text(known.user_key) != meta.user_key => {
+            "the ledger's user key is not the one that this sidecar knows".into()
+        }
+        (Found::Creating, Some(_)) => {
+            format!("the ledger has forgotten itself: {YOUNGER}; restore it")
+        }
+        (Found::Lost, _) => format!(
+            "the ledger has forgotten itself ({}): Redis was flushed or has lost its data; restore it",
+            meta.lost
+        ),
+        (Found::Fenced, _) => format!(
+            "a later process of this sidecar (boot {}) has taken its journal over",
+            meta.boot
+        ),
+        _ => return None,
+    };
+    Some(StoreFault::Frozen(words))
+}
+
+fn link(wire: &Wire, survey: &Survey, installation: Installation, member: &Member) -> Arc<Link> {
+    Arc::new(Link {
+        wire: wire.clone(),
+        run: survey.run.clone(),
+        fill: survey.fill,
+        installation: id_text(installation.id),
+        incarnation: id_text(member.incarnation),
+    })
+}
+
+fn read_meta(value: Value) -> Result<Meta, StoreFault> {
+    let mut answer = Answer::new(value)?;
+    let found = match answer.signed()? {
+        0 => Found::Ready,
+        1 => Found::Creating,
+        2 => Found::Lost,
+        3 => Found::Absent,
+        4 => Found::Fenced,
+        _ => return Err(unexpected()),
+    };
+    Ok(Meta {
+        found,
+        time: Millis(answer.signed()?),
+        id: answer.text()?,
+        user_key: answer.text()?,
+        zone: answer.text()?,
+        shards: answer.text()?,
+        format: answer.text()?,
+        run: answer.text()?,
+        lost: answer.text()?,
+        boot: answer.text()?,
+    })
+}
+
+fn id_text(id: u64) -> String {
+    format!("{id:016x}")
+}
+
+fn key_text(key: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(key))
+}

@@ -1,0 +1,93 @@
+//! The names of the ledger's keys.
+//!
+//! Every key of a shard carries the shard as its hash tag, so that a cluster keeps them together, and
+//! the layout's version. What each holds is said in the scripts.
+
+use crate::clock::{Day, Month};
+use crate::quota::AppId;
+use crate::store::{RecordKey, Shard};
+
+/// The layout's version, which stands in each key and in the meta key.
+pub(super) const FORMAT: u32 = 1;
+
+/// The keys under one prefix.
+#[derive(Debug)]
+pub(super) struct Keys {
+    prefix: Box<str>,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.into(),
+        }
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Who the ledger is: installation, zone, shards, state.
+    pub(super) fn meta(&self) -> String {
+        format!("{{{}}}:v{FORMAT}:meta", self.prefix)
+    }
+
+    /// Who its members are.
+    pub(super) fn members(&self) -> String {
+        format!("{{{}}}:v{FORMAT}:members", self.prefix)
+    }
+
+    fn of(&self, shard: Shard, rest: &str) -> String {
+        format!(
+            "{{{}:{:02x}}}:v{FORMAT}:{rest}",
+            self.prefix,
+            shard.number()
+        )
+    }
+
+    /// The shard's header. The scripts find the shard's other keys by this one's beginning.
+    pub(super) fn header(&self, shard: Shard) -> String {
+        self.of(shard, "h")
+    }
+
+    /// The shard's records that came to rest, in order.
+    pub(super) fn fold_queue(&self, shard: Shard) -> String {
+        self.of(shard, "f")
+    }
+
+    /// The app's counts.
+    pub(super) fn app(&self, app: AppId) -> String {
+        self.of(Shard::of(app), &format!("a:{app}"))
+    }
+
+    /// The app's records by request id.
+    pub(super) fn records(&self, app: AppId) -> String {
+        self.of(Shard::of(app), &format!("r:{app}"))
+    }
+
+    /// Groups that the app gained on a day.
+    pub(super) fn gain(&self, app: AppId, day: Day) -> String {
+        self.of(Shard::of(app), &format!("g:{app}:{}", day.number()))
+    }
+
+    /// The app's peaks in a month.
+    pub(super) fn month(&self, app: AppId, month: Month) -> String {
+        self.of(Shard::of(app), &format!("m:{app}:{}", month.number()))
+    }
+
+    /// The app's active users of a day; their buckets' keys begin with it.
+    pub(super) fn users(&self, app: AppId, day: Day) -> String {
+        self.of(Shard::of(app), &format!("d:{app}:{}", day.number()))
+    }
+}
+
+/// The field of a record. A client's id is printable ASCII, so that byte 1 keeps ours apart.
+pub(super) fn field(key: &RecordKey) -> String {
+    match key {
+        RecordKey::Client(id) => id.as_str().to_owned(),
+        RecordKey::Own {
+            incarnation,
+            attempt,
+        } => format!("\u{1}{incarnation:x}.{:x}", attempt.0),
+    }
+}

@@ -1,0 +1,87 @@
+//! What a Redis ledger is told before it connects.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+
+use crate::clock::Zone;
+use crate::store::StoreFault;
+
+/// The longest key prefix, in bytes.
+const PREFIX_BYTES_MAX: usize = 64;
+
+/// Where the ledger is and what it must be like.
+#[derive(Clone)]
+pub struct RedisOptions {
+    /// `redis://[user:password@]host:port/db` or `redis+unix:///path`.
+    pub url: String,
+    /// What every key begins with: 1 to 64 bytes of `A-Z`, `a-z`, `0-9`, `-`, `_`, `.`, `:`.
+    pub key_prefix: String,
+    /// The billing zone; a ledger that counts days in another is refused.
+    pub zone: Zone,
+    /// Whether an empty prefix may be initialised.
+    pub create: Create,
+    /// How long one answer may take.
+    pub response_timeout: Duration,
+}
+
+/// Whether a member that remembers no ledger may make one where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Create {
+    /// It may.
+    Auto,
+    /// The ledger must be there.
+    Never,
+}
+
+impl fmt::Debug for RedisOptions {
+    /// Without the address, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisOptions")
+            .field("key_prefix", &self.key_prefix)
+            .field("zone", &self.zone.name())
+            .field("create", &self.create)
+            .field("response_timeout", &self.response_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisOptions {
+    /// The address as the client library takes it, and as it may be shown.
+    pub(super) fn address(&self) -> Result<(ConnectionInfo, String), StoreFault> {
+        let unusable = |what: &str| StoreFault::Unusable(format!("store.url: {what}"));
+        if self.url.starts_with("rediss:") || self.url.starts_with("valkeys:") {
+            return Err(unusable(
+                "rediss:// needs TLS, which this build does not have; use redis://",
+            ));
+        }
+        // The library's own words may repeat the address with its password.
+        let info = self.url.as_str().into_connection_info().map_err(|_| {
+            unusable("is no Redis address; write redis://host:port/db or redis+unix:///path")
+        })?;
+        let shown = match info.addr() {
+            ConnectionAddr::Unix(path) => path.display().to_string(),
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                format!("{host}:{port}")
+            }
+            _ => return Err(unusable("is of a kind that is not supported")),
+        };
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        Ok((info.set_tcp_settings(tcp), shown))
+    }
+
+    /// The prefix, if keys can begin with it: a brace would break the hash tag.
+    pub(super) fn prefix(&self) -> Result<&str, StoreFault> {
+        let prefix = self.key_prefix.as_str();
+        let fits = (1..=PREFIX_BYTES_MAX).contains(&prefix.len())
+            && prefix
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+        fits.then_some(prefix).ok_or_else(|| {
+            StoreFault::Unusable(format!(
+                "store.key_prefix: must be 1 to {PREFIX_BYTES_MAX} of A-Z a-z 0-9 - _ . :"
+            ))
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! The record path: takes and releases.
+
+use super::answer::unexpected;
+use super::{RedisStore, keys};
+use crate::quota::{COUNTERS, Counter, Resource};
+use crate::store::{GiveBack, GivenBack, RecordKey, Shard, StoreFault, Take, Taken};
+
+impl RedisStore {
+    pub(super) async fn take_once(&self, take: &Take) -> Result<Taken, StoreFault> {
+        let link = self.linked()?;
+        let shard = Shard::of(take.app);
+        let mut step = self.step(&link, shard);
+        step.key(&self.keys.app(take.app))
+            .key(&self.keys.records(take.app))
+            .key(&self.keys.gain(take.app, take.day))
+            .key(&self.keys.fold_queue(shard));
+        step.arg(&link.incarnation)
+            .arg(take.attempt.0)
+            .arg(keys::field(&take.key))
+            .arg(format_args!("{:x}", take.fingerprint.0))
+            .arg(take.day.number())
+            .arg(self.ends_s(take.day))
+            // Nobody asks again for an id that was made for one call.
+            .arg(u8::from(matches!(take.key, RecordKey::Client(_))))
+            .arg(take.charge.amount().get());
+        for part in take.charge.parts() {
+            step.arg(part.counter.index());
+            match part.limit.get() {
+                Some(limit) => step.arg(limit),
+                None => step.arg('-'),
+            };
+        }
+        let mut answer = self.run(&link, shard, &self.scripts.take, step).await?;
+        let outcome = answer.signed()?;
+        let replayed = answer.flag()?;
+        let counter = usize::try_from(answer.small()?).map_err(|_| unexpected())?;
+        let view = answer.view()?;
+        match outcome {
+            0 => Ok(Taken::Allowed { view, replayed }),
+            1 => Ok(Taken::Denied {
+                counter: *COUNTERS.get(counter).ok_or_else(unexpected)?,
+                view,
+                replayed,
+            }),
+            2 => Ok(Taken::OtherContent),
+            3 => Ok(Taken::Withdrawn),
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub(super) async fn release_once(&self, back: &GiveBack) -> Result<GivenBack, StoreFault> {
+        let link = self.linked()?;
+        let shard = Shard::of(back.app);
+        let mut step = self.step(&link, shard);
+        step.key(&self.keys.app(back.app))
+            .key(&self.keys.records(back.app))
+            .key(&self.keys.gain(back.app, back.day))
+            .key(&self.keys.fold_queue(shard))
+            .key(&self.keys.month(back.app, back.day.month()));
+        step.arg(&link.incarnation)
+            .arg(keys::field(&back.key))
+            .arg(format_args!("{:x}", back.fingerprint.0))
+            .arg(back.day.number())
+            .arg(self.ends_s(back.day))
+            .arg(back.amount.get())
+            .arg(moving(back.resource, back.groups_follow));
+        let mut answer = self.run(&link, shard, &self.scripts.release, step).await?;
+        let outcome = answer.signed()?;
+        let replayed = answer.flag()?;
+        let released = answer.small()?;
+        let view = answer.view()?;
+        match outcome {
+            0 => Ok(GivenBack::Released {
+                released,
+                view,
+                replayed,
+            }),
+            1 => Ok(GivenBack::OtherContent),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+/// The digits of the counters that a release moves, the resource's own first.
+fn moving(resource: Resource, groups_follow: bool) -> String {
+    let own = resource.counter();
+    let followers = [Counter::Groups, Counter::GroupsGained];
+    let followers = followers
+        .into_iter()
+        .filter(|&counter| groups_follow && counter != own);
+    std::iter::once(own)
+        .chain(followers)
+        .map(|counter| counter.index().to_string())
+        .collect()
+}

@@ -1,0 +1,151 @@
+//! The server-side steps, and how one is called.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use redis::Cmd;
+
+/// A script with what it shares with others in front of it.
+#[derive(Debug)]
+pub(super) struct Script {
+    source: String,
+    hash: String,
+}
+
+impl Script {
+    fn new(parts: &[&str]) -> Self {
+        let source = parts.concat();
+        let hash = redis::Script::new(&source).get_hash().to_owned();
+        Self { source, hash }
+    }
+
+    /// Gives the server the source, so that the hash is enough from then on.
+    pub(super) fn load(&self) -> Cmd {
+        let mut cmd = redis::cmd("SCRIPT");
+        cmd.arg("LOAD").arg(&self.source);
+        cmd
+    }
+
+    /// Runs a step by the script's hash.
+    pub(super) fn by_hash(&self, step: &Step) -> Cmd {
+        step.complete(redis::cmd("EVALSHA"), &self.hash)
+    }
+
+    /// Runs a step by the script's source, for a server that has forgotten the hash.
+    pub(super) fn by_source(&self, step: &Step) -> Cmd {
+        step.complete(redis::cmd("EVAL"), &self.source)
+    }
+}
+
+/// All scripts.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) hello: Script,
+    pub(super) mark: Script,
+    pub(super) open: Script,
+    pub(super) state: Script,
+    pub(super) take: Script,
+    pub(super) release: Script,
+    pub(super) settle: Script,
+    pub(super) active: Script,
+    pub(super) usage: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        let guard = include_str!("scripts/guard.lua");
+        let counts = include_str!("scripts/counts.lua");
+        let month = include_str!("scripts/month.lua");
+        let record = include_str!("scripts/record.lua");
+        let users = include_str!("scripts/users.lua");
+        Self {
+            hello: Script::new(&[include_str!("scripts/hello.lua")]),
+            mark: Script::new(&[include_str!("scripts/mark.lua")]),
+            open: Script::new(&[include_str!("scripts/open.lua")]),
+            state: Script::new(&[guard, include_str!("scripts/state.lua")]),
+            take: Script::new(&[guard, counts, record, include_str!("scripts/take.lua")]),
+            release: Script::new(&[
+                guard,
+                counts,
+                month,
+                record,
+                include_str!("scripts/release.lua"),
+            ]),
+            settle: Script::new(&[
+                guard,
+                counts,
+                month,
+                record,
+                users,
+                include_str!("scripts/settle.lua"),
+            ]),
+            active: Script::new(&[guard, counts, users, include_str!("scripts/active.lua")]),
+            usage: Script::new(&[guard, counts, users, include_str!("scripts/usage.lua")]),
+        }
+    }
+
+    pub(super) fn all(&self) -> [&Script; 9] {
+        [
+            &self.hello,
+            &self.mark,
+            &self.open,
+            &self.state,
+            &self.take,
+            &self.release,
+            &self.settle,
+            &self.active,
+            &self.usage,
+        ]
+    }
+}
+
+/// A call's keys and arguments.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    keys: Pieces,
+    args: Pieces,
+}
+
+impl Step {
+    /// Appends to KEYS.
+    pub(super) fn key(&mut self, key: &str) -> &mut Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Appends to ARGV.
+    pub(super) fn arg(&mut self, arg: impl Display) -> &mut Self {
+        self.args.push(arg);
+        self
+    }
+
+    fn complete(&self, mut cmd: Cmd, script: &str) -> Cmd {
+        cmd.arg(script).arg(self.keys.ends.len());
+        for piece in self.keys.iter().chain(self.args.iter()) {
+            cmd.arg(piece);
+        }
+        cmd
+    }
+}
+
+/// Many short strings in one buffer.
+#[derive(Debug, Default)]
+struct Pieces {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: impl Display) {
+        // Writing to a vector cannot fail.
+        let _ = write!(self.bytes, "{piece}");
+        self.ends.push(self.bytes.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .map(|(start, &end)| &self.bytes[start..end])
+    }
+}

@@ -1,0 +1,129 @@
+-- Adds users to their days' sets.
+--
+-- KEYS[2] … for each day of an app: its users, its month, the month of the day before
+-- ARGV[6]  how many users a bucket holds on average before the next one is split
+-- ARGV[7]  the number of days; then for each
+--   the day's number, when its keys go (s), when it is sealed (ms), the number of logins, then for each
+--     the low 20 bits of the low hash half × 2^24 + the low 24 bits of the high one
+--     the low half as a signed decimal
+--
+-- Answers after the head: a '1' for each login that was new, else '0'; then each day's count.
+--
+-- Unlike the other steps this one writes as it goes: a set is idempotent, and the count is written
+-- with the last of it.
+
+local refusal = refused(false)
+if refusal then
+  return refusal
+end
+
+local fill = tonumber(ARGV[6])
+local newly, counts = {}, {}
+local arg_at = 7
+
+local function next_arg()
+  arg_at = arg_at + 1
+  return ARGV[arg_at]
+end
+
+-- The low 20 bits of a signed decimal of 64 bits, taken in two pieces, since a double holds only 53.
+local function low_bits(member)
+  local negative = string.byte(member) == 45
+  local digits = negative and string.sub(member, 2) or member
+  local high = tonumber(string.sub(digits, 1, -10)) or 0
+  local low = ((high % LOW) * (1000000000 % LOW) + tonumber(string.sub(digits, -9))) % LOW
+  return negative and (LOW - low) % LOW or low
+end
+
+local function place(u, high, low)
+  local width = 2 ^ u.k
+  local size = width * 2 ^ u.l
+  local h = high % width + width * low
+  local at = h % size
+  return at < u.p and h % (size * 2) or at
+end
+
+local function add(u, at, members, ends)
+  local key = u.key .. ':' .. str(at)
+  local added = redis.call('SADD', key, unpack(members))
+  if added == #members and redis.call('SCARD', key) == added then
+    redis.call('EXPIREAT', key, ends)
+  end
+  return added
+end
+
+-- Splits bucket p: what has the next bit set moves to its new sibling.
+local function split(u, ends)
+  local size = 2 ^ u.k * 2 ^ u.l
+  local key = u.key .. ':' .. str(u.p)
+  local moved = {}
+  local members = redis.call('SMEMBERS', key)
+  for i = 1, #members do
+    if math.floor(low_bits(members[i]) / 2 ^ u.l) % 2 == 1 then
+      moved[#moved + 1] = members[i]
+    end
+  end
+  if #moved > 0 then
+    add(u, u.p + size, moved, ends)
+    redis.call('SREM', key, unpack(moved))
+  end
+  u.p = u.p + 1
+  if u.p == size then
+    u.l, u.p = u.l + 1, 0
+  end
+end
+
+-- As many buckets as yesterday's users would fill, so that today hardly splits any.
+local function first_width(day, month)
+  local users = num(redis.call('HGET', month, 'd' .. str(tonumber(day) - 1)))
+  local k = 0
+  while k < 16 and 2 ^ (k + 1) * fill <= users do
+    k = k + 1
+  end
+  return k
+end
+
+local function add_day(users_key, month, month_before)
+  local day, ends, sealed, logins = next_arg(), next_arg(), tonumber(next_arg()), tonumber(next_arg())
+  if now >= sealed then
+    arg_at = arg_at + 2 * logins
+    newly[#newly + 1] = string.rep('0', logins)
+    return num(redis.call('HGET', month, 'd' .. day))
+  end
+  local u = read_users(users_key, '')
+  if not u.k then
+    u.k = first_width(day, month_before)
+    note(u, 'k', str(u.k))
+  end
+  local users_before = u.users
+  local room = fill * (2 ^ u.k * 2 ^ u.l + u.p)
+  for _ = 1, logins do
+    local bits, member = tonumber(next_arg()), next_arg()
+    local at = place(u, bits % 16777216, math.floor(bits / 16777216))
+    local added = add(u, at, {member}, ends)
+    newly[#newly + 1] = added
+    u.users = u.users + added
+    if u.users > room and u.l < LEVEL_MAX then
+      split(u, ends)
+      room = room + fill
+    end
+  end
+  if u.users > users_before then
+    note(u, 'n', str(u.users))
+    note(u, 'l', str(u.l))
+    note(u, 'p', str(u.p))
+    keep_until(u, ends)
+    save(u)
+    book_users(u, month, day)
+  end
+  return u.users + u.increments
+end
+
+for i = 1, tonumber(ARGV[7]) do
+  counts[i] = add_day(KEYS[3 * i - 1], KEYS[3 * i], KEYS[3 * i + 1])
+end
+local answer = {FINE, 0, 0, now, table.concat(newly)}
+for i = 1, #counts do
+  answer[5 + i] = counts[i]
+end
+return seal(answer)

@@ -1,0 +1,197 @@
+-- Settles: merges totals, keeps answered takes, withdraws attempts; many apps of one shard.
+--
+-- KEYS[2]  the shard's fold queue
+-- KEYS[3] … for each app: the app, its records, today's gain, today's month; then what its cells name
+-- ARGV[6]  the member's incarnation
+-- ARGV[7]  today's number
+-- ARGV[8]  when today's gain goes, in seconds
+-- ARGV[9]  the number of apps; then for each
+--   the number of cells, then for each cell its kind and
+--     0, 1, 2  accounts, groups, AV rooms: consumed, released, the highest net
+--     g        gained: when that gain goes, consumed, released; KEYS: that day's gain
+--     i        increment: the day's number, when its keys go, when it is sealed (ms), the total;
+--              KEYS: the day's users, its month
+--   the number of answered takes, then for each: field, fingerprint, 1 if it was allowed
+--   the number of aborts, then for each: field, attempt
+--
+-- Answers after the head: a view for each app.
+
+local FOLD = 16
+
+local refusal = refused(false)
+if refusal then
+  return refusal
+end
+
+local member, today = ARGV[6], ARGV[7]
+local queue = KEYS[2]
+local key_at, arg_at = 2, 9
+
+local function next_key()
+  key_at = key_at + 1
+  return KEYS[key_at]
+end
+
+local function next_arg()
+  arg_at = arg_at + 1
+  return ARGV[arg_at]
+end
+
+local function next_number()
+  return tonumber(next_arg())
+end
+
+-- A live count: both totals only grow, so that the larger is the newer.
+local function merge_live(app, counter, month)
+  local c, r, high = next_number(), next_number(), next_number()
+  local old_c, old_r = app.consumed[counter], app.released[counter]
+  local new_c, new_r = math.max(c, old_c), math.max(r, old_r)
+  if new_c == old_c and new_r == old_r then
+    -- Repeated or overtaken. Its high was heard, or belongs to a count that has moved on.
+    return true
+  end
+  local before = app.net[counter]
+  if new_c >= COUNT_END or new_r >= COUNT_END
+    or not set_net(app, counter, before + (new_c - old_c) - (new_r - old_r)) then
+    return false
+  end
+  app.consumed[counter], app.released[counter] = new_c, new_r
+  note(app, 'm' .. counter .. ':' .. member, app.gen .. ' ' .. str(new_c) .. ' ' .. str(new_r))
+  if counter == 1 then
+    before = before - app.held
+    raise_peak(month(), today, before, math.max(before - (old_c - old_r) + high, app.net[1] - app.held))
+  end
+  return true
+end
+
+local function merge_gain(gain)
+  local c, r = math.max(next_number(), gain.consumed), math.max(next_number(), gain.released)
+  local delta = (c - gain.consumed) - (r - gain.released)
+  if gain.over or c == gain.consumed and r == gain.released then
+    return
+  end
+  gain.consumed, gain.released = c, r
+  set_gain(gain, gain.net + delta)
+  note(gain, 'm:' .. member, str(c) .. ' ' .. str(r))
+end
+
+local function merge_increment()
+  local users, month = read_users(next_key(), member), next_key()
+  local day, ends, sealed, total = next_arg(), next_arg(), next_number(), next_number()
+  if now >= sealed or total <= users.mine then
+    return true
+  end
+  users.increments = users.increments + total - users.mine
+  if users.increments >= COUNT_END then
+    return false
+  end
+  note(users, 'm:' .. member, str(total))
+  note(users, 'i', str(users.increments))
+  keep_until(users, ends)
+  save(users)
+  book_users(users, month, day)
+  return true
+end
+
+-- One app, with what it needs read once and written once.
+local function settle_app(answer)
+  local app_key, records, gain_key, month_key = next_key(), next_key(), next_key(), next_key()
+  local app = read_app(app_key, member)
+  local gains = {[gain_key] = read_gain(gain_key, member, ARGV[8])}
+  local known, changed, month = {}, {}, nil
+
+  local function the_month()
+    month = month or read_month(month_key)
+    return month
+  end
+  local function record_of(field)
+    known[field] = known[field] or read_record(records, field)
+    return known[field]
+  end
+
+  for _ = 1, next_number() do
+    local kind = next_arg()
+    local merged = true
+    if kind == 'i' then
+      merged = merge_increment()
+    elseif kind == 'g' then
+      local key, ends = next_key(), next_arg()
+      gains[key] = gains[key] or read_gain(key, member, ends)
+      merge_gain(gains[key])
+    else
+      merged = merge_live(app, tonumber(kind), the_month)
+    end
+    if not merged then
+      return false, app
+    end
+  end
+
+  for _ = 1, next_number() do
+    local field, fp, allowed = next_arg(), next_arg(), next_arg()
+    local record = record_of(field)
+    if allowed == '1' and record.state == 'h' and record.fp == fp then
+      if string.find(record.counters, '1', 1, true) then
+        local amount = tonumber(record.number)
+        local before = app.net[1] - app.held
+        app.held = app.held - amount
+        note(app, 'h1', str(app.held))
+        raise_peak(the_month(), today, before, before + amount)
+      end
+      record.state, record.claims = 'c', ''
+      rest(record, queue, app.id, field)
+      changed[field] = record
+    end
+  end
+
+  for _ = 1, next_number() do
+    local field, claim = next_arg(), member .. '.' .. next_arg()
+    local record = record_of(field)
+    if not withdrawn(record, claim) then
+      bury(record, claim)
+      drop_claim(record, claim)
+      changed[field] = record
+      if record.state == 'h' and record.claims == '' then
+        local amount = tonumber(record.number)
+        local gain
+        if string.find(record.counters, '3', 1, true) then
+          -- The record's day may be another than today. If its gain has gone, the day is over.
+          local key = string.gsub(gain_key, '%-?%d+$', record.day)
+          gains[key] = gains[key] or read_gain(key, member, ARGV[8])
+          gain = gains[key]
+          gain.over = gain.over or gain.ends ~= nil
+        end
+        if not move(app, gain, record.counters, -amount, -amount) then
+          return false, app
+        end
+        record.state, record.fp, record.number, record.counters = 'x', '', '0', ''
+        rest(record, queue, app.id, field)
+      elseif record.state == 'x' then
+        rest(record, queue, app.id, field)
+      end
+    end
+  end
+
+  save(app)
+  for _, gain in pairs(gains) do
+    save(gain)
+  end
+  if month then
+    save(month)
+  end
+  for field, record in pairs(changed) do
+    put('HSET', records, field, pack_record(record))
+  end
+  show(answer, app, gains[gain_key])
+  return true, app
+end
+
+local answer = {FINE, 0, 0, now}
+for _ = 1, tonumber(ARGV[9]) do
+  local settled, app = settle_app(answer)
+  if not settled then
+    return too_large(app)
+  end
+end
+local reply = seal(answer)
+fold(queue, FOLD)
+return reply

@@ -1,0 +1,43 @@
+-- Distinct users of a day.
+--
+-- The day's hash: n (users), i (all members' increments), m:INC (a member's own), and the shape of
+-- its buckets: k, l, p. Bucket I is the set KEY:I of the users' low hash halves, as signed decimals:
+-- as long as none has more members than set-max-intset-entries, each costs its user 8 bytes.
+--
+-- Buckets are split one at a time (linear hashing, Litwin 1980), so that no step does much. There are
+-- 2^(k+l) + p: those below p are split already. A user's place is the last bits of H, whose last k
+-- bits come from the high hash half and all others from the low one, so that a bucket can be split
+-- by what it holds. The first k is chosen by the day before.
+
+-- How many low bits of the low half the place may use.
+local LOW = 1048576
+local LEVEL_MAX = 19
+
+local function read_users(key, member)
+  local h = hash(key)
+  local f = redis.call('HMGET', key, 'n', 'i', 'm:' .. member, 'k', 'l', 'p')
+  h.fresh = not f[1] and not f[2]
+  h.users, h.increments, h.mine = num(f[1]), num(f[2]), num(f[3])
+  h.k, h.l, h.p = tonumber(f[4] or nil), num(f[5]), num(f[6])
+  return h
+end
+
+local function keep_until(users, ends)
+  if users.fresh then
+    users.ends = ends
+  end
+end
+
+local booked = {}
+
+-- Books the day's count in its month: it outlives the day's sets, and the highest is what is billed.
+local function book_users(users, month, day)
+  local count = users.users + users.increments
+  booked[month] = booked[month] or num(redis.call('HGET', month, 'a'))
+  if count > booked[month] then
+    booked[month] = count
+    put('HSET', month, 'd' .. day, str(count), 'a', str(count), 'ad', day)
+  else
+    put('HSET', month, 'd' .. day, str(count))
+  end
+end

@@ -1,0 +1,140 @@
+//! Settling: one call for many apps of a shard.
+
+use super::{RedisStore, keys};
+use crate::clock::Day;
+use crate::quota::{AppId, Limit};
+use crate::store::{
+    Abort, Answered, Cell, CellReport, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Shard,
+    StoreFault, View,
+};
+
+use super::script::Step;
+
+/// What the report says of one app.
+#[derive(Debug)]
+struct Block<'a> {
+    app: AppId,
+    cells: Vec<&'a CellReport>,
+    answered: Vec<&'a Answered>,
+    aborts: Vec<&'a Abort>,
+}
+
+/// The report by app: the reported ones first, in their order.
+fn blocks(report: &Report) -> (Vec<Block<'_>>, Vec<usize>) {
+    let mut blocks: Vec<Block> = Vec::with_capacity(report.apps.len());
+    let mut place = rustc_hash::FxHashMap::default();
+    let mut at = |blocks: &mut Vec<Block>, app| {
+        *place.entry(app).or_insert_with(|| {
+            blocks.push(Block {
+                app,
+                cells: Vec::new(),
+                answered: Vec::new(),
+                aborts: Vec::new(),
+            });
+            blocks.len() - 1
+        })
+    };
+    let mut shown = Vec::with_capacity(report.apps.len());
+    for app in &report.apps {
+        let block = at(&mut blocks, app.app);
+        blocks[block].cells.extend(&app.cells);
+        shown.push(block);
+    }
+    for answered in &report.answered {
+        let block = at(&mut blocks, answered.take.app);
+        blocks[block].answered.push(answered);
+    }
+    for abort in &report.aborts {
+        let block = at(&mut blocks, abort.app);
+        blocks[block].aborts.push(abort);
+    }
+    (blocks, shown)
+}
+
+impl RedisStore {
+    pub(super) async fn settle_once(
+        &self,
+        shard: Shard,
+        report: &Report,
+        day: Day,
+    ) -> Result<Vec<View>, StoreFault> {
+        debug_assert!(report.apps.len() <= REPORT_APPS_MAX);
+        debug_assert!(report.answered.len() <= REPORT_RECORDS_MAX);
+        debug_assert!(report.aborts.len() <= REPORT_RECORDS_MAX);
+        let link = self.linked()?;
+        let (blocks, shown) = blocks(report);
+        let mut step = self.step(&link, shard);
+        step.key(&self.keys.fold_queue(shard));
+        step.arg(&link.incarnation)
+            .arg(day.number())
+            .arg(self.ends_s(day))
+            .arg(blocks.len());
+        for block in &blocks {
+            debug_assert_eq!(Shard::of(block.app), shard);
+            self.add_block(&mut step, block, day)?;
+        }
+        let mut answer = self.run(&link, shard, &self.scripts.settle, step).await?;
+        let views = blocks
+            .iter()
+            .map(|_| answer.view())
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(shown.into_iter().map(|block| views[block]).collect())
+    }
+
+    fn add_block(&self, step: &mut Step, block: &Block, day: Day) -> Result<(), StoreFault> {
+        step.key(&self.keys.app(block.app))
+            .key(&self.keys.records(block.app))
+            .key(&self.keys.gain(block.app, day))
+            .key(&self.keys.month(block.app, day.month()));
+        step.arg(block.cells.len());
+        for cell in &block.cells {
+            self.add_cell(step, block.app, cell)?;
+        }
+        step.arg(block.answered.len());
+        for answered in &block.answered {
+            step.arg(keys::field(&answered.take.key))
+                .arg(format_args!("{:x}", answered.take.fingerprint.0))
+                .arg(u8::from(answered.allowed));
+        }
+        step.arg(block.aborts.len());
+        for abort in &block.aborts {
+            step.arg(keys::field(&abort.key)).arg(abort.attempt.0);
+        }
+        Ok(())
+    }
+
+    fn add_cell(&self, step: &mut Step, app: AppId, cell: &CellReport) -> Result<(), StoreFault> {
+        let (consumed, released) = (cell.totals.consumed, cell.totals.released);
+        if consumed.max(released) > Limit::MAX {
+            // Rounded, it would no longer be this member's total.
+            return Err(StoreFault::Unusable(format!(
+                "a total of app {app} has reached 2^53, which the ledger cannot store"
+            )));
+        }
+        match cell.cell {
+            Cell::Live(resource) => {
+                step.arg(resource.counter().index())
+                    .arg(consumed)
+                    .arg(released)
+                    .arg(cell.high);
+            }
+            Cell::Gained(day) => {
+                step.key(&self.keys.gain(app, day));
+                step.arg('g')
+                    .arg(self.ends_s(day))
+                    .arg(consumed)
+                    .arg(released);
+            }
+            Cell::Increment(day) => {
+                step.key(&self.keys.users(app, day))
+                    .key(&self.keys.month(app, day.month()));
+                step.arg('i')
+                    .arg(day.number())
+                    .arg(self.ends_s(day))
+                    .arg(self.sealed_ms(day))
+                    .arg(consumed);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! A real `redis-server` of a test's own: started, hurt and stopped by the test, gone when it ends.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Names another binary (a `valkey-server`, say) to test against.
+const BINARY_VARIABLE: &str = "IMQUOTA_TEST_REDIS";
+/// How long a server may take until it answers.
+const START_MAX: Duration = Duration::from_secs(20);
+/// How often it is asked meanwhile.
+const START_POLL: Duration = Duration::from_millis(10);
+/// How many free ports are tried: another process may take one before the server does.
+const PORT_TRIES: usize = 5;
+
+/// Whether the server's writes outlive it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// Each write is in the append-only file before it is answered.
+    AppendOnly,
+    /// Nothing survives but what [`RedisServer::save`] wrote.
+    None,
+}
+
+/// One server and its folder.
+pub struct RedisServer {
+    folder: TempDir,
+    persistence: Persistence,
+    port: u16,
+    extra: Vec<String>,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts a server that keeps nothing.
+    pub fn start() -> Self {
+        Self::with(Persistence::None, &[])
+    }
+
+    /// Starts a server with `extra` arguments.
+    pub fn with(persistence: Persistence, extra: &[&str]) -> Self {
+        let mut server = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            persistence,
+            port: 0,
+            extra: extra.iter().map(|&arg| arg.to_owned()).collect(),
+            child: None,
+        };
+        for _ in 0..PORT_TRIES {
+            server.port = free_port();
+            if server.spawn() {
+                return server;
+            }
+        }
+        panic!("{} did not start: {}", binary(), server.log());
+    }
+
+    /// `redis://127.0.0.1:port/0`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// The address of its Unix socket.
+    pub fn unix_url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// A blocking connection of the test's own.
+    pub fn connect(&self) -> redis::Connection {
+        self.try_connect().expect("the server answers")
+    }
+
+    /// Runs one command; panics if it fails.
+    pub fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command
+            .query(&mut self.connect())
+            .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// Forgets everything, as a careless operator does.
+    pub fn flush_all(&self) {
+        self.command::<()>(&["FLUSHALL"]);
+    }
+
+    /// Writes a snapshot and returns a copy of it.
+    pub fn save(&self) -> Vec<u8> {
+        self.command::<()>(&["SAVE"]);
+        std::fs::read(self.snapshot()).expect("a snapshot")
+    }
+
+    /// Puts a snapshot in place of the present one; the server must be stopped.
+    pub fn restore(&self, snapshot: &[u8]) {
+        assert!(self.child.is_none(), "stop the server first");
+        std::fs::write(self.snapshot(), snapshot).expect("the snapshot is written");
+    }
+
+    /// Ends it in good order.
+    pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        self.reap();
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.reap();
+    }
+
+    /// Starts it again, on the same port and folder.
+    pub fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        assert!(self.spawn(), "{} did not start: {}", binary(), self.log());
+    }
+
+    /// Stops it from answering, without closing a connection.
+    pub fn suspend(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        self.folder.path().join("dump.rdb")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("redis.log")).unwrap_or_default()
+    }
+
+    fn try_connect(&self) -> redis::RedisResult<redis::Connection> {
+        redis::Client::open(self.unix_url())?.get_connection()
+    }
+
+    /// Whether it came up. Waits until it has loaded its data.
+    fn spawn(&mut self) -> bool {
+        let path = |path: &Path| path.display().to_string();
+        let append_only = self.persistence == Persistence::AppendOnly;
+        let mut command = Command::new(binary());
+        command
+            .args(["--port", &self.port.to_string()])
+            .args(["--bind", "127.0.0.1"])
+            .args(["--unixsocket", &path(&self.socket())])
+            .args(["--dir", &path(self.folder.path())])
+            .args(["--logfile", &path(&self.folder.path().join("redis.log"))])
+            .args(["--save", ""])
+            .args(["--appendonly", if append_only { "yes" } else { "no" }])
+            .args(["--appendfsync", "always"])
+            .args(["--enable-debug-command", "local"])
+            .args(&self.extra)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command.spawn().unwrap_or_else(|error| {
+            panic!(
+                "cannot run {}: {error}; install it (Debian: apt-get install redis-server) or name another in {BINARY_VARIABLE}",
+                binary()
+            )
+        });
+        self.child = Some(child);
+        let started = Instant::now();
+        while started.elapsed() < START_MAX {
+            let ended = self.child.as_mut().map(Child::try_wait);
+            if !matches!(ended, Some(Ok(None))) {
+                self.child = None;
+                return false;
+            }
+            if let Ok(mut connection) = self.try_connect()
+                && redis::cmd("PING").query::<String>(&mut connection).is_ok()
+            {
+                return true;
+            }
+            std::thread::sleep(START_POLL);
+        }
+        false
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process id"), signal).expect("our own child takes signals");
+    }
+
+    fn reap(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.wait().expect("our own child can be waited for");
+        }
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // A suspended process dies of this too. Failing here would hide the test's own failure.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn binary() -> String {
+    std::env::var(BINARY_VARIABLE).unwrap_or_else(|_| "redis-server".to_owned())
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
