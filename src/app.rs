@@ -4,6 +4,7 @@
 //! with the ledger, the tasks, the server. End: the server drains, the tasks finish what they are at,
 //! the ledger is told the rest, the journal is saved.
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::config::{Create, Settings, StoreSettings};
 use crate::grpc::{self, BindFault, Bound, Bounds, Readiness, ServeFault};
 use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues};
 use crate::store::embedded::EmbeddedStore;
-use crate::store::redis::{RedisOptions, RedisStore};
+use crate::store::redis::{self, RedisOptions, RedisStore};
 use crate::store::{Store, StoreFault};
 
 /// How long the first meeting with a shared ledger may take before the server starts without it.
@@ -56,7 +57,9 @@ pub enum Fault {
 /// # Errors
 /// [`Fault`]; what was answered is in the journal.
 pub fn serve(settings: &Settings) -> Result<(), Fault> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(run(settings));
     // A name look-up or a disk that hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -64,7 +67,7 @@ pub fn serve(settings: &Settings) -> Result<(), Fault> {
 }
 
 async fn run(settings: &Settings) -> Result<(), Fault> {
-    let stopped = stop_signal()?;
+    let stop = stop_signal()?;
     let listeners = grpc::bind(&settings.listen)?;
     let probes = match &settings.health_listen {
         Some(endpoint) => grpc::bind(std::slice::from_ref(endpoint))?,
@@ -77,9 +80,15 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
     let mut tasks = tokio::spawn(keep(ledger.clone(), queues, tasks_stop));
     let readiness = Readiness::new();
     let follower = tokio::spawn(follow(ledger.clone(), readiness.clone()));
-    let server = Server { settings, ledger: &ledger, readiness, listeners, probes };
+    let server = Server {
+        settings,
+        ledger: &ledger,
+        readiness,
+        listeners,
+        probes,
+    };
     let outcome = tokio::select! {
-        served = server.run(stopped) => served,
+        outcome = server.run(stop) => outcome,
         ended = &mut tasks => Err(Fault::Task(match ended {
             Ok(()) => "without a word".into(),
             Err(died) => died.to_string(),
@@ -110,7 +119,7 @@ struct Server<'a> {
 }
 
 impl Server<'_> {
-    async fn run(self, stopped: impl Future<Output = ()>) -> Result<(), Fault> {
+    async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Fault> {
         let wait = match &self.settings.store {
             StoreSettings::Embedded => LOCAL_WAIT,
             StoreSettings::Redis { wait, .. } => *wait,
@@ -119,21 +128,24 @@ impl Server<'_> {
         let (stop_probes, mut probes_stop) = watch::channel(false);
         let probes = grpc::serve_health(self.readiness.clone(), self.probes, async move {
             // An error means that the sender is gone, which ends the probes as well.
-            let _ = probes_stop.wait_for(|stop| *stop).await;
+            drop(probes_stop.wait_for(|stop| *stop).await);
         });
-        let addresses: Vec<String> = self.listeners.iter().map(|bound| bound.endpoint().to_string()).collect();
+        let addresses: Vec<String> = self
+            .listeners
+            .iter()
+            .map(|bound| bound.endpoint().to_string())
+            .collect();
         let bounds = Bounds::of(self.settings.workers);
         let ready = self.readiness.clone();
         let serving = async {
             ready.set_serving();
             tracing::info!(listen = addresses.join(", "), "ready to answer");
-            let served =
-                grpc::serve(admission, self.readiness, self.listeners, bounds, stopped).await;
+            let served = grpc::serve(admission, self.readiness, self.listeners, bounds, stop).await;
             stop_probes.send_replace(true);
             served
         };
-        let (served, probed) = tokio::join!(serving, probes);
-        Ok(served.and(probed)?)
+        let (outcome, probes) = tokio::join!(serving, probes);
+        Ok(outcome.and(probes)?)
     }
 }
 
@@ -147,7 +159,13 @@ fn open_ledger(settings: &Settings) -> Result<(Arc<Ledger>, Queues), Fault> {
     let folder = Folder::lock(&settings.data_dir)?;
     let store = open_store(settings, folder.path(), &clock)?;
     let (zone, rules) = (settings.zone.clone(), settings.rulebook.clone());
-    let parts = Parts { clock, zone, rules, store, member: settings.member.clone() };
+    let parts = Parts {
+        clock,
+        zone,
+        rules,
+        store,
+        member: settings.member.clone(),
+    };
     let (ledger, queues) = Ledger::open(folder, parts)?;
     Ok((Arc::new(ledger), queues))
 }
@@ -162,12 +180,20 @@ fn open_store(
         StoreSettings::Embedded => {
             Arc::new(EmbeddedStore::open(&folder.join("ledger.redb"), zone)?)
         }
-        StoreSettings::Redis { url, key_prefix, create, wait } => {
+        StoreSettings::Redis {
+            url,
+            key_prefix,
+            create,
+            wait,
+        } => {
             let options = RedisOptions {
                 url: url.secret().into(),
                 key_prefix: key_prefix.to_string(),
                 zone,
-                create: *create == Create::Auto,
+                create: match create {
+                    Create::Auto => redis::Create::Auto,
+                    Create::Never => redis::Create::Never,
+                },
                 response_timeout: *wait,
             };
             Arc::new(RedisStore::new(options, clock.clone())?)
@@ -192,7 +218,7 @@ async fn keep(ledger: Arc<Ledger>, mut queues: Queues, stop: watch::Receiver<boo
 /// Says that clients can be sent here once the ledger was met. A ledger that is lost later does not
 /// take that back: what needs it is refused by name, and the rest goes on.
 async fn follow(ledger: Arc<Ledger>, readiness: Readiness) {
-    if ledger.met().wait_for(|met| *met).await.is_ok() {
+    if ledger.met().wait_for(|met| *met).await.map(drop).is_ok() {
         readiness.set_ready(true);
     }
 }

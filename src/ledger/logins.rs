@@ -8,9 +8,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Ledger;
 use super::journal::LoginKey;
 use super::known::Known;
+use super::{Ledger, stopped};
 use crate::store::{Active, LOGINS_MAX, Login, Shard, StoreFault};
 
 /// The most calls that wait for the next round trip.
@@ -137,7 +137,7 @@ pub async fn keep(
     let mut round = Vec::new();
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stopped(&mut stop) => return,
             _ = asked.recv_many(&mut round, ROUND_MAX) => {
                 carry(ledger, std::mem::take(&mut round)).await;
             }

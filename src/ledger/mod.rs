@@ -305,6 +305,12 @@ impl Ledger {
     }
 }
 
+/// Ends when `stop` turns true, or when nobody is left who could turn it.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // What it answers holds the channel's lock; nobody may wait with it.
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
 /// Why an app cannot be taken on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Crowded {

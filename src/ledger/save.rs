@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::Ledger;
 use super::days::DAYS_KEPT;
 use super::journal::Snapshot;
+use super::{Ledger, stopped};
 use crate::clock::{Day, Millis};
 
 /// How often it is looked at whether a reserve or a checkpoint is needed.
@@ -22,7 +22,7 @@ pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
     let mut saved_at = Instant::now();
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stopped(&mut stop) => return,
             _ = tick.tick() => {}
         }
         if ledger.journal.wants_reserve() {

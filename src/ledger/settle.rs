@@ -7,10 +7,10 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::Ledger;
 use super::apps::Entry;
 use super::outlook::State;
 use super::owed::{DueRecords, RELEASE_RESEND_MS};
+use super::{Ledger, stopped};
 use crate::store::{
     AppReport, GivenBack, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Shard, StoreFault,
 };
@@ -47,7 +47,7 @@ pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
     let mut probe_at = Instant::now();
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stopped(&mut stop) => return,
             _ = tick.tick() => {}
             () = ledger.outlook.doubted() => probe_at = Instant::now(),
         }

@@ -14,7 +14,9 @@ const DEFAULT_FILTER: &str = "info";
 /// [`ParseError`] if the filter has another form.
 pub fn log_to_stderr(format: LogFormat, filter: Option<&str>) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER))?;
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let lines = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter);
     // Only the program calls this, and once; a second call would change nothing.
     let _ = match format {
         LogFormat::Text => lines.with_target(false).try_init(),

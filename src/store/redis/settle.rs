@@ -94,7 +94,7 @@ impl RedisStore {
         for answered in &block.answered {
             step.arg(keys::field(&answered.take.key))
                 .arg(format_args!("{:x}", answered.take.fingerprint.0))
-                .arg(u8::from(answered.allowed));
+                .arg(u8::from(answered.refused.is_none()));
         }
         step.arg(block.aborts.len());
         for abort in &block.aborts {
