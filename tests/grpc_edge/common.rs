@@ -6,9 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imquota::admission::Admission;
+use imquota::clock::Zone;
 use imquota::endpoint::Endpoint;
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
 use imquota::grpc::{Bounds, Readiness, ServeFault, bind, serve};
+use imquota::ledger::{Folder, Ledger, Parts};
+use imquota::quota::{AppId, AppRules, Limits, Plan, PlanName, Rulebook};
+use imquota::store::embedded::EmbeddedStore;
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -29,6 +34,40 @@ pub struct Server {
     pub readiness: Readiness,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), ServeFault>>,
+    _folder: TempDir,
+}
+
+/// A ledger of its own in which app 1 may create what it likes.
+fn admission() -> (TempDir, Arc<Admission>) {
+    let folder = tempfile::tempdir().expect("there is room");
+    let zone = Zone::parse("+08:00").expect("it is an offset");
+    let file = folder.path().join("ledger.redb");
+    let store = EmbeddedStore::open(&file, zone.clone()).expect("it is new");
+    let plan = Plan {
+        name: PlanName::parse("any").expect("it is a name"),
+        limits: Limits::UNLIMITED,
+        fees: Vec::new(),
+    };
+    let rules = AppRules {
+        limits: plan.limits,
+        plan: Arc::new(plan),
+        disabled: false,
+    };
+    let app = AppId::new(1).expect("it is not 0");
+    let parts = Parts {
+        clock: Arc::default(),
+        zone,
+        rules: Rulebook {
+            apps: [(app, Arc::new(rules))].into(),
+            unknown: None,
+        },
+        store: Arc::new(store),
+        member: "test".into(),
+    };
+    let locked = Folder::lock(folder.path()).expect("nobody else has it");
+    let (ledger, _queues) = Ledger::open(locked, parts).expect("it is new");
+    let wait = Duration::from_millis(500);
+    (folder, Arc::new(Admission::new(Arc::new(ledger), wait)))
 }
 
 /// Two workers, and little time to drain.
@@ -51,13 +90,14 @@ impl Server {
         let readiness = Readiness::new();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let admission = Arc::new(Admission {});
+        let (folder, admission) = admission();
         let server = serve(admission, readiness.clone(), listeners, bounds, stopped);
         Self {
             endpoint,
             readiness,
             stop: Some(stop),
             running: tokio::spawn(server),
+            _folder: folder,
         }
     }
 
