@@ -1,7 +1,7 @@
 //! A deletion: from memory where the known count covers it, else by one step in the ledger.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::check::fingerprint;
 use super::{Admission, Fault, Patience, Release, Released, shown};
@@ -45,8 +45,8 @@ impl Admission {
             });
         }
         let shared = self.ledger.state() == State::Up;
-        if shared && charge.is_metered() && !self.ledger.store().is_local() {
-            self.wait_for_cover(&entry, &charge, patience).await;
+        if shared && charge.is_metered() {
+            self.cover(&entry, &charge, patience).await;
         }
         let follow = charge
             .parts()
@@ -117,24 +117,22 @@ impl Admission {
         })
     }
 
-    /// Gives creations that other sidecars have not settled yet the time to be: a release that comes
-    /// right behind its creation would find nothing to give back.
-    async fn wait_for_cover(&self, entry: &Arc<Entry>, charge: &Charge, patience: Patience) {
+    /// Settles this sidecar's own creations, and gives those that other sidecars have not settled yet
+    /// the time to be: a release right behind its creation would find nothing to give back.
+    async fn cover(&self, entry: &Arc<Entry>, charge: &Charge, patience: Patience) {
         let settled = self
             .ask(Box::pin(self.ledger.settle_app(entry)), patience)
             .await;
-        let now = self.ledger.now();
+        if settled.is_err() || self.ledger.store().is_local() {
+            return;
+        }
         let own = charge.parts()[0].counter;
-        let amount = i64::from(charge.amount().get());
-        let day = self.ledger.zone().day(now);
-        let usage = self
-            .ask(self.ledger.store().usage(entry.app, day, now), patience)
-            .await;
-        let covered = usage.is_ok_and(|usage| usage.view.net[own.index()] >= amount);
+        let known = self.ledger.net(entry, own, self.ledger.now());
+        let covered = known >= i64::from(charge.amount().get());
         let left = patience
             .0
-            .map(|end| end.saturating_duration_since(std::time::Instant::now()));
-        if settled.is_ok() && !covered && left.is_none_or(|left| left > 2 * COVER_WAIT) {
+            .map(|end| end.saturating_duration_since(Instant::now()));
+        if !covered && left.is_none_or(|left| left > 2 * COVER_WAIT) {
             tokio::time::sleep(COVER_WAIT).await;
         }
     }

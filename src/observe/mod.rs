@@ -1,5 +1,7 @@
 //! What the program says of itself: log lines, and which of them.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -16,6 +18,7 @@ pub fn log_to_stderr(format: LogFormat, filter: Option<&str>) -> Result<(), Pars
     let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER))?;
     let lines = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter);
     // Only the program calls this, and once; a second call would change nothing.
     let _ = match format {
