@@ -1,5 +1,6 @@
 //! One client's connection, from its first byte to its last answer.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -7,6 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
@@ -96,6 +98,10 @@ async fn serve_http2(
     edge: Edge,
     mut drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    let service = service_fn(move |request| {
+        let edge = edge.clone();
+        async move { Ok::<_, Infallible>(edge.answer(request).await) }
+    });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
@@ -105,7 +111,9 @@ async fn serve_http2(
         .max_header_list_size(HEADER_BYTES_MAX)
         .keep_alive_interval(KEEPALIVE_AFTER)
         .keep_alive_timeout(KEEPALIVE_ANSWER_MAX)
-        .serve_connection(TokioIo::new(stream), edge);
+        // gRPC has no use for it.
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let served = tokio::select! {
         biased;

@@ -1,12 +1,10 @@
 //! One HTTP/2 request to the service that answers it.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
+use std::sync::Arc;
 
+use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service as _;
 use tonic::service::Routes;
@@ -18,41 +16,109 @@ use super::health::Probes;
 use super::proto::FILE_DESCRIPTOR_SET;
 use super::proto::quota_service_server::QuotaServiceServer;
 use super::service::Quota;
+use super::unary::{self, Body};
 
 /// The largest message that is read, in bytes. The largest legal one is a RecordActive of 1,000 ids,
 /// 34 KiB; what is a few times too large still gets an answer that names the field.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
-/// The path of every call to QuotaService begins so.
+/// The path of every call to QuotaService begins so, and goes on with the call's name.
 const QUOTA_PATH: &str = "/imquota.v1.QuotaService/";
 
-/// All services. Its clones are cheap and share what is behind them.
+/// All services. Its clones share what is behind them.
 ///
-/// QuotaService is reached by a look at the path; the router, which costs more than a decision does,
-/// is for the others.
+/// A call to QuotaService is known by a look at its path, and framed by [`unary`]; the router and the
+/// generated framing, which cost more than a decision does, are for all the others.
 #[derive(Clone)]
-pub(super) struct Edge {
-    quota: Option<QuotaServiceServer<Quota>>,
-    others: Routes,
+pub(super) struct Edge(Arc<Services>);
+
+struct Services {
+    quota: Option<Quota>,
+    routes: Routes,
 }
 
 impl Edge {
     /// The quota service, health and reflection.
     pub(super) fn new(quota: Quota, probes: Probes) -> Self {
-        let quota = QuotaServiceServer::new(quota)
+        let generated = QuotaServiceServer::new(quota.clone())
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Self {
-            quota: Some(quota),
-            others: reflection(health(probes)),
-        }
+        let routes = reflection(health(probes)).add_service(generated).prepare();
+        let quota = Some(quota);
+        Self(Arc::new(Services { quota, routes }))
     }
 
     /// Health alone.
     pub(super) fn only_health(probes: Probes) -> Self {
-        Self {
-            quota: None,
-            others: health(probes),
+        let routes = health(probes).prepare();
+        let quota = None;
+        Self(Arc::new(Services { quota, routes }))
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        let headers = request.headers();
+        if !unary::is_grpc(headers) {
+            return unary::refuse();
+        }
+        let plain = match &self.0.quota {
+            Some(quota) if !unary::may_be_packed(headers) => {
+                let call = request.uri().path().strip_prefix(QUOTA_PATH);
+                call.and_then(Call::of).map(|call| (quota, call))
+            }
+            _ => None,
+        };
+        match plain {
+            Some((quota, call)) => call.answer(quota, request).await,
+            // Boxed, so that the calls of the hot path need not be as large.
+            None => Box::pin(self.route(request)).await,
+        }
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response<Body> {
+        let Ok(response) = self.0.routes.clone().call(request).await;
+        response.map(Body::Other)
+    }
+}
+
+/// A call to QuotaService.
+enum Call {
+    Check,
+    Release,
+    RecordActive,
+    GetUsage,
+}
+
+impl Call {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "Check" => Some(Self::Check),
+            "Release" => Some(Self::Release),
+            "RecordActive" => Some(Self::RecordActive),
+            "GetUsage" => Some(Self::GetUsage),
+            _ => None,
+        }
+    }
+
+    async fn answer(self, quota: &Quota, request: Request<Incoming>) -> Response<Body> {
+        let (Parts { headers, .. }, mut body) = request.into_parts();
+        match self {
+            Self::Check => match unary::read(&mut body).await {
+                Ok(message) => unary::respond(quota.check(&headers, message).await),
+                Err(status) => status.into_http(),
+            },
+            Self::Release => match unary::read(&mut body).await {
+                Ok(message) => unary::respond(quota.release(&headers, message).await),
+                Err(status) => status.into_http(),
+            },
+            Self::RecordActive => match unary::read(&mut body).await {
+                Ok(message) => unary::respond(quota.record_active(&headers, message).await),
+                Err(status) => status.into_http(),
+            },
+            Self::GetUsage => match unary::read(&mut body).await {
+                Ok(message) => unary::respond(quota.get_usage(&headers, message).await),
+                Err(status) => status.into_http(),
+            },
         }
     }
 }
@@ -78,20 +144,4 @@ fn reflection(routes: Routes) -> Routes {
     routes
         .add_service(new.max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(old.max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .prepare()
-}
-
-impl hyper::service::Service<Request<Incoming>> for Edge {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        match &self.quota {
-            Some(quota) if request.uri().path().starts_with(QUOTA_PATH) => {
-                quota.clone().call(request)
-            }
-            _ => Box::pin(self.others.clone().call(request)),
-        }
-    }
 }

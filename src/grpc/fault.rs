@@ -111,6 +111,11 @@ pub(super) fn too_late() -> Status {
     )
 }
 
+/// The status of a call whose message is none of the contract's.
+pub(super) fn malformed(problem: &str) -> Status {
+    plain(Code::InvalidArgument, "MALFORMED_MESSAGE", problem)
+}
+
 /// The status of a call whose deadline cannot be read: without one its work would have no bound.
 pub(super) fn unreadable_deadline() -> Status {
     let mut violations = Violations::default();

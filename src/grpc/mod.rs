@@ -18,6 +18,7 @@ mod render;
 mod server;
 mod service;
 mod socket_file;
+mod unary;
 mod worker;
 
 pub use bind::{BindFault, Bound, bind};

@@ -52,53 +52,98 @@ async fn within<T>(
     Ok(done?)
 }
 
+impl Quota {
+    /// Decides one creation.
+    pub(super) async fn check(
+        &self,
+        headers: &HeaderMap,
+        request: CheckRequest,
+    ) -> Result<CheckResponse, Status> {
+        let deadline = deadline(headers)?;
+        let check = parse::check(&request)?;
+        let work = pin!(self.0.check(check, deadline.patience(Instant::now)));
+        let verdict = within(deadline, work).await?;
+        Ok(render::check(&verdict))
+    }
+
+    /// Gives back what was deleted.
+    pub(super) async fn release(
+        &self,
+        headers: &HeaderMap,
+        request: ReleaseRequest,
+    ) -> Result<ReleaseResponse, Status> {
+        let deadline = deadline(headers)?;
+        let release = parse::release(&request)?;
+        let work = pin!(self.0.release(release, deadline.patience(Instant::now)));
+        let released = within(deadline, work).await?;
+        Ok(render::release(&released))
+    }
+
+    /// Records users who logged in.
+    pub(super) async fn record_active(
+        &self,
+        headers: &HeaderMap,
+        request: RecordActiveRequest,
+    ) -> Result<RecordActiveResponse, Status> {
+        let deadline = deadline(headers)?;
+        let record = parse::record(&request)?;
+        let patience = deadline.patience(Instant::now);
+        let work = pin!(self.0.record_active(record, patience));
+        let active = within(deadline, work).await?;
+        Ok(render::active(&active))
+    }
+
+    /// Reads an app's counts.
+    pub(super) async fn get_usage(
+        &self,
+        headers: &HeaderMap,
+        request: GetUsageRequest,
+    ) -> Result<GetUsageResponse, Status> {
+        let deadline = deadline(headers)?;
+        let app = parse::usage(request)?;
+        let work = pin!(self.0.usage(app, deadline.patience(Instant::now)));
+        let report = within(deadline, work).await?;
+        Ok(render::usage(&report))
+    }
+}
+
+/// The same calls as the generated service hands them over.
 #[tonic::async_trait]
 impl QuotaService for Quota {
     async fn check(
         &self,
         request: Request<CheckRequest>,
     ) -> Result<Response<CheckResponse>, Status> {
-        let deadline = deadline(request.metadata().as_ref())?;
-        let check = parse::check(request.get_ref())?;
-        let work = pin!(self.0.check(check, deadline.patience(Instant::now)));
-        let verdict = within(deadline, work).await?;
-        Ok(Response::new(render::check(&verdict)))
+        let (metadata, _, message) = request.into_parts();
+        let answer = self.check(metadata.as_ref(), message).await?;
+        Ok(Response::new(answer))
     }
 
     async fn release(
         &self,
         request: Request<ReleaseRequest>,
     ) -> Result<Response<ReleaseResponse>, Status> {
-        let deadline = deadline(request.metadata().as_ref())?;
-        let release = parse::release(request.get_ref())?;
-        let work = pin!(self.0.release(release, deadline.patience(Instant::now)));
-        let released = within(deadline, work).await?;
-        Ok(Response::new(render::release(&released)))
+        let (metadata, _, message) = request.into_parts();
+        let answer = self.release(metadata.as_ref(), message).await?;
+        Ok(Response::new(answer))
     }
 
     async fn record_active(
         &self,
         request: Request<RecordActiveRequest>,
     ) -> Result<Response<RecordActiveResponse>, Status> {
-        let deadline = deadline(request.metadata().as_ref())?;
-        let record = parse::record(request.get_ref())?;
-        let work = pin!(
-            self.0
-                .record_active(record, deadline.patience(Instant::now))
-        );
-        let active = within(deadline, work).await?;
-        Ok(Response::new(render::active(&active)))
+        let (metadata, _, message) = request.into_parts();
+        let answer = self.record_active(metadata.as_ref(), message).await?;
+        Ok(Response::new(answer))
     }
 
     async fn get_usage(
         &self,
         request: Request<GetUsageRequest>,
     ) -> Result<Response<GetUsageResponse>, Status> {
-        let deadline = deadline(request.metadata().as_ref())?;
-        let app = parse::usage(request.into_inner())?;
-        let work = pin!(self.0.usage(app, deadline.patience(Instant::now)));
-        let report = within(deadline, work).await?;
-        Ok(Response::new(render::usage(&report)))
+        let (metadata, _, message) = request.into_parts();
+        let answer = self.get_usage(metadata.as_ref(), message).await?;
+        Ok(Response::new(answer))
     }
 }
 

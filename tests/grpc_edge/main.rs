@@ -3,5 +3,6 @@
 mod common;
 mod drain;
 mod faults;
+mod framing;
 mod side_services;
 mod sockets;
