@@ -1,1 +1,204 @@
+//! A server that is away, silent, full, demoted, locked or not ours: clear words, no effect, and back
+//! to work when it is well again.
 
+use std::time::{Duration, Instant};
+
+use imquota::quota::Resource;
+use imquota::store::redis::RedisStore;
+use imquota::store::{Shard, StoreFault, Taken};
+
+use crate::fixture::{Sidecar, app, client, limits, options, take};
+use crate::redis_server::{Persistence, RedisServer};
+
+async fn try_take(sidecar: &Sidecar, attempt: u64) -> Result<Taken, StoreFault> {
+    let rules = limits(1000, 0, 0);
+    let key = client(&format!("id-{attempt}"));
+    sidecar
+        .take(&take(&key, attempt, Resource::Account, 1, &rules))
+        .await
+}
+
+#[track_caller]
+fn assert_away<T: std::fmt::Debug>(answer: Result<T, StoreFault>, word: &str) {
+    match answer {
+        Err(StoreFault::Away(words)) if words.contains(word) => {}
+        other => panic!("{other:?} is not Away with {word:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_away_until_it_is() {
+    let mut server = RedisServer::start();
+    server.stop();
+    let one = Sidecar::new(1, &server);
+    assert_away(try_take(&one, 1).await, "not answered yet");
+    assert_away(one.hello(None).await, "Redis at 127.0.0.1");
+    server.start_again();
+    one.hello(None).await.unwrap();
+    assert!(try_take(&one, 2).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_silent_server_costs_one_wait_and_no_more() {
+    let server = RedisServer::start();
+    let mut impatient = options(&server.url());
+    impatient.response_timeout = Duration::from_millis(300);
+    let one = Sidecar::with(1, impatient);
+    let known = one.hello(None).await.unwrap();
+    server.suspend();
+    let began = Instant::now();
+    assert_away(try_take(&one, 1).await, "no answer within 300 ms");
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_millis(290), "{waited:?}");
+    let began = Instant::now();
+    for attempt in 2..100 {
+        assert_away(try_take(&one, attempt).await, "made anew");
+    }
+    assert!(
+        began.elapsed() < Duration::from_millis(250),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_away(one.hello(Some(known)).await, "no answer");
+    server.resume();
+    one.hello(Some(known)).await.unwrap();
+    // The call that was given up has been executed: its claim is there until it is withdrawn.
+    let rules = limits(1000, 0, 0);
+    let given_up = take(&client("id-1"), 1, Resource::Account, 1, &rules);
+    assert_eq!(one.usage(app(1)).await.view.net[0], 1);
+    one.abort(&given_up).await;
+    assert_eq!(one.usage(app(1)).await.view.net[0], 0);
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_without_half_a_write() {
+    let server = RedisServer::start();
+    let (one, _) = Sidecar::fresh(1, &server).await;
+    try_take(&one, 1).await.unwrap();
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert_away(try_take(&one, 2).await, "OOM");
+    assert_eq!(one.usage(app(1)).await.view.net[0], 1);
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(try_take(&one, 3).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_replica_is_no_ledger() {
+    let server = RedisServer::start();
+    let (one, known) = Sidecar::fresh(1, &server).await;
+    server.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
+    assert_away(try_take(&one, 1).await, "READONLY");
+    assert_away(one.hello(Some(known)).await, "replica");
+    server.command::<()>(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(one.hello(Some(known)).await, Ok(known));
+}
+
+#[tokio::test]
+async fn a_busy_server_is_away() {
+    let server = RedisServer::with(Persistence::None, &["--busy-reply-threshold", "50"]);
+    let (one, _) = Sidecar::fresh(1, &server).await;
+    let mut blocker = server.connect();
+    let blocked = std::thread::spawn(move || {
+        redis::cmd("EVAL")
+            .arg("while true do end")
+            .arg(0)
+            .query::<()>(&mut blocker)
+    });
+    // The script is running once somebody is told so.
+    let mut other = server.connect();
+    while redis::cmd("PING").query::<String>(&mut other).is_ok() {}
+    assert_away(try_take(&one, 1).await, "BUSY");
+    redis::cmd("SCRIPT")
+        .arg("KILL")
+        .query::<()>(&mut other)
+        .unwrap();
+    assert!(blocked.join().unwrap().is_err());
+    assert!(try_take(&one, 2).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_scripts_is_given_them_again() {
+    let server = RedisServer::start();
+    let (one, known) = Sidecar::fresh(1, &server).await;
+    server.command::<()>(&["SCRIPT", "FLUSH"]);
+    assert!(try_take(&one, 1).await.is_ok());
+    assert_eq!(one.hello(Some(known)).await, Ok(known));
+}
+
+#[tokio::test]
+async fn a_server_that_may_evict_is_refused_with_the_line_to_change() {
+    let settings = ["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"];
+    let server = RedisServer::with(Persistence::None, &settings);
+    let refused = Sidecar::new(1, &server).hello(None).await;
+    assert!(
+        matches!(&refused, Err(StoreFault::Unusable(words)) if words.contains("maxmemory-policy noeviction")),
+        "{refused:?}"
+    );
+    server.command::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    assert!(Sidecar::new(1, &server).hello(None).await.is_ok());
+}
+
+#[tokio::test]
+async fn passwords_open_the_server_and_are_never_shown() {
+    let server = RedisServer::start();
+    let acl = [
+        "ACL",
+        "SETUSER",
+        "quota",
+        "on",
+        ">s3cret",
+        "~imquota*",
+        "~{imquota*",
+        "+@all",
+        "-config",
+    ];
+    server.command::<()>(&acl);
+    let url = |password: &str| {
+        server
+            .url()
+            .replace("redis://", &format!("redis://quota:{password}@"))
+    };
+    // Even where CONFIG is forbidden the ledger works, by the defaults.
+    let good = Sidecar::with(1, options(&url("s3cret")));
+    good.hello(None).await.unwrap();
+    assert!(try_take(&good, 1).await.is_ok());
+    let bad = Sidecar::with(2, options(&url("w0rd")));
+    let refused = bad.hello(None).await;
+    assert_away(refused.clone(), "check user and password");
+    let shown = format!(
+        "{refused:?} {bad:?} {:?}",
+        options(&url("w0rd")),
+        bad = bad.store
+    );
+    assert!(!shown.contains("w0rd"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_key_of_another_kind_under_our_prefix_is_damage() {
+    let server = RedisServer::start();
+    let (one, _) = Sidecar::fresh(1, &server).await;
+    let key = format!("{{imquota:{:02x}}}:v1:a:1", Shard::of(app(1)).number());
+    server.command::<()>(&["SET", &key, "theirs"]);
+    let refused = try_take(&one, 1).await;
+    assert!(
+        matches!(&refused, Err(StoreFault::Unusable(words)) if words.contains("shared with another program")),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn an_address_or_prefix_of_no_use_is_refused_before_anything_is_tried() {
+    let refused = |url: &str, prefix: &str| {
+        let mut options = options(url);
+        options.key_prefix = prefix.to_owned();
+        match RedisStore::new(options, std::sync::Arc::default()) {
+            Err(StoreFault::Unusable(words)) => words,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(refused("rediss://host:1/0", "imquota").contains("TLS"));
+    let nonsense = refused("redis://me:s3cret@host:port:1", "imquota");
+    assert!(nonsense.contains("redis://host:port/db") && !nonsense.contains("s3cret"));
+    assert!(refused("redis://host:1/0", "im{quota").contains("key_prefix"));
+    assert!(refused("redis://host:1/0", "").contains("key_prefix"));
+}

@@ -48,13 +48,7 @@ impl RedisStore {
     ) -> Result<Installation, StoreFault> {
         // Held across awaits on purpose: this is the queue of those who would connect.
         let _turn = self.greeting.lock().await;
-        let old = self.link().filter(|link| !link.wire.is_spent());
-        let fresh = old.is_none();
-        let wire = match old {
-            Some(link) => link.wire.clone(),
-            None => self.dialer.connect(&self.scripts).await?,
-        };
-        let survey = survey(&wire).await?;
+        let (wire, survey, fresh) = self.reach().await?;
         let meta = self.meet(&wire, &survey, member, remembered).await?;
         let installation = self.accept(&meta, remembered)?;
         if let Some(remembered) = remembered {
@@ -78,6 +72,21 @@ impl RedisStore {
         self.seen.enter(&survey.run);
         self.set_link(Some(link));
         Ok(installation)
+    }
+
+    /// The connection, looked over; a new one if there is none that works. Says whether it is new.
+    async fn reach(&self) -> Result<(Wire, Survey, bool), StoreFault> {
+        if let Some(link) = self.link() {
+            match survey(&link.wire).await {
+                Ok(survey) => return Ok((link.wire.clone(), survey, false)),
+                // Nobody may have noticed until now that it broke.
+                Err(_) if link.wire.is_spent() => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let wire = self.dialer.connect(&self.scripts).await?;
+        let survey = survey(&wire).await?;
+        Ok((wire, survey, true))
     }
 
     /// Runs the hello script.

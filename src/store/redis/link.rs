@@ -44,7 +44,7 @@ impl Dialer {
         let patience = self.patience * CONNECT_ANSWERS;
         // Each call has its time-out from us, with the wait for its turn included.
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(patience))
+            .set_connection_timeout(None)
             .set_response_timeout(None);
         let client = Client::open(self.info.clone()).map_err(|error| self.fault(&error))?;
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
