@@ -63,7 +63,7 @@ impl Admission {
                 groups_follow: follow,
                 day: self.ledger.zone().day(now),
             },
-            now,
+            shared.then_some(now),
         )?;
         self.give_back(&entry, open, limit, shared, patience).await
     }

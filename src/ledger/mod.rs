@@ -245,7 +245,8 @@ impl Ledger {
         self.owed.open_take(wanted)
     }
 
-    /// Journals a release that is about to be sent, and will be until the ledger has it.
+    /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
+    /// it will be sent until the ledger has it.
     ///
     /// # Errors
     /// [`Full`].
@@ -253,9 +254,9 @@ impl Ledger {
         &self,
         request_id: Option<RequestId>,
         give_back: impl FnOnce(RecordKey) -> GiveBack,
-        now: Millis,
+        sent: Option<Millis>,
     ) -> Result<OpenRelease, Full> {
-        self.owed.open_release(request_id, give_back, now)
+        self.owed.open_release(request_id, give_back, sent)
     }
 
     /// Tells the ledger at once what this sidecar did with one app.

@@ -15,9 +15,9 @@ use crate::store::{Abort, Answered, Attempt, Fingerprint, GiveBack, RecordKey, S
 pub const TAKES_MAX: usize = 100_000;
 /// The most releases that may be owed at a time.
 pub const RELEASES_MAX: usize = 100_000;
-/// For how long a release of unknown outcome may be sent again: the ledger remembers a release by
-/// its key for a day.
-pub const RELEASE_RESEND_MS: u64 = 23 * 60 * 60 * 1000;
+/// For how long a release of unknown outcome may be sent again. The ledger remembers it by its key for
+/// the id window: sent later it might be done twice, and the second time free what others hold.
+pub const RELEASE_RESEND_MS: u64 = 9 * 60 * 1000;
 
 /// Why nothing more can be owed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,17 @@ pub struct Owed {
 struct Sending {
     owed: OwedRelease,
     by_caller: bool,
+}
+
+/// Whether a kept release may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// It may.
+    Now,
+    /// Not while the journal is full.
+    Later,
+    /// Its outcome is unknown, and the ledger could have forgotten it since.
+    Never,
 }
 
 /// What a take is about: all of [`Take`] but its attempt.
@@ -152,12 +163,13 @@ impl Owed {
         })
     }
 
-    /// Journals a release that is about to be sent, and will be until the ledger has it.
+    /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
+    /// it will be sent until the ledger has it.
     pub fn open_release(
         self: &Arc<Self>,
         request_id: Option<RequestId>,
         give_back: impl FnOnce(RecordKey) -> GiveBack,
-        now: Millis,
+        sent: Option<Millis>,
     ) -> Result<OpenRelease, Full> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let give_back = give_back(self.key(request_id, Attempt(number)));
@@ -165,9 +177,9 @@ impl Owed {
         if releases.len() >= RELEASES_MAX {
             return Err(Full::Waiting);
         }
-        self.append(&Record::Release(number, now, give_back.clone()))?;
+        self.append(&Record::Release(number, sent, give_back.clone()))?;
         let owed = OwedRelease {
-            at: now,
+            sent,
             give_back: give_back.clone(),
         };
         releases.insert(
@@ -183,6 +195,22 @@ impl Owed {
             number,
             give_back,
         })
+    }
+
+    /// Whether a kept release may be sent now; journaled if it is for the first time.
+    pub fn resend(&self, number: u64, release: &OwedRelease, now: Millis) -> Resend {
+        if let Some(sent) = release.sent {
+            // A ledger in this process folds nothing that its journal may still state.
+            let safe = self.local || now.since(sent) <= RELEASE_RESEND_MS;
+            return if safe { Resend::Now } else { Resend::Never };
+        }
+        if self.append(&Record::ReleaseSent(number, now)).is_err() {
+            return Resend::Later;
+        }
+        if let Some(sending) = lock(&self.releases).get_mut(&number) {
+            sending.owed.sent = Some(now);
+        }
+        Resend::Now
     }
 
     /// The ledger has the release, or will never take it. `released` is what it gave back.

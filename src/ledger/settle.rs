@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::apps::Entry;
 use super::outlook::State;
-use super::owed::{DueRecords, RELEASE_RESEND_MS};
+use super::owed::{DueRecords, Resend};
 use super::{Ledger, stopped};
 use crate::store::{
     AppReport, GivenBack, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Shard, StoreFault,
@@ -192,11 +192,15 @@ pub(super) async fn settle_apps(
 async fn settle_releases(ledger: &Ledger) -> Result<(), StoreFault> {
     for (number, owed) in ledger.owed.due_releases(RELEASES_MAX) {
         let now = ledger.now();
-        if now.since(owed.at) > RELEASE_RESEND_MS {
-            let app = owed.give_back.app;
-            tracing::error!(%app, "a release is too old to be sent safely; its places stay charged until a recount");
-            ledger.owed.release_done(number, 0);
-            continue;
+        match ledger.owed.resend(number, &owed, now) {
+            Resend::Now => {}
+            Resend::Later => continue,
+            Resend::Never => {
+                let app = owed.give_back.app;
+                tracing::error!(%app, "a release is too old to be sent safely; its places stay charged until a recount");
+                ledger.owed.release_done(number, 0);
+                continue;
+            }
         }
         let released = match ledger.store.release(&owed.give_back, now).await? {
             GivenBack::Released { released, .. } => released,

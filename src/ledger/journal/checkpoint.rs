@@ -5,9 +5,11 @@ use std::path::Path;
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::record::{cell_code, cell_of, get_give_back, get_take, put_give_back, put_take};
+use super::record::{
+    cell_code, cell_of, get_give_back, get_take, put_give_back, put_take, sent_of,
+};
 use super::{Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot};
-use crate::clock::{Day, Millis};
+use crate::clock::Day;
 use crate::quota::AppId;
 use crate::store::{Attempt, Cell, Installation, Totals};
 
@@ -20,6 +22,7 @@ type CellRow = (u64, u64, u64, u64, i64);
 const CELLS: TableDefinition<(u64, u8, i32), CellRow> = TableDefinition::new("cells");
 /// The state (0 open, 1 to abort, 2 allowed, from 3 on denied by that counter) and the take.
 const TAKES: TableDefinition<u64, (u8, &[u8])> = TableDefinition::new("takes");
+/// When it was first sent (0: never), and the release.
 const RELEASES: TableDefinition<u64, (i64, &[u8])> = TableDefinition::new("releases");
 const LOGINS: TableDefinition<(u64, i32, u128), ()> = TableDefinition::new("logins");
 
@@ -156,7 +159,7 @@ impl Checkpoint {
                 owed.releases.insert(
                     number.value(),
                     OwedRelease {
-                        at: Millis(at),
+                        sent: sent_of(at),
                         give_back,
                     },
                 );
@@ -207,7 +210,10 @@ impl Checkpoint {
             for (number, owed) in &snapshot.releases {
                 let mut bytes = Vec::new();
                 put_give_back(&mut bytes, &owed.give_back);
-                releases.insert(*number, (owed.at.0, bytes.as_slice()))?;
+                releases.insert(
+                    *number,
+                    (owed.sent.map_or(0, |sent| sent.0), bytes.as_slice()),
+                )?;
             }
             write.delete_table(LOGINS)?;
             let mut logins = write.open_table(LOGINS)?;

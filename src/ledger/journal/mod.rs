@@ -104,8 +104,8 @@ impl OwedTake {
 /// A release that the ledger may not have yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwedRelease {
-    /// When it was accepted.
-    pub at: Millis,
+    /// When it was first sent; `None`: it was accepted while the ledger was away, and waits.
+    pub sent: Option<Millis>,
     /// What to release.
     pub give_back: GiveBack,
 }

@@ -32,8 +32,11 @@ pub enum Record {
     Answered(Attempt, Option<Counter>),
     /// A take of unknown outcome is given up and must be withdrawn.
     Abort(Attempt),
-    /// A release is about to be sent, and will be until the ledger has it.
-    Release(u64, Millis, GiveBack),
+    /// A release was accepted. It is about to be sent for the first time, or (`None`) waits for a
+    /// ledger that is away; either way it will be sent until the ledger has it.
+    Release(u64, Option<Millis>, GiveBack),
+    /// A release that waited is about to be sent for the first time.
+    ReleaseSent(u64, Millis),
     /// The ledger has the release of this number. A ledger in this process may forget so many of its
     /// units with the process: a restart states them again; 0 for a shared one.
     ReleaseDone(u64, u32),
@@ -134,11 +137,16 @@ impl Record {
                 to.put_u64_le(attempt.0);
                 5
             }
-            Self::Release(number, at, give_back) => {
+            Self::Release(number, sent, give_back) => {
                 to.put_u64_le(*number);
-                to.put_i64_le(at.0);
+                to.put_i64_le(sent.map_or(0, |sent| sent.0));
                 put_give_back(to, give_back);
                 6
+            }
+            Self::ReleaseSent(number, at) => {
+                to.put_u64_le(*number);
+                to.put_i64_le(at.0);
+                9
             }
             Self::ReleaseDone(number, restate) => {
                 to.put_u64_le(*number);
@@ -178,9 +186,10 @@ impl Record {
             5 => Self::Abort(Attempt(u64_of(from)?)),
             6 => Self::Release(
                 u64_of(from)?,
-                Millis(from.try_get_i64_le().ok()?),
+                sent_of(from.try_get_i64_le().ok()?),
                 get_give_back(from)?,
             ),
+            9 => Self::ReleaseSent(u64_of(from)?, Millis(from.try_get_i64_le().ok()?)),
             7 => Self::ReleaseDone(u64_of(from)?, from.try_get_u32_le().ok()?),
             8 => {
                 let (app, day) = (AppId::new(u64_of(from)?)?, day_of(from)?);
@@ -201,6 +210,11 @@ fn u64_of(from: &mut &[u8]) -> Option<u64> {
 
 fn day_of(from: &mut &[u8]) -> Option<Day> {
     Day::from_number(from.try_get_i32_le().ok()?)
+}
+
+/// When a release was first sent, from how that is written; 0: never.
+pub fn sent_of(written: i64) -> Option<Millis> {
+    (written != 0).then_some(Millis(written))
 }
 
 /// A cell as a tag and a day (0 for cells of no day).

@@ -134,8 +134,15 @@ fn owe(state: &mut Snapshot, record: Record) {
                 owed.state = TakeState::Abort;
             }
         }
-        Record::Release(number, at, give_back) => {
-            state.releases.insert(number, OwedRelease { at, give_back });
+        Record::Release(number, sent, give_back) => {
+            state
+                .releases
+                .insert(number, OwedRelease { sent, give_back });
+        }
+        Record::ReleaseSent(number, at) => {
+            if let Some(owed) = state.releases.get_mut(&number) {
+                owed.sent = Some(at);
+            }
         }
         Record::ReleaseDone(number, 0) => {
             state.releases.remove(&number);

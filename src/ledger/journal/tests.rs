@@ -177,8 +177,9 @@ fn what_is_owed_survives_a_second_restart_without_its_log() {
     append(
         &journal,
         &[
-            Record::Release(1, NOW, give_back.clone()),
-            Record::Release(2, NOW, give_back.clone()),
+            Record::Release(1, Some(NOW), give_back.clone()),
+            Record::Release(2, None, give_back.clone()),
+            Record::ReleaseSent(2, NOW),
             Record::ReleaseDone(1, 0),
             Record::Logins(app(7), day(20_000), vec![1, u128::MAX]),
         ],
@@ -188,7 +189,13 @@ fn what_is_owed_survives_a_second_restart_without_its_log() {
     let (_, owed, _) = open(&folder);
     assert_eq!(
         owed.releases,
-        BTreeMap::from([(2, OwedRelease { at: NOW, give_back })])
+        BTreeMap::from([(
+            2,
+            OwedRelease {
+                sent: Some(NOW),
+                give_back
+            }
+        )])
     );
     let login = |user| LoginKey {
         app: app(7),
@@ -338,7 +345,8 @@ proptest! {
             Record::Attempt(take),
             Record::Answered(attempt, own.then_some(Counter::Groups)),
             Record::Abort(attempt),
-            Record::Release(b, NOW, give_back),
+            Record::Release(b, own.then_some(NOW), give_back),
+            Record::ReleaseSent(b, NOW),
             Record::ReleaseDone(b, amount.get()),
             Record::Logins(app, day, users),
         ] {
