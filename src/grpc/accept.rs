@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::bind::{Bound, Listener};
 use super::connection::{Accepted, Stream};
@@ -19,6 +19,8 @@ use crate::endpoint::Endpoint;
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long the log is silent about a fault that goes on.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Gives each connection to the next worker, as long as there are places.
 pub(super) struct Handout {
@@ -95,6 +97,7 @@ impl Acceptor {
     /// Accepts for ever: no fault of one connection, and no want of descriptors, ends it.
     pub(super) async fn run(self, handout: Arc<Handout>) {
         let mut pause = PAUSE_MIN;
+        let mut told: Option<Instant> = None;
         loop {
             match self.accept().await {
                 Ok(stream) => {
@@ -104,7 +107,8 @@ impl Acceptor {
                 // The client was faster in leaving than we in accepting.
                 Err(problem) if problem.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(problem) => {
-                    if pause == PAUSE_MIN {
+                    if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN_AFTER) {
+                        told = Some(Instant::now());
                         let endpoint = &self.endpoint;
                         tracing::error!(%endpoint, %problem, "no connection can be accepted");
                     }
