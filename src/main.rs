@@ -1,3 +1,56 @@
 //! The program: arguments, settings, run, exit codes.
 
-fn main() {}
+use std::io::{stderr, stdout};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use imquota::app;
+use imquota::cli::{self, Cli, Command, Exit, ServeArgs, say};
+use imquota::config::{self, Environment, Host};
+use imquota::observe;
+
+fn main() -> ExitCode {
+    // Wrong usage ends here, with exit status 2.
+    let cli = Cli::parse();
+    let exit = match cli.command {
+        Command::Serve(args) => serve(args),
+        Command::CheckConfig { file } => cli::check_config(&file, &mut stdout(), &mut stderr()),
+        Command::Version => {
+            say(
+                &mut stdout(),
+                concat!("imquota ", env!("CARGO_PKG_VERSION")),
+            );
+            Exit::Done
+        }
+        Command::Ask(what) => cli::ask(&what, &mut stdout(), &mut stderr()),
+    };
+    exit.into()
+}
+
+fn serve(args: ServeArgs) -> Exit {
+    let environment: Environment = std::env::vars_os().collect();
+    let host = Host::here(&environment);
+    let settings = match config::load(&args.into(), &environment, &host) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            say(&mut stderr(), &faults.to_string());
+            return Exit::Usage;
+        }
+    };
+    let filter = std::env::var("RUST_LOG").ok();
+    if let Err(problem) = observe::log_to_stderr(settings.log_format, filter.as_deref()) {
+        say(&mut stderr(), &format!("RUST_LOG: {problem}"));
+        return Exit::Usage;
+    }
+    for notice in &settings.notices {
+        tracing::warn!("{notice}");
+    }
+    match app::serve(&settings) {
+        Ok(()) => Exit::Done,
+        Err(fault) => {
+            say(&mut stderr(), &format!("imquota: {fault}"));
+            Exit::Fault
+        }
+    }
+}

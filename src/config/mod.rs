@@ -38,6 +38,8 @@ pub use redis_url::RedisUrl;
 pub use settings::{ByDefault, Create, LogFormat, Settings, StoreSettings};
 pub use sources::{Environment, Flags, Host};
 
+pub(crate) use scalar::duration;
+
 use finding::Findings;
 use tree::Node;
 use value::{Section, Value};

@@ -14,7 +14,7 @@ use crate::quota::{Currency, Limit};
 const PRICE_MAX: u64 = 1_000_000_000;
 
 /// A value, or what must be written instead.
-pub(super) type Read<T> = Result<T, String>;
+pub(crate) type Read<T> = Result<T, String>;
 
 /// Decimal digits without sign, point or leading zero (which elsewhere means octal).
 fn is_whole(text: &str) -> bool {
@@ -98,7 +98,7 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 /// A number with a unit (`500ms`, `30s`, `10m`, `1h`), of `min` to `max`.
-pub(super) fn duration(text: &str, min: Duration, max: Duration) -> Read<Duration> {
+pub(crate) fn duration(text: &str, min: Duration, max: Duration) -> Read<Duration> {
     const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
     let duration = with_unit(text, &UNITS)
         .map(Duration::from_millis)

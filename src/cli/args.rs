@@ -1,0 +1,238 @@
+//! Flags and verbs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+use super::target::Target;
+use crate::config::{Flags, duration};
+use crate::grpc::proto;
+use crate::quota::AMOUNT_MAX;
+
+/// The shortest and the longest that a client verb waits.
+const TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_hours(1));
+
+/// Answers in memory whether an IM gateway may create an account, a group or an AV room.
+#[derive(Debug, Parser)]
+#[command(name = "imquota", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve until SIGTERM. A flag wins over the environment, the environment over the file
+    Serve(ServeArgs),
+    /// Say what a settings file means, or everything that is wrong with it
+    CheckConfig {
+        /// The settings file
+        file: PathBuf,
+    },
+    /// Ask a running server.
+    #[command(flatten)]
+    Ask(Ask),
+    /// Show the program's version
+    Version,
+}
+
+/// What a running server can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Ask {
+    /// Ask whether something may be created; if so, it is counted. Ends with 3 if it may not
+    Check(CheckArgs),
+    /// Tell that something was deleted or disbanded
+    Release(ReleaseArgs),
+    /// Tell which users logged in, for the daily active users
+    RecordActive(RecordActiveArgs),
+    /// Show an app's counts and limits
+    Usage(UsageArgs),
+}
+
+impl Ask {
+    /// The flags that all of them take.
+    pub(super) fn common(&self) -> &Common {
+        match self {
+            Self::Check(args) => &args.common,
+            Self::Release(args) => &args.common,
+            Self::RecordActive(args) => &args.common,
+            Self::Usage(args) => &args.common,
+        }
+    }
+}
+
+/// The flags of `serve`. Their values are checked with the other settings, so that all faults are
+/// told at once.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The settings file [env: IMQUOTA_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to serve: 127.0.0.1:50051 or unix:/path; repeatable [env: IMQUOTA_LISTEN, with commas]
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<String>,
+    /// The ledger: embedded, or redis://host:6379/0. Other users of the machine can read flags: give
+    /// a URL with a password in the environment or the file [env: IMQUOTA_STORE]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// The folder for the journal and the embedded ledger; made if its parent exists
+    /// [env: IMQUOTA_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Where to serve the AdminService; not served by this version [env: IMQUOTA_ADMIN_LISTEN]
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<String>,
+    /// Where to serve metrics and probes; not served by this version [env: IMQUOTA_HTTP_LISTEN]
+    #[arg(long, value_name = "ADDR")]
+    http_listen: Option<String>,
+    /// This sidecar's name; the host's by default [env: IMQUOTA_MEMBER]
+    #[arg(long, value_name = "NAME")]
+    member: Option<String>,
+    /// Serving cores; as many as the process may use by default [env: IMQUOTA_WORKERS]
+    #[arg(long, value_name = "N")]
+    workers: Option<String>,
+    /// text or json [env: IMQUOTA_LOG_FORMAT]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+impl From<ServeArgs> for Flags {
+    fn from(args: ServeArgs) -> Self {
+        Self {
+            config: args.config,
+            listen: args.listen,
+            store: args.store,
+            data_dir: args.data_dir,
+            admin_listen: args.admin_listen,
+            http_listen: args.http_listen,
+            member: args.member,
+            workers: args.workers,
+            log_format: args.log_format,
+        }
+    }
+}
+
+/// What every client verb takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The server: http://host:port or unix:/path
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "IMQUOTA_ENDPOINT",
+        default_value = super::target::DEFAULT,
+        value_parser = Target::parse
+    )]
+    pub endpoint: Target,
+    /// Print the reply as JSON, with the names of the contract
+    #[arg(long)]
+    pub json: bool,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = timeout)]
+    pub timeout: Duration,
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let (min, max) = TIMEOUT;
+    duration(text, min, max)
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Resource {
+    /// A user account
+    Account,
+    /// A group of any kind but an AV room
+    Group,
+    /// An AV chat room, which also counts as a group
+    AvRoom,
+}
+
+impl From<Resource> for proto::Resource {
+    fn from(resource: Resource) -> Self {
+        match resource {
+            Resource::Account => Self::Account,
+            Resource::Group => Self::Group,
+            Resource::AvRoom => Self::AvRoom,
+        }
+    }
+}
+
+/// Objects of an app.
+#[derive(Debug, Args)]
+pub(super) struct Objects {
+    /// The SDKAppID
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub app: u64,
+    /// What is counted
+    #[arg(long)]
+    pub resource: Resource,
+    /// How many, all or none
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(AMOUNT_MAX))
+    )]
+    pub amount: u32,
+    /// An id under which a repetition is not counted again
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub request_id: String,
+}
+
+/// The flags of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub(super) objects: Objects,
+    /// Judge as if it were counted, and count nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// The flags of `release`.
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    #[command(flatten)]
+    pub(super) objects: Objects,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// The flags of `record-active`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("who").required(true).args(["user", "increment"]))]
+pub struct RecordActiveArgs {
+    /// The SDKAppID
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) app: u64,
+    /// A user who logged in; repeatable
+    #[arg(long, value_name = "USER")]
+    pub(super) user: Vec<String>,
+    /// How many users logged in, for gateways that tell users apart themselves
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) increment: Option<u64>,
+    /// When they logged in, as 2020-05-01T08:00:00+08:00; now by default
+    #[arg(long, value_name = "TIME")]
+    pub(super) at: Option<jiff::Timestamp>,
+    /// An id under which a repetition is not counted again
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub(super) request_id: String,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// The flags of `usage`.
+#[derive(Debug, Args)]
+pub struct UsageArgs {
+    /// The SDKAppID
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) app: u64,
+    #[command(flatten)]
+    pub(super) common: Common,
+}

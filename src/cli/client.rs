@@ -1,0 +1,188 @@
+//! Asking a running server, and what to say when it does not answer.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::args::{Ask, Common};
+use super::{Exit, Target, say, verbs};
+use crate::grpc::proto::quota_service_client::QuotaServiceClient;
+
+/// What a verb prints and how it ends.
+pub(super) struct Answer {
+    /// For people.
+    pub text: String,
+    /// For scripts.
+    pub json: serde_json::Value,
+    /// How the program ends.
+    pub exit: Exit,
+}
+
+/// Why there is no answer.
+pub(super) enum NoAnswer {
+    /// Nobody is there.
+    Nobody(tonic::transport::Error),
+    /// The answer took too long.
+    TooLate,
+    /// The server says that it cannot.
+    Status(Box<Status>),
+}
+
+impl From<Status> for NoAnswer {
+    fn from(status: Status) -> Self {
+        // The connection keeps the deadline as well, and may be the first.
+        if innermost(&status).is::<tonic::TimeoutExpired>() {
+            return Self::TooLate;
+        }
+        Self::Status(Box::new(status))
+    }
+}
+
+/// A connection and how long its calls may take.
+pub(super) struct Client {
+    pub service: QuotaServiceClient<Channel>,
+    timeout: Duration,
+}
+
+impl Client {
+    /// `message` as a request that tells the server how long it is waited for.
+    pub fn request<T>(&self, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        request.set_timeout(self.timeout);
+        request
+    }
+}
+
+/// Asks the server: the answer goes to `out`, a failure to `err`.
+pub fn ask(what: &Ask, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let common = what.common();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(err, &format!("imquota: cannot begin: {error}"));
+            return Exit::Fault;
+        }
+    };
+    match runtime.block_on(answer(what, common)) {
+        Ok(answer) if common.json => {
+            say(out, &answer.json.to_string());
+            answer.exit
+        }
+        Ok(answer) => {
+            say(out, &answer.text);
+            answer.exit
+        }
+        Err(no_answer) => {
+            say(err, &format!("imquota: {}", explain(common, &no_answer)));
+            Exit::Fault
+        }
+    }
+}
+
+async fn answer(what: &Ask, common: &Common) -> Result<Answer, NoAnswer> {
+    let answer = async {
+        match what {
+            Ask::Check(args) => verbs::check(args).await,
+            Ask::Release(args) => verbs::release(args).await,
+            Ask::RecordActive(args) => verbs::record_active(args).await,
+            Ask::Usage(args) => verbs::usage(args).await,
+        }
+    };
+    // The connection and the call together.
+    let bounded = tokio::time::timeout(common.timeout, answer).await;
+    bounded.unwrap_or(Err(NoAnswer::TooLate))
+}
+
+/// Connects to the server.
+pub(super) async fn connect(common: &Common) -> Result<Client, NoAnswer> {
+    let channel = common.endpoint.endpoint().connect().await;
+    Ok(Client {
+        service: QuotaServiceClient::new(channel.map_err(NoAnswer::Nobody)?),
+        timeout: common.timeout,
+    })
+}
+
+fn explain(common: &Common, no_answer: &NoAnswer) -> String {
+    let (target, timeout) = (&common.endpoint, common.timeout);
+    match no_answer {
+        NoAnswer::Nobody(error) => format!(
+            "no imquota answers at {target}: {}; start one with `imquota serve`, or name another \
+             with --endpoint",
+            cause(error)
+        ),
+        NoAnswer::TooLate => format!("no answer from {target} within {timeout:?}"),
+        NoAnswer::Status(status) => of_status(target, status),
+    }
+}
+
+/// The first cause of `error`.
+fn innermost<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost
+}
+
+/// Why there is no connection, in few words where it is a usual reason.
+fn cause(error: &tonic::transport::Error) -> String {
+    let innermost = innermost(error);
+    let kind = innermost.downcast_ref::<io::Error>().map(io::Error::kind);
+    match kind {
+        Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        Some(io::ErrorKind::NotFound) => "there is no such socket".to_owned(),
+        Some(io::ErrorKind::PermissionDenied) => "permission denied".to_owned(),
+        _ => innermost.to_string(),
+    }
+}
+
+fn of_status(target: &Target, status: &Status) -> String {
+    let message = status.message();
+    if status.source().is_some() {
+        // No server sent this status: the connection made it.
+        return format!("{target} broke off, or is no imquota: {message}");
+    }
+    if status.code() == Code::Unimplemented {
+        return format!("{target} is no imquota, or one of another version: {message}");
+    }
+    let text = format!("{}: {message}", code_name(status.code()));
+    let details = status.get_error_details();
+    let violations = details
+        .bad_request()
+        .map(|bad| bad.field_violations.as_slice());
+    // A single one is what the message says already.
+    let violations = violations.filter(|all| all.len() > 1).unwrap_or_default();
+    violations.iter().fold(text, |text, violation| {
+        format!("{text}\n  {}: {}", violation.field, violation.description)
+    })
+}
+
+/// The code's name as gRPC's documents write it.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,51 @@
+//! The program's arguments, and the verbs that run to their end: checking settings, and asking a
+//! running server.
+
+mod args;
+mod check_config;
+mod client;
+mod summary;
+mod table;
+mod target;
+mod verbs;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+pub use args::{Ask, Cli, Command, Common, ServeArgs};
+pub use check_config::check_config;
+pub use client::ask;
+pub use target::Target;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Allowed, or done.
+    Done,
+    /// Something failed: no server, an error from it, a server that could not serve.
+    Fault,
+    /// The arguments or the settings are wrong.
+    Usage,
+    /// The creation is refused.
+    Denied,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Fault => 1,
+            Exit::Usage => 2,
+            Exit::Denied => 3,
+        })
+    }
+}
+
+/// Writes `text` and the end of its line. Whoever closed the other end wants no more of it, which is
+/// no reason to fail.
+pub fn say(to: &mut dyn Write, text: &str) {
+    let _: io::Result<()> = writeln!(to, "{text}").and_then(|()| to.flush());
+}

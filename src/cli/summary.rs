@@ -1,0 +1,232 @@
+//! Settings as a person reads them.
+
+use std::collections::BTreeMap;
+
+use super::table::{Side, aligned};
+use crate::config::{Create, LogFormat, Settings, StoreSettings};
+use crate::endpoint::Endpoint;
+use crate::quota::{GroupBasis, Limit, Limits, MeteredFee, Plan, PlanName, PriceList};
+
+/// The most apps with limits of their own, and the most notices, that are listed one by one.
+const LISTED_MAX: usize = 20;
+
+/// What `settings` say, in paragraphs. What nobody chose is told as what it will be, since another
+/// machine will choose it.
+pub(super) fn of(settings: &Settings) -> String {
+    let mut paragraphs = vec![aligned(&facts(settings), &[Side::Left]), plans(settings)];
+    let plans = settings.plans.values();
+    let fees: Vec<_> = plans
+        .flat_map(|plan| fees(plan, settings.currency.code()))
+        .collect();
+    paragraphs.push(fees.join("\n"));
+    paragraphs.push(apps(settings));
+    let notices = settings
+        .notices
+        .iter()
+        .map(|notice| format!("notice: {notice}"));
+    paragraphs.push(first_few(notices.collect(), "notices"));
+    paragraphs.retain(|paragraph| !paragraph.is_empty());
+    paragraphs.join("\n\n")
+}
+
+fn first_few(mut lines: Vec<String>, what: &str) -> String {
+    if lines.len() > LISTED_MAX {
+        let more = lines.len() - LISTED_MAX;
+        lines.truncate(LISTED_MAX);
+        lines.push(format!("… and {more} more {what}"));
+    }
+    lines.join("\n")
+}
+
+fn facts(settings: &Settings) -> Vec<Vec<String>> {
+    let listen: Vec<_> = settings.listen.iter().map(listener).collect();
+    let none = || "none".to_owned();
+    let health = settings
+        .health_listen
+        .as_ref()
+        .map_or_else(none, ToString::to_string);
+    let chosen = |by_default: bool, default: &str, value: String| {
+        if by_default {
+            default.to_owned()
+        } else {
+            value
+        }
+    };
+    let by_default = settings.by_default;
+    let home = "$XDG_DATA_HOME/imquota, or ~/.local/share/imquota (default)";
+    let data_dir = settings.data_dir.display().to_string();
+    let member = settings.member.to_string();
+    let workers = settings.workers.to_string();
+    let log = match settings.log_format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    let unknown = settings.rulebook.unknown.as_ref();
+    [
+        ("listen", listen.join(", ")),
+        ("health_listen", health),
+        ("store", store(&settings.store)),
+        ("data_dir", chosen(by_default.data_dir, home, data_dir)),
+        ("zone", settings.zone.name().to_owned()),
+        ("currency", settings.currency.to_string()),
+        (
+            "member",
+            chosen(by_default.member, "the host's name (default)", member),
+        ),
+        (
+            "workers",
+            chosen(
+                by_default.workers,
+                "all cores the process may use (default)",
+                workers,
+            ),
+        ),
+        ("log_format", log.to_owned()),
+        (
+            "unknown apps",
+            unknown.map_or_else(
+                || "refused (APP_UNKNOWN)".to_owned(),
+                |rules| format!("plan {}", rules.plan.name),
+            ),
+        ),
+    ]
+    .map(|(name, worth)| vec![name.to_owned(), worth])
+    .to_vec()
+}
+
+fn listener(endpoint: &Endpoint) -> String {
+    if endpoint.is_loopback() {
+        endpoint.to_string()
+    } else {
+        format!("{endpoint} (plain text off loopback, as allowed)")
+    }
+}
+
+fn store(store: &StoreSettings) -> String {
+    match store {
+        StoreSettings::Embedded => "embedded (one sidecar)".to_owned(),
+        StoreSettings::Redis {
+            url,
+            key_prefix,
+            create,
+            wait,
+        } => {
+            let create = match create {
+                Create::Auto => "made if it is not there",
+                Create::Never => "never made",
+            };
+            format!("{url}, key prefix {key_prefix}, {create}, waited for {wait:?} at most")
+        }
+    }
+}
+
+fn plans(settings: &Settings) -> String {
+    let head = [
+        "plan",
+        "accounts",
+        "groups",
+        "av_rooms",
+        "groups a day",
+        "apps",
+    ];
+    let mut count: BTreeMap<&PlanName, usize> = BTreeMap::new();
+    for rules in settings.rulebook.apps.values() {
+        *count.entry(&rules.plan.name).or_default() += 1;
+    }
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (name, plan) in &settings.plans {
+        let Limits {
+            accounts,
+            groups,
+            av_rooms,
+            groups_gained_daily,
+            ..
+        } = plan.limits;
+        let mut row = vec![name.to_string()];
+        row.extend([accounts, groups, av_rooms, groups_gained_daily].map(limit));
+        row.push(count.get(name).copied().unwrap_or(0).to_string());
+        rows.push(row);
+    }
+    let mut sides = [Side::Right; 6];
+    sides[0] = Side::Left;
+    aligned(&rows, &sides)
+}
+
+fn limit(limit: Limit) -> String {
+    limit
+        .get()
+        .map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
+}
+
+fn fees(plan: &Plan, currency: &str) -> Vec<String> {
+    let apart = (!plan.limits.av_rooms_are_groups)
+        .then(|| format!("{}: AV rooms do not count as groups", plan.name));
+    let lists = plan.fees.iter().map(|list| {
+        format!(
+            "{} from {}: {} {currency} a month{}",
+            plan.name,
+            list.effective_from,
+            list.plan,
+            metered(list, currency)
+        )
+    });
+    apart.into_iter().chain(lists).collect()
+}
+
+fn metered(list: &PriceList, currency: &str) -> String {
+    let fee = |what: &str, fee: &MeteredFee| {
+        let MeteredFee { free, block, price } = fee;
+        format!("; {what} above {free}: {price} {currency} per {block}")
+    };
+    let active = list
+        .daily_active
+        .as_ref()
+        .map(|daily| fee("daily active users", daily));
+    let groups = list.groups.as_ref().map(|(groups, basis)| {
+        let what = match basis {
+            GroupBasis::MonthPeak => "groups (month's peak)",
+            GroupBasis::MonthEnd => "groups (month's end)",
+        };
+        fee(what, groups)
+    });
+    active.unwrap_or_default() + &groups.unwrap_or_default()
+}
+
+fn apps(settings: &Settings) -> String {
+    let apps = &settings.rulebook.apps;
+    let mut own: Vec<_> = apps
+        .iter()
+        .filter(|(_, rules)| rules.disabled || rules.limits != rules.plan.limits)
+        .collect();
+    own.sort_by_key(|(app, _)| **app);
+    let lines = own.into_iter().map(|(app, rules)| {
+        let mut says: Vec<_> = overrides(&rules.limits, &rules.plan.limits).collect();
+        says.extend(rules.disabled.then(|| "disabled".to_owned()));
+        format!("  {app} ({}): {}", rules.plan.name, says.join(", "))
+    });
+    let head = format!("apps: {}", apps.len());
+    match first_few(lines.collect(), "apps with settings of their own") {
+        lines if lines.is_empty() => head,
+        lines => format!("{head}\n{lines}"),
+    }
+}
+
+fn overrides(own: &Limits, plan: &Limits) -> impl Iterator<Item = String> {
+    let limits = [
+        ("accounts", own.accounts, plan.accounts),
+        ("groups", own.groups, plan.groups),
+        ("av_rooms", own.av_rooms, plan.av_rooms),
+        (
+            "groups_gained_daily",
+            own.groups_gained_daily,
+            plan.groups_gained_daily,
+        ),
+    ];
+    let rooms = (own.av_rooms_are_groups != plan.av_rooms_are_groups)
+        .then(|| format!("av_rooms_are_groups {}", own.av_rooms_are_groups));
+    limits
+        .into_iter()
+        .filter(|(_, own, plan)| own != plan)
+        .map(|(name, own, _)| format!("{name} {}", limit(own)))
+        .chain(rooms)
+}

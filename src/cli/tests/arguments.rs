@@ -1,0 +1,64 @@
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::cli::{Cli, Command};
+use crate::config::Flags;
+
+#[test]
+fn the_arguments_are_well_defined() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    for wrong in [
+        "",
+        "serv",
+        "bill",
+        "serve --colour red",
+        "serve --member a --member b",
+        "check-config",
+        "check",
+        "check --app 1",
+        "check --resource group",
+        "check --app 0 --resource group",
+        "check --app -1 --resource group",
+        "check --app x --resource group",
+        "check --app 1 --resource room",
+        "check --app 1 --resource group --amount 0",
+        "check --app 1 --resource group --amount 101",
+        "check --app 1 --resource group --endpoint https://h:1",
+        "check --app 1 --resource group --timeout 5",
+        "check --app 1 --resource group --timeout 0s",
+        "release --app 1 --resource group --dry-run",
+        "record-active --app 1",
+        "record-active --app 1 --user a --increment 2",
+        "record-active --app 1 --increment 0",
+        "record-active --app 1 --user a --at yesterday",
+        "usage",
+    ] {
+        let words = std::iter::once("imquota").chain(wrong.split_whitespace());
+        let error = Cli::try_parse_from(words).expect_err(wrong);
+        assert_eq!(error.exit_code(), 2, "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn every_flag_of_serve_reaches_the_settings() {
+    let arguments = "imquota serve --config c --listen a --listen b --store s --data-dir d \
+                     --admin-listen x --http-listen h --member m --workers w --log-format l";
+    let cli = Cli::try_parse_from(arguments.split_whitespace()).expect("well formed");
+    let Command::Serve(args) = cli.command else {
+        panic!("{:?}", cli.command);
+    };
+    let flags = Flags::from(args);
+    let given = |text: &str| Some(text.to_owned());
+    assert_eq!(flags.config, Some("c".into()));
+    assert_eq!(flags.listen, ["a", "b"]);
+    assert_eq!(flags.store, given("s"));
+    assert_eq!(flags.data_dir, given("d"));
+    assert_eq!(flags.admin_listen, given("x"));
+    assert_eq!(flags.http_listen, given("h"));
+    assert_eq!(flags.member, given("m"));
+    assert_eq!(flags.workers, given("w"));
+    assert_eq!(flags.log_format, given("l"));
+}

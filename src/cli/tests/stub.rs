@@ -1,0 +1,157 @@
+//! A server that gives one answer to everything and remembers what it was asked.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::oneshot;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::{Request, Response, Status};
+
+use crate::grpc::proto::quota_service_server::{QuotaService, QuotaServiceServer};
+use crate::grpc::proto::{
+    CheckRequest, CheckResponse, GetUsageRequest, GetUsageResponse, RecordActiveRequest,
+    RecordActiveResponse, ReleaseRequest, ReleaseResponse,
+};
+
+/// What the stub answers; a verb that has no answer here gets a fault.
+#[derive(Clone, Default)]
+pub struct Answers {
+    pub check: Option<Result<CheckResponse, Status>>,
+    pub release: Option<Result<ReleaseResponse, Status>>,
+    pub record_active: Option<Result<RecordActiveResponse, Status>>,
+    pub usage: Option<Result<GetUsageResponse, Status>>,
+}
+
+#[derive(Clone)]
+struct Service {
+    answers: Answers,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service {
+    fn give<M: Debug, R>(
+        &self,
+        request: &Request<M>,
+        answer: Option<Result<R, Status>>,
+    ) -> Result<Response<R>, Status> {
+        let deadline = request.metadata().get("grpc-timeout");
+        let waits = if deadline.is_some() {
+            "waits"
+        } else {
+            "waits for ever"
+        };
+        let asked = format!("{waits}: {:?}", request.get_ref());
+        self.asked.lock().expect("no test panicked").push(asked);
+        let answer = answer.unwrap_or_else(|| Err(Status::internal("no answer was prepared")));
+        answer.map(Response::new)
+    }
+}
+
+#[tonic::async_trait]
+impl QuotaService for Service {
+    async fn check(&self, r: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        self.give(&r, self.answers.check.clone())
+    }
+
+    async fn release(
+        &self,
+        r: Request<ReleaseRequest>,
+    ) -> Result<Response<ReleaseResponse>, Status> {
+        self.give(&r, self.answers.release.clone())
+    }
+
+    async fn record_active(
+        &self,
+        r: Request<RecordActiveRequest>,
+    ) -> Result<Response<RecordActiveResponse>, Status> {
+        self.give(&r, self.answers.record_active.clone())
+    }
+
+    async fn get_usage(
+        &self,
+        r: Request<GetUsageRequest>,
+    ) -> Result<Response<GetUsageResponse>, Status> {
+        self.give(&r, self.answers.usage.clone())
+    }
+}
+
+/// A running stub; it ends when it is dropped.
+pub struct Stub {
+    /// What `--endpoint` takes.
+    pub endpoint: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Stub {
+    /// Serves `answers` on a free port.
+    pub fn on_tcp(answers: Answers) -> Self {
+        Self::begin(answers, None)
+    }
+
+    /// Serves `answers` on the socket `path`.
+    pub fn on_socket(answers: Answers, path: &str) -> Self {
+        Self::begin(answers, Some(path.into()))
+    }
+
+    fn begin(answers: Answers, path: Option<String>) -> Self {
+        let asked = Arc::default();
+        let service = Service {
+            answers,
+            asked: Arc::clone(&asked),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (bound, endpoint) = std::sync::mpsc::channel();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let builder = tonic::transport::Server::builder()
+                    .add_service(QuotaServiceServer::new(service));
+                let stopped = async { drop(stopped.await) };
+                let served = if let Some(path) = path {
+                    let listener = UnixListener::bind(&path).expect("a socket");
+                    bound.send(format!("unix:{path}")).expect("waited for");
+                    let incoming = UnixListenerStream::new(listener);
+                    builder
+                        .serve_with_incoming_shutdown(incoming, stopped)
+                        .await
+                } else {
+                    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                    let address = listener.local_addr().expect("bound");
+                    bound.send(format!("http://{address}")).expect("waited for");
+                    let incoming = TcpListenerStream::new(listener);
+                    builder
+                        .serve_with_incoming_shutdown(incoming, stopped)
+                        .await
+                };
+                served.expect("the stub serves");
+            });
+        });
+        Self {
+            endpoint: endpoint.recv().expect("the stub is bound"),
+            asked,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// What the stub was asked since the last look.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().expect("no test panicked"))
+    }
+}
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the stub did not panic");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The program as a shell sees it: what it prints and the status it ends with.
+
+use std::process::{Command, Output};
+
+fn imquota(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_imquota"))
+        .args(arguments)
+        .env_clear()
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+#[test]
+fn check_config_says_ok_and_what_it_understood() {
+    let output = imquota(&["check-config", "examples/imquota.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let said = text(&output.stdout);
+    assert_eq!(said.lines().next(), Some("ok"));
+    for part in [
+        "listen         127.0.0.1:50051\n",
+        "store          embedded",
+        "zone           +08:00\n",
+        "trial            100  unlimited         10         10000     1\n",
+        "flagship from 2020-01-01: 449.99 USD a month;",
+        "apps: 4\n  1400000002 (pro): av_rooms 80\n  1400000004 (pro): disabled\n",
+    ] {
+        assert!(said.contains(part), "{part:?} in\n{said}");
+    }
+}
+
+#[test]
+fn faults_in_the_settings_end_with_2_one_a_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("f.yaml");
+    std::fs::write(&file, "workers: x\nplans: { pro: { limit: 1 } }\n").expect("written");
+    let path = file.to_str().expect("text");
+    let faults = format!(
+        "{path}:1: workers: must be a whole number, not \"x\"\n\
+         {path}:2: plans.pro.limit: unknown key; did you mean \"limits\"?\n"
+    );
+    let checked = imquota(&["check-config", path]);
+    let served = imquota(&["serve", "--config", path, "--data-dir", "d"]);
+    for output in [checked, served] {
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        assert_eq!(text(&output.stderr), faults);
+    }
+    let missing = imquota(&["check-config", "missing.yaml"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert_eq!(
+        text(&missing.stderr),
+        "missing.yaml: cannot be read: No such file or directory (os error 2)\n"
+    );
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_a_server_that_is_away_with_1() {
+    for arguments in [&[][..], &["bill"], &["check", "--app", "0"]] {
+        let output = imquota(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+    let output = imquota(&["usage", "--app", "1", "--endpoint", "unix:/nowhere/socket"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("there is no such socket"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let output = imquota(&["version"]);
+    assert_eq!(output.status.code(), Some(0));
+    let version = concat!("imquota ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(text(&output.stdout), version);
+}
