@@ -29,7 +29,7 @@
 //! | [`grpc`] | listeners, workers, the contract; the only place of wire types and statuses |
 //! | [`observe`] | log lines |
 //! | [`app`] | puts the parts together, in the order in which they start and end |
-//! | `cli` | the program's verbs; its clients speak the contract |
+//! | [`cli`] | the program's verbs; its clients speak the contract |
 //!
 //! Only `main` knows `cli`, and only `main` reads the environment.
 //!
