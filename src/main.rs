@@ -10,8 +10,8 @@ use imquota::cli::{self, Cli, Command, Exit, ServeArgs, say};
 use imquota::config::{self, Environment, Host};
 use imquota::observe;
 
-/// A server's calls allocate little and often, from several threads; measured against the system's
-/// allocator, this one answers about a third more of them.
+/// A server's calls allocate little and often: measured against the system's allocator, this one
+/// answers about a third more of them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -43,7 +43,14 @@ fn serve(args: ServeArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    observe::begin(&settings, std::env::var("RUST_LOG").ok().as_deref());
+    let filter = std::env::var("RUST_LOG").ok();
+    if let Err(problem) = observe::log_to_stderr(settings.log_format, filter.as_deref()) {
+        say(&mut stderr(), &format!("RUST_LOG: {problem}"));
+        return Exit::Usage;
+    }
+    for notice in &settings.notices {
+        tracing::warn!("{notice}");
+    }
     match app::serve(&settings) {
         Ok(()) => Exit::Done,
         Err(fault) => {

@@ -1,29 +1,29 @@
-//! What the operator sees of the process: its log.
+//! What the program says of itself: log lines, and which of them.
 
-use std::io::stderr;
+use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
-use crate::config::{LogFormat, Settings};
+use crate::config::LogFormat;
 
-/// What is logged if nobody says.
-const FILTER_DEFAULT: &str = "info";
+/// What is logged where nobody chose.
+const DEFAULT_FILTER: &str = "info";
 
-/// Begins the log, on standard error, and tells the settings' notices in it. `filter` is in the form
-/// of `RUST_LOG`; what it holds that is no filter is left out.
+/// Sends log lines to standard error. `filter` has `RUST_LOG`'s form: `info,imquota::ledger=debug`.
 ///
-/// A log that was begun before stays as it is.
-pub fn begin(settings: &Settings, filter: Option<&str>) {
-    let filter = EnvFilter::builder().parse_lossy(filter.unwrap_or(FILTER_DEFAULT));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(stderr);
-    // Only a second log in one process fails to begin.
-    let _ = match settings.log_format {
-        LogFormat::Text => log.with_ansi(false).try_init(),
-        LogFormat::Json => log.json().try_init(),
+/// # Errors
+/// [`ParseError`] if the filter has another form.
+pub fn log_to_stderr(format: LogFormat, filter: Option<&str>) -> Result<(), ParseError> {
+    let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER))?;
+    let lines = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter);
+    // Only the program calls this, and once; a second call would change nothing.
+    let _ = match format {
+        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
-    for notice in &settings.notices {
-        tracing::warn!("{notice}");
-    }
+    Ok(())
 }

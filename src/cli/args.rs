@@ -14,7 +14,7 @@ use crate::quota::AMOUNT_MAX;
 const TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_hours(1));
 
 /// Answers in memory whether an IM gateway may create an account, a group or an AV room.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "imquota", version, arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
@@ -23,7 +23,7 @@ pub struct Cli {
 }
 
 /// What the program can do.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Command {
     /// Serve until SIGTERM. A flag wins over the environment, the environment over the file
     Serve(ServeArgs),
@@ -65,8 +65,8 @@ impl Ask {
 }
 
 /// The flags of `serve`. Their values are checked with the other settings, so that all faults are
-/// told at once.
-#[derive(Debug, Args)]
+/// told at once. No `Debug`: the store's URL may hold a password.
+#[derive(Args)]
 pub struct ServeArgs {
     /// The settings file [env: IMQUOTA_CONFIG]
     #[arg(long, value_name = "FILE")]

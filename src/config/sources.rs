@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use super::finding::{Findings, Place};
 
 /// The flags of `serve`, as they were written. `None` (or an empty list): not given.
-#[derive(Debug, Clone, Default)]
+///
+/// No `Debug`, here and in [`Environment`]: a store's URL may hold a password.
+#[derive(Clone, Default)]
 pub struct Flags {
     /// `--config`.
     pub config: Option<PathBuf>,
@@ -31,7 +33,7 @@ pub struct Flags {
 }
 
 /// The environment, handed in: nothing here reads it. A variable that is empty is as good as none.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl FromIterator<(OsString, OsString)> for Environment {

@@ -1,5 +1,7 @@
 //! The program as a shell sees it: what it prints and the status it ends with.
 
+mod serve;
+
 use std::process::{Command, Output};
 
 fn imquota(arguments: &[&str]) -> Output {

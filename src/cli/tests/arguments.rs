@@ -37,7 +37,7 @@ fn wrong_usage_ends_with_2() {
         "usage",
     ] {
         let words = std::iter::once("imquota").chain(wrong.split_whitespace());
-        let error = Cli::try_parse_from(words).expect_err(wrong);
+        let error = Cli::try_parse_from(words).err().expect(wrong);
         assert_eq!(error.exit_code(), 2, "{wrong}: {error}");
     }
 }
@@ -46,9 +46,12 @@ fn wrong_usage_ends_with_2() {
 fn every_flag_of_serve_reaches_the_settings() {
     let arguments = "imquota serve --config c --listen a --listen b --store s --data-dir d \
                      --admin-listen x --http-listen h --member m --workers w --log-format l";
-    let cli = Cli::try_parse_from(arguments.split_whitespace()).expect("well formed");
-    let Command::Serve(args) = cli.command else {
-        panic!("{:?}", cli.command);
+    let cli = Cli::try_parse_from(arguments.split_whitespace());
+    let Ok(Cli {
+        command: Command::Serve(args),
+    }) = cli
+    else {
+        panic!("{arguments} is well formed");
     };
     let flags = Flags::from(args);
     let given = |text: &str| Some(text.to_owned());

@@ -15,7 +15,7 @@ fn run(arguments: &str) -> (Exit, String, String) {
     let words = std::iter::once("imquota").chain(arguments.split_whitespace());
     let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
     let Command::Ask(what) = cli.command else {
-        panic!("{:?} asks no server", cli.command);
+        panic!("{arguments} asks no server");
     };
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let exit = ask(&what, &mut out, &mut err);

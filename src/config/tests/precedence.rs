@@ -2,7 +2,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use super::host;
-use crate::config::{Environment, Faults, Flags, LogFormat, Settings, StoreSettings, of_text};
+use crate::config::{
+    Environment, Faults, Flags, Host, LogFormat, Settings, StoreSettings, load, of_text,
+};
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
     variables
@@ -192,4 +194,49 @@ fn notices_name_where_the_key_was_given() {
             "--http-listen: understood, not served by this version",
         ]
     );
+}
+
+#[test]
+fn the_file_is_named_by_the_flag_or_else_by_the_variable() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("member: {name}\n")).expect("written");
+        path
+    };
+    let (flag, variable) = (file("flag"), file("variable"));
+    let environment: Environment = [("IMQUOTA_CONFIG".into(), variable.into_os_string())]
+        .into_iter()
+        .collect();
+    let member = |flags: &Flags| {
+        let settings = load(flags, &environment, &host()).expect("no fault");
+        settings.member.to_string()
+    };
+    assert_eq!(member(&Flags::default()), "variable");
+    let flags = Flags {
+        config: Some(flag),
+        ..Flags::default()
+    };
+    assert_eq!(member(&flags), "flag");
+}
+
+#[test]
+fn data_lies_in_the_users_folder_for_data() {
+    for (variables, wanted) in [
+        (&[("XDG_DATA_HOME", "/x"), ("HOME", "/h")][..], Some("/x")),
+        (
+            &[("XDG_DATA_HOME", "x"), ("HOME", "/h")],
+            Some("/h/.local/share"),
+        ),
+        (
+            &[("XDG_DATA_HOME", ""), ("HOME", "/h")],
+            Some("/h/.local/share"),
+        ),
+        (&[("HOME", "h")], None),
+        (&[], None),
+    ] {
+        let host = Host::here(&environment(variables));
+        assert_eq!(host.data_home, wanted.map(Into::into), "{variables:?}");
+        assert!(host.name.is_some_and(|name| !name.is_empty()));
+    }
 }
