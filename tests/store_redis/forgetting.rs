@@ -114,7 +114,7 @@ async fn a_restart_with_its_data_lets_takes_wait_and_all_else_go_on() {
     assert!(active[0].newly);
     assert_eq!(one.usage(app(1)).await.view.net[0], 5);
     // No shard waits later, when it is met for the first time under this run.
-    let another = (2..)
+    let another = (2..1000)
         .map(app)
         .find(|&other| Shard::of(other) != Shard::of(app(1)))
         .unwrap();
@@ -154,7 +154,7 @@ async fn an_older_snapshot_is_found_out_by_its_write_count() {
     assert_frozen(one.store.usage(app(1), today(), NOW).await, "lost writes");
     // The operator accepts what there is, by the words of the message.
     server.command::<()>(&["HINCRBY", &header(app(1)), "epoch", "1"]);
-    server.command::<()>(&["HDEL", &header(app(1)), "lost"]);
+    server.command::<()>(&["HDEL", &header(app(1)), "lost", "base"]);
     for sidecar in [&one, &newcomer] {
         assert!(matches!(
             try_take(sidecar, 5).await,
@@ -180,6 +180,32 @@ async fn writes_after_a_rollback_do_not_hide_it_from_a_member_that_comes_later()
 }
 
 #[tokio::test]
+async fn a_ledger_that_was_put_back_does_not_count_to_the_same_epoch_again() {
+    let mut server = RedisServer::start();
+    let (one, known) = Sidecar::fresh(1, &server).await;
+    let two = Sidecar::new(2, &server);
+    two.hello(Some(known)).await.unwrap();
+    try_take(&one, 1).await.unwrap();
+    let snapshot = server.save();
+    // A first restart, which loses nothing, and writes after it.
+    server.kill();
+    server.start_again();
+    one.hello(Some(known)).await.unwrap();
+    wait_is_over(&server, app(1));
+    try_take(&one, 2).await.unwrap();
+    // A second one loses the first. The member that was away is first to return, and writes more.
+    server.kill();
+    server.restore(&snapshot);
+    server.start_again();
+    two.hello(Some(known)).await.unwrap();
+    for total in 1..10 {
+        two.tell(app(1), ACCOUNTS, total, 0, 0).await;
+    }
+    one.hello(Some(known)).await.unwrap();
+    assert_frozen(try_take(&two, 1).await, "lost writes");
+}
+
+#[tokio::test]
 async fn another_replication_id_is_another_run_even_on_a_living_connection() {
     let server = RedisServer::start();
     let (one, known) = Sidecar::fresh(1, &server).await;
@@ -193,6 +219,9 @@ async fn another_replication_id_is_another_run_even_on_a_living_connection() {
     // The first still names the old run; the server itself knows better, and nobody waits again.
     assert!(try_take(&one, 3).await.is_ok());
     assert!(try_take(&two, 3).await.is_ok());
+    // It writes on, and learns the run later: nothing was lost, and nothing is taken for it.
+    assert_eq!(one.hello(Some(known)).await, Ok(known));
+    assert!(try_take(&one, 4).await.is_ok());
 }
 
 #[tokio::test]
@@ -202,7 +231,7 @@ async fn one_missing_header_freezes_its_own_shard() {
     server.command::<()>(&["DEL", &header(app(1))]);
     assert_frozen(try_take(&one, 1).await, "gone");
     assert_eq!(one.hello(Some(known)).await, Ok(known));
-    let other = (2..)
+    let other = (2..1000)
         .map(app)
         .find(|&other| Shard::of(other) != Shard::of(app(1)))
         .unwrap();

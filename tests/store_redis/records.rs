@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use imquota::quota::{Counter, Resource};
-use imquota::store::{Attempt, Fingerprint, GivenBack, RecordKey, StoreFault, Taken};
+use imquota::store::{
+    Abort, Answered, AppReport, Attempt, Cell, CellReport, Fingerprint, GivenBack,
+    REPORT_RECORDS_MAX, RecordKey, Report, StoreFault, Taken, Totals,
+};
 
 use crate::fixture::{Sidecar, allowed, app, client, give_back, limits, take, today};
 use crate::redis_server::RedisServer;
@@ -395,4 +398,50 @@ async fn the_gain_belongs_to_the_takes_day() {
         panic!("tomorrow is free again");
     };
     assert_eq!(view.net, [0, 10, 0, 5]);
+}
+
+#[tokio::test]
+async fn the_largest_report_is_settled_whole() {
+    let server = RedisServer::start();
+    let (one, _) = Sidecar::fresh(1, &server).await;
+    let rules = limits(1000, 0, 0);
+    let takes: Vec<_> = (0..512)
+        .map(|attempt| take(&own(1, attempt), attempt, Resource::Account, 1, &rules))
+        .collect();
+    for one_take in &takes {
+        one.take(one_take).await.unwrap();
+    }
+    let (kept, withdrawn) = takes.split_at(REPORT_RECORDS_MAX);
+    let report = Report {
+        apps: vec![AppReport {
+            app: app(1),
+            cells: vec![CellReport {
+                cell: Cell::Live(Resource::Account),
+                totals: Totals {
+                    consumed: 10,
+                    released: 0,
+                },
+                high: 10,
+            }],
+        }],
+        answered: kept
+            .iter()
+            .map(|take| Answered {
+                take: take.clone(),
+                allowed: true,
+            })
+            .collect(),
+        aborts: withdrawn
+            .iter()
+            .map(|take| Abort {
+                app: take.app,
+                key: take.key.clone(),
+                attempt: take.attempt,
+            })
+            .collect(),
+    };
+    for _ in 0..2 {
+        assert_eq!(one.settle(&report, today()).await.unwrap().len(), 1);
+        assert_eq!(one.usage(app(1)).await.view.net[0], 266);
+    }
 }

@@ -97,12 +97,12 @@ async fn a_replica_is_no_ledger() {
 async fn a_busy_server_is_away() {
     let server = RedisServer::with(Persistence::None, &["--busy-reply-threshold", "50"]);
     let (one, _) = Sidecar::fresh(1, &server).await;
-    let mut blocker = server.connect();
+    let mut endless = server.connect();
     let blocked = std::thread::spawn(move || {
         redis::cmd("EVAL")
             .arg("while true do end")
             .arg(0)
-            .query::<()>(&mut blocker)
+            .query::<()>(&mut endless)
     });
     // The script is running once somebody is told so.
     let mut other = server.connect();

@@ -2,6 +2,7 @@
 
 use redis::Value;
 
+use super::seen::Point;
 use crate::clock::Millis;
 use crate::quota::COUNTERS;
 use crate::store::{StoreFault, Totals, View};
@@ -16,8 +17,7 @@ pub(super) struct Answer {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
     pub(super) status: Status,
-    pub(super) epoch: u64,
-    pub(super) seq: u64,
+    pub(super) point: Point,
     pub(super) time: Millis,
 }
 
@@ -84,8 +84,10 @@ impl Answer {
         };
         Ok(Head {
             status,
-            epoch: self.count()?,
-            seq: self.count()?,
+            point: Point {
+                epoch: self.count()?,
+                seq: self.count()?,
+            },
             time: Millis(self.signed()?),
         })
     }

@@ -65,7 +65,7 @@ pub(super) fn forgotten(shard: Shard, found: &str) -> StoreFault {
 pub(super) fn lost(shard: Shard, header: &str, why: &str) -> StoreFault {
     StoreFault::Frozen(format!(
         "ledger shard {} has lost writes ({why}); hard limits of its apps wait until an operator restores \
-         the ledger, or accepts what it has: HINCRBY '{header}' epoch 1, then HDEL '{header}' lost",
+         the ledger, or accepts what it has: HINCRBY '{header}' epoch 1, then HDEL '{header}' lost base",
         shard.number()
     ))
 }

@@ -8,6 +8,7 @@ use super::answer::{Answer, unexpected};
 use super::keys::FORMAT;
 use super::link::Wire;
 use super::script::Step;
+use super::seen::Point;
 use super::survey::{Survey, survey};
 use super::{Create, Link, RedisStore};
 use crate::clock::{Clock, Millis};
@@ -51,27 +52,25 @@ impl RedisStore {
         let (wire, survey, fresh) = self.reach().await?;
         let meta = self.meet(&wire, &survey, member, remembered).await?;
         let installation = self.accept(&meta, remembered)?;
-        if let Some(remembered) = remembered {
-            // Totals may go on whatever is frozen: the link is there from here on.
-            self.set_link(Some(link(&wire, &survey, remembered, member)));
-        }
-        if let Some(frozen) = frozen(&meta, remembered) {
-            if meta.found == Found::Creating {
+        let frozen = frozen(&meta, remembered);
+        if meta.found == Found::Creating {
+            if frozen.is_some() {
                 // Or else a newcomer would finish it, and take what is missing for new.
                 self.mark_lost(&wire, &meta.id, YOUNGER).await?;
+            } else {
+                self.create(&wire, &survey, &meta.id).await?;
             }
-            return Err(frozen);
         }
-        if meta.found == Found::Creating {
-            self.create(&wire, &survey, &meta.id).await?;
+        // Where hard limits are frozen, totals may still go on, for whom the ledger knows.
+        if frozen.is_none() || remembered.is_some() {
+            let link = link(&wire, &survey, remembered.unwrap_or(installation), member);
+            let new_run = meta.run != survey.run;
+            if fresh || new_run {
+                self.state_all(&link, new_run).await?;
+            }
+            self.set_link(Some(link));
         }
-        let link = link(&wire, &survey, installation, member);
-        if fresh || self.seen.under_another_run(&survey.run) || meta.run != survey.run {
-            self.state_all(&link, meta.run != survey.run).await?;
-        }
-        self.seen.enter(&survey.run);
-        self.set_link(Some(link));
-        Ok(installation)
+        frozen.map_or(Ok(installation), Err)
     }
 
     /// The connection, looked over; a new one if there is none that works. Says whether it is new.
@@ -204,18 +203,10 @@ impl RedisStore {
     /// States what was seen to each shard that was met; to all of them, if the run is new to the
     /// ledger, so that none has to wait for it later.
     async fn state_all(&self, link: &Link, new_run: bool) -> Result<(), StoreFault> {
-        let before = self.seen.under_another_run(&link.run);
         let shards: Vec<Shard> = Shard::all()
-            .filter(|&shard| new_run || self.seen.met(shard))
+            .filter(|&shard| new_run || self.seen.of(shard) != Point::default())
             .collect();
-        let steps: Vec<Step> = shards
-            .iter()
-            .map(|&shard| {
-                let mut step = self.step(link, shard);
-                step.arg(u8::from(before && self.seen.met(shard)));
-                step
-            })
-            .collect();
+        let steps: Vec<Step> = shards.iter().map(|&shard| self.step(link, shard)).collect();
         let answers = link.wire.run_all(&self.scripts.state, &steps).await?;
         let mut worst = None;
         let mut bad = 0;

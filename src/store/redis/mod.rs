@@ -140,12 +140,12 @@ impl RedisStore {
 
     /// A step on `shard`, begun with what the guard asks for.
     fn step(&self, link: &Link, shard: Shard) -> Step {
-        let (epoch, seq) = self.seen.of(shard);
+        let seen = self.seen.of(shard);
         let mut step = Step::default();
         step.key(&self.keys.header(shard));
         step.arg(&link.installation)
-            .arg(epoch)
-            .arg(seq)
+            .arg(seen.epoch)
+            .arg(seen.seq)
             .arg(&link.run)
             .arg(REOPEN_WAIT_MS);
         step
@@ -172,7 +172,7 @@ impl RedisStore {
         let head = answer.head()?;
         match head.status {
             Status::Fine | Status::Lost | Status::Wait => {
-                self.seen.note(shard, head.epoch, head.seq);
+                self.seen.note(shard, head.point);
             }
             Status::Missing | Status::Other => {}
         }

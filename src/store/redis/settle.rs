@@ -1,16 +1,57 @@
 //! Settling: one call for many apps of a shard.
 
-use super::{RedisStore, keys};
+use super::script::Step;
+use super::{Link, RedisStore, keys};
 use crate::clock::Day;
 use crate::quota::{AppId, Limit};
 use crate::store::{
-    Abort, Answered, Cell, CellReport, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Shard,
-    StoreFault, View,
+    Abort, Answered, AppReport, Cell, CellReport, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report,
+    Shard, StoreFault, View,
 };
 
-use super::script::Step;
+/// The most records that one step carries beside the cells: so many take about 2 ms, for which nobody
+/// else is served.
+const STEP_RECORDS_MAX: usize = 256;
 
-/// What the report says of one app.
+/// What one step settles.
+#[derive(Debug, Clone, Copy)]
+struct Part<'a> {
+    apps: &'a [AppReport],
+    answered: &'a [Answered],
+    aborts: &'a [Abort],
+}
+
+/// The report in steps, each short. Every part may be repeated, so that a failure between two of them
+/// is a failure of the whole.
+fn parts(report: &Report) -> Vec<Part<'_>> {
+    let (apps, answered, aborts) = (&report.apps, &report.answered, &report.aborts);
+    if answered.len() + aborts.len() <= STEP_RECORDS_MAX {
+        return vec![Part {
+            apps,
+            answered,
+            aborts,
+        }];
+    }
+    vec![
+        Part {
+            apps,
+            answered: &[],
+            aborts: &[],
+        },
+        Part {
+            apps: &[],
+            answered,
+            aborts: &[],
+        },
+        Part {
+            apps: &[],
+            answered: &[],
+            aborts,
+        },
+    ]
+}
+
+/// What a part says of one app.
 #[derive(Debug)]
 struct Block<'a> {
     app: AppId,
@@ -19,11 +60,11 @@ struct Block<'a> {
     aborts: Vec<&'a Abort>,
 }
 
-/// The report by app: the reported ones first, in their order.
-fn blocks(report: &Report) -> (Vec<Block<'_>>, Vec<usize>) {
-    let mut blocks: Vec<Block> = Vec::with_capacity(report.apps.len());
+/// A part by app, and which of them each reported app is.
+fn blocks<'a>(part: &Part<'a>) -> (Vec<Block<'a>>, Vec<usize>) {
+    let mut blocks: Vec<Block<'a>> = Vec::with_capacity(part.apps.len());
     let mut place = rustc_hash::FxHashMap::default();
-    let mut at = |blocks: &mut Vec<Block>, app| {
+    let mut at = |blocks: &mut Vec<Block<'a>>, app| {
         *place.entry(app).or_insert_with(|| {
             blocks.push(Block {
                 app,
@@ -34,17 +75,17 @@ fn blocks(report: &Report) -> (Vec<Block<'_>>, Vec<usize>) {
             blocks.len() - 1
         })
     };
-    let mut shown = Vec::with_capacity(report.apps.len());
-    for app in &report.apps {
+    let mut shown = Vec::with_capacity(part.apps.len());
+    for app in part.apps {
         let block = at(&mut blocks, app.app);
         blocks[block].cells.extend(&app.cells);
         shown.push(block);
     }
-    for answered in &report.answered {
+    for answered in part.answered {
         let block = at(&mut blocks, answered.take.app);
         blocks[block].answered.push(answered);
     }
-    for abort in &report.aborts {
+    for abort in part.aborts {
         let block = at(&mut blocks, abort.app);
         blocks[block].aborts.push(abort);
     }
@@ -62,8 +103,23 @@ impl RedisStore {
         debug_assert!(report.answered.len() <= REPORT_RECORDS_MAX);
         debug_assert!(report.aborts.len() <= REPORT_RECORDS_MAX);
         let link = self.linked()?;
-        let (blocks, shown) = blocks(report);
-        let mut step = self.step(&link, shard);
+        let mut views = Vec::new();
+        for part in parts(report) {
+            views.extend(self.settle_part(&link, shard, &part, day).await?);
+        }
+        Ok(views)
+    }
+
+    /// Settles one part; a view for each app of `part.apps`.
+    async fn settle_part(
+        &self,
+        link: &Link,
+        shard: Shard,
+        part: &Part<'_>,
+        day: Day,
+    ) -> Result<Vec<View>, StoreFault> {
+        let (blocks, shown) = blocks(part);
+        let mut step = self.step(link, shard);
         step.key(&self.keys.fold_queue(shard));
         step.arg(&link.incarnation)
             .arg(day.number())
@@ -73,7 +129,7 @@ impl RedisStore {
             debug_assert_eq!(Shard::of(block.app), shard);
             self.add_block(&mut step, block, day)?;
         }
-        let mut answer = self.run(&link, shard, &self.scripts.settle, step).await?;
+        let mut answer = self.run(link, shard, &self.scripts.settle, step).await?;
         let views = blocks
             .iter()
             .map(|_| answer.view())

@@ -58,6 +58,11 @@ fn judge(info: &str, intset_entries: u32) -> Result<Survey, StoreFault> {
             "the server says it is Redis {version:?}; the ledger needs Redis {MAJOR_MIN}.0 or later, or Valkey"
         )));
     }
+    if of("cluster_enabled") == "1" {
+        return Err(StoreFault::Unusable(
+            "this Redis is a node of a cluster; store.url must name a single Redis".into(),
+        ));
+    }
     if of("loading") == "1" {
         return Err(StoreFault::Away("Redis is loading its data".into()));
     }

@@ -35,37 +35,34 @@ local function low_bits(member)
   return negative and (LOW - low) % LOW or low
 end
 
-local function place(u, high, low)
-  local width = 2 ^ u.k
-  local size = width * 2 ^ u.l
-  local h = high % width + width * low
-  local at = h % size
-  return at < u.p and h % (size * 2) or at
+-- How many buckets there were when this round of splits began.
+local function size_of(u)
+  return 2 ^ u.k * 2 ^ u.l
 end
 
-local function add(u, at, members, ends)
-  local key = u.key .. ':' .. str(at)
-  local added = redis.call('SADD', key, unpack(members))
-  if added == #members and redis.call('SCARD', key) == added then
+-- A bucket that has just been made goes with its day.
+local function keep(key, added, ends)
+  if redis.call('SCARD', key) == added then
     redis.call('EXPIREAT', key, ends)
   end
-  return added
 end
 
 -- Splits bucket p: what has the next bit set moves to its new sibling.
 local function split(u, ends)
-  local size = 2 ^ u.k * 2 ^ u.l
-  local key = u.key .. ':' .. str(u.p)
+  local size = size_of(u)
+  local from, to = u.buckets .. u.p, u.buckets .. (u.p + size)
+  local bit = 2 ^ u.l
   local moved = {}
-  local members = redis.call('SMEMBERS', key)
+  local members = redis.call('SMEMBERS', from)
   for i = 1, #members do
-    if math.floor(low_bits(members[i]) / 2 ^ u.l) % 2 == 1 then
+    local rest = low_bits(members[i]) % (2 * bit)
+    if rest >= bit then
       moved[#moved + 1] = members[i]
     end
   end
   if #moved > 0 then
-    add(u, u.p + size, moved, ends)
-    redis.call('SREM', key, unpack(moved))
+    keep(to, redis.call('SADD', to, unpack(moved)), ends)
+    redis.call('SREM', from, unpack(moved))
   end
   u.p = u.p + 1
   if u.p == size then
@@ -95,19 +92,32 @@ local function add_day(users_key, month, month_before)
     u.k = first_width(day, month_before)
     note(u, 'k', str(u.k))
   end
+  u.buckets = users_key .. ':'
   local users_before = u.users
-  local room = fill * (2 ^ u.k * 2 ^ u.l + u.p)
-  for _ = 1, logins do
-    local bits, member = tonumber(next_arg()), next_arg()
-    local at = place(u, bits % 16777216, math.floor(bits / 16777216))
-    local added = add(u, at, {member}, ends)
-    newly[#newly + 1] = added
-    u.users = u.users + added
-    if u.users > room and u.l < LEVEL_MAX then
-      split(u, ends)
-      room = room + fill
+  local width, size = 2 ^ u.k, size_of(u)
+  local room = fill * (size + u.p)
+  for at = arg_at + 1, arg_at + 2 * logins, 2 do
+    local bits = tonumber(ARGV[at])
+    local high = bits % 16777216
+    local h = high % width + width * ((bits - high) / 16777216)
+    local place = h % size
+    if place < u.p then
+      place = h % (2 * size)
+    end
+    local key = u.buckets .. place
+    if redis.call('SADD', key, ARGV[at + 1]) == 1 then
+      keep(key, 1, ends)
+      newly[#newly + 1] = '1'
+      u.users = u.users + 1
+      if u.users > room and u.l < LEVEL_MAX then
+        split(u, ends)
+        size, room = size_of(u), room + fill
+      end
+    else
+      newly[#newly + 1] = '0'
     end
   end
+  arg_at = arg_at + 2 * logins
   if u.users > users_before then
     note(u, 'n', str(u.users))
     note(u, 'l', str(u.l))

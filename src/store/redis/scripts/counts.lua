@@ -7,20 +7,23 @@
 -- A month's hash, one for each app: ci (net groups carried in), g and gd (the peak of counted net
 -- groups and its day), a and ad (the peak of daily active users and its day), dDAY (users of a day).
 
--- A hash that was read, and what is to be written to it.
+-- A hash that was read, and what is to be written to it: each field once, however often it changes.
 local function hash(key)
-  return {key = key}
+  return {key = key, writes = {'HSET', key}, at = {}}
 end
 
 local function note(h, field, value)
-  h.dirty = h.dirty or {'HSET', h.key}
-  h.dirty[#h.dirty + 1] = field
-  h.dirty[#h.dirty + 1] = value
+  local at = h.at[field]
+  if not at then
+    at = #h.writes + 2
+    h.at[field], h.writes[at - 1] = at, field
+  end
+  h.writes[at] = value
 end
 
 local function save(h)
-  if h.dirty then
-    put(unpack(h.dirty))
+  if h.writes[3] then
+    put(unpack(h.writes))
     if h.ends then
       put('EXPIREAT', h.key, h.ends)
     end

@@ -1,6 +1,8 @@
 -- The beginning of every step on a shard: is this still the ledger that the caller knows?
 --
--- KEYS[1]  the shard's header
+-- KEYS[1]  the shard's header: inst (the installation's id), seq (its writes), run (the run of Redis
+--          under which it was last opened), reopened (when, in ms), epoch (a number for that opening),
+--          base (its seq then), lost (what it has forgotten)
 -- ARGV[1]  the installation's id
 -- ARGV[2]  the highest epoch that the caller has seen of this shard
 -- ARGV[3]  the highest seq that it has seen in that epoch
@@ -59,10 +61,26 @@ local function true_run()
   return (id or '') .. ':' .. (replid or '')
 end
 
--- Returns the answer that refuses the step, or nil. `strict` is for takes and releases, which wait
--- where the shard may have forgotten or has; totals and users merge by maximum, so that they may go
--- on. `before` says that the caller saw its seq before the shard was opened under this run.
-local function refused(strict, before)
+-- Whether the caller knows of a write that is not here. What it saw in this epoch is compared with
+-- what there is; what it saw in an earlier one with what there was when this one began, since writes
+-- of this one say nothing of those that were lost before it. An epoch is a time, not a count: a
+-- ledger that was put back would count to the same number again.
+local function missing_write(base)
+  local seen_epoch, seen_seq = num(ARGV[2]), num(ARGV[3])
+  local have = seq
+  if seen_epoch < epoch then
+    have = base and num(base) or COUNT_END
+  end
+  if seen_epoch > epoch or seen_seq > have then
+    return 'write ' .. ARGV[3] .. ' of epoch ' .. ARGV[2] .. ' was acknowledged, there was '
+      .. str(have) .. ' at epoch ' .. str(epoch)
+  end
+end
+
+-- Returns the answer that refuses the step, or nil; then why the shard is lost, or nil. `strict` is for
+-- takes and releases, which wait where the shard may have forgotten or has; totals and users merge by
+-- maximum, so that they may go on.
+local function refused(strict)
   local h = redis.call('HMGET', KEYS[1], 'inst', 'epoch', 'seq', 'run', 'base', 'reopened', 'lost')
   if not h[1] then
     return {MISSING, 0, 0, now, ''}
@@ -71,12 +89,12 @@ local function refused(strict, before)
     return {OTHER, 0, 0, now, h[1]}
   end
   epoch, seq = num(h[2]), num(h[3])
-  local base, reopened, lost = num(h[5]), num(h[6]), h[7]
+  local base, reopened, lost = h[5], num(h[6]), h[7] or nil
   if h[4] ~= ARGV[4] then
     local run = true_run()
     if run ~= h[4] then
-      base, reopened = seq, now
-      put('HSET', KEYS[1], 'run', run, 'base', str(base), 'reopened', str(reopened))
+      epoch, base, reopened = math.max(epoch + 1, now), str(seq), now
+      put('HSET', KEYS[1], 'run', run, 'epoch', str(epoch), 'base', base, 'reopened', str(now))
     end
   end
   if reopened > now then
@@ -84,12 +102,11 @@ local function refused(strict, before)
     reopened = now
     put('HSET', KEYS[1], 'reopened', str(reopened))
   end
-  local seen_epoch, seen_seq = num(ARGV[2]), num(ARGV[3])
-  local have = before and base or seq
-  if not lost and (seen_epoch > epoch or seen_epoch == epoch and seen_seq > have) then
-    lost = 'write ' .. ARGV[3] .. ' of epoch ' .. ARGV[2] .. ' was acknowledged, the shard had '
-      .. str(have) .. ' of epoch ' .. str(epoch)
-    put('HSET', KEYS[1], 'lost', lost)
+  if not lost then
+    lost = missing_write(base)
+    if lost then
+      put('HSET', KEYS[1], 'lost', lost)
+    end
   end
   if strict and lost then
     return seal({LOST, epoch, seq, now, lost})

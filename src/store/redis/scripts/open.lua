@@ -10,7 +10,7 @@
 local inst = redis.call('HGET', KEYS[1], 'inst')
 if not inst then
   redis.call('HSET', KEYS[1], 'inst', ARGV[1], 'epoch', '0', 'seq', '0', 'run', ARGV[2],
-    'base', '0', 'reopened', '0')
+    'reopened', '0')
   return 1
 end
 return inst == ARGV[1] and 1 or 0

@@ -30,12 +30,15 @@ local function parse_record(raw)
   return r
 end
 
-local function read_record(key, field)
-  local raw = redis.call('HGET', key, field)
+local function unpack_record(raw)
   if raw then
     return parse_record(raw)
   end
   return {state = 'x', fp = '', number = '0', counters = '', day = '', since = '0', claims = '', tombs = ''}
+end
+
+local function read_record(key, field)
+  return unpack_record(redis.call('HGET', key, field))
 end
 
 local function pack_record(r)
@@ -86,9 +89,17 @@ local function bury(r, claim)
 end
 
 -- Notes that a record came to rest, so that it is folded when its time has come.
-local function rest(r, queue, app, field)
+local at_rest = {}
+
+local function rest(r, app, field)
   r.since = str(now)
-  put('RPUSH', queue, app .. ' ' .. field)
+  at_rest[#at_rest + 1] = app .. ' ' .. field
+end
+
+local function save_rest(queue)
+  if #at_rest > 0 then
+    put('RPUSH', queue, unpack(at_rest))
+  end
 end
 
 -- Folds up to `most` records of the shard. It runs after seal(), on what is really there, and never

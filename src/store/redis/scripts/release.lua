@@ -26,6 +26,7 @@ local gain = read_gain(KEYS[4], ARGV[6], ARGV[10])
 local record = read_record(KEYS[3], field)
 
 local function finish(outcome, replayed, number)
+  save_rest(KEYS[5])
   local reply = seal(show({FINE, 0, 0, now, outcome, replayed, number}, app, gain))
   if #writes > 0 then
     fold(KEYS[5], FOLD)
@@ -57,6 +58,6 @@ if number > 0 then
 end
 record.state, record.fp, record.number, record.counters = 'r', fp, str(number), counters
 record.day, record.claims = day, ''
-rest(record, KEYS[5], app.id, field)
+rest(record, app.id, field)
 put('HSET', KEYS[3], field, pack_record(record))
 return finish(RELEASED, 0, number)

@@ -93,20 +93,58 @@ local function merge_increment()
   return true
 end
 
+-- A held record is answered with ALLOW: from now on nothing frees it.
+local function count_record(app, record, field, month)
+  if string.find(record.counters, '1', 1, true) then
+    local amount = tonumber(record.number)
+    local before = app.net[1] - app.held
+    app.held = app.held - amount
+    note(app, 'h1', str(app.held))
+    raise_peak(month(), today, before, before + amount)
+  end
+  record.state, record.claims, record.changed = 'c', '', true
+  rest(record, app.id, field)
+end
+
+-- An attempt is withdrawn: a held record without claims is freed. False if a count is too large.
+local function withdraw(app, record, field, claim, gain_of)
+  bury(record, claim)
+  drop_claim(record, claim)
+  record.changed = true
+  if record.state == 'h' and record.claims == '' then
+    local amount = tonumber(record.number)
+    local gain = string.find(record.counters, '3', 1, true) and gain_of(record.day)
+    if not move(app, gain, record.counters, -amount, -amount) then
+      return false
+    end
+    record.state, record.fp, record.number, record.counters = 'x', '', '0', ''
+    rest(record, app.id, field)
+  elseif record.state == 'x' then
+    rest(record, app.id, field)
+  end
+  return true
+end
+
 -- One app, with what it needs read once and written once.
 local function settle_app(answer)
   local app_key, records, gain_key, month_key = next_key(), next_key(), next_key(), next_key()
   local app = read_app(app_key, member)
   local gains = {[gain_key] = read_gain(gain_key, member, ARGV[8])}
-  local known, changed, month = {}, {}, nil
+  local month
 
   local function the_month()
     month = month or read_month(month_key)
     return month
   end
-  local function record_of(field)
-    known[field] = known[field] or read_record(records, field)
-    return known[field]
+  -- The gain of a record's day, which may be another than today.
+  local function gain_of(day)
+    local key = string.gsub(gain_key, '%-?%d+$', day)
+    if not gains[key] then
+      gains[key] = read_gain(key, member, ARGV[8])
+    end
+    -- If it has gone, the day is over.
+    gains[key].over = gains[key].over or gains[key].ends ~= nil
+    return gains[key]
   end
 
   for _ = 1, next_number() do
@@ -126,60 +164,58 @@ local function settle_app(answer)
     end
   end
 
+  -- The records that are spoken of, each read once.
+  local answered_at = arg_at + 1
+  local aborts_at = answered_at + 1 + 3 * tonumber(ARGV[answered_at])
+  local fields, known, changed = {}, {}, {'HSET', records}
+  local function name(from, width)
+    for at = from + 1, from + width * tonumber(ARGV[from]), width do
+      local field = ARGV[at]
+      if not known[field] then
+        known[field] = true
+        fields[#fields + 1] = field
+      end
+    end
+  end
+  name(answered_at, 3)
+  name(aborts_at, 2)
+  if #fields > 0 then
+    local raws = redis.call('HMGET', records, unpack(fields))
+    for i = 1, #fields do
+      known[fields[i]] = unpack_record(raws[i])
+    end
+  end
+
   for _ = 1, next_number() do
     local field, fp, allowed = next_arg(), next_arg(), next_arg()
-    local record = record_of(field)
+    local record = known[field]
     if allowed == '1' and record.state == 'h' and record.fp == fp then
-      if string.find(record.counters, '1', 1, true) then
-        local amount = tonumber(record.number)
-        local before = app.net[1] - app.held
-        app.held = app.held - amount
-        note(app, 'h1', str(app.held))
-        raise_peak(the_month(), today, before, before + amount)
-      end
-      record.state, record.claims = 'c', ''
-      rest(record, queue, app.id, field)
-      changed[field] = record
+      count_record(app, record, field, the_month)
     end
   end
-
   for _ = 1, next_number() do
     local field, claim = next_arg(), member .. '.' .. next_arg()
-    local record = record_of(field)
-    if not withdrawn(record, claim) then
-      bury(record, claim)
-      drop_claim(record, claim)
-      changed[field] = record
-      if record.state == 'h' and record.claims == '' then
-        local amount = tonumber(record.number)
-        local gain
-        if string.find(record.counters, '3', 1, true) then
-          -- The record's day may be another than today. If its gain has gone, the day is over.
-          local key = string.gsub(gain_key, '%-?%d+$', record.day)
-          gains[key] = gains[key] or read_gain(key, member, ARGV[8])
-          gain = gains[key]
-          gain.over = gain.over or gain.ends ~= nil
-        end
-        if not move(app, gain, record.counters, -amount, -amount) then
-          return false, app
-        end
-        record.state, record.fp, record.number, record.counters = 'x', '', '0', ''
-        rest(record, queue, app.id, field)
-      elseif record.state == 'x' then
-        rest(record, queue, app.id, field)
-      end
+    local record = known[field]
+    if not withdrawn(record, claim) and not withdraw(app, record, field, claim, gain_of) then
+      return false, app
     end
   end
-
+  for i = 1, #fields do
+    local record = known[fields[i]]
+    if record.changed then
+      changed[#changed + 1] = fields[i]
+      changed[#changed + 1] = pack_record(record)
+    end
+  end
+  if changed[3] then
+    put(unpack(changed))
+  end
   save(app)
   for _, gain in pairs(gains) do
     save(gain)
   end
   if month then
     save(month)
-  end
-  for field, record in pairs(changed) do
-    put('HSET', records, field, pack_record(record))
   end
   show(answer, app, gains[gain_key])
   return true, app
@@ -192,6 +228,7 @@ for _ = 1, tonumber(ARGV[9]) do
     return too_large(app)
   end
 end
+save_rest(queue)
 local reply = seal(answer)
 fold(queue, FOLD)
 return reply

@@ -1,10 +1,8 @@
 -- States the highest seq that the caller has seen of a shard, and opens it under this run.
 --
--- ARGV[6]  1 if the caller saw that seq under another run
---
 -- Answers after the head: why the shard is lost, or nothing.
 
-local refusal, lost = refused(false, ARGV[6] == '1')
+local refusal, lost = refused(false)
 if refusal then
   return refusal
 end

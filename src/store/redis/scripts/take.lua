@@ -28,6 +28,7 @@ local gain = read_gain(KEYS[4], member, ARGV[11])
 local record = read_record(KEYS[3], field)
 
 local function finish(outcome, replayed, counter)
+  save_rest(KEYS[5])
   local reply = seal(show({FINE, 0, 0, now, outcome, replayed, counter}, app, gain))
   if #writes > 0 then
     fold(KEYS[5], FOLD)
@@ -68,7 +69,7 @@ for i = 14, #ARGV, 2 do
     if ARGV[12] == '1' then
       record.state, record.fp, record.number, record.counters = 'd', fp, '0', ARGV[i]
       record.day, record.claims = ARGV[10], ''
-      rest(record, KEYS[5], app.id, field)
+      rest(record, app.id, field)
       write_record()
     end
     return finish(DENIED, 0, counter)
