@@ -1,5 +1,6 @@
 //! The database file: its tables, what is read from it, and how its faults are told.
 
+use std::io::ErrorKind::{InvalidData, UnexpectedEof};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -271,7 +272,7 @@ fn unusable(path: &Path, error: &redb::Error) -> StoreFault {
                 "{path} is in use by another process; stop that one, or take another data folder"
             )
         }
-        redb::Error::Io(error) if error.kind() != std::io::ErrorKind::InvalidData => {
+        redb::Error::Io(error) if !matches!(error.kind(), InvalidData | UnexpectedEof) => {
             format!("{path} cannot be opened: {error}")
         }
         error => format!(

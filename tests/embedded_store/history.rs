@@ -1,0 +1,116 @@
+//! Days that close, and months that pass.
+
+use imquota::clock::Day;
+use imquota::quota::Resource;
+use imquota::store::Cell;
+
+use super::Folder;
+use crate::store_suite::actives::user;
+use crate::store_suite::{app, limits, next_month, now, report, run, today, totals, zone};
+
+/// An instant `hours` after the end of `day`.
+fn after(day: Day, hours: i64) -> imquota::clock::Millis {
+    zone().start_of(day.next()).plus(hours * 3_600_000)
+}
+
+#[test]
+fn a_day_keeps_its_count_when_its_users_are_dropped() {
+    run(async {
+        let folder = Folder::new();
+        let mut seat = folder.sit(None).await;
+        let day = today();
+        let increments = report(app(1), &[(Cell::Increment(day), totals(10, 0), 0)]);
+        let gains = report(app(1), &[(Cell::Gained(day), totals(3, 0), 0)]);
+        seat.logins(app(1), day, &[user(1), user(2)]).await;
+        seat.settle(app(1), &increments).await;
+        seat.settle(app(1), &gains).await;
+        // Open for 48 hours and a margin after its end.
+        seat.store.checkpoint(after(day, 49)).await.unwrap();
+        let (newly, count) = seat.logins(app(1), day, &[user(2), user(3)]).await;
+        assert_eq!((newly, count), (vec![false, true], 13));
+        for restarted in [false, true] {
+            seat.store.checkpoint(after(day, 51)).await.unwrap();
+            if restarted {
+                let remembered = Some(seat.installation);
+                drop(seat);
+                seat = folder.sit(remembered).await;
+            }
+            // Closed: whoever comes late changes nothing.
+            let (newly, count) = seat.logins(app(1), day, &[user(1), user(9)]).await;
+            assert_eq!((newly, count), (vec![false, false], 13));
+            seat.settle(app(1), &increments).await;
+            seat.settle(app(1), &gains).await;
+            let usage = seat.usage(app(1)).await;
+            assert_eq!((usage.daily_active, usage.my_increment), (13, 0));
+            assert_eq!(usage.month_peak_daily_active, 13);
+            // The next day is open.
+            let open = day.next().next().next();
+            seat.logins(app(1), open, &[user(1)]).await;
+            assert_eq!(seat.usage_on(app(1), open).await.daily_active, 1);
+        }
+    });
+}
+
+#[test]
+fn an_app_that_is_not_touched_keeps_its_days_too() {
+    run(async {
+        let folder = Folder::new();
+        let seat = folder.sit(None).await;
+        let day = today();
+        seat.logins(app(1), day, &[user(1), user(2)]).await;
+        seat.store.checkpoint(now()).await.unwrap();
+        seat.store.checkpoint(after(day, 60)).await.unwrap();
+        let remembered = Some(seat.installation);
+        drop(seat);
+        let seat = folder.sit(remembered).await;
+        assert_eq!(seat.usage(app(1)).await.daily_active, 2);
+        let (newly, count) = seat.logins(app(1), day, &[user(3)]).await;
+        assert_eq!((newly, count), (vec![false], 2));
+    });
+}
+
+#[test]
+fn past_months_keep_their_peaks() {
+    run(async {
+        let folder = Folder::new();
+        let mut seat = folder.sit(None).await;
+        let mut month = today();
+        let mut expected = Vec::new();
+        for n in 1..=5 {
+            let groups = Cell::Live(Resource::Group);
+            let sent = report(app(1), &[(groups, totals(10 * n, 10 * n - 1), 9)]);
+            seat.settle_on(app(1), &sent, month).await;
+            let users: Vec<u128> = (0..n).map(user).collect();
+            seat.logins(app(1), month, &users).await;
+            expected.push((month, if n == 1 { 9 } else { 9.max(n) }, n));
+            seat.store.checkpoint(now()).await.unwrap();
+            // A month without a touch lies between two.
+            let idle = next_month(month);
+            expected.push((idle, 1, 0));
+            month = next_month(idle);
+        }
+        expected.pop();
+        for _ in 0..2 {
+            for (month, groups, actives) in &expected {
+                let usage = seat.usage_on(app(1), *month).await;
+                assert_eq!(
+                    (usage.month_peak_groups, usage.month_peak_daily_active),
+                    (*groups, *actives),
+                    "{month}"
+                );
+            }
+            let remembered = Some(seat.installation);
+            drop(seat);
+            seat = folder.sit(remembered).await;
+        }
+        // A month that was before all is empty.
+        let before = Day::from_number(today().number() - 40).unwrap();
+        let usage = seat.usage_on(app(1), before).await;
+        assert_eq!(
+            (usage.month_peak_groups, usage.month_peak_daily_active),
+            (0, 0)
+        );
+        let take = seat.wants(app(1), None, (Resource::Group, 1), &limits());
+        assert_eq!(seat.gets(&take).await.net[1], 2);
+    });
+}

@@ -1,0 +1,77 @@
+//! The embedded ledger: the suite, and what only it promises.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use imquota::clock::{Millis, Zone};
+use imquota::store::embedded::EmbeddedStore;
+use imquota::store::{Installation, Store, StoreFault};
+use tempfile::TempDir;
+
+use crate::store_suite::{LedgerUnderTest, Seat, now, zone};
+
+mod damage;
+mod folding;
+mod history;
+mod memory;
+mod recovery;
+mod restart;
+
+/// A ledger in a folder of its own.
+pub struct Embedded {
+    first: EmbeddedStore,
+    _folder: Folder,
+}
+
+impl LedgerUnderTest for Embedded {
+    async fn fresh() -> Self {
+        let folder = Folder::new();
+        Self {
+            first: folder.open().unwrap(),
+            _folder: folder,
+        }
+    }
+
+    async fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.first.for_another_member())
+    }
+}
+
+store_suite!(Embedded);
+
+/// A data folder, whose ledger can be opened again and again.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.0.path().join("ledger.redb")
+    }
+
+    pub fn open(&self) -> Result<EmbeddedStore, StoreFault> {
+        self.open_in(zone())
+    }
+
+    pub fn open_in(&self, zone: Zone) -> Result<EmbeddedStore, StoreFault> {
+        EmbeddedStore::open(&self.file(), zone)
+    }
+
+    /// Opens the ledger for member 1, and says hello.
+    pub async fn sit(&self, remembered: Option<Installation>) -> Seat {
+        let store: Arc<dyn Store> = Arc::new(self.open().unwrap());
+        Seat::with(store, 1, remembered).await
+    }
+}
+
+/// So many minutes from now.
+pub fn minutes(minutes: i64) -> Millis {
+    now().plus(minutes * 60_000)
+}
+
+/// A checkpoint with a journal that begins now: nothing is folded yet.
+pub async fn checkpoint(seat: &Seat) {
+    seat.store.checkpoint(now()).await.unwrap();
+}

@@ -1,0 +1,174 @@
+//! A process is killed, and its journal states again what the last checkpoint does not have.
+
+use std::sync::{Arc, Mutex};
+
+use imquota::clock::{Day, Millis};
+use imquota::quota::AppId;
+use imquota::store::{
+    Active, GiveBack, GivenBack, Installation, Login, Member, Reply, Report, Shard, Store, Take,
+    Taken, Usage, View,
+};
+use proptest::collection::vec;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::Folder;
+use crate::store_suite::property::{MEMBERS, Op, Play, op};
+use crate::store_suite::{Seat, app, now};
+
+/// What a journal has of one call.
+#[derive(Clone)]
+enum Entry {
+    Settle(Shard, Report, Day),
+    Release(GiveBack),
+    Logins(Shard, Vec<Login>),
+}
+
+/// The journal of all members, from the last checkpoint on.
+type Journal = Arc<Mutex<Vec<(u64, Entry)>>>;
+
+/// A store whose calls are journaled, as a member journals them.
+struct Journaled {
+    inner: Arc<dyn Store>,
+    number: u64,
+    journal: Journal,
+}
+
+impl Journaled {
+    fn note(&self, entry: Entry) {
+        self.journal.lock().unwrap().push((self.number, entry));
+    }
+}
+
+impl Store for Journaled {
+    fn hello<'a>(
+        &'a self,
+        member: &'a Member,
+        remembered: Option<Installation>,
+        now: Millis,
+    ) -> Reply<'a, Installation> {
+        self.inner.hello(member, remembered, now)
+    }
+
+    fn take<'a>(&'a self, take: &'a Take, now: Millis) -> Reply<'a, Taken> {
+        self.inner.take(take, now)
+    }
+
+    fn release<'a>(&'a self, give_back: &'a GiveBack, now: Millis) -> Reply<'a, GivenBack> {
+        self.note(Entry::Release(give_back.clone()));
+        self.inner.release(give_back, now)
+    }
+
+    fn settle<'a>(
+        &'a self,
+        shard: Shard,
+        report: &'a Report,
+        day: Day,
+        now: Millis,
+    ) -> Reply<'a, Vec<View>> {
+        self.note(Entry::Settle(shard, report.clone(), day));
+        self.inner.settle(shard, report, day, now)
+    }
+
+    fn record_active<'a>(
+        &'a self,
+        shard: Shard,
+        logins: &'a [Login],
+        now: Millis,
+    ) -> Reply<'a, Vec<Active>> {
+        self.note(Entry::Logins(shard, logins.to_vec()));
+        self.inner.record_active(shard, logins, now)
+    }
+
+    fn usage(&self, app: AppId, day: Day, now: Millis) -> Reply<'_, Usage> {
+        self.inner.usage(app, day, now)
+    }
+
+    fn glance(&self, app: AppId, day: Day) -> Option<View> {
+        self.inner.glance(app, day)
+    }
+
+    fn checkpoint(&self, log_from: Millis) -> Reply<'_, ()> {
+        // The journal is cut after the checkpoint, at the place where it was before.
+        let before = self.journal.lock().unwrap().len();
+        Box::pin(async move {
+            self.inner.checkpoint(log_from).await?;
+            self.journal.lock().unwrap().drain(..before);
+            Ok(())
+        })
+    }
+
+    fn is_local(&self) -> bool {
+        self.inner.is_local()
+    }
+}
+
+/// Opens the ledger for all members, and states again what the journal has.
+async fn start(folder: &Folder, remembered: Option<Installation>, journal: &Journal) -> Vec<Seat> {
+    let first = folder.open().unwrap();
+    let mut seats = Vec::new();
+    let mut remembered = remembered;
+    for number in 0..u64::try_from(MEMBERS).unwrap() {
+        let store: Arc<dyn Store> = Arc::new(Journaled {
+            inner: Arc::new(first.for_another_member()),
+            number,
+            journal: Arc::clone(journal),
+        });
+        let seat = Seat::with(store, number, remembered).await;
+        remembered = Some(seat.installation);
+        seats.push(seat);
+    }
+    let entries = std::mem::take(&mut *journal.lock().unwrap());
+    for (number, entry) in entries {
+        let store = &seats[usize::try_from(number).unwrap()].store;
+        match entry {
+            Entry::Settle(shard, report, day) => {
+                store.settle(shard, &report, day, now()).await.unwrap();
+            }
+            Entry::Release(give_back) => {
+                store.release(&give_back, now()).await.unwrap();
+            }
+            Entry::Logins(shard, logins) => {
+                store.record_active(shard, &logins, now()).await.unwrap();
+            }
+        }
+    }
+    seats
+}
+
+#[test]
+fn random_histories_survive_random_kills() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let steps = vec((op(), proptest::bool::weighted(0.08)), 1..80);
+    let config = Config {
+        cases: 60,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&steps, |steps| {
+        runtime.block_on(async {
+            let folder = Folder::new();
+            let journal = Journal::default();
+            let mut seats = start(&folder, None, &journal).await;
+            let mut play = Play::new(app(1));
+            for (op, kill) in &steps {
+                play.step(&seats, op).await?;
+                // What the client was told is journaled before it is told: no take is left open.
+                while let Some(open) = play.next_open() {
+                    play.step(&seats, &Op::Answer(open)).await?;
+                }
+                if *kill {
+                    let remembered = Some(seats[0].installation);
+                    drop(seats);
+                    seats = start(&folder, remembered, &journal).await;
+                    play.compare(&seats).await?;
+                }
+            }
+            play.compare(&seats).await
+        })
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
