@@ -1,0 +1,168 @@
+//! Processes that a figure starts: pinned to a core, and gone when the figure is.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::Failure;
+
+/// The core that servers under measurement have for themselves.
+pub(crate) const SERVER_CORE: &str = "0";
+/// The core of the load, and of everything that is not measured.
+pub(crate) const LOAD_CORE: &str = "1";
+
+/// A running process; killed when it is dropped.
+pub(crate) struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Starts `program` on `core`.
+    pub(crate) fn start(core: &str, program: PathBuf, args: &[String]) -> Result<Self, Failure> {
+        let child = pinned(core, program, args).spawn()?;
+        Ok(Self { child })
+    }
+
+    /// Stands still until [`Running::go_on`], so that another may be measured undisturbed.
+    pub(crate) fn stand_still(&self) -> Result<(), Failure> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Goes on after [`Running::stand_still`].
+    pub(crate) fn go_on(&self) -> Result<(), Failure> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Ends it at once, without a chance to write anything, and waits for the end.
+    pub(crate) fn kill_9(mut self) -> Result<(), Failure> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end, and waits for that. It must exit with status 0.
+    pub(crate) fn terminate(mut self) -> Result<(), Failure> {
+        self.signal(Signal::TERM)?;
+        let status = self.child.wait()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("after SIGTERM it ended with {status}").into())
+        }
+    }
+
+    /// Memory that it has in use, in bytes.
+    pub(crate) fn memory(&self) -> Result<Memory, Failure> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let bytes = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+            let kib = kib.and_then(|kib| kib.parse::<u64>().ok());
+            kib.map(|kib| kib * 1024)
+                .ok_or(format!("/proc has no {key}"))
+        };
+        Ok(Memory {
+            all: bytes("VmRSS:")?,
+            anonymous: bytes("RssAnon:")?,
+        })
+    }
+
+    /// How long its threads have run on a core, in microseconds. Threads that ended are left out.
+    pub(crate) fn busy_micros(&self) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let stats = tasks.into_iter().flatten().flatten().map(|task| {
+            let stat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            let nanos = stat.split(' ').next().and_then(|first| first.parse().ok());
+            nanos.unwrap_or(0_u64) / 1_000
+        });
+        stats.sum()
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        let pid = i32::try_from(self.child.id())?;
+        let pid = Pid::from_raw(pid).ok_or("a process has a number")?;
+        Ok(kill_process(pid, signal)?)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already; there is nothing else to do about either.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Resident memory of a process, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// All of it, mapped files too.
+    pub(crate) all: u64,
+    /// Without mapped files.
+    pub(crate) anonymous: u64,
+}
+
+/// A load that runs until it has printed what it found.
+pub(crate) struct Loading {
+    running: Running,
+}
+
+impl Loading {
+    /// Starts this program's `load` with `args`.
+    pub(crate) fn start(args: &[String]) -> Result<Self, Failure> {
+        let mut command = pinned(LOAD_CORE, std::env::current_exe()?, &["load".into()]);
+        let child = command.args(args).stdout(Stdio::piped()).spawn()?;
+        Ok(Self {
+            running: Running { child },
+        })
+    }
+
+    /// Waits for its end.
+    pub(crate) fn finish(mut self) -> Result<Loaded, Failure> {
+        let mut line = String::new();
+        if let Some(out) = &mut self.running.child.stdout {
+            out.read_to_string(&mut line)?;
+        }
+        let status = self.running.child.wait()?;
+        if !status.success() {
+            return Err(format!("the load ended with {status}").into());
+        }
+        let found: Value = serde_json::from_str(&line)?;
+        let number = |key: &str| {
+            let number = found.get(key).and_then(Value::as_u64);
+            number.ok_or(format!("the load does not say {key}"))
+        };
+        Ok(Loaded {
+            answered: number("answered")?,
+            unanswered: number("unanswered")?,
+            measured: number("measured")?,
+            micros: number("micros")?,
+            busy_micros: number("busy_micros")?,
+        })
+    }
+}
+
+/// What a load found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loaded {
+    /// Calls that were answered, each with ALLOW.
+    pub(crate) answered: u64,
+    /// Calls whose answer never came.
+    pub(crate) unanswered: u64,
+    /// Calls answered while it was measured.
+    pub(crate) measured: u64,
+    /// How long that was, in microseconds.
+    pub(crate) micros: u64,
+    /// How much of that the load ran on its core, in microseconds.
+    pub(crate) busy_micros: u64,
+}
+
+fn pinned(core: &str, program: PathBuf, args: &[String]) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", core]).arg(program).args(args);
+    command
+}

@@ -1,0 +1,224 @@
+//! The load: a client of one thread that does as little as it can for a call, so that a server on
+//! one core is the limit and not the client.
+
+mod fields;
+mod question;
+mod talk;
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use imquota::grpc::proto::Resource;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::LocalSet;
+
+use crate::Failure;
+use question::{Apps, Question};
+use talk::Talk;
+
+/// Room for what a server sends at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Why a connection is of no use any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("the connection failed: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("the server ended a call or the connection")]
+    Refused,
+    #[error("an answer was not ALLOW with grpc-status 0")]
+    Answer,
+    #[error("the server's headers cannot be read")]
+    Headers,
+    #[error("the server takes only {0} calls at a time")]
+    Streams(usize),
+}
+
+/// What to ask, and for how long.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Load {
+    /// Where: `127.0.0.1:50051` or `unix:/path`.
+    #[arg(long)]
+    to: String,
+    /// Connections.
+    #[arg(long, default_value_t = 4)]
+    connections: usize,
+    /// Calls in flight on each.
+    #[arg(long, default_value_t = 64)]
+    in_flight: usize,
+    /// The first app id.
+    #[arg(long, default_value_t = 1_500_000_000)]
+    first_app: u64,
+    /// How many apps, asked in turn.
+    #[arg(long, default_value_t = 10_000)]
+    apps: u64,
+    /// Stop after this many calls.
+    #[arg(long, default_value_t = u64::MAX)]
+    calls: u64,
+    /// Milliseconds before the measuring begins.
+    #[arg(long, default_value_t = 500)]
+    warm_ms: u64,
+    /// Milliseconds that are measured.
+    #[arg(long, default_value_t = 4_000)]
+    measure_ms: u64,
+    /// The server is going to be killed: a connection that breaks is no failure.
+    #[arg(long)]
+    may_break: bool,
+}
+
+/// What all connections share.
+struct Shared {
+    question: RefCell<Question>,
+    next: Cell<u64>,
+    calls: u64,
+    answered: Cell<u64>,
+    over: Cell<bool>,
+}
+
+impl Load {
+    /// Asks, and prints one line of JSON: what was answered.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let answer = LocalSet::new().block_on(&runtime, self.ask())?;
+        println!("{answer}");
+        Ok(())
+    }
+
+    async fn ask(self) -> Result<Value, Failure> {
+        let apps = Apps {
+            first: self.first_app,
+            count: self.apps,
+        };
+        let shared = Rc::new(Shared {
+            question: RefCell::new(Question::new(apps, Resource::Account)?),
+            next: Cell::new(0),
+            calls: self.calls,
+            answered: Cell::new(0),
+            over: Cell::new(false),
+        });
+        let mut connections = Vec::new();
+        for _ in 0..self.connections {
+            let talk = Talk::new("localhost", self.in_flight);
+            let shared = Rc::clone(&shared);
+            connections.push(if let Some(path) = self.to.strip_prefix("unix:") {
+                let stream = UnixStream::connect(path).await?;
+                tokio::task::spawn_local(drive(stream, talk, shared))
+            } else {
+                let stream = TcpStream::connect(&self.to).await?;
+                stream.set_nodelay(true)?;
+                tokio::task::spawn_local(drive(stream, talk, shared))
+            });
+        }
+        let clock = tokio::task::spawn_local(clock(
+            Rc::clone(&shared),
+            Duration::from_millis(self.warm_ms),
+            Duration::from_millis(self.measure_ms),
+        ));
+        let mut unanswered = 0;
+        for connection in connections {
+            let (open, broken) = connection.await?;
+            unanswered += open;
+            match broken {
+                Err(broken) if !self.may_break => return Err(broken.into()),
+                _ => {}
+            }
+        }
+        let window = if clock.is_finished() {
+            clock.await?
+        } else {
+            clock.abort();
+            Window::default()
+        };
+        Ok(json!({
+            "answered": shared.answered.get(),
+            "unanswered": unanswered,
+            "measured": window.answered,
+            "micros": window.micros,
+            "busy_micros": window.busy_micros,
+        }))
+    }
+}
+
+/// What happened while it was measured.
+#[derive(Debug, Default)]
+struct Window {
+    answered: u64,
+    micros: u64,
+    busy_micros: u64,
+}
+
+async fn clock(shared: Rc<Shared>, warm: Duration, measure: Duration) -> Window {
+    tokio::time::sleep(warm).await;
+    let (began, answered, busy) = (Instant::now(), shared.answered.get(), busy_micros());
+    tokio::time::sleep(measure).await;
+    let micros = began.elapsed().as_micros();
+    let window = Window {
+        answered: shared.answered.get() - answered,
+        micros: micros.try_into().unwrap_or(u64::MAX),
+        busy_micros: busy_micros().saturating_sub(busy),
+    };
+    shared.over.set(true);
+    window
+}
+
+/// How long this thread has run on a core, in microseconds.
+fn busy_micros() -> u64 {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = stat.split(' ').next().and_then(|first| first.parse().ok());
+    nanos.unwrap_or(0) / 1_000
+}
+
+/// Asks until it is over and all is answered. Returns what was not answered, and why.
+async fn drive(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut talk: Talk,
+    shared: Rc<Shared>,
+) -> (usize, Result<(), Broken>) {
+    let ended = talk_over(&mut stream, &mut talk, &shared).await;
+    (talk.open(), ended)
+}
+
+async fn talk_over(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    talk: &mut Talk,
+    shared: &Shared,
+) -> Result<(), Broken> {
+    let mut bytes = vec![0; READ_BYTES];
+    let mut filled = 0;
+    loop {
+        fill(talk, shared);
+        stream.write_all(&talk.out).await?;
+        talk.out.clear();
+        if talk.open() == 0 && (shared.over.get() || shared.next.get() == shared.calls) {
+            return Ok(());
+        }
+        let came = stream.read(&mut bytes[filled..]).await?;
+        if came == 0 {
+            return Err(Broken::Closed);
+        }
+        filled += came;
+        let (heard, answered) = talk.hear(&bytes[..filled])?;
+        bytes.copy_within(heard..filled, 0);
+        filled -= heard;
+        shared.answered.set(shared.answered.get() + answered);
+    }
+}
+
+/// Asks as many calls as there is room for.
+fn fill(talk: &mut Talk, shared: &Shared) {
+    let mut question = shared.question.borrow_mut();
+    let now = question::now();
+    while !shared.over.get() && shared.next.get() < shared.calls && talk.has_room(&question) {
+        let number = shared.next.get();
+        shared.next.set(number + 1);
+        talk.ask(question.ask(number, now));
+    }
+}

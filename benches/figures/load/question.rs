@@ -1,0 +1,115 @@
+//! The bytes of one `Check`: the same but for the app and a request id that no other call has.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use imquota::grpc::proto::{CheckRequest, Resource};
+use prost::Message as _;
+
+/// How many bytes gRPC puts before a message: not compressed, length.
+const PREFIX: usize = 5;
+/// Every app id must take this many bytes as a varint, so that it can be written over.
+const APP_BYTES: usize = 5;
+/// A UUID as text.
+const ID_BYTES: usize = 36;
+
+/// Which calls are made: the `n`th is for app `first_app + n % apps`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Apps {
+    pub(super) first: u64,
+    pub(super) count: u64,
+}
+
+/// Writes one message after another.
+pub(super) struct Question {
+    apps: Apps,
+    message: Vec<u8>,
+    app_at: usize,
+    id_at: usize,
+    /// The part of the ids that tells this load from any other.
+    salt: u64,
+}
+
+impl Question {
+    /// The template for `apps`. The resource is one that unlisted apps may have without limit under
+    /// the plan that the benchmark gives them.
+    ///
+    /// # Errors
+    /// Where an app id would not have the five bytes that the template has room for.
+    pub(super) fn new(apps: Apps, resource: Resource) -> Result<Self, String> {
+        let last = apps.first + apps.count.max(1) - 1;
+        if [apps.first, last].map(varint_bytes) != [APP_BYTES, APP_BYTES] {
+            return Err("app ids must lie between 2^28 and 2^35".into());
+        }
+        let id = "x".repeat(ID_BYTES);
+        let mut message = CheckRequest {
+            app_id: apps.first,
+            request_id: id.clone(),
+            ..CheckRequest::default()
+        };
+        message.set_resource(resource);
+        let body = message.encode_to_vec();
+        let length = u32::try_from(body.len()).map_err(|error| error.to_string())?;
+        let mut message = vec![0];
+        message.extend(length.to_be_bytes());
+        message.extend(&body);
+        let id_at = message
+            .windows(ID_BYTES)
+            .position(|window| window == id.as_bytes())
+            .ok_or("the template has no id")?;
+        Ok(Self {
+            apps,
+            message,
+            // The app is the first field: one byte of key, then the id.
+            app_at: PREFIX + 1,
+            id_at,
+            salt: rand::random(),
+        })
+    }
+
+    /// How long every message is, with its prefix.
+    pub(super) fn length(&self) -> usize {
+        self.message.len()
+    }
+
+    /// The message of call `number`, asked at `now` (milliseconds since 1970): its id is a UUIDv7.
+    pub(super) fn ask(&mut self, number: u64, now: u64) -> &[u8] {
+        let mut app = self.apps.first + number % self.apps.count;
+        for byte in &mut self.message[self.app_at..self.app_at + APP_BYTES] {
+            *byte = (app & 0x7f) as u8 | 0x80;
+            app >>= 7;
+        }
+        self.message[self.app_at + APP_BYTES - 1] &= 0x7f;
+        // Multiplying by an odd number maps no two calls to one value.
+        let tail = self.salt ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let high = now << 16 | 0x7000 | (self.salt >> 52);
+        write_uuid(
+            &mut self.message[self.id_at..self.id_at + ID_BYTES],
+            high,
+            tail >> 2 | 1 << 63,
+        );
+        &self.message
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis().try_into().unwrap_or(0))
+}
+
+fn varint_bytes(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+fn write_uuid(text: &mut [u8], high: u64, low: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut bits = u128::from(high) << 64 | u128::from(low);
+    for (at, byte) in text.iter_mut().enumerate() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            *byte = b'-';
+        } else {
+            *byte = DIGITS[(bits >> 124) as usize];
+            bits <<= 4;
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The figures of the README, measured: `benches/run` prints them all.
+//!
+//! Servers run on core 0, loads and Redis on core 1. Nothing leaves the loopback, every load is
+//! bounded, and every process that is started is ended.
+
+mod actives;
+mod check;
+mod child;
+mod commands;
+mod load;
+mod machine;
+mod memory;
+mod noop;
+mod redis;
+mod relay;
+mod sidecar;
+mod soak;
+mod stat;
+
+use clap::{Parser, Subcommand};
+
+/// Any fault ends the measurement with one line.
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    rounds: u64,
+    warm_ms: u64,
+    measure_ms: u64,
+    apps: u64,
+    users: u64,
+    kills: u64,
+}
+
+#[derive(Debug, Parser)]
+#[command(about = "Measures imquota on this machine", args_override_self = true)]
+struct Args {
+    /// What is measured; without it, every figure (the soak is none).
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Seconds instead of minutes: shows that it works, not how fast it is.
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Rounds of the comparison.
+    #[arg(long, global = true, default_value_t = 7)]
+    rounds: u64,
+    /// Kills of the soak, for each store and path.
+    #[arg(long, global = true, default_value_t = 20)]
+    kills: u64,
+    /// Given by `cargo bench`.
+    #[arg(long, global = true, hide = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// A full check against a no-op tonic server.
+    Check,
+    /// Redis commands on the wire for 1,000 checks.
+    Commands,
+    /// Memory an app, for both stores.
+    Memory,
+    /// Redis memory a daily active user.
+    Actives,
+    /// Kill -9 under load: no answered creation may be missing.
+    Soak,
+    /// The load alone, against a server that runs already.
+    Load(load::Load),
+    /// The no-op server alone.
+    Noop(noop::Noop),
+}
+
+fn main() -> std::process::ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("figures: {failure}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), Failure> {
+    let effort = if args.quick {
+        Effort {
+            rounds: 2,
+            warm_ms: 200,
+            measure_ms: 500,
+            apps: 10_000,
+            users: 20_000,
+            kills: 2,
+        }
+    } else {
+        Effort {
+            rounds: args.rounds,
+            warm_ms: 500,
+            measure_ms: 4_000,
+            apps: 100_000,
+            users: 1_000_000,
+            kills: args.kills,
+        }
+    };
+    match args.what {
+        Some(What::Load(load)) => return load.run(),
+        Some(What::Noop(noop)) => return noop.run(),
+        _ => machine::print(),
+    }
+    match args.what {
+        Some(What::Check) => check::run(effort),
+        Some(What::Commands) => commands::run(effort),
+        Some(What::Memory) => memory::run(effort),
+        Some(What::Actives) => actives::run(effort),
+        Some(What::Soak) => soak::run(effort),
+        _ => {
+            check::run(effort)?;
+            commands::run(effort)?;
+            memory::run(effort)?;
+            actives::run(effort)
+        }
+    }
+}

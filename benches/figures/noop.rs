@@ -1,0 +1,87 @@
+//! What imquota is measured against: a stock tonic server on one `current_thread` runtime with the
+//! system's allocator, which answers every `Check` with the same ALLOW and does nothing else.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use imquota::grpc::proto::quota_service_server::{QuotaService, QuotaServiceServer};
+use imquota::grpc::proto::{
+    CheckRequest, CheckResponse, Decision, GetUsageRequest, GetUsageResponse, RecordActiveRequest,
+    RecordActiveResponse, ReleaseRequest, ReleaseResponse, Source,
+};
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+use crate::Failure;
+
+/// Where the server listens.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Noop {
+    /// A port of the loopback.
+    #[arg(long)]
+    port: u16,
+    /// A socket.
+    #[arg(long)]
+    socket: PathBuf,
+}
+
+impl Noop {
+    /// Serves until it is killed.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+            let tcp = TcpIncoming::bind(address)?.with_nodelay(Some(true));
+            let unix = UnixListenerStream::new(UnixListener::bind(&self.socket)?);
+            tokio::try_join!(
+                Server::builder()
+                    .add_service(QuotaServiceServer::new(Nothing))
+                    .serve_with_incoming(tcp),
+                Server::builder()
+                    .add_service(QuotaServiceServer::new(Nothing))
+                    .serve_with_incoming(unix),
+            )?;
+            Ok(())
+        })
+    }
+}
+
+struct Nothing;
+
+#[tonic::async_trait]
+impl QuotaService for Nothing {
+    async fn check(&self, _: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        Ok(Response::new(CheckResponse {
+            decision: Decision::Allow.into(),
+            used: 1,
+            source: Source::Memory.into(),
+            ..CheckResponse::default()
+        }))
+    }
+
+    async fn release(
+        &self,
+        _: Request<ReleaseRequest>,
+    ) -> Result<Response<ReleaseResponse>, Status> {
+        Ok(Response::new(ReleaseResponse::default()))
+    }
+
+    async fn record_active(
+        &self,
+        _: Request<RecordActiveRequest>,
+    ) -> Result<Response<RecordActiveResponse>, Status> {
+        Ok(Response::new(RecordActiveResponse::default()))
+    }
+
+    async fn get_usage(
+        &self,
+        _: Request<GetUsageRequest>,
+    ) -> Result<Response<GetUsageResponse>, Status> {
+        Ok(Response::new(GetUsageResponse::default()))
+    }
+}

@@ -1,0 +1,72 @@
+//! A Redis of the benchmark's own, and what it says of itself.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::Failure;
+use crate::child::{LOAD_CORE, Running};
+use crate::sidecar::free_port;
+
+/// How long Redis may take until it answers.
+const START_MAX: Duration = Duration::from_secs(10);
+
+/// A running Redis, which keeps nothing on disk.
+pub(crate) struct Redis {
+    _process: Running,
+    connection: redis::Connection,
+    /// Where it listens on the loopback.
+    pub(crate) port: u16,
+}
+
+impl Redis {
+    /// Starts one beside the load, and waits until it answers.
+    pub(crate) fn start(folder: &Path) -> Result<Self, Failure> {
+        let port = free_port()?;
+        let (port_text, dir) = (port.to_string(), folder.display().to_string());
+        // No snapshot and no log: what is measured is memory and the wire.
+        let args = [
+            ("--port", port_text.as_str()),
+            ("--bind", "127.0.0.1"),
+            ("--dir", dir.as_str()),
+            ("--save", ""),
+            ("--appendonly", "no"),
+            ("--loglevel", "warning"),
+        ];
+        let args: Vec<_> = args
+            .iter()
+            .flat_map(|(key, value)| [(*key).to_owned(), (*value).to_owned()])
+            .collect();
+        let process = Running::start(LOAD_CORE, PathBuf::from("redis-server"), &args)?;
+        let client = redis::Client::open(format!("redis://127.0.0.1:{port}/"))?;
+        let since = Instant::now();
+        let connection = loop {
+            match client.get_connection() {
+                Ok(connection) => break connection,
+                Err(problem) if since.elapsed() > START_MAX => return Err(problem.into()),
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        Ok(Self {
+            _process: process,
+            connection,
+            port,
+        })
+    }
+
+    /// The address that a sidecar is given, behind `port`.
+    pub(crate) fn url(port: u16) -> String {
+        format!("redis://127.0.0.1:{port}/0")
+    }
+
+    /// Memory in use for data and its keeping (INFO `used_memory`), in bytes.
+    pub(crate) fn used_memory(&mut self) -> Result<u64, Failure> {
+        let info: String = redis::cmd("INFO")
+            .arg("memory")
+            .query(&mut self.connection)?;
+        let used = info
+            .lines()
+            .find_map(|line| line.strip_prefix("used_memory:"));
+        let used = used.and_then(|used| used.trim().parse().ok());
+        Ok(used.ok_or("INFO has no used_memory")?)
+    }
+}
