@@ -12,8 +12,10 @@ mod client;
 mod process;
 mod sidecar;
 mod stores;
+mod tally;
 mod wait;
 
+mod kill;
 mod limits;
 mod releases;
 mod sharing;
