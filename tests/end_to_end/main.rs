@@ -8,6 +8,7 @@
 )]
 mod redis_server;
 
+mod actives;
 mod client;
 mod process;
 mod sidecar;
