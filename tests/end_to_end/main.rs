@@ -1,0 +1,22 @@
+//! The whole program, as a gateway meets it: the `imquota` binary in processes of its own, over real
+//! sockets, on the embedded store and on a real `redis-server`.
+
+#[path = "../support/redis_server.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with other test binaries, each of which uses a part"
+)]
+mod redis_server;
+
+mod actives;
+mod client;
+mod process;
+mod sidecar;
+mod stores;
+mod tally;
+mod wait;
+
+mod kill;
+mod limits;
+mod releases;
+mod sharing;

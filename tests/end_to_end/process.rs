@@ -1,0 +1,162 @@
+//! A process of the `imquota` binary: its output as it comes, its end, and nothing left behind.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::watch;
+
+use crate::wait::soon;
+
+/// What a process wrote to one of its two outputs, line by line.
+struct Output {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// How many there are; closed when the process has closed its end.
+    count: watch::Receiver<usize>,
+}
+
+impl Output {
+    fn of(pipe: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (counted, count) = watch::channel(0);
+        let written = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).split(b'\n') {
+                let Ok(line) = line else { return };
+                let mut lines = written.lock().expect("no holder panics");
+                lines.push(String::from_utf8_lossy(&line).into_owned());
+                counted.send_replace(lines.len());
+            }
+        });
+        Self { lines, count }
+    }
+
+    fn text(&self) -> String {
+        self.lines.lock().expect("no holder panics").join("\n")
+    }
+
+    fn find(&self, words: &str) -> Option<String> {
+        let lines = self.lines.lock().expect("no holder panics");
+        lines.iter().find(|line| line.contains(words)).cloned()
+    }
+
+    /// The first line with `words`; `None` if the process closes its end without having written one.
+    async fn line(&self, words: &str) -> Option<String> {
+        let mut count = self.count.clone();
+        loop {
+            count.borrow_and_update();
+            if let Some(line) = self.find(words) {
+                return Some(line);
+            }
+            if count.changed().await.is_err() {
+                return self.find(words);
+            }
+        }
+    }
+
+    async fn closed(&self) {
+        let mut count = self.count.clone();
+        while count.changed().await.is_ok() {}
+    }
+}
+
+/// What a process left.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// The exit status; panics if a signal ended the process.
+    pub fn code(&self) -> i32 {
+        self.status
+            .code()
+            .unwrap_or_else(|| panic!("it ended by a signal: {self:?}"))
+    }
+}
+
+/// A running process; killed when it is dropped.
+pub struct Process {
+    child: Child,
+    stdout: Output,
+    stderr: Output,
+}
+
+impl Process {
+    /// Runs `imquota` with `arguments`, its environment cleared of what would change its settings.
+    pub fn imquota<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imquota"));
+        command.args(arguments);
+        Self::spawn(command)
+    }
+
+    pub fn spawn(mut command: Command) -> Self {
+        for (name, _) in std::env::vars_os() {
+            let set_by_us = command.get_envs().any(|(own, _)| own == name);
+            if !set_by_us && name.as_encoded_bytes().starts_with(b"IMQUOTA_") || name == "RUST_LOG"
+            {
+                command.env_remove(name);
+            }
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .expect("the binary was built with this test");
+        let stdout = Output::of(child.stdout.take().expect("it is piped"));
+        let stderr = Output::of(child.stderr.take().expect("it is piped"));
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// The first line on standard error with `words`, waited for.
+    pub async fn says(&self, words: &str) -> String {
+        let found = soon(words, self.stderr.line(words)).await;
+        found.unwrap_or_else(|| panic!("it ended without a word of {words:?}: {}", self.stderr()))
+    }
+
+    /// What it wrote to standard error up to now.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process id"), signal).expect("our own child takes signals");
+    }
+
+    /// Waits for the end, which must come soon.
+    pub async fn ended(mut self) -> Ended {
+        let both = async { tokio::join!(self.stdout.closed(), self.stderr.closed()) };
+        soon("the process ends", both).await;
+        // With both outputs closed it is gone, or about to be.
+        let status = self.child.wait().expect("our own child can be waited for");
+        Ended {
+            status,
+            stdout: self.stdout.text(),
+            stderr: self.stderr.text(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A process that has ended takes no harm, and failing here would hide the test's own failure.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {} wrote:\n{}\n---", self.child.id(), self.stderr());
+        } else {
+            let stderr = self.stderr();
+            assert!(!stderr.contains("panicked"), "{stderr}");
+        }
+    }
+}

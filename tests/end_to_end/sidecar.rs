@@ -1,0 +1,153 @@
+//! A sidecar: `imquota serve` with a data folder of its own, started, hurt and stopped by the test.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::process::{Ended, Process};
+
+/// A sidecar and the folder that it lives in, which outlives its process.
+pub struct Sidecar {
+    folder: TempDir,
+    store: String,
+    member: String,
+    process: Option<Process>,
+    address: Option<SocketAddr>,
+}
+
+impl Sidecar {
+    /// One that was not started yet. `settings` is the text of its settings file.
+    pub fn new(store: &str, settings: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let this = Self {
+            folder: tempfile::tempdir().expect("a folder can be made"),
+            store: store.into(),
+            member: format!("sidecar-{number}"),
+            process: None,
+            address: None,
+        };
+        this.set(settings);
+        this
+    }
+
+    /// A running one that is ready to answer.
+    pub async fn start(store: &str, settings: &str) -> Self {
+        let mut this = Self::new(store, settings);
+        this.start_again().await;
+        this
+    }
+
+    /// Replaces the settings; they hold from the next start on.
+    pub fn set(&self, settings: &str) {
+        let settings = if settings.contains("billing:") {
+            settings.to_owned()
+        } else {
+            format!("billing: {{ zone: \"{}\" }}\n{settings}", noon_zone())
+        };
+        std::fs::write(self.settings(), settings).expect("the folder is ours");
+    }
+
+    /// Starts it on what its last process left, and waits until it is ready to answer.
+    pub async fn start_again(&mut self) {
+        assert!(self.process.is_none(), "it runs");
+        let process = self.launch();
+        let ready = process.says("ready to answer").await;
+        self.address = Some(tcp_of(&ready));
+        self.process = Some(process);
+    }
+
+    /// A process on this sidecar's folder that is not waited for, and may well refuse to start.
+    pub fn launch(&self) -> Process {
+        let socket = format!("unix:{}", self.socket().display());
+        Process::imquota(
+            [
+                &["serve", "--listen", "127.0.0.1:0", "--listen", &socket][..],
+                &[
+                    "--config",
+                    path(&self.settings()),
+                    "--data-dir",
+                    path(&self.data()),
+                ],
+                &["--store", &self.store, "--member", &self.member],
+                &["--workers", "2", "--log-format", "json"],
+            ]
+            .concat(),
+        )
+    }
+
+    pub fn settings(&self) -> PathBuf {
+        self.folder.path().join("imquota.yaml")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("s")
+    }
+
+    /// Where it listens on TCP.
+    pub fn address(&self) -> SocketAddr {
+        self.address.expect("it was started")
+    }
+
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().expect("it runs")
+    }
+
+    /// A connection over TCP.
+    pub async fn client(&self) -> Client {
+        Client::connect(format!("http://{}", self.address())).await
+    }
+
+    /// A connection over the Unix socket, whose address outlives the process.
+    pub async fn unix_client(&self) -> Client {
+        Client::connect(format!("unix://{}", self.socket().display())).await
+    }
+
+    /// Ends it at once, as the kernel does when memory is short.
+    pub async fn kill(&mut self) {
+        let process = self.process.take().expect("it runs");
+        process.signal(Signal::KILL);
+        process.ended().await;
+    }
+
+    /// Ends it in good order, which must succeed.
+    pub async fn stop(&mut self) -> Ended {
+        let process = self.process.take().expect("it runs");
+        process.signal(Signal::TERM);
+        let ended = process.ended().await;
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        ended
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
+
+/// The TCP address of the line that says that a sidecar is ready.
+fn tcp_of(line: &str) -> SocketAddr {
+    let line: serde_json::Value = serde_json::from_str(line).expect("the log is JSON");
+    let listen = line.get("fields").unwrap_or(&line)["listen"].as_str();
+    let listen = listen.unwrap_or_else(|| panic!("no addresses in {line}"));
+    let tcp = listen.split(", ").find_map(|address| address.parse().ok());
+    tcp.unwrap_or_else(|| panic!("no TCP address in {line}"))
+}
+
+/// A billing zone in which it is about noon, so that no test meets midnight by chance.
+pub fn noon_zone() -> String {
+    let utc = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let offset = 12 - i32::from(utc.hour());
+    format!(
+        "{}{:02}:00",
+        if offset < 0 { '-' } else { '+' },
+        offset.abs()
+    )
+}

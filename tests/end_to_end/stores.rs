@@ -1,0 +1,55 @@
+//! The two stores, so that a test can be written once and run on both.
+
+use crate::redis_server::{Persistence, RedisServer};
+
+/// The ledger that a test's sidecars stand on.
+pub enum Store {
+    Embedded,
+    Redis(Box<RedisServer>),
+}
+
+impl Store {
+    pub fn redis() -> Self {
+        Self::Redis(Box::new(RedisServer::start()))
+    }
+
+    /// A Redis that keeps what it acknowledged, however it ends.
+    pub fn lasting_redis() -> Self {
+        Self::Redis(Box::new(RedisServer::with(Persistence::AppendOnly, &[])))
+    }
+
+    /// What `--store` is given.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Embedded => "embedded".into(),
+            Self::Redis(server) => server.url(),
+        }
+    }
+
+    /// Where an answer of this store comes from.
+    pub fn source(&self) -> imquota::grpc::proto::Source {
+        match self {
+            Self::Embedded => imquota::grpc::proto::Source::Memory,
+            Self::Redis(_) => imquota::grpc::proto::Source::Ledger,
+        }
+    }
+}
+
+/// Makes each `async fn name(store: Store)` a test on either store.
+macro_rules! on_both_stores {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::Store::Embedded).await;
+            })+
+        }
+        mod redis {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::stores::Store::redis()).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both_stores;
