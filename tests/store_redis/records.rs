@@ -428,7 +428,7 @@ async fn the_largest_report_is_settled_whole() {
             .iter()
             .map(|take| Answered {
                 take: take.clone(),
-                allowed: true,
+                refused: None,
             })
             .collect(),
         aborts: withdrawn
