@@ -15,9 +15,7 @@ const PRO: u64 = 1;
 const TIGHT: u64 = 2;
 const TIGHT_LIMIT: u64 = 400;
 
-/// The ledger has all the time that a busy test machine may need.
 const SETTINGS: &str = "
-store: { timeout: 2s }
 apps:
   - { app_id: 1, plan: pro }
   - { app_id: 2, plan: pro, limits: { accounts: 400 } }

@@ -9,6 +9,7 @@
 mod redis_server;
 
 mod actives;
+mod away;
 mod client;
 mod process;
 mod sidecar;

@@ -12,10 +12,7 @@ use crate::wait::until;
 const TRIAL: u64 = 1;
 const PRO: u64 = 2;
 
-/// The ledger has all the time that a busy test machine may need: here nothing is to be refused for
-/// want of an answer.
 const SETTINGS: &str = "
-store: { timeout: 2s }
 apps:
   - { app_id: 1, plan: trial }
   - { app_id: 2, plan: pro }

@@ -1,6 +1,6 @@
 //! The two stores, so that a test can be written once and run on both.
 
-use crate::redis_server::{Persistence, RedisServer};
+use crate::redis_server::RedisServer;
 
 /// The ledger that a test's sidecars stand on.
 pub enum Store {
@@ -11,11 +11,6 @@ pub enum Store {
 impl Store {
     pub fn redis() -> Self {
         Self::Redis(Box::new(RedisServer::start()))
-    }
-
-    /// A Redis that keeps what it acknowledged, however it ends.
-    pub fn lasting_redis() -> Self {
-        Self::Redis(Box::new(RedisServer::with(Persistence::AppendOnly, &[])))
     }
 
     /// What `--store` is given.
@@ -33,6 +28,15 @@ impl Store {
             Self::Redis(_) => imquota::grpc::proto::Source::Ledger,
         }
     }
+}
+
+/// Does something to a Redis that takes its time, while the load on this thread goes on.
+pub async fn beside(mut redis: RedisServer, what: fn(&mut RedisServer)) -> RedisServer {
+    let done = tokio::task::spawn_blocking(move || {
+        what(&mut redis);
+        redis
+    });
+    done.await.expect("it can be done")
 }
 
 /// Makes each `async fn name(store: Store)` a test on either store.
