@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::finding::{Findings, Place};
+use super::finding::Findings;
 use super::listeners::NOT_SERVED;
 use super::plans::{Plans, named};
 use super::value::{Section, Value};
@@ -37,20 +37,21 @@ pub(super) fn read(file: Option<Section<'_>>, plans: &Plans, findings: &mut Find
     let Some(apps) = file.given("apps") else {
         return rulebook;
     };
-    let Some(apps_listed) = apps.list(findings) else {
+    let Some(listed) = apps.list(findings) else {
         return rulebook;
     };
-    if apps_listed.len() > APPS_MAX {
-        let text = format!(
-            "{} apps; there may be at most {APPS_MAX}",
-            apps_listed.len()
+    // Walked twice, so that the book is made as large as it gets and no larger.
+    let number = apps.list(findings).map_or(0, Iterator::count);
+    if number > APPS_MAX {
+        apps.fault(
+            findings,
+            format!("has {number} apps; there may be at most {APPS_MAX}"),
         );
-        apps.fault(findings, text);
         return rulebook;
     }
-    rulebook.apps.reserve(apps_listed.len());
-    let mut lines: FxHashMap<AppId, Place> = FxHashMap::default();
-    for value in apps_listed {
+    rulebook.apps.reserve(number);
+    let mut lines = FxHashMap::default();
+    for value in listed {
         if let Some((app, rules)) = app(&value, plans, &mut lines, &mut shared, findings) {
             rulebook.apps.insert(app, rules);
         }
@@ -79,14 +80,14 @@ impl Shared {
 fn app(
     value: &Value<'_>,
     plans: &Plans,
-    places: &mut FxHashMap<AppId, Place>,
+    lines: &mut FxHashMap<AppId, u32>,
     shared: &mut Shared,
     findings: &mut Findings,
 ) -> Option<(AppId, Arc<AppRules>)> {
     let section = value.section(findings, &KEYS)?;
     let id = section
         .required(findings, "app_id")
-        .and_then(|value| app_id(&value, places, findings));
+        .and_then(|value| app_id(&value, lines, findings));
     let plan = section
         .required(findings, "plan")
         .and_then(|value| named(&value, plans, findings));
@@ -119,17 +120,13 @@ fn app(
 
 fn app_id(
     value: &Value<'_>,
-    places: &mut FxHashMap<AppId, Place>,
+    lines: &mut FxHashMap<AppId, u32>,
     findings: &mut Findings,
 ) -> Option<AppId> {
     let what = "a whole number";
     let id = value.read_plain(findings, what, |text| scalar::whole(text, 1, u64::MAX))?;
     let id = AppId::new(id)?;
-    if let Some(first) = places.insert(id, value.place()) {
-        let first = match first {
-            Place::File { line, .. } => line,
-            _ => 0,
-        };
+    if let Some(first) = lines.insert(id, value.line()) {
         value.fault(
             findings,
             format!("{id} is listed twice, first on line {first}"),

@@ -41,7 +41,7 @@ pub use sources::{Environment, Flags, Host};
 pub(crate) use scalar::duration;
 
 use finding::Findings;
-use tree::Node;
+use tree::Tree;
 use value::{Section, Value};
 
 /// The most apps in a settings file.
@@ -115,7 +115,13 @@ fn of_file(
 ) -> Result<Settings, Faults> {
     let name: Arc<str> = path.display().to_string().into();
     match file::read(path) {
-        Ok(text) => of_text(&name, &text, flags, environment, host),
+        Ok(text) => {
+            let mut findings = Findings::default();
+            let tree = yaml::parse(&name, &text, &mut findings);
+            // A file of many apps is large, and the tree holds what is needed of it.
+            drop(text);
+            of_tree(&name, tree.as_ref(), flags, environment, host, findings)
+        }
         Err((line, problem)) => {
             // What the flags say is still checked; what the file might have said is not guessed.
             let mut findings = Findings::default();
@@ -138,7 +144,18 @@ pub fn of_text(
 ) -> Result<Settings, Faults> {
     let mut findings = Findings::default();
     let tree = yaml::parse(name, text, &mut findings);
-    let root = tree.as_ref().map(|tree: &Node| Value::root(name, tree));
+    of_tree(name, tree.as_ref(), flags, environment, host, findings)
+}
+
+fn of_tree(
+    name: &Arc<str>,
+    tree: Option<&Tree>,
+    flags: &Flags,
+    environment: &Environment,
+    host: &Host,
+    mut findings: Findings,
+) -> Result<Settings, Faults> {
+    let root = tree.map(|tree| Value::root(name, tree));
     let file = root.and_then(|root| root.section(&mut findings, &KEYS));
     settings(file, flags, environment, host, findings)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::finding::{Findings, Place};
 use super::scalar::{self, Read};
-use super::tree::{Entry, Kind, Node};
+use super::tree::{At, Kind, Tree};
 use super::words::{did_you_mean, shown, shown_key};
 
 /// The way to a value. Made into text only where there is a fault to report.
@@ -46,24 +46,38 @@ impl fmt::Display for Path<'_> {
 /// A value and the way to it.
 #[derive(Clone, Copy)]
 pub(super) struct Value<'a> {
-    node: &'a Node,
+    tree: &'a Tree,
+    at: At,
     path: Path<'a>,
 }
 
 impl<'a> Value<'a> {
     /// The whole of a file.
-    pub fn root(file: &'a Arc<str>, node: &'a Node) -> Self {
-        let step = Step::Root;
-        let parent = None;
-        Self {
-            node,
-            path: Path { file, parent, step },
-        }
+    pub fn root(file: &'a Arc<str>, tree: &'a Tree) -> Self {
+        let path = Path {
+            file,
+            parent: None,
+            step: Step::Root,
+        };
+        Self { tree, at: 0, path }
+    }
+
+    fn kind(&self) -> Kind {
+        self.tree.node(self.at).kind
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.tree.is_nothing(self.at)
     }
 
     /// Where it stands.
     pub fn place(&self) -> Place {
-        at_line(&self.path, self.node.line)
+        at_line(&self.path, self.line())
+    }
+
+    /// The line that it stands on.
+    pub fn line(&self) -> u32 {
+        self.tree.node(self.at).line
     }
 
     /// The key that leads to it.
@@ -78,25 +92,27 @@ impl<'a> Value<'a> {
 
     /// Reports that it must be `what`, and what it is instead.
     fn is_not(&self, findings: &mut Findings, what: &str) {
-        let found = match &self.node.kind {
-            Kind::Refused => return,
-            _ if self.node.is_nothing() => "left empty".into(),
-            Kind::Text { text, .. } => shown(text),
-            Kind::List(_) => "a list".into(),
-            Kind::Map(_) => "a mapping".into(),
+        let found = match self.kind() {
+            Kind::Refused { .. } => return,
+            _ if self.is_nothing() => "left empty".into(),
+            Kind::Text { .. } => shown(self.tree.text(self.at).unwrap_or_default()),
+            Kind::List { .. } => "a list".into(),
+            Kind::Map { .. } => "a mapping".into(),
         };
         self.fault(findings, format!("must be {what}, not {found}"));
     }
 
     /// Its text, whatever stands there in one piece.
     pub fn text(&self, findings: &mut Findings) -> Option<&'a str> {
-        match &self.node.kind {
-            Kind::Text { text, .. } if !self.node.is_nothing() => Some(text),
-            _ => {
-                self.is_not(findings, "text");
-                None
-            }
+        self.said(findings, "text")
+    }
+
+    fn said(&self, findings: &mut Findings, what: &str) -> Option<&'a str> {
+        let text = self.tree.text(self.at).filter(|_| !self.is_nothing());
+        if text.is_none() {
+            self.is_not(findings, what);
         }
+        text
     }
 
     /// Its text as `read` takes it; `what` names what is expected where there is no text.
@@ -106,15 +122,7 @@ impl<'a> Value<'a> {
         what: &str,
         read: impl FnOnce(&str) -> Read<T>,
     ) -> Option<T> {
-        let Kind::Text { text, .. } = &self.node.kind else {
-            self.is_not(findings, what);
-            return None;
-        };
-        if self.node.is_nothing() {
-            self.is_not(findings, what);
-            return None;
-        }
-        read(text)
+        read(self.said(findings, what)?)
             .map_err(|problem| self.fault(findings, problem))
             .ok()
     }
@@ -126,7 +134,7 @@ impl<'a> Value<'a> {
         what: &str,
         read: impl FnOnce(&str) -> Read<T>,
     ) -> Option<T> {
-        let quoted = matches!(self.node.kind, Kind::Text { plain: false, .. });
+        let quoted = matches!(self.kind(), Kind::Text { plain: false, .. });
         self.read(findings, what, |text| {
             let value = read(text)?;
             if quoted {
@@ -144,44 +152,45 @@ impl<'a> Value<'a> {
         self.read_plain(findings, "true or false", scalar::truth)
     }
 
-    /// Its items.
+    /// Its items, if it is a list.
     pub fn list(
         &'a self,
         findings: &mut Findings,
-    ) -> Option<impl ExactSizeIterator<Item = Value<'a>> + use<'a>> {
-        let Kind::List(items) = &self.node.kind else {
+    ) -> Option<impl Iterator<Item = Value<'a>> + use<'a>> {
+        if !matches!(self.kind(), Kind::List { .. }) {
             self.is_not(findings, "a list");
             return None;
-        };
-        Some(items.iter().enumerate().map(|(at, node)| Value {
-            node,
-            path: Path {
-                file: self.path.file,
-                parent: Some(&self.path),
-                step: Step::Item(at),
-            },
+        }
+        let (tree, file, parent) = (self.tree, self.path.file, Some(&self.path));
+        Some(tree.within(self.at).enumerate().map(move |(number, at)| {
+            let path = Path {
+                file,
+                parent,
+                step: Step::Item(number),
+            };
+            Value { tree, at, path }
         }))
     }
 
     /// Whether it is this text, with or without quotes.
     pub fn is_text(&self, wanted: &str) -> bool {
-        matches!(&self.node.kind, Kind::Text { text, .. } if **text == *wanted)
+        self.tree.text(self.at) == Some(wanted)
     }
 
     /// Whether it is a list without items.
     pub fn is_empty_list(&self) -> bool {
-        matches!(&self.node.kind, Kind::List(items) if items.is_empty())
+        matches!(self.kind(), Kind::List { .. }) && self.tree.within(self.at).next().is_none()
     }
 
     /// Its keys, whatever they are called.
     pub fn mapping(&self, findings: &mut Findings) -> Option<Section<'a>> {
-        let Kind::Map(entries) = &self.node.kind else {
+        if !matches!(self.kind(), Kind::Map { .. }) {
             self.is_not(findings, "a mapping");
             return None;
-        };
+        }
         Some(Section {
-            entries,
-            line: self.node.line,
+            tree: self.tree,
+            at: self.at,
             path: self.path,
         })
     }
@@ -189,16 +198,17 @@ impl<'a> Value<'a> {
     /// Its keys, each of which must be one of `known`.
     pub fn section(&self, findings: &mut Findings, known: &[&str]) -> Option<Section<'a>> {
         let section = self.mapping(findings)?;
-        for Entry { key, line, value } in section.entries {
-            if known.contains(&&**key) {
+        for (key, _) in self.tree.entries(self.at) {
+            let word = self.tree.text(key).unwrap_or_default();
+            if known.contains(&word) {
                 continue;
             }
-            let mut meant = did_you_mean(key, known.iter().copied());
+            let mut meant = did_you_mean(word, known.iter().copied());
             if meant.is_empty() {
                 meant = format!("; known here are {}", known.join(", "));
             }
-            let path = section.to(key);
-            let place = at_line(&path, (*line).min(value.line));
+            let path = section.to(word);
+            let place = at_line(&path, self.tree.node(key).line);
             findings.fault(place, path.to_string(), format!("unknown key{meant}"));
         }
         Some(section)
@@ -208,8 +218,8 @@ impl<'a> Value<'a> {
 /// A mapping and the way to it.
 #[derive(Clone, Copy)]
 pub(super) struct Section<'a> {
-    entries: &'a [Entry],
-    line: u32,
+    tree: &'a Tree,
+    at: At,
     path: Path<'a>,
 }
 
@@ -224,25 +234,34 @@ impl<'a> Section<'a> {
 
     /// The values with their keys, in the file's order.
     pub fn each(&self) -> impl Iterator<Item = (&'a str, Value<'_>)> {
-        self.entries.iter().map(|entry| {
-            let path = self.to(&entry.key);
-            let node = &entry.value;
-            (&*entry.key, Value { node, path })
+        let tree = self.tree;
+        tree.entries(self.at).map(move |(key, at)| {
+            let key = tree.text(key).unwrap_or_default();
+            (
+                key,
+                Value {
+                    tree,
+                    at,
+                    path: self.to(key),
+                },
+            )
         })
     }
 
     /// The value of `key`, even if it says nothing.
     pub fn get(&self, key: &'static str) -> Option<Value<'_>> {
-        let entry = self.entries.iter().find(|entry| &*entry.key == key)?;
+        let mut entries = self.tree.entries(self.at);
+        let (_, at) = entries.find(|(at, _)| self.tree.text(*at) == Some(key))?;
         Some(Value {
-            node: &entry.value,
+            tree: self.tree,
+            at,
             path: self.to(key),
         })
     }
 
     /// The value of `key`; one that says nothing is as good as none.
     pub fn given(&self, key: &'static str) -> Option<Value<'_>> {
-        self.get(key).filter(|value| !value.node.is_nothing())
+        self.get(key).filter(|value| !value.is_nothing())
     }
 
     /// The value of `key`, without which the section makes no sense.
@@ -250,7 +269,8 @@ impl<'a> Section<'a> {
         let value = self.get(key);
         if value.is_none() {
             let path = self.to(key);
-            findings.fault(at_line(&path, self.line), path.to_string(), "is missing");
+            let place = at_line(&path, self.tree.node(self.at).line);
+            findings.fault(place, path.to_string(), "is missing");
         }
         value
     }

@@ -1,22 +1,22 @@
-//! From YAML text to a [`Node`] tree. What has no business in a settings file (anchors, tags, a
-//! second document) is refused where it stands, so that nothing can be read in two ways.
+//! From YAML text to a [`Tree`]. What has no business in a settings file (anchors, tags, a second
+//! document) is refused where it stands, so that nothing can be read in two ways.
 
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 use super::finding::{Findings, Place};
-use super::tree::{Entry, Kind, Node};
+use super::tree::{At, Kind, Tree};
 use super::words::shown_key;
 
 /// How deep lists and mappings may lie in each other; the deepest setting lies 6 deep.
 const DEPTH_MAX: usize = 16;
-/// The most values in a file: room for [`super::APPS_MAX`] apps with every key.
-const NODES_MAX: usize = 20_000_000;
+/// The most values and keys in a file: room for [`super::APPS_MAX`] apps with every key.
+const NODES_MAX: usize = 40_000_000;
 
 /// Parses `text`. `None` if the file says nothing, or if it cannot be read to its end, which is a
 /// fault then.
-pub(super) fn parse(file: &Arc<str>, text: &str, findings: &mut Findings) -> Option<Node> {
+pub(super) fn parse(file: &Arc<str>, text: &str, findings: &mut Findings) -> Option<Tree> {
     if let Some(line) = line_of_control(text) {
         let place = Place::File {
             name: file.clone(),
@@ -33,8 +33,8 @@ pub(super) fn parse(file: &Arc<str>, text: &str, findings: &mut Findings) -> Opt
         file,
         findings,
         open: Vec::new(),
-        nodes: 0,
-        root: None,
+        tree: Tree::default(),
+        keys: Vec::new(),
     };
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
@@ -46,7 +46,8 @@ pub(super) fn parse(file: &Arc<str>, text: &str, findings: &mut Findings) -> Opt
             return None;
         }
     }
-    builder.root.filter(|root| !root.is_nothing())
+    let tree = builder.tree;
+    (tree.len() > 0 && !tree.is_nothing(0)).then_some(tree)
 }
 
 /// The parser takes a zero byte for the end of the file: what stands behind it would be lost unseen.
@@ -67,69 +68,73 @@ enum Step {
 
 /// A list or mapping whose end has not come yet.
 struct Open {
-    line: u32,
-    content: Content,
+    at: At,
+    next: Next,
 }
 
-enum Content {
-    List(Vec<Node>),
-    Map {
-        entries: Vec<Entry>,
-        /// The key whose value comes next.
-        key: Option<Key>,
-    },
-}
-
-struct Key {
-    /// `None` for a key that was refused: its value is dropped.
-    text: Option<Box<str>>,
-    line: u32,
+/// What comes next in it.
+#[derive(Clone, Copy)]
+enum Next {
+    /// The item of this number.
+    Item(usize),
+    /// A key.
+    Key,
+    /// The value of this key.
+    Value(At),
 }
 
 struct Builder<'a> {
     file: &'a Arc<str>,
     findings: &'a mut Findings,
     open: Vec<Open>,
-    nodes: usize,
-    root: Option<Node>,
+    tree: Tree,
+    /// The keys of the mapping that just ended; kept for its memory.
+    keys: Vec<At>,
 }
 
 impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Step {
         let line = u32::try_from(span.start.line()).unwrap_or(u32::MAX);
+        if self.tree.len() >= NODES_MAX {
+            self.fault(
+                line,
+                &format!("there are more than {NODES_MAX} values and keys"),
+            );
+            return Step::Stop;
+        }
         match event {
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Step::On,
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
             Event::DocumentStart(_) => {
-                if self.root.is_none() {
-                    return Step::On;
+                if self.tree.len() > 0 {
+                    self.fault(line, "begins a second document; settings are one document");
+                    return Step::Stop;
                 }
-                self.fault(line, "begins a second document; settings are one document");
-                Step::Stop
             }
             Event::Alias(_) => {
                 self.fault(
                     line,
                     "aliases (*name) are not understood; write the value itself",
                 );
-                self.add(line, Kind::Refused)
+                let end = self.tree.next() + 1;
+                let at = self.tree.add(line, Kind::Refused { end });
+                self.complete(at);
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.plainly(line, anchor, tag.is_some());
-                let plain = style == ScalarStyle::Plain;
-                let text = text.into_owned().into_boxed_str();
-                self.add(line, Kind::Text { text, plain })
+                let at = self.tree.add_text(line, &text, style == ScalarStyle::Plain);
+                self.complete(at);
             }
             Event::SequenceStart(anchor, tag) => {
                 self.plainly(line, anchor, tag.is_some());
-                self.begin(line, Content::List(Vec::new()))
+                return self.begin(line, Kind::List { end: 0 }, Next::Item(0));
             }
             Event::MappingStart(anchor, tag) => {
                 self.plainly(line, anchor, tag.is_some());
-                let entries = Vec::new();
-                self.begin(line, Content::Map { entries, key: None })
+                return self.begin(line, Kind::Map { end: 0 }, Next::Key);
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
         }
+        Step::On
     }
 
     fn not_yaml(&mut self, error: &ScanError) -> Step {
@@ -150,111 +155,111 @@ impl Builder<'_> {
         }
     }
 
-    fn begin(&mut self, line: u32, content: Content) -> Step {
+    fn begin(&mut self, line: u32, kind: Kind, next: Next) -> Step {
         if self.open.len() == DEPTH_MAX {
             self.fault(line, &format!("lies more than {DEPTH_MAX} levels deep"));
             return Step::Stop;
         }
-        // A value counts as standing where its key does: that is where its name is.
-        let line = self.awaited_key().map_or(line, |key| key.line);
-        self.open.push(Open { line, content });
+        // It counts as standing where its key does: that is where its name is.
+        let line = self
+            .key_in_wait()
+            .map_or(line, |key| self.tree.node(key).line);
+        let at = self.tree.add(line, kind);
+        self.open.push(Open { at, next });
         Step::On
     }
 
-    fn end(&mut self) -> Step {
-        let Some(Open { line, content }) = self.open.pop() else {
-            return Step::Stop;
+    fn end(&mut self) {
+        let Some(Open { at, .. }) = self.open.pop() else {
+            return;
         };
-        let kind = match content {
-            Content::List(items) => Kind::List(items),
-            Content::Map { entries, .. } => Kind::Map(self.once_each(entries)),
-        };
-        self.add(line, kind)
+        let behind = self.tree.next();
+        match &mut self.tree.node_mut(at).kind {
+            Kind::List { end } => *end = behind,
+            Kind::Map { end } => {
+                *end = behind;
+                self.refuse_doubles(at);
+            }
+            Kind::Text { .. } | Kind::Refused { .. } => {}
+        }
+        self.complete(at);
     }
 
-    fn awaited_key(&self) -> Option<&Key> {
-        match &self.open.last()?.content {
-            Content::Map { key, .. } => key.as_ref(),
-            Content::List(_) => None,
+    fn key_in_wait(&self) -> Option<At> {
+        match self.open.last()?.next {
+            Next::Value(key) => Some(key),
+            Next::Item(_) | Next::Key => None,
         }
     }
 
-    fn add(&mut self, line: u32, kind: Kind) -> Step {
-        self.nodes += 1;
-        if self.nodes > NODES_MAX {
-            self.fault(
-                line,
-                &format!("is the value after {NODES_MAX}, the most there may be"),
-            );
-            return Step::Stop;
-        }
-        let mut node = Node { line, kind };
-        match self.open.last_mut().map(|open| &mut open.content) {
-            None => self.root = Some(node),
-            Some(Content::List(items)) => items.push(node),
-            Some(Content::Map { entries, key }) => match key.take() {
-                Some(Key { text: None, .. }) => {}
-                Some(Key {
-                    text: Some(key),
-                    line,
-                }) => {
-                    // The parser finds "nothing" where the next thing begins.
-                    if node.is_nothing() {
-                        node.line = line;
-                    }
-                    let value = node;
-                    entries.push(Entry { key, line, value });
+    /// The node at `at` has all that belongs to it.
+    fn complete(&mut self, at: At) {
+        let Some(open) = self.open.last_mut() else {
+            return;
+        };
+        match open.next {
+            Next::Item(number) => open.next = Next::Item(number + 1),
+            Next::Value(key) => {
+                open.next = Next::Key;
+                // The parser finds "nothing" where the next thing begins.
+                if self.tree.is_nothing(at) {
+                    self.tree.node_mut(at).line = self.tree.node(key).line;
                 }
-                None => self.key(node),
-            },
+            }
+            Next::Key => {
+                self.check_key(at);
+                if let Some(open) = self.open.last_mut() {
+                    open.next = Next::Value(at);
+                }
+            }
         }
-        Step::On
     }
 
-    fn key(&mut self, node: Node) {
-        let line = node.line;
-        let text = match node.kind {
-            Kind::Text { text, .. } if &*text == "<<" => {
+    fn check_key(&mut self, at: At) {
+        let line = self.tree.node(at).line;
+        match self.tree.text(at) {
+            Some("<<") => {
                 self.fault(
                     line,
                     "merge keys (<<) are not understood; write the keys out",
                 );
-                None
             }
-            Kind::Text { text, .. } if !text.is_empty() => Some(text),
-            Kind::Refused => None,
-            _ => {
-                self.fault(line, "holds a key that is no word");
-                None
-            }
-        };
-        if let Some(Open {
-            content: Content::Map { key, .. },
-            ..
-        }) = self.open.last_mut()
-        {
-            *key = Some(Key { text, line });
+            Some(text) if !text.is_empty() => return,
+            _ if matches!(self.tree.node(at).kind, Kind::Refused { .. }) => return,
+            _ => self.fault(line, "holds a key that is no word"),
         }
+        self.refuse(at);
     }
 
-    /// Of a key that is given more than once the first stays, so that its value is checked too.
-    fn once_each(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
-        let mut order: Vec<usize> = (0..entries.len()).collect();
-        order.sort_by_key(|&at| (&*entries[at].key, at));
-        let mut again = vec![false; entries.len()];
-        for same in order.chunk_by(|&a, &b| entries[a].key == entries[b].key) {
-            let first = entries[same[0]].line;
-            for &at in &same[1..] {
-                let Entry { key, line, .. } = &entries[at];
-                let path = join(&self.path(), &shown_key(key));
-                let text = format!("is given twice, first on line {first}");
-                self.findings.fault(self.place(*line), path, text);
-                again[at] = true;
+    fn refuse(&mut self, at: At) {
+        let end = self.tree.end(at);
+        self.tree.node_mut(at).kind = Kind::Refused { end };
+    }
+
+    /// Of a key that is given more than once the first counts, so that its value is checked too.
+    fn refuse_doubles(&mut self, map: At) {
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.clear();
+        keys.extend(self.tree.entries(map).map(|(key, _)| key));
+        keys.sort_unstable_by_key(|&key| (self.tree.text(key), key));
+        let mut first = 0;
+        for at in 1..keys.len() {
+            let (one, other) = (keys[first], keys[at]);
+            if self.tree.text(one) != self.tree.text(other) {
+                first = at;
+                continue;
+            }
+            let path = join(&self.path(), self.tree.text(other).unwrap_or_default());
+            let text = format!("is given twice, first on line {}", self.tree.node(one).line);
+            let place = self.place(self.tree.node(other).line);
+            self.findings.fault(place, path, text);
+        }
+        for at in (1..keys.len()).rev() {
+            if self.tree.text(keys[at - 1]) == self.tree.text(keys[at]) {
+                self.refuse(keys[at]);
             }
         }
-        let mut again = again.into_iter();
-        entries.retain(|_| again.next() != Some(true));
-        entries
+        self.keys = keys;
     }
 
     fn place(&self, line: u32) -> Place {
@@ -273,22 +278,18 @@ impl Builder<'_> {
     fn path(&self) -> String {
         self.open
             .iter()
-            .fold(String::new(), |path, open| match &open.content {
-                Content::List(items) => format!("{path}[{}]", items.len()),
-                Content::Map { key, .. } => match key {
-                    Some(Key {
-                        text: Some(text), ..
-                    }) => join(&path, &shown_key(text)),
-                    _ => path,
+            .fold(String::new(), |path, open| match open.next {
+                Next::Item(number) => format!("{path}[{number}]"),
+                Next::Key => path,
+                Next::Value(key) => match self.tree.text(key) {
+                    Some(key) => join(&path, key),
+                    None => path,
                 },
             })
     }
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.into()
-    } else {
-        format!("{path}.{key}")
-    }
+    let dot = if path.is_empty() { "" } else { "." };
+    format!("{path}{dot}{}", shown_key(key))
 }
