@@ -204,6 +204,17 @@ pub enum Cell {
     Increment(Day),
 }
 
+impl Cell {
+    /// The day that the cell belongs to; `None` for a live count, which belongs to none.
+    #[must_use]
+    pub fn day(self) -> Option<Day> {
+        match self {
+            Self::Live(_) => None,
+            Self::Gained(day) | Self::Increment(day) => Some(day),
+        }
+    }
+}
+
 /// One cell's totals, and the highest net that the member saw since its last acknowledged report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CellReport {
@@ -229,8 +240,8 @@ pub struct AppReport {
 pub struct Answered {
     /// The take as it was sent.
     pub take: Take,
-    /// Whether the answer was ALLOW.
-    pub allowed: bool,
+    /// The counter that stood in the way; `None`: the answer was ALLOW.
+    pub refused: Option<Counter>,
 }
 
 /// A withdrawal of one attempt whose outcome is unknown: a record left without claims is freed, and
@@ -304,7 +315,8 @@ pub struct Usage {
     pub my_increment: u64,
     /// The highest daily active users of the day's month, up to now.
     pub month_peak_daily_active: u64,
-    /// The highest net group count of the day's month, up to now, the value carried in included.
+    /// The highest net group count of the day's month, up to now, the value carried in and what is
+    /// held at this moment included.
     pub month_peak_groups: u64,
 }
 
@@ -348,6 +360,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Merges totals, keeps answered takes, withdraws attempts. `day` is today, whose month gets the
     /// peaks and whose gain the views show. Answers one view for each app of `report.apps`, in order.
+    ///
+    /// A month's group peak is the highest net count in the order of settlement. A month begins with
+    /// what is carried in. A held record is not part of it before it is answered, so that a hold
+    /// which is withdrawn leaves nothing on the bill; a report that says nothing new leaves nothing
+    /// either, whatever its `high`. After a crash a ledger in this process is told its lost calls
+    /// again in the order of the journal: a release before its creation would find nothing to give
+    /// back.
     fn settle<'a>(
         &'a self,
         shard: Shard,
@@ -371,8 +390,9 @@ pub trait Store: Send + Sync + 'static {
     fn glance(&self, app: AppId, day: Day) -> Option<View>;
 
     /// Makes all that was acknowledged so far survive without the member's journal. `log_from` is
-    /// when the oldest part of the journal was begun that will be kept: records older than that and
-    /// than the id window may be folded into the counts.
+    /// when the oldest part of the journal was begun that will be kept: records older than that may
+    /// be folded into the counts, those that a client named only when they are older than the id
+    /// window as well.
     fn checkpoint(&self, log_from: Millis) -> Reply<'_, ()>;
 
     /// Whether answers come from this process' own memory (one member, nothing shared).
