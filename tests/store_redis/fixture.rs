@@ -109,7 +109,7 @@ impl Sidecar {
         let report = Report {
             answered: vec![Answered {
                 take: take.clone(),
-                allowed: true,
+                refused: None,
             }],
             ..Report::default()
         };

@@ -1,0 +1,380 @@
+//! What every store must do, told through the [`Store`] trait alone.
+//!
+//! A store takes part by implementing [`LedgerUnderTest`] and calling `store_suite!(ItsLedger)` in a
+//! module of its own. Days are never before today, so that a store which lets old days go by its
+//! own clock keeps them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use imquota::clock::{Clock, Day, Millis, Zone};
+use imquota::quota::{Amount, AppId, Charge, Counter, Limit, Limits, RequestId, Resource};
+use imquota::store::{
+    Abort, Answered, AppReport, Attempt, Cell, CellReport, Fingerprint, GiveBack, GivenBack,
+    Installation, Login, Member, RecordKey, Report, Shard, Store, Take, Taken, Totals, Usage, View,
+};
+
+pub mod actives;
+pub mod identity;
+pub mod model;
+pub mod peaks;
+pub mod property;
+pub mod records;
+pub mod releases;
+pub mod totals;
+
+/// One ledger that a test has for itself.
+pub trait LedgerUnderTest: Sized {
+    /// A ledger that nobody has used.
+    fn fresh() -> impl Future<Output = Self>;
+    /// A store through which one more member speaks; it has not said hello yet.
+    fn store(&self) -> impl Future<Output = Arc<dyn Store>>;
+}
+
+/// Makes every test of the suite a test of `$ledger`, in the module where it is called.
+macro_rules! store_suite {
+    ($ledger:ty) => {
+        store_suite! { $ledger:
+            identity::all_members_see_one_installation,
+            identity::a_remembered_installation_must_be_shown,
+            identity::an_empty_ledger_is_not_made_for_a_member_that_remembers_one,
+            records::a_limit_of_100_admits_exactly_100_of_2000_at_once,
+            records::one_id_is_counted_once,
+            records::one_id_at_once_from_all_sides_is_counted_once,
+            records::other_content_under_the_same_id_changes_nothing,
+            records::a_refusal_is_remembered_for_the_clients_id,
+            records::a_refusal_without_an_id_is_judged_anew,
+            records::an_abort_frees_what_was_held,
+            records::an_abort_before_the_take_arrives_stops_it,
+            records::an_abort_withdraws_its_own_attempt_only,
+            records::an_abort_of_the_first_try_spares_the_second,
+            records::an_answered_take_is_not_freed,
+            records::a_refusal_that_the_ledger_forgot_is_remembered_again,
+            records::all_parts_move_or_none,
+            records::the_first_part_that_does_not_fit_is_named,
+            records::gains_belong_to_their_day,
+            records::the_limit_is_the_one_that_the_take_brings,
+            records::apps_do_not_touch_each_other,
+            releases::a_release_gives_back_what_is_counted_and_no_more,
+            releases::a_release_is_done_once,
+            releases::a_room_gives_back_its_group_and_its_gain,
+            releases::a_room_that_is_no_group_leaves_groups_alone,
+            releases::groups_are_not_minted_by_rooms,
+            releases::a_gain_may_fall_below_zero,
+            releases::a_release_and_a_take_cannot_share_an_id,
+            totals::reports_lost_doubled_and_reordered_do_no_harm,
+            totals::members_add_up_and_know_their_own_part,
+            totals::views_come_in_the_order_of_the_apps,
+            totals::totals_and_records_share_one_limit,
+            totals::a_report_may_lift_a_count_above_its_limit,
+            totals::gains_are_settled_on_their_day,
+            totals::a_net_count_may_be_negative_for_a_while,
+            totals::nothing_is_counted_for_an_app_that_was_only_read,
+            peaks::a_peak_follows_the_order_of_settlement,
+            peaks::a_peak_between_two_reports_counts,
+            peaks::a_report_that_comes_twice_makes_no_peak,
+            peaks::an_aborted_hold_leaves_no_peak,
+            peaks::records_make_peaks,
+            peaks::a_month_begins_with_what_is_carried_in,
+            peaks::the_highest_day_is_the_months_peak,
+            actives::a_user_is_one_however_often_and_wherever,
+            actives::a_user_twice_in_one_call_is_new_once,
+            actives::days_and_apps_have_users_of_their_own,
+            actives::increments_add_to_the_users,
+            actives::many_users_are_counted_exactly,
+        }
+
+        #[test]
+        fn random_histories_agree_with_the_model() {
+            crate::store_suite::property::agrees_with_the_model::<$ledger>();
+        }
+    };
+    ($ledger:ty: $($module:ident :: $test:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $test() {
+                crate::store_suite::run(crate::store_suite::$module::$test::<$ledger>());
+            }
+        )*
+    };
+}
+
+/// Runs one test on a runtime of its own, as a sidecar's control runtime is.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(test)
+}
+
+/// The billing zone of all tests.
+pub fn zone() -> Zone {
+    Zone::parse("+08:00").unwrap()
+}
+
+/// Now; stores with a clock of their own use that.
+pub fn now() -> Millis {
+    Clock::system()
+}
+
+/// Today in the billing zone.
+pub fn today() -> Day {
+    zone().day(now())
+}
+
+/// The first day of the month after that of `day`.
+pub fn next_month(day: Day) -> Day {
+    let mut next = day.next();
+    while next.month() == day.month() {
+        next = next.next();
+    }
+    next
+}
+
+pub fn app(id: u64) -> AppId {
+    AppId::new(1_400_000_000 + id).unwrap()
+}
+
+pub fn client(id: &str) -> RecordKey {
+    RecordKey::Client(RequestId::parse(id).unwrap())
+}
+
+pub fn limits() -> Limits {
+    Limits::UNLIMITED
+}
+
+pub fn amount(amount: u32) -> Amount {
+    Amount::from_wire(amount).unwrap()
+}
+
+pub fn net(usage: &Usage, counter: Counter) -> i64 {
+    usage.view.net[counter.index()]
+}
+
+pub fn totals(consumed: u64, released: u64) -> Totals {
+    Totals { consumed, released }
+}
+
+/// A report of `cells` of one app, each with its high.
+pub fn report(app: AppId, cells: &[(Cell, Totals, i64)]) -> Report {
+    let cells = cells.iter().map(|(cell, totals, high)| CellReport {
+        cell: *cell,
+        totals: *totals,
+        high: *high,
+    });
+    Report {
+        apps: vec![AppReport {
+            app,
+            cells: cells.collect(),
+        }],
+        ..Report::default()
+    }
+}
+
+/// One member at its store.
+pub struct Seat {
+    pub store: Arc<dyn Store>,
+    pub member: Member,
+    pub installation: Installation,
+    attempts: &'static AtomicU64,
+}
+
+impl Seat {
+    /// Says hello as member `number`, one that remembers nothing.
+    pub async fn at(ledger: &impl LedgerUnderTest, number: u64) -> Self {
+        Self::with(ledger.store().await, number, None).await
+    }
+
+    /// Says hello at `store`.
+    pub async fn with(
+        store: Arc<dyn Store>,
+        number: u64,
+        remembered: Option<Installation>,
+    ) -> Self {
+        // An attempt is never repeated, not even by a member that was started again.
+        static ATTEMPTS: AtomicU64 = AtomicU64::new(1);
+        let member = member(number);
+        let installation = store.hello(&member, remembered, now()).await.unwrap();
+        Self {
+            store,
+            member,
+            installation,
+            attempts: &ATTEMPTS,
+        }
+    }
+
+    /// An attempt that was never used.
+    pub fn attempt(&self) -> Attempt {
+        Attempt(self.attempts.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A take of `amount` objects today; without a key it gets one of its own.
+    pub fn wants(
+        &self,
+        app: AppId,
+        key: Option<&str>,
+        what: (Resource, u32),
+        limits: &Limits,
+    ) -> Take {
+        let attempt = self.attempt();
+        let own = RecordKey::Own {
+            incarnation: self.member.incarnation,
+            attempt,
+        };
+        Take {
+            app,
+            key: key.map_or(own, client),
+            fingerprint: fingerprint("take", what),
+            attempt,
+            charge: Charge::new(what.0, amount(what.1), limits),
+            day: today(),
+        }
+    }
+
+    pub async fn take(&self, take: &Take) -> Taken {
+        self.store.take(take, now()).await.unwrap()
+    }
+
+    /// Takes, and is allowed.
+    pub async fn gets(&self, take: &Take) -> View {
+        match self.take(take).await {
+            Taken::Allowed { view, .. } => view,
+            other => panic!("{take:?} was answered {other:?}"),
+        }
+    }
+
+    /// Takes, is refused for the first time, and says for want of what.
+    pub async fn is_refused(&self, take: &Take) -> Counter {
+        match self.take(take).await {
+            Taken::Denied {
+                counter,
+                replayed: false,
+                ..
+            } => counter,
+            other => panic!("{take:?} was answered {other:?}"),
+        }
+    }
+
+    /// A release of `amount` objects today; groups follow where they do by default.
+    pub fn returns(&self, app: AppId, key: Option<&str>, what: (Resource, u32)) -> GiveBack {
+        let own = RecordKey::Own {
+            incarnation: self.member.incarnation,
+            attempt: self.attempt(),
+        };
+        GiveBack {
+            app,
+            key: key.map_or(own, client),
+            fingerprint: fingerprint("release", what),
+            resource: what.0,
+            amount: amount(what.1),
+            groups_follow: what.0 != Resource::Account,
+            day: today(),
+        }
+    }
+
+    /// Releases for the first time; how many were given back.
+    pub async fn release(&self, give_back: &GiveBack) -> u32 {
+        match self.store.release(give_back, now()).await.unwrap() {
+            GivenBack::Released {
+                released,
+                replayed: false,
+                ..
+            } => released,
+            other => panic!("{give_back:?} was answered {other:?}"),
+        }
+    }
+
+    /// Settles a report of one app today.
+    pub async fn settle(&self, app: AppId, report: &Report) -> Vec<View> {
+        self.settle_on(app, report, today()).await
+    }
+
+    pub async fn settle_on(&self, app: AppId, report: &Report, day: Day) -> Vec<View> {
+        let shard = Shard::of(app);
+        let settled = self.store.settle(shard, report, day, now()).await;
+        settled.unwrap()
+    }
+
+    /// Reports that the take's answer went out.
+    pub async fn answered(&self, take: &Take, refused: Option<Counter>) {
+        let report = Report {
+            answered: vec![Answered {
+                take: take.clone(),
+                refused,
+            }],
+            ..Report::default()
+        };
+        self.settle_on(take.app, &report, take.day).await;
+    }
+
+    /// Withdraws the take's attempt.
+    pub async fn abort(&self, take: &Take) {
+        let report = Report {
+            aborts: vec![Abort {
+                app: take.app,
+                key: take.key.clone(),
+                attempt: take.attempt,
+            }],
+            ..Report::default()
+        };
+        self.settle_on(take.app, &report, take.day).await;
+    }
+
+    pub async fn usage(&self, app: AppId) -> Usage {
+        self.usage_on(app, today()).await
+    }
+
+    pub async fn usage_on(&self, app: AppId, day: Day) -> Usage {
+        self.store.usage(app, day, now()).await.unwrap()
+    }
+
+    /// Users log in; which of them were new, and how many the last one's day has.
+    pub async fn logins(&self, app: AppId, day: Day, users: &[u128]) -> (Vec<bool>, u64) {
+        let logins: Vec<Login> = users
+            .iter()
+            .map(|user| Login {
+                app,
+                day,
+                user: *user,
+            })
+            .collect();
+        let shard = Shard::of(app);
+        let recorded = self.store.record_active(shard, &logins, now()).await;
+        let recorded = recorded.unwrap();
+        let newly = recorded.iter().map(|active| active.newly).collect();
+        (newly, recorded.last().unwrap().daily_active)
+    }
+}
+
+/// The member of that number: the same incarnation every time.
+pub fn member(number: u64) -> Member {
+    Member {
+        name: format!("member-{number}").into(),
+        incarnation: 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number + 1),
+        boot: 1,
+    }
+}
+
+/// A fingerprint of what is asked for.
+pub fn fingerprint(verb: &str, what: (Resource, u32)) -> Fingerprint {
+    let text = format!("{verb} {} {}", what.0, what.1);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Fingerprint(hash)
+}
+
+/// Limits with one of them set.
+pub fn limited(counter: Counter, limit: u64) -> Limits {
+    let mut limits = Limits::UNLIMITED;
+    let limit = Limit::AtMost(limit);
+    match counter {
+        Counter::Accounts => limits.accounts = limit,
+        Counter::Groups => limits.groups = limit,
+        Counter::AvRooms => limits.av_rooms = limit,
+        Counter::GroupsGained => limits.groups_gained_daily = limit,
+    }
+    limits
+}
