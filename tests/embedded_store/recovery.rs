@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use imquota::clock::{Day, Millis};
-use imquota::quota::AppId;
+use imquota::quota::{AppId, Counter, Resource};
 use imquota::store::{
     Active, GiveBack, GivenBack, Installation, Login, Member, Reply, Report, Shard, Store, Take,
     Taken, Usage, View,
@@ -11,9 +11,9 @@ use imquota::store::{
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::Folder;
+use super::{Embedded, Folder};
 use crate::store_suite::property::{MEMBERS, Op, Play, op};
-use crate::store_suite::{Seat, app, now};
+use crate::store_suite::{LedgerUnderTest, Seat, app, limited, now, run};
 
 /// What a journal has of one call.
 #[derive(Clone)]
@@ -171,4 +171,27 @@ fn random_histories_survive_random_kills() {
     if let Err(error) = outcome {
         panic!("{error}");
     }
+}
+
+/// The shared ledger cannot do this: there a record that is missing was folded into the counts.
+#[test]
+fn an_answer_that_the_ledger_forgot_is_counted_beyond_any_limit() {
+    run(async {
+        let ledger = Embedded::fresh().await;
+        let one = Seat::at(&ledger, 1).await;
+        let none = limited(Counter::AvRooms, 0);
+        for key in [Some("r"), None] {
+            let forgotten = one.wants(app(1), key, (Resource::AvRoom, 1), &none);
+            one.answered(&forgotten, None).await;
+            one.answered(&forgotten, None).await;
+        }
+        let usage = one.usage(app(1)).await;
+        assert_eq!(usage.view.net, [0, 2, 2, 2]);
+        assert_eq!(usage.month_peak_groups, 2);
+        let again = one.wants(app(1), Some("r"), (Resource::AvRoom, 1), &none);
+        match one.take(&again).await {
+            Taken::Allowed { replayed, .. } => assert!(replayed),
+            other => panic!("{other:?}"),
+        }
+    });
 }

@@ -351,3 +351,27 @@ async fn the_older_process_of_a_journal_is_fenced() {
     one.member.boot = 3;
     assert_eq!(one.hello(Some(known)).await, Ok(known));
 }
+
+#[tokio::test]
+async fn an_epoch_below_one_that_was_seen_is_a_loss_whatever_its_count() {
+    let mut server = RedisServer::with(Persistence::AppendOnly, &[]);
+    let (one, known) = Sidecar::fresh(1, &server).await;
+    server.kill();
+    server.start_again();
+    one.hello(Some(known)).await.unwrap();
+    wait_is_over(&server, app(1));
+    try_take(&one, 1).await.unwrap();
+    server.command::<()>(&["HSET", &header(app(1)), "epoch", "1", "seq", "999"]);
+    assert_frozen(try_take(&one, 2).await, "lost writes");
+}
+
+#[tokio::test]
+async fn a_servers_clock_that_is_set_back_prolongs_no_wait() {
+    let server = RedisServer::start();
+    let (one, _) = Sidecar::fresh(1, &server).await;
+    let in_an_hour = (imquota::clock::Clock::system().0 + 3_600_000).to_string();
+    server.command::<()>(&["HSET", &header(app(1)), "reopened", &in_an_hour]);
+    assert_frozen(try_take(&one, 1).await, "go on in 2000 ms");
+    let reopened: i64 = server.command(&["HGET", &header(app(1)), "reopened"]);
+    assert!(reopened <= imquota::clock::Clock::system().0);
+}

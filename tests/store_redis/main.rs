@@ -7,10 +7,19 @@
 )]
 mod redis_server;
 
+#[path = "../store_suite/mod.rs"]
+#[macro_use]
+#[allow(
+    dead_code,
+    reason = "part of it is for a ledger that its member can tell everything again"
+)]
+mod store_suite;
+
 mod fixture;
 mod forgetting;
 mod model;
 mod records;
 mod server_faults;
+mod suite;
 mod totals;
 mod users;

@@ -213,14 +213,17 @@ impl Model {
     /// How many a release gives back, and whether it is a repetition; `None`: other content.
     fn release(&mut self, id: u8, content: (Resource, u32)) -> Option<(u32, bool)> {
         let before = self.net(false)[1];
-        let room = self.net(true)[parts(content.0)[0]].max(0);
+        let net = self.net(true);
+        let (room, groups) = (net[parts(content.0)[0]].max(0), net[1].max(0));
         let record = self.records.entry(id).or_default();
         match record.state {
             State::None => {
                 let number = content.1.min(u32::try_from(room).unwrap());
                 record.state = State::Released { content, number };
+                let groups = number.min(u32::try_from(groups).unwrap());
                 for &counter in parts(content.0) {
-                    self.released[counter] += i64::from(number);
+                    let follows = counter != parts(content.0)[0];
+                    self.released[counter] += i64::from(if follows { groups } else { number });
                 }
                 self.see_peak(before);
                 Some((number, false))

@@ -350,6 +350,58 @@ async fn records_that_rest_longer_than_the_window_are_folded_by_any_step_of_the_
     // Folded, it is counted for good: stating it again adds nothing.
     one.answered(&counted).await;
     assert_eq!(one.usage(app(1)).await.view.net[0], 4);
+    assert_eq!(server.command::<i64>(&["LLEN", &queue_key(&server)]), 1);
+}
+
+fn queue_key(server: &RedisServer) -> String {
+    let keys: Vec<String> = server.command(&["KEYS", "*:f"]);
+    keys[0].clone()
+}
+
+#[tokio::test]
+async fn a_record_that_rested_and_is_held_again_is_not_folded() {
+    let server = RedisServer::start();
+    let (one, _) = Sidecar::fresh(1, &server).await;
+    let rules = limits(100, 0, 0);
+    one.abort(&take(&client("id"), 1, Resource::Account, 1, &rules))
+        .await;
+    let held = take(&client("id"), 2, Resource::Account, 1, &rules);
+    one.take(&held).await.unwrap();
+    let key = records_key(&server);
+    let record: String = server.command(&["HGET", &key, "id"]);
+    let since = record.split('|').nth(5).unwrap();
+    let older = (since.parse::<i64>().unwrap() - 720_000).to_string();
+    server.command::<()>(&["HSET", &key, "id", &record.replace(since, &older)]);
+    one.take(&take(&client("next"), 3, Resource::Account, 1, &rules))
+        .await
+        .unwrap();
+    assert!(server.command::<bool>(&["HEXISTS", &key, "id"]));
+    // Withdrawn at last, it is freed.
+    one.abort(&held).await;
+    assert_eq!(one.usage(app(1)).await.view.net[0], 1);
+}
+
+#[tokio::test]
+async fn a_take_that_is_withdrawn_when_its_day_is_over_leaves_no_gain_behind() {
+    let server = RedisServer::start();
+    let (one, _) = Sidecar::fresh(1, &server).await;
+    let group = take(&client("id"), 1, Resource::Group, 2, &limits(0, 0, 9));
+    one.take(&group).await.unwrap();
+    // Nine days pass.
+    let key = records_key(&server);
+    let record: String = server.command(&["HGET", &key, "id"]);
+    let day = format!("|{}|", today().number());
+    let older = record.replace(&day, &format!("|{}|", today().number() - 9));
+    server.command::<()>(&["HSET", &key, "id", &older]);
+    let gain: Vec<String> = server.command(&["KEYS", "*:g:1:*"]);
+    server.command::<()>(&["DEL", &gain[0]]);
+    one.abort(&group).await;
+    assert_eq!(one.usage(app(1)).await.view.net, [0; 4]);
+    assert!(
+        server
+            .command::<Vec<String>>(&["KEYS", "*:g:1:*"])
+            .is_empty()
+    );
 }
 
 #[tokio::test]

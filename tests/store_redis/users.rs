@@ -234,7 +234,7 @@ async fn a_sealed_day_takes_nothing_and_leaves_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever the order and the repetitions, the ledger and a plain set agree on each login.
     #[test]

@@ -50,7 +50,6 @@ macro_rules! store_suite {
             records::an_abort_withdraws_its_own_attempt_only,
             records::an_abort_of_the_first_try_spares_the_second,
             records::an_answered_take_is_not_freed,
-            records::an_answer_that_the_ledger_forgot_is_counted_beyond_any_limit,
             records::a_refusal_that_the_ledger_forgot_is_remembered_again,
             records::all_parts_move_or_none,
             records::the_first_part_that_does_not_fit_is_named,

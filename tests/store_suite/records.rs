@@ -227,25 +227,6 @@ pub async fn an_answered_take_is_not_freed<L: LedgerUnderTest>() {
     }
 }
 
-pub async fn an_answer_that_the_ledger_forgot_is_counted_beyond_any_limit<L: LedgerUnderTest>() {
-    let ledger = L::fresh().await;
-    let one = Seat::at(&ledger, 1).await;
-    let none = limited(Counter::AvRooms, 0);
-    for key in [Some("r"), None] {
-        let forgotten = one.wants(app(1), key, ROOM, &none);
-        one.answered(&forgotten, None).await;
-        one.answered(&forgotten, None).await;
-    }
-    let usage = one.usage(app(1)).await;
-    assert_eq!(usage.view.net, [0, 2, 2, 2]);
-    assert_eq!(usage.month_peak_groups, 2);
-    let again = one.wants(app(1), Some("r"), ROOM, &none);
-    match one.take(&again).await {
-        Taken::Allowed { replayed, .. } => assert!(replayed),
-        other => panic!("{other:?}"),
-    }
-}
-
 pub async fn a_refusal_that_the_ledger_forgot_is_remembered_again<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let one = Seat::at(&ledger, 1).await;

@@ -8,8 +8,10 @@ use crate::store::{Active, LOGINS_MAX, Login, Shard, StoreFault, Usage};
 
 /// The bits of the hash's high half that place a user. The script knows the same number.
 const HIGH_BITS: u32 = 24;
-/// The bits of its low half that do.
+/// The bits of what is stored that do.
 const LOW_BITS: u32 = 20;
+/// Odd, so that it loses nothing of the high half; 2^64 divided by the golden ratio.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl RedisStore {
     pub(super) async fn add_users(
@@ -32,7 +34,8 @@ impl RedisStore {
             debug_assert_eq!(Shard::of(app), shard);
             step.key(&self.keys.users(app, day))
                 .key(&self.keys.month(app, day.month()))
-                .key(&self.keys.month(app, day_before(day).month()));
+                .key(&self.keys.month(app, day_before(day).month()))
+                .key(&self.keys.app(app));
             step.arg(day.number())
                 .arg(self.ends_s(day))
                 .arg(self.sealed_ms(day))
@@ -95,6 +98,8 @@ fn halves(user: u128) -> (u64, i64) {
     // Both halves have 64 bits by the shift and the mask.
     let high = u64::try_from(user >> 64).unwrap_or(0);
     let low = u64::try_from(user & u128::from(u64::MAX)).unwrap_or(0);
-    let place = (low & ((1 << LOW_BITS) - 1)) << HIGH_BITS | high & ((1 << HIGH_BITS) - 1);
-    (place, low.cast_signed())
+    // Before the first split the member alone tells users apart: it has something of both halves.
+    let member = low.wrapping_add(high.wrapping_mul(MIX));
+    let place = (member & ((1 << LOW_BITS) - 1)) << HIGH_BITS | high & ((1 << HIGH_BITS) - 1);
+    (place, member.cast_signed())
 }

@@ -264,3 +264,35 @@ impl Store for RedisStore {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_clock_follows_the_server_only_where_it_must() {
+        let clock = Arc::new(Clock::default());
+        let options = RedisOptions {
+            url: "redis://127.0.0.1:1/0".into(),
+            key_prefix: "imquota".into(),
+            zone: Zone::parse("+08:00").unwrap(),
+            create: Create::Auto,
+            response_timeout: Duration::from_secs(1),
+        };
+        let store = RedisStore::new(options, Arc::clone(&clock)).unwrap();
+        // Two readings, so that a millisecond may pass between them.
+        let is_ahead = |ms: i64| (clock.now().0 - Clock::system().0).abs_diff(ms) <= 20;
+        let (asked, answered) = (Millis(1_000_000), Millis(1_000_100));
+        // Any moment of the call may have been the server's: that says nothing of our clock.
+        store.correct(Millis(1_000_099), asked, answered);
+        assert!(is_ahead(0));
+        store.correct(Millis(1_005_050), asked, answered);
+        assert!(is_ahead(5000));
+        store.correct(Millis(1_005_099), asked, answered);
+        assert!(is_ahead(5000));
+        store.correct(Millis(999_050), asked, answered);
+        assert!(is_ahead(-1000));
+    }
+}

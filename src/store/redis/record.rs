@@ -2,7 +2,7 @@
 
 use super::answer::unexpected;
 use super::{RedisStore, keys};
-use crate::quota::{COUNTERS, Counter, Resource};
+use crate::quota::{COUNTERS, Resource};
 use crate::store::{GiveBack, GivenBack, RecordKey, Shard, StoreFault, Take, Taken};
 
 impl RedisStore {
@@ -13,15 +13,15 @@ impl RedisStore {
         step.key(&self.keys.app(take.app))
             .key(&self.keys.records(take.app))
             .key(&self.keys.gain(take.app, take.day))
-            .key(&self.keys.fold_queue(shard));
+            .key(&self.keys.fold_queue(shard))
+            .key(&self.keys.month(take.app, take.day.month()));
         step.arg(&link.incarnation)
             .arg(take.attempt.0)
             .arg(keys::field(&take.key))
             .arg(format_args!("{:x}", take.fingerprint.0))
             .arg(take.day.number())
             .arg(self.ends_s(take.day))
-            // Nobody asks again for an id that was made for one call.
-            .arg(u8::from(matches!(take.key, RecordKey::Client(_))))
+            .arg(u8::from(is_remembered(&take.key)))
             .arg(take.charge.amount().get());
         for part in take.charge.parts() {
             step.arg(part.counter.index());
@@ -63,7 +63,10 @@ impl RedisStore {
             .arg(back.day.number())
             .arg(self.ends_s(back.day))
             .arg(back.amount.get())
-            .arg(moving(back.resource, back.groups_follow));
+            .arg(back.resource.counter().index())
+            .arg(u8::from(
+                back.groups_follow && back.resource != Resource::Account,
+            ));
         let mut answer = self.run(&link, shard, &self.scripts.release, step).await?;
         let outcome = answer.signed()?;
         let replayed = answer.flag()?;
@@ -81,15 +84,7 @@ impl RedisStore {
     }
 }
 
-/// The digits of the counters that a release moves, the resource's own first.
-fn moving(resource: Resource, groups_follow: bool) -> String {
-    let own = resource.counter();
-    let followers = [Counter::Groups, Counter::GroupsGained];
-    let followers = followers
-        .into_iter()
-        .filter(|&counter| groups_follow && counter != own);
-    std::iter::once(own)
-        .chain(followers)
-        .map(|counter| counter.index().to_string())
-        .collect()
+/// Whether a refusal is remembered: nobody asks again for an id that was made for one call.
+pub(super) fn is_remembered(key: &RecordKey) -> bool {
+    matches!(key, RecordKey::Client(_))
 }

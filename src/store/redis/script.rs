@@ -63,7 +63,13 @@ impl Scripts {
             mark: Script::new(&[include_str!("scripts/mark.lua")]),
             open: Script::new(&[include_str!("scripts/open.lua")]),
             state: Script::new(&[guard, include_str!("scripts/state.lua")]),
-            take: Script::new(&[guard, counts, record, include_str!("scripts/take.lua")]),
+            take: Script::new(&[
+                guard,
+                counts,
+                month,
+                record,
+                include_str!("scripts/take.lua"),
+            ]),
             release: Script::new(&[
                 guard,
                 counts,
@@ -79,7 +85,13 @@ impl Scripts {
                 users,
                 include_str!("scripts/settle.lua"),
             ]),
-            active: Script::new(&[guard, counts, users, include_str!("scripts/active.lua")]),
+            active: Script::new(&[
+                guard,
+                counts,
+                month,
+                users,
+                include_str!("scripts/active.lua"),
+            ]),
             usage: Script::new(&[guard, counts, users, include_str!("scripts/usage.lua")]),
         }
     }
@@ -147,5 +159,27 @@ impl Pieces {
         starts
             .zip(&self.ends)
             .map(|(start, &end)| &self.bytes[start..end])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ID_WINDOW_MS;
+
+    #[test]
+    fn the_scripts_and_the_trait_mean_the_same_window() {
+        let script = include_str!("scripts/record.lua");
+        assert!(script.contains(&format!("WINDOW_MS = {ID_WINDOW_MS}\n")));
+    }
+
+    #[test]
+    fn pieces_come_out_as_they_went_in() {
+        let mut pieces = Pieces::default();
+        for piece in ["", "a b", "", "\u{1}ff.2"] {
+            pieces.push(piece);
+        }
+        let out: Vec<&[u8]> = pieces.iter().collect();
+        assert_eq!(out, [b"".as_slice(), b"a b", b"", b"\x01ff.2"]);
     }
 }

@@ -1,9 +1,12 @@
 //! Settling: one call for many apps of a shard.
 
+use std::fmt;
+
+use super::record::is_remembered;
 use super::script::Step;
 use super::{Link, RedisStore, keys};
 use crate::clock::Day;
-use crate::quota::{AppId, Limit};
+use crate::quota::{AppId, Counter, Limit};
 use crate::store::{
     Abort, Answered, AppReport, Cell, CellReport, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report,
     Shard, StoreFault, View,
@@ -150,7 +153,8 @@ impl RedisStore {
         for answered in &block.answered {
             step.arg(keys::field(&answered.take.key))
                 .arg(format_args!("{:x}", answered.take.fingerprint.0))
-                .arg(u8::from(answered.refused.is_none()));
+                .arg(RefusedBy(answered.refused))
+                .arg(u8::from(is_remembered(&answered.take.key)));
         }
         step.arg(block.aborts.len());
         for abort in &block.aborts {
@@ -192,5 +196,17 @@ impl RedisStore {
             }
         }
         Ok(())
+    }
+}
+
+/// A counter's digit, or `-`.
+struct RefusedBy(Option<Counter>);
+
+impl fmt::Display for RefusedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(counter) => counter.index().fmt(f),
+            None => f.write_str("-"),
+        }
     }
 }

@@ -1,11 +1,11 @@
 -- Adds users to their days' sets.
 --
--- KEYS[2] … for each day of an app: its users, its month, the month of the day before
+-- KEYS[2] … for each day of an app: its users, its month, the month of the day before, the app
 -- ARGV[6]  how many users a bucket holds on average before the next one is split
 -- ARGV[7]  the number of days; then for each
 --   the day's number, when its keys go (s), when it is sealed (ms), the number of logins, then for each
---     the low 20 bits of the low hash half × 2^24 + the low 24 bits of the high one
---     the low half as a signed decimal
+--     the low 20 bits of the member × 2^24 + the low 24 bits of the user hash's high half
+--     the member: 64 bits of the user hash, as a signed decimal
 --
 -- Answers after the head: a '1' for each login that was new, else '0'; then each day's count.
 --
@@ -80,12 +80,14 @@ local function first_width(day, month)
   return k
 end
 
-local function add_day(users_key, month, month_before)
+local apps = {}
+
+local function add_day(users_key, month_key, month_before, app_key)
   local day, ends, sealed, logins = next_arg(), next_arg(), tonumber(next_arg()), tonumber(next_arg())
   if now >= sealed then
     arg_at = arg_at + 2 * logins
     newly[#newly + 1] = string.rep('0', logins)
-    return num(redis.call('HGET', month, 'd' .. day))
+    return num(redis.call('HGET', month_key, 'd' .. day))
   end
   local u = read_users(users_key, '')
   if not u.k then
@@ -124,13 +126,23 @@ local function add_day(users_key, month, month_before)
     note(u, 'p', str(u.p))
     keep_until(u, ends)
     save(u)
+    local month = read_month(month_key)
+    if not month.begun then
+      apps[app_key] = apps[app_key] or read_app(app_key, '')
+      begin_month(apps[app_key], month, day)
+    end
     book_users(u, month, day)
   end
   return u.users + u.increments
 end
 
 for i = 1, tonumber(ARGV[7]) do
-  counts[i] = add_day(KEYS[3 * i - 1], KEYS[3 * i], KEYS[3 * i + 1])
+  local at = 4 * i - 2
+  counts[i] = add_day(KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3])
+end
+save_months()
+for _, app in pairs(apps) do
+  save(app)
 end
 local answer = {FINE, 0, 0, now, table.concat(newly)}
 for i = 1, #counts do

@@ -2,7 +2,8 @@
 --
 -- The app's hash: gen (the generation, absent: 0), u0 u1 u2 (net accounts, groups, AV rooms: all
 -- members' totals and all records that count), h1 (groups in records that are held and not yet
--- counted), mK:INC ('generation consumed released' of member INC for counter K).
+-- counted), mo (the newest month that was touched), mK:INC ('generation consumed released' of member
+-- INC for counter K).
 -- A gain's hash, one for each app and day: u (net), m:INC ('consumed released').
 -- A month's hash, one for each app: ci (net groups carried in), g and gd (the peak of counted net
 -- groups and its day), a and ad (the peak of daily active users and its day), dDAY (users of a day).
@@ -32,14 +33,14 @@ end
 
 local function read_app(key, member)
   local h = hash(key)
-  local f = redis.call('HMGET', key, 'gen', 'u0', 'u1', 'u2', 'h1',
+  local f = redis.call('HMGET', key, 'gen', 'u0', 'u1', 'u2', 'h1', 'mo',
     'm0:' .. member, 'm1:' .. member, 'm2:' .. member)
   h.id, h.gen, h.member = string.match(key, '(%d+)$'), f[1] or '0', member
   h.net = {[0] = num(f[2]), num(f[3]), num(f[4])}
-  h.held = num(f[5])
+  h.held, h.month = num(f[5]), num(f[6])
   h.consumed, h.released = {}, {}
   for counter = 0, 2 do
-    local gen, c, r = string.match(f[6 + counter] or '', '^(%d+) (%d+) (%d+)$')
+    local gen, c, r = string.match(f[7 + counter] or '', '^(%d+) (%d+) (%d+)$')
     -- Totals of an older generation are not part of the count.
     local current = gen == h.gen
     h.consumed[counter] = current and tonumber(c) or 0

@@ -1,24 +1,44 @@
--- The month's peak of net groups, in settlement order.
+-- An app's month: the peak of its net groups, in the order of settlement, and that of its daily users.
 --
 -- A held record is in the count, for the limit, but not yet in the peak: it may be withdrawn, and
 -- nobody shall pay for a group that never came to be.
 
+local months = {}
+
 local function read_month(key)
-  local h = hash(key)
-  local f = redis.call('HMGET', key, 'ci', 'g')
-  h.begun, h.peak = f[1], num(f[2])
-  return h
+  if not months[key] then
+    local h = hash(key)
+    local f = redis.call('HMGET', key, 'ci', 'g', 'a')
+    h.number = tonumber(string.match(key, '(%d+)$'))
+    h.begun, h.peak, h.users = f[1], num(f[2]), num(f[3])
+    months[key] = h
+  end
+  return months[key]
 end
 
--- `before` is the counted net before the step: the month's first value is what was carried in.
--- `high` is the highest that the step speaks of.
-local function raise_peak(month, day, before, high)
-  if not month.begun then
-    month.begun, month.peak = true, math.max(0, before)
-    note(month, 'ci', str(before))
-    note(month, 'g', str(month.peak))
-    note(month, 'gd', day)
+local function save_months()
+  for _, month in pairs(months) do
+    save(month)
   end
+end
+
+-- Comes before whatever the step changes: a month's first value is what was carried in.
+local function begin_month(app, month, day)
+  if month.begun then
+    return
+  end
+  local carried = app.net[1] - app.held
+  month.begun, month.peak = true, math.max(0, carried)
+  note(month, 'ci', str(carried))
+  note(month, 'g', str(month.peak))
+  note(month, 'gd', day)
+  if month.number > app.month then
+    app.month = month.number
+    note(app, 'mo', str(month.number))
+  end
+end
+
+local function raise_peak(month, day, high)
   if high > month.peak then
     month.peak = high
     note(month, 'g', str(high))

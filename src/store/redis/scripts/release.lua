@@ -1,14 +1,15 @@
 -- Releases: gives back what was counted, at most as much as was, once for each id.
 --
 -- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
--- KEYS[6] the month
+-- KEYS[6] the day's month
 -- ARGV[6]  the member's incarnation
 -- ARGV[7]  the record's field
 -- ARGV[8]  the fingerprint
 -- ARGV[9]  the day's number
 -- ARGV[10] when the day's gain goes, in seconds
 -- ARGV[11] the amount
--- ARGV[12] the digits of the counters that move, the one that bounds the release first
+-- ARGV[12] the digit of the resource's own counter
+-- ARGV[13] 1 if groups, and the day's gain, follow
 --
 -- Answers after the head: outcome, 1 if it is an earlier one's, how many were given back, view.
 
@@ -20,7 +21,7 @@ if refusal then
   return refusal
 end
 
-local field, fp, day, counters = ARGV[7], ARGV[8], ARGV[9], ARGV[12]
+local field, fp, day, own = ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[12])
 local app = read_app(KEYS[2], ARGV[6])
 local gain = read_gain(KEYS[4], ARGV[6], ARGV[10])
 local record = read_record(KEYS[3], field)
@@ -41,22 +42,26 @@ if record.state ~= 'x' then
   return finish(RELEASED, 1, tonumber(record.number))
 end
 
-local own = tonumber(string.sub(counters, 1, 1))
+-- Never more than was counted, neither of the resource nor of the groups that go with it: what is
+-- released twice, as a room and as a group, mints no place.
 local number = math.min(tonumber(ARGV[11]), math.max(0, app.net[own]))
-if number > 0 then
-  if string.find(counters, '1', 1, true) then
-    -- A month that has seen no group yet begins with what there is before this release.
-    local month = read_month(KEYS[6])
-    raise_peak(month, day, app.net[1] - app.held, 0)
-    save(month)
-  end
-  if not move(app, gain, counters, -number, 0) then
-    return too_large(app)
-  end
-  save(app)
-  save(gain)
+local groups = 0
+if ARGV[13] == '1' then
+  begin_month(app, read_month(KEYS[6]), day)
+  save_months()
+  groups = math.min(number, math.max(0, app.net[1]))
 end
-record.state, record.fp, record.number, record.counters = 'r', fp, str(number), counters
+-- What falls is within its bounds, but for the gain, which may be negative.
+set_net(app, own, app.net[own] - number)
+if ARGV[13] == '1' then
+  if own ~= 1 then
+    set_net(app, 1, app.net[1] - groups)
+  end
+  set_gain(gain, gain.net - groups)
+end
+save(app)
+save(gain)
+record.state, record.fp, record.number, record.counters = 'r', fp, str(number), ''
 record.day, record.claims = day, ''
 rest(record, app.id, field)
 put('HSET', KEYS[3], field, pack_record(record))

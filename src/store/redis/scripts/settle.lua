@@ -11,7 +11,8 @@
 --     g        gained: when that gain goes, consumed, released; KEYS: that day's gain
 --     i        increment: the day's number, when its keys go, when it is sealed (ms), the total;
 --              KEYS: the day's users, its month
---   the number of answered takes, then for each: field, fingerprint, 1 if it was allowed
+--   the number of answered takes, then for each: field, fingerprint, the digit of the counter that
+--     refused it or '-', 1 if a refusal is remembered
 --   the number of aborts, then for each: field, attempt
 --
 -- Answers after the head: a view for each app.
@@ -42,13 +43,17 @@ local function next_number()
 end
 
 -- A live count: both totals only grow, so that the larger is the newer.
-local function merge_live(app, counter, month)
+local function merge_live(app, counter, month_key)
   local c, r, high = next_number(), next_number(), next_number()
   local old_c, old_r = app.consumed[counter], app.released[counter]
   local new_c, new_r = math.max(c, old_c), math.max(r, old_r)
   if new_c == old_c and new_r == old_r then
     -- Repeated or overtaken. Its high was heard, or belongs to a count that has moved on.
     return true
+  end
+  local month = counter == 1 and read_month(month_key)
+  if month then
+    begin_month(app, month, today)
   end
   local before = app.net[counter]
   if new_c >= COUNT_END or new_r >= COUNT_END
@@ -57,9 +62,9 @@ local function merge_live(app, counter, month)
   end
   app.consumed[counter], app.released[counter] = new_c, new_r
   note(app, 'm' .. counter .. ':' .. member, app.gen .. ' ' .. str(new_c) .. ' ' .. str(new_r))
-  if counter == 1 then
-    before = before - app.held
-    raise_peak(month(), today, before, math.max(before - (old_c - old_r) + high, app.net[1] - app.held))
+  if month then
+    raise_peak(month, today, before - app.held - (old_c - old_r) + high)
+    raise_peak(month, today, app.net[1] - app.held)
   end
   return true
 end
@@ -75,8 +80,8 @@ local function merge_gain(gain)
   note(gain, 'm:' .. member, str(c) .. ' ' .. str(r))
 end
 
-local function merge_increment()
-  local users, month = read_users(next_key(), member), next_key()
+local function merge_increment(app)
+  local users, month_key = read_users(next_key(), member), next_key()
   local day, ends, sealed, total = next_arg(), next_arg(), next_number(), next_number()
   if now >= sealed or total <= users.mine then
     return true
@@ -89,20 +94,29 @@ local function merge_increment()
   note(users, 'i', str(users.increments))
   keep_until(users, ends)
   save(users)
+  local month = read_month(month_key)
+  begin_month(app, month, day)
   book_users(users, month, day)
   return true
 end
 
 -- A held record is answered with ALLOW: from now on nothing frees it.
-local function count_record(app, record, field, month)
+local function count_record(app, record, field, month_key)
   if string.find(record.counters, '1', 1, true) then
-    local amount = tonumber(record.number)
-    local before = app.net[1] - app.held
-    app.held = app.held - amount
+    local month = read_month(month_key)
+    begin_month(app, month, today)
+    app.held = app.held - tonumber(record.number)
     note(app, 'h1', str(app.held))
-    raise_peak(month(), today, before, before + amount)
+    raise_peak(month, today, app.net[1] - app.held)
   end
   record.state, record.claims, record.changed = 'c', '', true
+  rest(record, app.id, field)
+end
+
+-- A refusal that is not known here any more is remembered again, for whoever repeats the id.
+local function keep_refusal(app, record, field, fp, counter)
+  record.state, record.fp, record.number, record.counters = 'd', fp, '0', counter
+  record.day, record.claims, record.changed = today, '', true
   rest(record, app.id, field)
 end
 
@@ -130,12 +144,6 @@ local function settle_app(answer)
   local app_key, records, gain_key, month_key = next_key(), next_key(), next_key(), next_key()
   local app = read_app(app_key, member)
   local gains = {[gain_key] = read_gain(gain_key, member, ARGV[8])}
-  local month
-
-  local function the_month()
-    month = month or read_month(month_key)
-    return month
-  end
   -- The gain of a record's day, which may be another than today.
   local function gain_of(day)
     local key = string.gsub(gain_key, '%-?%d+$', day)
@@ -151,13 +159,13 @@ local function settle_app(answer)
     local kind = next_arg()
     local merged = true
     if kind == 'i' then
-      merged = merge_increment()
+      merged = merge_increment(app)
     elseif kind == 'g' then
       local key, ends = next_key(), next_arg()
       gains[key] = gains[key] or read_gain(key, member, ends)
       merge_gain(gains[key])
     else
-      merged = merge_live(app, tonumber(kind), the_month)
+      merged = merge_live(app, tonumber(kind), month_key)
     end
     if not merged then
       return false, app
@@ -166,7 +174,7 @@ local function settle_app(answer)
 
   -- The records that are spoken of, each read once.
   local answered_at = arg_at + 1
-  local aborts_at = answered_at + 1 + 3 * tonumber(ARGV[answered_at])
+  local aborts_at = answered_at + 1 + 4 * tonumber(ARGV[answered_at])
   local fields, known, changed = {}, {}, {'HSET', records}
   local function name(from, width)
     for at = from + 1, from + width * tonumber(ARGV[from]), width do
@@ -177,7 +185,7 @@ local function settle_app(answer)
       end
     end
   end
-  name(answered_at, 3)
+  name(answered_at, 4)
   name(aborts_at, 2)
   if #fields > 0 then
     local raws = redis.call('HMGET', records, unpack(fields))
@@ -187,10 +195,15 @@ local function settle_app(answer)
   end
 
   for _ = 1, next_number() do
-    local field, fp, allowed = next_arg(), next_arg(), next_arg()
+    local field, fp = next_arg(), next_arg()
+    local refused, remembered = next_arg(), next_arg()
     local record = known[field]
-    if allowed == '1' and record.state == 'h' and record.fp == fp then
-      count_record(app, record, field, the_month)
+    if refused ~= '-' then
+      if record.state == 'x' and remembered == '1' then
+        keep_refusal(app, record, field, fp, refused)
+      end
+    elseif record.state == 'h' and record.fp == fp then
+      count_record(app, record, field, month_key)
     end
   end
   for _ = 1, next_number() do
@@ -214,9 +227,6 @@ local function settle_app(answer)
   for _, gain in pairs(gains) do
     save(gain)
   end
-  if month then
-    save(month)
-  end
   show(answer, app, gains[gain_key])
   return true, app
 end
@@ -228,6 +238,7 @@ for _ = 1, tonumber(ARGV[9]) do
     return too_large(app)
   end
 end
+save_months()
 save_rest(queue)
 local reply = seal(answer)
 fold(queue, FOLD)

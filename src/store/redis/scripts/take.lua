@@ -1,6 +1,7 @@
 -- Takes: writes a record if its charge fits, or finds the one that is there.
 --
--- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue
+-- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
+-- KEYS[6] the day's month
 -- ARGV[6]  the member's incarnation
 -- ARGV[7]  the attempt
 -- ARGV[8]  the record's field
@@ -77,6 +78,10 @@ for i = 14, #ARGV, 2 do
   counters = counters .. ARGV[i]
 end
 
+if string.find(counters, '1', 1, true) then
+  begin_month(app, read_month(KEYS[6]), ARGV[10])
+  save_months()
+end
 if not move(app, gain, counters, amount, amount) then
   return too_large(app)
 end

@@ -24,6 +24,10 @@ local answer = show({FINE, 0, 0, now}, app, gain)
 answer[17] = users.fresh and num(m[3]) or users.users + users.increments
 answer[18] = users.mine
 answer[19] = num(m[2])
--- A record that is held counts for whoever looks, though not yet for the bill.
-answer[20] = math.max(num(m[1]), app.net[1], 0)
+answer[20] = math.max(0, num(m[1]))
+if tonumber(string.match(KEYS[4], '(%d+)$')) >= app.month then
+  -- What is there now belongs to the newest month; a held record counts for whoever looks, though not
+  -- yet for the bill.
+  answer[20] = math.max(answer[20], app.net[1])
+end
 return seal(answer)

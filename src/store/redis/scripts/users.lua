@@ -1,15 +1,15 @@
 -- Distinct users of a day.
 --
 -- The day's hash: n (users), i (all members' increments), m:INC (a member's own), and the shape of
--- its buckets: k, l, p. Bucket I is the set KEY:I of the users' low hash halves, as signed decimals:
--- as long as none has more members than set-max-intset-entries, each costs its user 8 bytes.
+-- its buckets: k, l, p. Bucket I is the set KEY:I; a member is 64 bits of a user's hash, as a signed
+-- decimal: as long as none has more members than set-max-intset-entries, each costs its user 8 bytes.
 --
 -- Buckets are split one at a time (linear hashing, Litwin 1980), so that no step does much. There are
 -- 2^(k+l) + p: those below p are split already. A user's place is the last bits of H, whose last k
--- bits come from the high hash half and all others from the low one, so that a bucket can be split
--- by what it holds. The first k is chosen by the day before.
+-- bits come from the hash's high half and all others from the member, so that a bucket can be split by
+-- what it holds, and more than 64 bits tell users apart where there are many. The first k is chosen by the day before.
 
--- How many low bits of the low half the place may use.
+-- As many low bits of the member the place may use.
 local LOW = 1048576
 local LEVEL_MAX = 19
 
@@ -28,16 +28,13 @@ local function keep_until(users, ends)
   end
 end
 
-local booked = {}
-
 -- Books the day's count in its month: it outlives the day's sets, and the highest is what is billed.
 local function book_users(users, month, day)
   local count = users.users + users.increments
-  booked[month] = booked[month] or num(redis.call('HGET', month, 'a'))
-  if count > booked[month] then
-    booked[month] = count
-    put('HSET', month, 'd' .. day, str(count), 'a', str(count), 'ad', day)
-  else
-    put('HSET', month, 'd' .. day, str(count))
+  note(month, 'd' .. day, str(count))
+  if count > month.users then
+    month.users = count
+    note(month, 'a', str(count))
+    note(month, 'ad', day)
   end
 end
