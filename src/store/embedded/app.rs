@@ -4,9 +4,6 @@ use crate::clock::Day;
 use crate::quota::{COUNTERS, Charge, Counter, Resource};
 use crate::store::{Cell, CellReport, Totals, View};
 
-/// How many months an app carries with it; older ones lie in the file's history. Two, because a
-/// day stays open for 48 hours and may belong to the month before.
-pub(super) const MONTHS_KEPT: usize = 2;
 /// How many months without a touch are written down when the next touch comes.
 const MONTHS_FILLED_MAX: i32 = 120;
 
@@ -21,7 +18,7 @@ pub(super) struct App {
     pub(super) days: Vec<DayCounts>,
     /// What each member reported, at most one entry for a member and a cell.
     pub(super) told: Vec<Told>,
-    /// The newest months, oldest first.
+    /// The months that have open days, and the newest in any case; oldest first, without a gap.
     pub(super) months: Vec<MonthPeaks>,
 }
 
@@ -241,10 +238,8 @@ impl App {
             released: old.released.max(report.totals.released),
         };
         self.told[at].totals = new;
-        // The peak that a report claims holds only for a report that is newer than all before it.
-        let high = (new == report.totals).then_some(report.high);
         match report.cell {
-            Cell::Live(resource) => self.settle_live(resource, old, new, high, today),
+            Cell::Live(resource) => self.settle_live(resource, old, new, report.high, today),
             Cell::Gained(day) => self.day_mut(day).gained += new.net() - old.net(),
             Cell::Increment(day) => {
                 self.day_mut(day).increment += new.consumed - old.consumed;
@@ -253,14 +248,7 @@ impl App {
         }
     }
 
-    fn settle_live(
-        &mut self,
-        resource: Resource,
-        old: Totals,
-        new: Totals,
-        high: Option<i64>,
-        today: Day,
-    ) {
+    fn settle_live(&mut self, resource: Resource, old: Totals, new: Totals, high: i64, today: Day) {
         let own = resource.counter().index();
         let before = self.live[own];
         if resource == Resource::Group {
@@ -269,7 +257,7 @@ impl App {
         self.live[own] = before + (new.net() - old.net());
         if resource == Resource::Group {
             let others = before.saturating_sub(old.net());
-            let peak = high.map_or(i64::MIN, |high| others.saturating_add(high));
+            let peak = others.saturating_add(high);
             self.note_groups(peak.max(self.live[own]), today);
         }
     }

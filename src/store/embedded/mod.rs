@@ -15,6 +15,8 @@
 mod actives;
 mod app;
 mod apps;
+#[cfg(test)]
+mod broken_disk;
 mod checkpoint;
 mod file;
 mod format;
@@ -53,10 +55,14 @@ impl EmbeddedStore {
     /// [`StoreFault::Unusable`] if another process has the file, if it is damaged, of another format
     /// or of another zone, or if the system refuses it.
     pub fn open(path: &Path, zone: Zone) -> Result<Self, StoreFault> {
-        Ok(Self {
-            ledger: Arc::new(Ledger::open(path, zone)?),
+        Ok(Self::of(Ledger::open(path, zone)?))
+    }
+
+    fn of(ledger: Ledger) -> Self {
+        Self {
+            ledger: Arc::new(ledger),
             member: OnceLock::new(),
-        })
+        }
     }
 
     /// The same ledger for another member of this process: a journal that was lost is followed by
