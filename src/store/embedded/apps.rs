@@ -85,21 +85,3 @@ impl Apps {
         }
     }
 }
-
-impl App {
-    /// How many of the months, from the oldest on, have no open day. The newest stays, since the next
-    /// month begins with what it ends with.
-    fn past_months(&self, open_from: Day) -> usize {
-        let open = open_from.month().number();
-        let past = self.months.partition_point(|kept| kept.month < open);
-        past.min(self.months.len().saturating_sub(1))
-    }
-
-    /// Forgets what the history has: days before `open_from`, and months without an open day.
-    fn move_to_history(&mut self, open_from: Day) {
-        self.months.drain(..self.past_months(open_from));
-        self.days.retain(|counts| counts.day >= open_from);
-        self.told
-            .retain(|told| told.cell.day().is_none_or(|day| day >= open_from));
-    }
-}

@@ -9,8 +9,9 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
-use super::app::{App, MonthPeaks};
+use super::app::App;
 use super::format::{self, Identity};
+use super::peaks::MonthPeaks;
 use super::record::{Minute, Record, RecordId};
 use crate::clock::Day;
 use crate::quota::AppId;

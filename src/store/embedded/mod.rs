@@ -1,16 +1,17 @@
 //! The shared ledger in a database file of this process: one machine, nothing to wait for.
 //!
-//! What was touched since the last checkpoint lies in memory, in the [`shard`]s, each behind its own
-//! lock; the rest lies in the [`file`] and is read when it is needed. Calls change memory alone: the
-//! member's journal makes them survive a kill, and states again after it what the last
-//! [`checkpoint`] does not have. A checkpoint copies what changed, shard by shard, and writes it in
-//! one transaction while calls go on.
+//! What was touched since the last checkpoint lies in memory, in shards, each behind its own lock;
+//! the rest lies in the file and is read when it is needed. Calls change memory alone: the member's
+//! journal makes them survive a kill, and states again after it, in its own order, what the last
+//! checkpoint does not have. A checkpoint copies what changed, shard by shard, and writes it in one
+//! transaction while calls go on.
 //!
-//! - [`app`]: an app's counts, pure;
-//! - [`record`]: a request id's record;
-//! - [`steps`]: what the calls do with both;
-//! - [`apps`], [`records`], [`actives`]: what of them is in memory, and whether the file has it;
-//! - [`format`]: the file's binary form.
+//! - `app`, `totals`, `peaks`: an app's counts, pure;
+//! - `record`: a request id's record;
+//! - `steps`: what the calls do with both, in a `shard`;
+//! - `apps`, `records`, `actives`: what of them is in memory, and whether the file has it;
+//! - `checkpoint`, `file`, `format`: the file, and its way there;
+//! - `ledger`: all of it.
 
 mod actives;
 mod app;
@@ -22,10 +23,12 @@ mod file;
 mod format;
 mod kept;
 mod ledger;
+mod peaks;
 mod record;
 mod records;
 mod shard;
 mod steps;
+mod totals;
 
 use std::future::ready;
 use std::path::Path;
