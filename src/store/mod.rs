@@ -256,7 +256,7 @@ pub struct Abort {
     pub attempt: Attempt,
 }
 
-/// What one call settles: many apps of one shard.
+/// What one call settles: many apps of one shard. Totals are merged first, then answers, then aborts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// At most [`REPORT_APPS_MAX`].

@@ -78,12 +78,13 @@ fn past_months_keep_their_peaks() {
         let mut expected = Vec::new();
         for n in 1..=5 {
             let groups = Cell::Live(Resource::Group);
-            let sent = report(app(1), &[(groups, totals(10 * n, 10 * n - 1), 9)]);
-            seat.settle_on(app(1), &sent, month).await;
+            let told = report(app(1), &[(groups, totals(10 * n, 10 * n - 1), 9)]);
+            seat.settle_on(app(1), &told, month).await;
             let users: Vec<u128> = (0..n).map(user).collect();
             seat.logins(app(1), month, &users).await;
             expected.push((month, if n == 1 { 9 } else { 9.max(n) }, n));
-            seat.store.checkpoint(now()).await.unwrap();
+            let log_from = zone().start_of(month);
+            seat.store.checkpoint(log_from).await.unwrap();
             // A month without a touch lies between two.
             let idle = next_month(month);
             expected.push((idle, 1, 0));

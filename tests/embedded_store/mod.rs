@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::store_suite::{LedgerUnderTest, Seat, now, zone};
 
+mod bounds;
 mod damage;
 mod folding;
 mod history;

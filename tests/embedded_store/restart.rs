@@ -270,3 +270,21 @@ fn a_checkpoint_of_nothing_writes_nothing() {
         assert!(std::fs::read(folder.file()).unwrap() == written);
     });
 }
+
+#[test]
+fn a_file_that_was_not_closed_is_whole() {
+    run(async {
+        let folder = Folder::new();
+        let seat = folder.sit(None).await;
+        let take = seat.wants(app(1), Some("r"), GROUP, &limits());
+        seat.gets(&take).await;
+        checkpoint(&seat).await;
+        // What a kill leaves: the file as it lies there while the process has it open.
+        let killed = Folder::new();
+        std::fs::copy(folder.file(), killed.file()).unwrap();
+        let after = killed.sit(Some(seat.installation)).await;
+        assert_eq!(after.usage(app(1)).await, seat.usage(app(1)).await);
+        after.abort(&take).await;
+        assert_eq!(after.usage(app(1)).await.view.net, [0; 4]);
+    });
+}

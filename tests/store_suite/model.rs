@@ -162,18 +162,23 @@ impl Model {
     }
 
     pub fn answered(&mut self, answered: &Answered, today: Day) {
-        let take = &answered.take;
+        let Some(Record::Take(first, Outcome::Held(_))) = self.records.get(&answered.take.key)
+        else {
+            return;
+        };
         if answered.refused.is_some() {
             return;
         }
-        if moves(take, Counter::Groups, take.day).is_some() {
+        // What was held stays as it was, though a later try may have come on another day.
+        let first = first.clone();
+        let groups = moves(&first, Counter::Groups, first.day).is_some();
+        if groups {
             self.begin_month(today);
         }
-        if let Some(Record::Take(_, outcome @ Outcome::Held(_))) = self.records.get_mut(&take.key) {
-            *outcome = Outcome::Counted;
-            if moves(take, Counter::Groups, take.day).is_some() {
-                self.note_groups(i64::MIN, today);
-            }
+        let counted = Record::Take(first, Outcome::Counted);
+        self.records.insert(answered.take.key.clone(), counted);
+        if groups {
+            self.note_groups(i64::MIN, today);
         }
     }
 

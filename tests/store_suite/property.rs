@@ -309,14 +309,14 @@ impl Play {
             });
         }
         let before = self.last_report.insert(member, cells.clone());
-        let sent = match delivery {
+        let deliveries = match delivery {
             Delivery::Lost => vec![],
             Delivery::Once | Delivery::Unacknowledged => vec![cells.clone()],
             Delivery::Twice => vec![cells.clone(), cells.clone()],
             Delivery::Reordered => vec![cells.clone(), before.unwrap_or_default()],
         };
         let seat = &seats[member];
-        for cells in sent {
+        for cells in deliveries {
             let expected = self.model.settle(seat.member.incarnation, &cells, self.day);
             let report = Report {
                 apps: vec![AppReport {
@@ -434,8 +434,8 @@ pub fn agrees_with_the_model<L: LedgerUnderTest>() {
     let ledger = runtime.block_on(L::fresh());
     let seats = runtime.block_on(seats(&ledger));
     let apps = AtomicU64::new(1);
+    // PROPTEST_CASES asks for more of them.
     let config = Config {
-        cases: 200,
         failure_persistence: None,
         ..Config::default()
     };

@@ -1,14 +1,10 @@
 //! One app's counts, and how each step moves them. Pure: no lock, no file, no clock.
 
+use super::peaks::MonthPeaks;
+use super::totals::Told;
 use crate::clock::Day;
 use crate::quota::{COUNTERS, Charge, Counter, Resource};
-use crate::store::{Cell, CellReport, Totals, View};
-
-/// How many months an app carries with it; older ones lie in the file's history. Two, because a
-/// day stays open for 48 hours and may belong to the month before.
-pub(super) const MONTHS_KEPT: usize = 2;
-/// How many months without a touch are written down when the next touch comes.
-const MONTHS_FILLED_MAX: i32 = 120;
+use crate::store::{Cell, View};
 
 /// An app's counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,7 +17,7 @@ pub(super) struct App {
     pub(super) days: Vec<DayCounts>,
     /// What each member reported, at most one entry for a member and a cell.
     pub(super) told: Vec<Told>,
-    /// The newest months, oldest first.
+    /// The months that have open days, and the newest in any case; oldest first.
     pub(super) months: Vec<MonthPeaks>,
 }
 
@@ -35,28 +31,6 @@ pub(super) struct DayCounts {
     pub(super) actives: u64,
     /// Users that gateways counted themselves, over all members.
     pub(super) increment: u64,
-}
-
-/// One member's totals of one cell, as far as they were settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Told {
-    /// The member's incarnation.
-    pub(super) member: u64,
-    pub(super) cell: Cell,
-    pub(super) totals: Totals,
-}
-
-/// The highest counts of a month, and their days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct MonthPeaks {
-    /// The month's number.
-    pub(super) month: i32,
-    pub(super) groups: u64,
-    /// `None`: carried in from the month before.
-    pub(super) groups_day: Option<Day>,
-    pub(super) actives: u64,
-    /// `None`: nobody was active yet.
-    pub(super) actives_day: Option<Day>,
 }
 
 /// What a record moves: which counters, and by how much each.
@@ -211,90 +185,6 @@ impl App {
         released
     }
 
-    fn told(&self, member: u64, cell: Cell) -> Option<usize> {
-        let same = |told: &Told| told.member == member && told.cell == cell;
-        self.told.iter().position(same)
-    }
-
-    /// Whether the report says nothing new.
-    pub(super) fn knows(&self, member: u64, report: &CellReport) -> bool {
-        let at = self.told(member, report.cell);
-        let old = at.map_or(Totals::default(), |at| self.told[at].totals);
-        report.totals.consumed <= old.consumed && report.totals.released <= old.released
-    }
-
-    /// Merges a member's totals by maximum. A report that says nothing new must not come here: its
-    /// peak is from a time that is settled.
-    pub(super) fn settle(&mut self, member: u64, report: &CellReport, today: Day) {
-        let at = self.told(member, report.cell).unwrap_or_else(|| {
-            self.told.reserve_exact(1);
-            self.told.push(Told {
-                member,
-                cell: report.cell,
-                totals: Totals::default(),
-            });
-            self.told.len() - 1
-        });
-        let old = self.told[at].totals;
-        let new = Totals {
-            consumed: old.consumed.max(report.totals.consumed),
-            released: old.released.max(report.totals.released),
-        };
-        self.told[at].totals = new;
-        // The peak that a report claims holds only for a report that is newer than all before it.
-        let high = (new == report.totals).then_some(report.high);
-        match report.cell {
-            Cell::Live(resource) => self.settle_live(resource, old, new, high, today),
-            Cell::Gained(day) => self.day_mut(day).gained += new.net() - old.net(),
-            Cell::Increment(day) => {
-                self.day_mut(day).increment += new.consumed - old.consumed;
-                self.note_actives(day);
-            }
-        }
-    }
-
-    fn settle_live(
-        &mut self,
-        resource: Resource,
-        old: Totals,
-        new: Totals,
-        high: Option<i64>,
-        today: Day,
-    ) {
-        let own = resource.counter().index();
-        let before = self.live[own];
-        if resource == Resource::Group {
-            self.begin_month(today);
-        }
-        self.live[own] = before + (new.net() - old.net());
-        if resource == Resource::Group {
-            let others = before.saturating_sub(old.net());
-            let peak = high.map_or(i64::MIN, |high| others.saturating_add(high));
-            self.note_groups(peak.max(self.live[own]), today);
-        }
-    }
-
-    /// Counts one more distinct user of `day`.
-    pub(super) fn add_active(&mut self, day: Day) {
-        self.day_mut(day).actives += 1;
-        self.note_actives(day);
-    }
-
-    /// The month's highest group count up to now, and its highest daily active users; `None` if the
-    /// month is older than what the app carries with it.
-    pub(super) fn peaks(&self, day: Day) -> Option<(u64, u64)> {
-        let month = day.month().number();
-        let now = unsigned(self.live[Counter::Groups.index()]);
-        match self.months.last() {
-            Some(newest) if newest.month == month => Some((newest.groups.max(now), newest.actives)),
-            Some(newest) if newest.month > month => {
-                let found = self.months.iter().find(|kept| kept.month == month);
-                found.map(|kept| (kept.groups, kept.actives))
-            }
-            _ => Some((now, 0)),
-        }
-    }
-
     fn shift(&mut self, parts: Parts, by: i64, day: Day) {
         for counter in COUNTERS.into_iter().filter(|counter| parts.has(*counter)) {
             match counter {
@@ -304,7 +194,7 @@ impl App {
         }
     }
 
-    fn day_mut(&mut self, day: Day) -> &mut DayCounts {
+    pub(super) fn day_mut(&mut self, day: Day) -> &mut DayCounts {
         let at = self.days.iter().position(|counts| counts.day == day);
         let at = at.unwrap_or_else(|| {
             self.days.reserve_exact(1);
@@ -318,63 +208,4 @@ impl App {
         });
         &mut self.days[at]
     }
-
-    /// Raises the peak of the newest month to `net`, which may contain held records: they are no
-    /// part of it.
-    fn note_groups(&mut self, net: i64, today: Day) {
-        let value = unsigned(net.saturating_sub(self.held_groups));
-        let newest = self.begin_month(today);
-        let peaks = &mut self.months[newest];
-        if value > peaks.groups {
-            peaks.groups = value;
-            peaks.groups_day = (peaks.month == today.month().number()).then_some(today);
-        }
-    }
-
-    fn note_actives(&mut self, day: Day) {
-        let count = self.day(day).map_or(0, DayCounts::daily_active);
-        self.begin_month(day);
-        let month = day.month().number();
-        let at = self.months.iter().position(|kept| kept.month == month);
-        let at = at.unwrap_or_else(|| {
-            // A late login in a month before the app's first touch: the app had no groups then.
-            let at = self.months.partition_point(|kept| kept.month < month);
-            self.months.insert(at, MonthPeaks::carrying(month, 0));
-            at
-        });
-        let peaks = &mut self.months[at];
-        if count > peaks.actives {
-            peaks.actives = count;
-            peaks.actives_day = Some(day);
-        }
-    }
-
-    /// Makes sure that the month of `day` has begun, with the count carried in, and so has every
-    /// month before it. Answers the place of the newest month, which may be a later one.
-    fn begin_month(&mut self, day: Day) -> usize {
-        let month = day.month().number();
-        let carried = unsigned(self.live[Counter::Groups.index()] - self.held_groups);
-        let first = self.months.last().map_or(month, |newest| newest.month + 1);
-        for missing in first.max(month - MONTHS_FILLED_MAX)..=month {
-            self.months.reserve_exact(1);
-            self.months.push(MonthPeaks::carrying(missing, carried));
-        }
-        self.months.len() - 1
-    }
-}
-
-impl MonthPeaks {
-    fn carrying(month: i32, groups: u64) -> Self {
-        Self {
-            month,
-            groups,
-            groups_day: None,
-            actives: 0,
-            actives_day: None,
-        }
-    }
-}
-
-fn unsigned(net: i64) -> u64 {
-    u64::try_from(net).unwrap_or(0)
 }

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
-use super::app::{App, MONTHS_KEPT};
+use super::app::App;
 use super::checkpoint::Batch;
 use super::file::LedgerFile;
 use super::format;
@@ -64,8 +64,7 @@ impl Apps {
                         .push((*id, counts.day, counts.daily_active()));
                 }
             }
-            let past = app.months.len().saturating_sub(MONTHS_KEPT);
-            for month in &app.months[..past] {
+            for month in &app.months[..app.past_months(open_from)] {
                 batch
                     .past_months
                     .push((*id, month.month, format::write_month(month)));
@@ -84,16 +83,5 @@ impl Apps {
             self.0.retain(|_, app| app.is_changed());
             self.0.shrink_to(RESIDENT_MAX);
         }
-    }
-}
-
-impl App {
-    /// Forgets what the history has: days before `open_from`, and all but the newest months.
-    fn move_to_history(&mut self, open_from: Day) {
-        self.days.retain(|counts| counts.day >= open_from);
-        self.told
-            .retain(|told| told.cell.day().is_none_or(|day| day >= open_from));
-        self.months
-            .drain(..self.months.len().saturating_sub(MONTHS_KEPT));
     }
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-    WriteTransaction,
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, WriteTransaction,
 };
 
-use super::app::{App, MonthPeaks};
+use super::app::App;
 use super::format::{self, Identity};
+use super::peaks::MonthPeaks;
 use super::record::{Minute, Record, RecordId};
 use crate::clock::Day;
 use crate::quota::AppId;
@@ -48,10 +49,14 @@ pub(super) fn record_row(shard: Shard, id: RecordId, minute: Minute) -> RecordRo
     (id.is_own().into(), minute.0, shard.number(), id.number())
 }
 
+/// Opens the database, again after a fault of the disk.
+type Opener = Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>;
+
 /// The open database file.
 pub(super) struct LedgerFile {
     path: PathBuf,
-    /// Empty only while the file is opened again after a fault of the disk.
+    opener: Opener,
+    /// Empty from a fault of the disk on, until the file could be opened again.
     db: RwLock<Option<Database>>,
 }
 
@@ -60,20 +65,32 @@ impl LedgerFile {
     ///
     /// Every page is checked, so that a damaged file is found here and not in the middle of a call.
     pub(super) fn open(path: &Path) -> Result<Self, StoreFault> {
-        let db = open_database(path).map_err(|error| unusable(path, &error))?;
+        let file = path.to_owned();
+        Self::open_with(path, Box::new(move || Ok(builder().create(&file)?)))
+    }
+
+    pub(super) fn open_with(path: &Path, opener: Opener) -> Result<Self, StoreFault> {
+        let db = opener().map_err(|error| unusable(path, &error))?;
         Ok(Self {
             path: path.into(),
+            opener,
             db: RwLock::new(Some(db)),
         })
     }
 
-    /// Opens the file again: after one failed write the database refuses all work until then.
+    /// Opens the file again: after one fault of the disk the database refuses all work until then.
     pub(super) fn reopen(&self) -> Result<(), StoreFault> {
         let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
         // The old one holds the file's lock.
         *db = None;
-        *db = Some(open_database(&self.path).map_err(|error| self.fault(error))?);
+        *db = Some((self.opener)().map_err(|error| self.fault(error))?);
         Ok(())
+    }
+
+    /// Whether the last attempt to open it succeeded.
+    pub(super) fn is_open(&self) -> bool {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        db.is_some()
     }
 
     /// Where the file is.
@@ -250,12 +267,12 @@ impl LedgerFile {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, redb::Error> {
+pub(super) fn builder() -> Builder {
     let mut builder = Database::builder();
     builder
         .set_cache_size(CACHE_BYTES)
         .set_check_integrity_on_open(true);
-    Ok(builder.create(path)?)
+    builder
 }
 
 /// What could be read, or the word that the file is damaged.

@@ -26,12 +26,15 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Opens the file, which may be new, and learns which records it has.
     pub(super) fn open(path: &Path, zone: Zone) -> Result<Self, StoreFault> {
-        let file = LedgerFile::open(path)?;
+        Self::over(LedgerFile::open(path)?, zone)
+    }
+
+    pub(super) fn over(file: LedgerFile, zone: Zone) -> Result<Self, StoreFault> {
         let identity = file.identity()?;
         let mut open_from = zone.day(Millis(i64::MIN));
         let installation = OnceLock::new();
         if let Some(identity) = identity {
-            check_zone(path, &identity, &zone)?;
+            check_zone(file.path(), &identity, &zone)?;
             open_from = file.open_from()?.unwrap_or(open_from);
             let _ = installation.set(identity.installation);
         }
@@ -112,6 +115,9 @@ impl Ledger {
     pub(super) fn checkpoint(&self, log_from: Millis) -> Result<(), StoreFault> {
         self.installation.get().ok_or_else(stranger)?;
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.file.is_open() {
+            self.file.reopen()?;
+        }
         let plan = Plan::new(log_from, &self.zone);
         let written = checkpoint::write(&self.file, plan, |shard| {
             Ok(self.shard(shard)?.snapshot(plan.open_from))
@@ -119,8 +125,9 @@ impl Ledger {
         match written {
             Ok(written) => self.saved(written, plan),
             Err(fault @ StoreFault::Away(_)) => {
-                // What was to be written is still in memory, and goes with the next checkpoint.
-                self.file.reopen()?;
+                // What was to be written is still in memory, and goes with the next checkpoint, which
+                // opens the file if it cannot be opened now.
+                let _ = self.file.reopen();
                 Err(fault)
             }
             Err(fault) => Err(fault),

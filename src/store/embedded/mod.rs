@@ -1,29 +1,34 @@
 //! The shared ledger in a database file of this process: one machine, nothing to wait for.
 //!
-//! What was touched since the last checkpoint lies in memory, in the [`shard`]s, each behind its own
-//! lock; the rest lies in the [`file`] and is read when it is needed. Calls change memory alone: the
-//! member's journal makes them survive a kill, and states again after it what the last
-//! [`checkpoint`] does not have. A checkpoint copies what changed, shard by shard, and writes it in
-//! one transaction while calls go on.
+//! What was touched since the last checkpoint lies in memory, in shards, each behind its own lock;
+//! the rest lies in the file and is read when it is needed. Calls change memory alone: the member's
+//! journal makes them survive a kill, and states again after it, in its own order, what the last
+//! checkpoint does not have. A checkpoint copies what changed, shard by shard, and writes it in one
+//! transaction while calls go on.
 //!
-//! - [`app`]: an app's counts, pure;
-//! - [`record`]: a request id's record;
-//! - [`steps`]: what the calls do with both;
-//! - [`apps`], [`records`], [`actives`]: what of them is in memory, and whether the file has it;
-//! - [`format`]: the file's binary form.
+//! - `app`, `totals`, `peaks`: an app's counts, pure;
+//! - `record`: a request id's record;
+//! - `steps`: what the calls do with both, in a `shard`;
+//! - `apps`, `records`, `actives`: what of them is in memory, and whether the file has it;
+//! - `checkpoint`, `file`, `format`: the file, and its way there;
+//! - `ledger`: all of it.
 
 mod actives;
 mod app;
 mod apps;
+#[cfg(test)]
+mod broken_disk;
 mod checkpoint;
 mod file;
 mod format;
 mod kept;
 mod ledger;
+mod peaks;
 mod record;
 mod records;
 mod shard;
 mod steps;
+mod totals;
 
 use std::future::ready;
 use std::path::Path;
@@ -53,10 +58,14 @@ impl EmbeddedStore {
     /// [`StoreFault::Unusable`] if another process has the file, if it is damaged, of another format
     /// or of another zone, or if the system refuses it.
     pub fn open(path: &Path, zone: Zone) -> Result<Self, StoreFault> {
-        Ok(Self {
-            ledger: Arc::new(Ledger::open(path, zone)?),
+        Ok(Self::of(Ledger::open(path, zone)?))
+    }
+
+    fn of(ledger: Ledger) -> Self {
+        Self {
+            ledger: Arc::new(ledger),
             member: OnceLock::new(),
-        })
+        }
     }
 
     /// The same ledger for another member of this process: a journal that was lost is followed by

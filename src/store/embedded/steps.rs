@@ -164,13 +164,21 @@ impl LedgerShard {
             if answered.refused.is_some() || record.get().fingerprint != take.fingerprint {
                 return Ok(());
             }
-            let parts = Parts::of(&take.charge);
             match record.get().state {
-                State::Held(_) => app.change(self.round).confirm(parts, today),
-                State::Denied(_) => app.change(self.round).count(parts, take.day, today),
-                State::Counted | State::Released(_) | State::Freed => return Ok(()),
+                State::Held(_) => {
+                    // As it was held: a later try may have come on another day, under other rules.
+                    app.change(self.round).confirm(record.get().parts, today);
+                    let record = record.change();
+                    record.state = State::Counted;
+                    record.minute = Minute::of(now);
+                }
+                State::Denied(_) => {
+                    let counted = record_of(take, State::Counted, now);
+                    app.change(self.round).count(counted.parts, take.day, today);
+                    *record.change() = counted;
+                }
+                State::Counted | State::Released(_) | State::Freed => {}
             }
-            *record.change() = record_of(take, State::Counted, now);
         } else if answered.refused.is_none() || is_client(&take.key) {
             self.records.make_room()?;
             let state = answered.refused.map_or(State::Counted, State::Denied);

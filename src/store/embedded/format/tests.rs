@@ -1,0 +1,174 @@
+//! Whatever is written is read as it was; whatever else is read is no value, and no panic.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::quota::Resource;
+
+fn day() -> impl Strategy<Value = Day> {
+    (-4_000_000..2_900_000).prop_map(|number| Day::from_number(number).unwrap())
+}
+
+fn cell() -> impl Strategy<Value = Cell> {
+    prop_oneof![
+        proptest::sample::select(&RESOURCES[..]).prop_map(Cell::Live),
+        day().prop_map(Cell::Gained),
+        day().prop_map(Cell::Increment),
+    ]
+}
+
+fn counts() -> impl Strategy<Value = DayCounts> {
+    (day(), any::<i64>(), any::<u64>(), any::<u64>()).prop_map(
+        |(day, gained, actives, increment)| DayCounts {
+            day,
+            gained,
+            actives,
+            increment,
+        },
+    )
+}
+
+fn told() -> impl Strategy<Value = Told> {
+    (any::<u64>(), cell(), any::<u64>(), any::<u64>()).prop_map(
+        |(member, cell, consumed, released)| Told {
+            member,
+            cell,
+            totals: Totals { consumed, released },
+        },
+    )
+}
+
+fn month() -> impl Strategy<Value = MonthPeaks> {
+    let maybe = || proptest::option::of(day());
+    (any::<i32>(), any::<u64>(), maybe(), any::<u64>(), maybe()).prop_map(
+        |(month, groups, groups_day, actives, actives_day)| MonthPeaks {
+            month,
+            groups,
+            groups_day,
+            actives,
+            actives_day,
+        },
+    )
+}
+
+fn app() -> impl Strategy<Value = App> {
+    (
+        any::<[i64; 3]>(),
+        any::<i64>(),
+        vec(counts(), 0..5),
+        vec(told(), 0..5),
+        vec(month(), 0..4),
+    )
+        .prop_map(|(live, held_groups, days, told, months)| App {
+            live,
+            held_groups,
+            days,
+            told,
+            months,
+        })
+}
+
+fn state() -> impl Strategy<Value = State> {
+    let claim = (any::<u64>(), any::<u64>()).prop_map(|(member, attempt)| Claim {
+        member,
+        attempt: Attempt(attempt),
+    });
+    prop_oneof![
+        vec(claim, 0..CLAIMS_MAX).prop_map(State::Held),
+        Just(State::Counted),
+        proptest::sample::select(&COUNTERS[..]).prop_map(State::Denied),
+        any::<u8>().prop_map(State::Released),
+    ]
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let parts = (any::<u8>(), any::<u8>());
+    (
+        1..u64::MAX,
+        any::<u64>(),
+        day(),
+        any::<u32>(),
+        parts,
+        state(),
+    )
+        .prop_map(
+            |(app, fingerprint, day, minute, (counters, amount), state)| Record {
+                app: AppId::new(app).unwrap(),
+                fingerprint: Fingerprint(fingerprint),
+                day,
+                minute: Minute(minute),
+                parts: Parts { counters, amount },
+                state,
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn apps_come_back_as_they_were(app in app()) {
+        let from = Day::from_number(-4_100_000).unwrap();
+        prop_assert_eq!(read_app(&write_app(&app, from)), Some(app));
+    }
+
+    #[test]
+    fn closed_days_stay_behind(app in app(), from in day()) {
+        let open = read_app(&write_app(&app, from)).unwrap();
+        let kept = |cell: &Cell| cell.day().is_none_or(|day| day >= from);
+        prop_assert!(open.days.iter().all(|counts| counts.day >= from));
+        prop_assert!(open.told.iter().all(|told| kept(&told.cell)));
+        let count = app.told.iter().filter(|told| kept(&told.cell)).count();
+        prop_assert_eq!(open.told.len(), count);
+    }
+
+    #[test]
+    fn records_come_back_as_they_were(record in record()) {
+        let value = write_record(&record).unwrap();
+        prop_assert_eq!(is_held(&value), !record.is_settled());
+        prop_assert_eq!(read_record(&value, record.minute), Some(record));
+    }
+
+    #[test]
+    fn months_come_back_as_they_were(month in month()) {
+        prop_assert_eq!(read_month(&write_month(&month)), Some(month));
+    }
+
+    #[test]
+    fn users_come_back_as_they_were(users: Vec<u128>) {
+        let read: Vec<u128> = read_users(&write_users(&users)).unwrap().collect();
+        prop_assert_eq!(read, users);
+    }
+
+    #[test]
+    fn identities_come_back_as_they_were(id: u64, user_key: [u8; 16], zone: String) {
+        let identity = Identity { installation: Installation { id, user_key }, zone };
+        prop_assert_eq!(read_identity(&write_identity(&identity)), Some(identity));
+    }
+
+    #[test]
+    fn whatever_is_read_is_no_panic(bytes: Vec<u8>, app in app(), cut in 0_usize..200) {
+        let _ = (read_app(&bytes), read_month(&bytes), read_identity(&bytes));
+        let _ = read_record(&bytes, Minute(1));
+        let whole = write_app(&app, Day::from_number(-4_100_000).unwrap());
+        let cut = &whole[..cut.min(whole.len() - 1)];
+        prop_assert_eq!(read_app(cut), None);
+    }
+}
+
+#[test]
+fn an_app_of_accounts_takes_few_bytes() {
+    let app = App {
+        live: [1000, 0, 0],
+        told: vec![Told {
+            member: u64::MAX,
+            cell: Cell::Live(Resource::Account),
+            totals: Totals {
+                consumed: 1500,
+                released: 500,
+            },
+        }],
+        ..App::default()
+    };
+    let from = Day::from_number(0).unwrap();
+    assert!(write_app(&app, from).len() <= 24);
+}

@@ -1,0 +1,119 @@
+//! The months of an app: their peaks, from which the bill is made, and their way to the history.
+
+use super::app::{App, DayCounts};
+use crate::clock::Day;
+use crate::quota::Counter;
+
+/// How many months without a touch are written down when the next touch comes.
+const MONTHS_FILLED_MAX: i32 = 120;
+
+/// The highest counts of a month, and their days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MonthPeaks {
+    /// The month's number.
+    pub(super) month: i32,
+    pub(super) groups: u64,
+    /// `None`: carried in from the month before.
+    pub(super) groups_day: Option<Day>,
+    pub(super) actives: u64,
+    /// `None`: nobody was active yet.
+    pub(super) actives_day: Option<Day>,
+}
+
+impl MonthPeaks {
+    fn carrying(month: i32, groups: u64) -> Self {
+        Self {
+            month,
+            groups,
+            groups_day: None,
+            actives: 0,
+            actives_day: None,
+        }
+    }
+}
+
+impl App {
+    /// Counts one more distinct user of `day`.
+    pub(super) fn add_active(&mut self, day: Day) {
+        self.day_mut(day).actives += 1;
+        self.note_actives(day);
+    }
+
+    /// The month's highest group count up to now, and its highest daily active users; `None` if the
+    /// month is older than what the app carries with it.
+    pub(super) fn peaks(&self, day: Day) -> Option<(u64, u64)> {
+        let month = day.month().number();
+        let now = unsigned(self.live[Counter::Groups.index()]);
+        match self.months.last() {
+            Some(newest) if newest.month == month => Some((newest.groups.max(now), newest.actives)),
+            Some(newest) if newest.month > month => {
+                let found = self.months.iter().find(|kept| kept.month == month);
+                found.map(|kept| (kept.groups, kept.actives))
+            }
+            _ => Some((now, 0)),
+        }
+    }
+
+    /// Raises the peak of the newest month to `net`, which may contain held records: they are no
+    /// part of it.
+    pub(super) fn note_groups(&mut self, net: i64, today: Day) {
+        let value = unsigned(net.saturating_sub(self.held_groups));
+        let newest = self.begin_month(today);
+        let peaks = &mut self.months[newest];
+        if value > peaks.groups {
+            peaks.groups = value;
+            peaks.groups_day = (peaks.month == today.month().number()).then_some(today);
+        }
+    }
+
+    pub(super) fn note_actives(&mut self, day: Day) {
+        let count = self.day(day).map_or(0, DayCounts::daily_active);
+        self.begin_month(day);
+        let month = day.month().number();
+        let at = self.months.iter().position(|kept| kept.month == month);
+        let at = at.unwrap_or_else(|| {
+            // A late login in a month before the app's first touch: the app had no groups then.
+            let at = self.months.partition_point(|kept| kept.month < month);
+            self.months.insert(at, MonthPeaks::carrying(month, 0));
+            at
+        });
+        let peaks = &mut self.months[at];
+        if count > peaks.actives {
+            peaks.actives = count;
+            peaks.actives_day = Some(day);
+        }
+    }
+
+    /// Makes sure that the month of `day` has begun, with the count carried in, and so has every
+    /// month before it. Answers the place of the newest month, which may be a later one.
+    pub(super) fn begin_month(&mut self, day: Day) -> usize {
+        let month = day.month().number();
+        let carried = unsigned(self.live[Counter::Groups.index()] - self.held_groups);
+        let first = self.months.last().map_or(month, |newest| newest.month + 1);
+        for missing in first.max(month - MONTHS_FILLED_MAX)..=month {
+            self.months.reserve_exact(1);
+            self.months.push(MonthPeaks::carrying(missing, carried));
+        }
+        self.months.len() - 1
+    }
+
+    /// How many of the months, from the oldest on, have no open day. The newest stays, since the next
+    /// month begins with what it ends with.
+    pub(super) fn past_months(&self, open_from: Day) -> usize {
+        let open = open_from.month().number();
+        let past = self.months.partition_point(|kept| kept.month < open);
+        past.min(self.months.len().saturating_sub(1))
+    }
+
+    /// Forgets what the history has: days before `open_from`, and months without an open day.
+    pub(super) fn move_to_history(&mut self, open_from: Day) {
+        self.months.drain(..self.past_months(open_from));
+        self.days.retain(|counts| counts.day >= open_from);
+        self.told
+            .retain(|told| told.cell.day().is_none_or(|day| day >= open_from));
+    }
+}
+
+fn unsigned(net: i64) -> u64 {
+    u64::try_from(net).unwrap_or(0)
+}
