@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::child::{Loaded, Loading, Running, SERVER_CORE};
 use crate::sidecar::{Limits, Sidecar, free_port};
-use crate::stat::{Ratios, Runs, decimal, thousandths};
+use crate::stat::{Ratios, Runs, decimal, grouped, thousandths};
 use crate::{Effort, Failure};
 
 /// The apps that are asked for in turn.
@@ -30,9 +30,9 @@ struct Way {
 /// Prints the ratio for TCP and for a Unix socket.
 pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     println!(
-        "Check of an unlimited resource, with a request id, from {APPS} apps: 4 connections x 64 in \
-         flight,\none core for the server, one for the load; no-op: stock tonic on one \
-         current_thread runtime"
+        "Check of an unlimited resource, with a request id, of {} apps: 4 connections x 64 in flight,\n\
+         one core for the server, one for the load; no-op: stock tonic on one current_thread runtime",
+        grouped(APPS)
     );
     let folder = tempfile::tempdir()?;
     let ours = Sidecar::start("embedded", folder.path(), Limits::Metered)?;
@@ -65,7 +65,10 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     if counted != answered {
         return Err(format!("{answered} checks were allowed, but {counted} are counted").into());
     }
-    println!("  all {answered} checks of imquota were answered ALLOW, and GetUsage has as many");
+    println!(
+        "  all {} checks of imquota were answered ALLOW, and GetUsage has as many",
+        grouped(answered)
+    );
     ours.process.terminate()
 }
 

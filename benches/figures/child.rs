@@ -23,7 +23,8 @@ pub(crate) struct Running {
 impl Running {
     /// Starts `program` on `core`.
     pub(crate) fn start(core: &str, program: PathBuf, args: &[String]) -> Result<Self, Failure> {
-        let child = pinned(core, program, args).spawn()?;
+        // What goes wrong is told on standard error; the figures have standard output to themselves.
+        let child = pinned(core, program, args).stdout(Stdio::null()).spawn()?;
         Ok(Self { child })
     }
 
