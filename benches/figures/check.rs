@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::child::{Loaded, Loading, Running, SERVER_CORE};
 use crate::sidecar::{Limits, Sidecar, free_port};
-use crate::stat::{Ratios, Runs, decimal, thousandths};
+use crate::stat::{Ratios, Runs, decimal, grouped, thousandths};
 use crate::{Effort, Failure};
 
 /// The apps that are asked for in turn.
@@ -23,6 +23,7 @@ struct Way {
     our_rates: Runs,
     noop_rates: Runs,
     ratios: Ratios,
+    core_ratios: Ratios,
     load_busy: Runs,
     server_busy: Runs,
 }
@@ -30,9 +31,9 @@ struct Way {
 /// Prints the ratio for TCP and for a Unix socket.
 pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     println!(
-        "Check of an unlimited resource, with a request id, from {APPS} apps: 4 connections x 64 in \
-         flight,\none core for the server, one for the load; no-op: stock tonic on one \
-         current_thread runtime"
+        "Check of an unlimited resource, with a request id, of {} apps: 4 connections x 64 in flight,\n\
+         one core for the server, one for the load; no-op: stock tonic on one current_thread runtime",
+        grouped(APPS)
     );
     let folder = tempfile::tempdir()?;
     let ours = Sidecar::start("embedded", folder.path(), Limits::Metered)?;
@@ -65,15 +66,20 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     if counted != answered {
         return Err(format!("{answered} checks were allowed, but {counted} are counted").into());
     }
-    println!("  all {answered} checks of imquota were answered ALLOW, and GetUsage has as many");
+    println!(
+        "  all {} checks of imquota were answered ALLOW, and GetUsage has as many",
+        grouped(answered)
+    );
     ours.process.terminate()
 }
 
 /// One measurement.
 struct Measured {
     loaded: Loaded,
+    /// Checks a second.
     rate: u64,
-    server_busy: u64,
+    /// Checks in a second of the server's core.
+    core_rate: u64,
 }
 
 /// Measures `server` at `address` while `other` stands still.
@@ -90,17 +96,14 @@ fn alone(
         format!("--to={address}"),
         format!("--apps={APPS}"),
         format!("--first-app={FIRST_APP}"),
+        format!("--server={}", server.id()),
         format!("--warm-ms={}", effort.warm_ms),
         format!("--measure-ms={}", effort.measure_ms),
     ])?;
-    sleep(Duration::from_millis(effort.warm_ms));
-    let before = server.busy_micros();
-    sleep(Duration::from_millis(effort.measure_ms));
-    let server_micros = server.busy_micros() - before;
     let loaded = load.finish()?;
     Ok(Measured {
         rate: loaded.measured * 1_000_000 / loaded.micros.max(1),
-        server_busy: server_micros / effort.measure_ms.max(1),
+        core_rate: loaded.measured * 1_000_000 / loaded.server_busy_micros.max(1),
         loaded,
     })
 }
@@ -114,6 +117,7 @@ impl Way {
             our_rates: Runs::default(),
             noop_rates: Runs::default(),
             ratios: Ratios::default(),
+            core_ratios: Ratios::default(),
             load_busy: Runs::default(),
             server_busy: Runs::default(),
         }
@@ -123,10 +127,11 @@ impl Way {
         self.our_rates.add(mine.rate);
         self.noop_rates.add(other.rate);
         self.ratios.add(mine.rate, other.rate);
+        self.core_ratios.add(mine.core_rate, other.core_rate);
         for run in [mine, other] {
-            let share = thousandths(run.loaded.busy_micros, run.loaded.micros);
-            self.load_busy.add(share);
-            self.server_busy.add(run.server_busy);
+            let share = |busy| thousandths(busy, run.loaded.micros);
+            self.load_busy.add(share(run.loaded.busy_micros));
+            self.server_busy.add(share(run.loaded.server_busy_micros));
         }
     }
 
@@ -135,10 +140,11 @@ impl Way {
         println!("    imquota, checks/s          {}", self.our_rates);
         println!("    no-op tonic, checks/s      {}", self.noop_rates);
         println!("    imquota / no-op            {}", self.ratios);
+        println!("    the same, a core second    {}", self.core_ratios);
         println!(
-            "    cores in use, at most      server {}, load {}",
-            decimal(self.server_busy.max()),
-            decimal(self.load_busy.max())
+            "    share of its core          servers {}, load {} (medians)",
+            decimal(self.server_busy.median()),
+            decimal(self.load_busy.median())
         );
     }
 }

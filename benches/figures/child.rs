@@ -23,7 +23,8 @@ pub(crate) struct Running {
 impl Running {
     /// Starts `program` on `core`.
     pub(crate) fn start(core: &str, program: PathBuf, args: &[String]) -> Result<Self, Failure> {
-        let child = pinned(core, program, args).spawn()?;
+        // What goes wrong is told on standard error; the figures have standard output to themselves.
+        let child = pinned(core, program, args).stdout(Stdio::null()).spawn()?;
         Ok(Self { child })
     }
 
@@ -71,15 +72,9 @@ impl Running {
         })
     }
 
-    /// How long its threads have run on a core, in microseconds. Threads that ended are left out.
-    pub(crate) fn busy_micros(&self) -> u64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()));
-        let stats = tasks.into_iter().flatten().flatten().map(|task| {
-            let stat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            let nanos = stat.split(' ').next().and_then(|first| first.parse().ok());
-            nanos.unwrap_or(0_u64) / 1_000
-        });
-        stats.sum()
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn signal(&self, signal: Signal) -> Result<(), Failure> {
@@ -142,6 +137,7 @@ impl Loading {
             measured: number("measured")?,
             micros: number("micros")?,
             busy_micros: number("busy_micros")?,
+            server_busy_micros: number("server_busy_micros")?,
         })
     }
 }
@@ -159,6 +155,8 @@ pub(crate) struct Loaded {
     pub(crate) micros: u64,
     /// How much of that the load ran on its core, in microseconds.
     pub(crate) busy_micros: u64,
+    /// How much of that the server ran on its core, in microseconds; 0 if it was not asked for.
+    pub(crate) server_busy_micros: u64,
 }
 
 fn pinned(core: &str, program: PathBuf, args: &[String]) -> Command {

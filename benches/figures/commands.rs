@@ -15,7 +15,8 @@ const FIRST_APP: u64 = 1_500_000_000;
 /// Prints the figure.
 pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     println!(
-        "Redis commands on the wire, {APPS} busy apps, checks of an unlimited resource at full speed"
+        "Redis commands on the wire, {} busy apps, checks of an unlimited resource at full speed",
+        grouped(APPS)
     );
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(folder.path())?;

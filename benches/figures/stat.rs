@@ -22,7 +22,7 @@ impl Runs {
         self.0.first().copied().unwrap_or(0)
     }
 
-    pub(crate) fn max(&self) -> u64 {
+    fn max(&self) -> u64 {
         self.0.last().copied().unwrap_or(0)
     }
 }

@@ -7,6 +7,7 @@ mod talk;
 
 use std::cell::{Cell, RefCell};
 use std::fs;
+use std::process;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,9 @@ pub(crate) struct Load {
     /// Milliseconds that are measured.
     #[arg(long, default_value_t = 4_000)]
     measure_ms: u64,
+    /// The server's process, so that the time it takes on its core can be told, too.
+    #[arg(long)]
+    server: Option<u32>,
     /// The server is going to be killed: a connection that breaks is no failure.
     #[arg(long)]
     may_break: bool,
@@ -121,6 +125,7 @@ impl Load {
             Rc::clone(&shared),
             Duration::from_millis(self.warm_ms),
             Duration::from_millis(self.measure_ms),
+            self.server,
         ));
         let mut unanswered = 0;
         for connection in connections {
@@ -143,6 +148,7 @@ impl Load {
             "measured": window.answered,
             "micros": window.micros,
             "busy_micros": window.busy_micros,
+            "server_busy_micros": window.server_busy_micros,
         }))
     }
 }
@@ -153,27 +159,41 @@ struct Window {
     answered: u64,
     micros: u64,
     busy_micros: u64,
+    server_busy_micros: u64,
 }
 
-async fn clock(shared: Rc<Shared>, warm: Duration, measure: Duration) -> Window {
+async fn clock(
+    shared: Rc<Shared>,
+    warm: Duration,
+    measure: Duration,
+    server: Option<u32>,
+) -> Window {
+    let busy_of_server = || server.map_or(0, busy_micros);
     tokio::time::sleep(warm).await;
-    let (began, answered, busy) = (Instant::now(), shared.answered.get(), busy_micros());
+    let (began, answered) = (Instant::now(), shared.answered.get());
+    let (busy, server_busy) = (busy_micros(process::id()), busy_of_server());
     tokio::time::sleep(measure).await;
     let micros = began.elapsed().as_micros();
     let window = Window {
         answered: shared.answered.get() - answered,
         micros: micros.try_into().unwrap_or(u64::MAX),
-        busy_micros: busy_micros().saturating_sub(busy),
+        busy_micros: busy_micros(process::id()).saturating_sub(busy),
+        server_busy_micros: busy_of_server().saturating_sub(server_busy),
     };
     shared.over.set(true);
     window
 }
 
-/// How long this thread has run on a core, in microseconds.
-fn busy_micros() -> u64 {
-    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanos = stat.split(' ').next().and_then(|first| first.parse().ok());
-    nanos.unwrap_or(0) / 1_000
+/// How long the threads of a process have run on a core, in microseconds. Threads that ended are
+/// left out; without `/proc` it is 0.
+fn busy_micros(process: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{process}/task"));
+    let nanos = tasks.into_iter().flatten().flatten().map(|task| {
+        let stat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        let nanos = stat.split(' ').next().and_then(|first| first.parse().ok());
+        nanos.unwrap_or(0_u64)
+    });
+    nanos.sum::<u64>() / 1_000
 }
 
 /// Asks until it is over and all is answered. Returns what was not answered, and why.
