@@ -17,6 +17,7 @@ mod stores;
 mod tally;
 mod wait;
 
+mod forgotten;
 mod kill;
 mod limits;
 mod releases;
