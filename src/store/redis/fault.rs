@@ -25,9 +25,9 @@ pub(super) fn read(error: &RedisError, at: &str) -> (StoreFault, Connection) {
         ErrorKind::Server(ServerErrorKind::ReadOnly) => {
             spent(away("; store.url must name the master"))
         }
-        ErrorKind::Server(ServerErrorKind::NoPerm) => good(away(
-            "; the user needs EVALSHA, EVAL, SCRIPT LOAD, INFO and the ledger's keys",
-        )),
+        ErrorKind::Server(ServerErrorKind::NoPerm) => {
+            good(away("; the user in store.url lacks a permission"))
+        }
         _ => match error.code() {
             Some("WRONGTYPE" | "DAMAGED") => good(StoreFault::Unusable(format!(
                 "the ledger in Redis at {at} is damaged, or its prefix is shared with another program: {words}"

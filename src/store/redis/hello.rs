@@ -4,42 +4,16 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::answer::{Answer, unexpected};
+use super::answer::Answer;
 use super::keys::FORMAT;
 use super::link::Wire;
+use super::meta::{Found, HEADLESS, Meta, YOUNGER, id_text, key_text};
 use super::script::Step;
 use super::seen::Point;
 use super::survey::{Survey, survey};
 use super::{Create, Link, RedisStore};
-use crate::clock::{Clock, Millis};
+use crate::clock::Clock;
 use crate::store::{Installation, Member, SHARDS, Shard, StoreFault};
-
-const YOUNGER: &str = "it is only being made, though it was there once";
-const HEADLESS: &str = "its meta key was gone, its shards were not";
-
-/// What the meta key says.
-#[derive(Debug)]
-struct Meta {
-    found: Found,
-    time: Millis,
-    id: String,
-    user_key: String,
-    zone: String,
-    shards: String,
-    format: String,
-    run: String,
-    lost: String,
-    boot: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    Ready,
-    Creating,
-    Lost,
-    Absent,
-    Fenced,
-}
 
 impl RedisStore {
     pub(super) async fn greet(
@@ -51,8 +25,8 @@ impl RedisStore {
         let _turn = self.greeting.lock().await;
         let (wire, survey, fresh) = self.reach().await?;
         let meta = self.meet(&wire, &survey, member, remembered).await?;
-        let installation = self.accept(&meta, remembered)?;
-        let frozen = frozen(&meta, remembered);
+        let installation = meta.accept(self.zone.name(), self.keys.prefix())?;
+        let frozen = meta.frozen(remembered);
         if meta.found == Found::Creating {
             if frozen.is_some() {
                 // Or else a newcomer would finish it, and take what is missing for new.
@@ -75,13 +49,12 @@ impl RedisStore {
 
     /// The connection, looked over; a new one if there is none that works. Says whether it is new.
     async fn reach(&self) -> Result<(Wire, Survey, bool), StoreFault> {
-        if let Some(link) = self.link() {
-            match survey(&link.wire).await {
-                Ok(survey) => return Ok((link.wire.clone(), survey, false)),
-                // Nobody may have noticed until now that it broke.
-                Err(_) if link.wire.is_spent() => {}
-                Err(fault) => return Err(fault),
-            }
+        // One that broke, or leads to a server that is the master no more, is left for what the name
+        // resolves to now.
+        if let Some(link) = self.link()
+            && let Ok(survey) = survey(&link.wire).await
+        {
+            return Ok((link.wire.clone(), survey, false));
         }
         let wire = self.dialer.connect(&self.scripts).await?;
         let survey = survey(&wire).await?;
@@ -117,51 +90,9 @@ impl RedisStore {
             .arg(&survey.run);
         let asked = Clock::system();
         let value = wire.run(&self.scripts.hello, &step).await?;
-        let meta = read_meta(value)?;
+        let meta = Meta::read(value)?;
         self.correct(meta.time, asked, Clock::system());
         Ok(meta)
-    }
-
-    /// Refuses a ledger that this program cannot work with.
-    fn accept(
-        &self,
-        meta: &Meta,
-        remembered: Option<Installation>,
-    ) -> Result<Installation, StoreFault> {
-        let unusable = |words: String| Err(StoreFault::Unusable(words));
-        if meta.found == Found::Absent {
-            return match remembered {
-                // The script puts back what a member remembers.
-                Some(_) => Err(unexpected()),
-                None => unusable(format!(
-                    "there is no ledger under the prefix {:?}, and store.create is never; set it to auto to make one",
-                    self.keys.prefix()
-                )),
-            };
-        }
-        if meta.format != FORMAT.to_string() || meta.shards != SHARDS.to_string() {
-            return unusable(format!(
-                "the ledger has format {} and {} shards; this program knows format {FORMAT} with {SHARDS}",
-                meta.format, meta.shards
-            ));
-        }
-        if meta.zone != self.zone.name() {
-            return unusable(format!(
-                "the ledger counts days in {}, the settings say {}; billing.zone must be the same everywhere",
-                meta.zone,
-                self.zone.name()
-            ));
-        }
-        let installation = || {
-            Some(Installation {
-                id: u64::from_str_radix(&meta.id, 16).ok()?,
-                user_key: u128::from_str_radix(&meta.user_key, 16).ok()?.to_be_bytes(),
-            })
-        };
-        match installation() {
-            Some(installation) => Ok(installation),
-            None => unusable("the ledger's meta key is damaged".into()),
-        }
     }
 
     /// Makes all shard headers, or finishes what another member began.
@@ -239,34 +170,6 @@ impl RedisStore {
     }
 }
 
-/// Why hard limits must wait, if they must.
-fn frozen(meta: &Meta, remembered: Option<Installation>) -> Option<StoreFault> {
-    let words = match (meta.found, remembered) {
-        (_, Some(known)) if id_text(known.id) != meta.id => format!(
-            "another installation ({}) stands where this sidecar knows {}: Redis was flushed and begun anew, or \
-             store.url or store.key_prefix name another ledger",
-            meta.id,
-            id_text(known.id)
-        ),
-        (_, Some(known)) if key_text(known.user_key) != meta.user_key => {
-            "the ledger's user key is not the one that this sidecar knows".into()
-        }
-        (Found::Creating, Some(_)) => {
-            format!("the ledger has forgotten itself: {YOUNGER}; restore it")
-        }
-        (Found::Lost, _) => format!(
-            "the ledger has forgotten itself ({}): Redis was flushed or has lost its data; restore it",
-            meta.lost
-        ),
-        (Found::Fenced, _) => format!(
-            "a later process of this sidecar (boot {}) has taken its journal over",
-            meta.boot
-        ),
-        _ => return None,
-    };
-    Some(StoreFault::Frozen(words))
-}
-
 fn link(wire: &Wire, survey: &Survey, installation: Installation, member: &Member) -> Arc<Link> {
     Arc::new(Link {
         wire: wire.clone(),
@@ -275,36 +178,4 @@ fn link(wire: &Wire, survey: &Survey, installation: Installation, member: &Membe
         installation: id_text(installation.id),
         incarnation: id_text(member.incarnation),
     })
-}
-
-fn read_meta(value: Value) -> Result<Meta, StoreFault> {
-    let mut answer = Answer::new(value)?;
-    let found = match answer.signed()? {
-        0 => Found::Ready,
-        1 => Found::Creating,
-        2 => Found::Lost,
-        3 => Found::Absent,
-        4 => Found::Fenced,
-        _ => return Err(unexpected()),
-    };
-    Ok(Meta {
-        found,
-        time: Millis(answer.signed()?),
-        id: answer.text()?,
-        user_key: answer.text()?,
-        zone: answer.text()?,
-        shards: answer.text()?,
-        format: answer.text()?,
-        run: answer.text()?,
-        lost: answer.text()?,
-        boot: answer.text()?,
-    })
-}
-
-fn id_text(id: u64) -> String {
-    format!("{id:016x}")
-}
-
-fn key_text(key: [u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(key))
 }

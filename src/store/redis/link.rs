@@ -121,7 +121,7 @@ impl Wire {
         answer.map_err(|error| self.fault(&error))
     }
 
-    /// Runs a script's steps in one write; all answers or the first failure.
+    /// Runs a script's steps in one write; all answers or the first failure. The steps may be repeated.
     pub(super) async fn run_all(
         &self,
         script: &Script,
@@ -134,14 +134,23 @@ impl Wire {
         for step in steps {
             pipeline.add_command(script.by_hash(step));
         }
-        let mut connection = self.connection.clone();
-        let asking = async {
-            let _turn = self.turns.acquire().await;
-            pipeline.query_async(&mut connection).await
-        };
-        self.within(asking)
-            .await?
-            .map_err(|error| self.fault(&error))
+        let answers = self
+            .within(async {
+                match self.send_all(&pipeline).await {
+                    Err(error) if is_unknown_script(&error) => {
+                        self.send(&script.load()).await?;
+                        self.send_all(&pipeline).await
+                    }
+                    answers => answers,
+                }
+            })
+            .await?;
+        answers.map_err(|error| self.fault(&error))
+    }
+
+    async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
+        let _turn = self.turns.acquire().await;
+        pipeline.query_async(&mut self.connection.clone()).await
     }
 
     async fn send(&self, cmd: &Cmd) -> Result<Value, RedisError> {

@@ -1,8 +1,33 @@
 //! The shared ledger in Redis: server-side steps, many members.
 //!
-//! Each call is one script, which Redis runs as one atomic step. Apps are spread over
-//! [`SHARDS`](super::SHARDS) shards; all keys of a shard share a hash tag. Day, peaks and limits are
-//! judged there, by the server's clock.
+//! Each call is one script, which Redis runs as one atomic step; the largest take about 2 ms of it.
+//! Limits and peaks are judged there, by the server's clock. The connection is driven by the runtime
+//! on which [`Store::hello`] was called.
+//!
+//! # Keys
+//!
+//! Apps are spread over [`SHARDS`](super::SHARDS) shards; all keys of shard `SS` (hexadecimal) share
+//! the hash tag `{PREFIX:SS}`. Each begins with its tag and the layout's version, `v1`.
+//!
+//! | key | kind | what | goes |
+//! |---|---|---|---|
+//! | `{PREFIX}:v1:meta` | hash | installation, user key, zone, shards, format, state, run | never |
+//! | `{PREFIX}:v1:members` | hash | incarnation: boot, last hello, name | never |
+//! | `{PREFIX:SS}:v1:h` | hash | the shard's header: installation, seq, epoch, run | never |
+//! | `{PREFIX:SS}:v1:f` | list | records that came to rest, in order | as they are folded |
+//! | `{PREFIX:SS}:v1:a:APP` | hash | net counts, each member's totals | never |
+//! | `{PREFIX:SS}:v1:r:APP` | hash | records by request id | when folded, after the id window |
+//! | `{PREFIX:SS}:v1:g:APP:DAY` | hash | groups gained on a day, each member's totals | 72 h after its day |
+//! | `{PREFIX:SS}:v1:m:APP:MONTH` | hash | peaks, what was carried in, each day's users | never |
+//! | `{PREFIX:SS}:v1:d:APP:DAY` | hash | a day's users: how many, increments, shape | 72 h after its day |
+//! | `{PREFIX:SS}:v1:d:APP:DAY:N` | set | bucket N of them | 72 h after its day |
+//!
+//! `DAY` counts from 1970-01-01, `MONTH` from year 0. The fields are described in the scripts that use
+//! them: `guard`, `counts`, `month`, `record`, `users`.
+//!
+//! A user of Redis needs these keys, `+@connection`, `+eval`, `+evalsha`, `+script|load`, `+info`, `+time`,
+//! `+expireat`, `+@hash`, `+@set` and `+@list`; with `+config|get` the store learns how large integer
+//! sets may be, where that is not the default.
 //!
 //! # What a forgetful Redis cannot hide
 //!
@@ -12,12 +37,13 @@
 //! - **An older state** (a snapshot, a failed-over replica): each shard counts its writes; a caller
 //!   states with each call the highest count that it has seen, and a shard that shows less is marked
 //!   as lost.
-//! - **Another run** (`run_id:master_replid`): takes wait for [`REOPEN_WAIT_MS`], in which every live
-//!   member states what it saw.
+//! - **Another run** (`run_id:master_replid`): the shard gets another epoch, and takes wait for
+//!   [`REOPEN_WAIT_MS`], in which every live member says hello and states what it saw.
 //!
-//! A lost shard answers takes and releases with [`Frozen`](super::StoreFault::Frozen) until an operator
-//! acts. Totals and users are still merged where the header is there: they merge by maximum and do
-//! no harm. Where it is gone they wait in the members' journals.
+//! A lost shard answers takes, releases and reads with [`Frozen`](super::StoreFault::Frozen) until an
+//! operator acts; other shards go on, and hello succeeds. Totals and users are still merged where the
+//! header is there: they merge by maximum and do no harm. Where it is gone they wait in the members'
+//! journals.
 //!
 //! # What it does not cover
 //!
@@ -29,6 +55,9 @@
 //! - Redis is asked for its run when a connection is made and when a shard shows another. A server
 //!   that changes its state and keeps both its connections and its run is found out by the write
 //!   counts alone.
+//! - The lowest limit does not win: a take is judged by the limits that it brings.
+//! - An answered take whose record is not there is taken for a folded one. If Redis forgot it, its
+//!   shard is lost.
 
 mod active;
 mod answer;
@@ -36,6 +65,7 @@ mod fault;
 mod hello;
 mod keys;
 mod link;
+mod meta;
 mod options;
 mod record;
 mod script;

@@ -1,0 +1,139 @@
+//! What the meta key says, and whether this program can work with it.
+
+use redis::Value;
+
+use super::answer::{Answer, unexpected};
+use super::keys::FORMAT;
+use crate::clock::Millis;
+use crate::store::{Installation, SHARDS, StoreFault};
+
+/// Why a ledger that is only being made is none for who remembers it.
+pub(super) const YOUNGER: &str = "it is only being made, though it was there once";
+/// Why a ledger that has shards before it is made is none.
+pub(super) const HEADLESS: &str = "its meta key was gone, its shards were not";
+
+/// What the hello script found.
+#[derive(Debug)]
+pub(super) struct Meta {
+    pub(super) found: Found,
+    pub(super) time: Millis,
+    pub(super) id: String,
+    user_key: String,
+    zone: String,
+    shards: String,
+    format: String,
+    pub(super) run: String,
+    lost: String,
+    boot: String,
+}
+
+/// How it stands with the ledger, or with us in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A ledger.
+    Ready,
+    /// A ledger whose shards are being made.
+    Creating,
+    /// A ledger that has forgotten itself.
+    Lost,
+    /// None, and none may be made.
+    Absent,
+    /// A ledger that knows a later process of this member's journal.
+    Fenced,
+}
+
+impl Meta {
+    /// Reads the script's answer.
+    pub(super) fn read(value: Value) -> Result<Self, StoreFault> {
+        let mut answer = Answer::new(value)?;
+        let found = match answer.signed()? {
+            0 => Found::Ready,
+            1 => Found::Creating,
+            2 => Found::Lost,
+            3 => Found::Absent,
+            4 => Found::Fenced,
+            _ => return Err(unexpected()),
+        };
+        Ok(Self {
+            found,
+            time: Millis(answer.signed()?),
+            id: answer.text()?,
+            user_key: answer.text()?,
+            zone: answer.text()?,
+            shards: answer.text()?,
+            format: answer.text()?,
+            run: answer.text()?,
+            lost: answer.text()?,
+            boot: answer.text()?,
+        })
+    }
+
+    /// Who the ledger is, unless this program cannot work with it.
+    pub(super) fn accept(&self, zone: &str, prefix: &str) -> Result<Installation, StoreFault> {
+        let unusable = |words: String| Err(StoreFault::Unusable(words));
+        if self.found == Found::Absent {
+            return unusable(format!(
+                "there is no ledger under the prefix {prefix:?}, and store.create is never; set it to auto to make one"
+            ));
+        }
+        if self.format != FORMAT.to_string() || self.shards != SHARDS.to_string() {
+            return unusable(format!(
+                "the ledger has format {} and {} shards; this program knows format {FORMAT} with {SHARDS}",
+                self.format, self.shards
+            ));
+        }
+        if self.zone != zone {
+            return unusable(format!(
+                "the ledger counts days in {}, the settings say {zone}; billing.zone must be the same everywhere",
+                self.zone
+            ));
+        }
+        let id = u64::from_str_radix(&self.id, 16);
+        let user_key = u128::from_str_radix(&self.user_key, 16);
+        match (id, user_key) {
+            (Ok(id), Ok(user_key)) => Ok(Installation {
+                id,
+                user_key: user_key.to_be_bytes(),
+            }),
+            _ => unusable("the ledger's meta key is damaged".into()),
+        }
+    }
+
+    /// Why hard limits must wait, if they must.
+    pub(super) fn frozen(&self, remembered: Option<Installation>) -> Option<StoreFault> {
+        let words = match (self.found, remembered) {
+            (_, Some(known)) if id_text(known.id) != self.id => format!(
+                "another installation ({}) stands where this sidecar knows {}: Redis was flushed and begun \
+                 anew, or store.url or store.key_prefix name another ledger",
+                self.id,
+                id_text(known.id)
+            ),
+            (_, Some(known)) if key_text(known.user_key) != self.user_key => {
+                "the ledger's user key is not the one that this sidecar knows".into()
+            }
+            (Found::Creating, Some(_)) => {
+                format!("the ledger has forgotten itself: {YOUNGER}; restore it")
+            }
+            (Found::Lost, _) => format!(
+                "the ledger has forgotten itself ({}): Redis was flushed or has lost its data; restore it",
+                self.lost
+            ),
+            (Found::Fenced, _) => format!(
+                "a later process of this sidecar (boot {}) has taken its journal over",
+                self.boot
+            ),
+            _ => return None,
+        };
+        Some(StoreFault::Frozen(words))
+    }
+}
+
+/// An id as keys and steps carry it.
+pub(super) fn id_text(id: u64) -> String {
+    format!("{id:016x}")
+}
+
+/// The user hash's key as the meta key carries it.
+pub(super) fn key_text(key: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(key))
+}
