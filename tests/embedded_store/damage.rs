@@ -11,7 +11,7 @@ use super::{Folder, checkpoint};
 use crate::store_suite::actives::user;
 use crate::store_suite::{Seat, app, limits, member, now, run, today};
 
-/// A folder with a ledger of some apps, and what it counts.
+/// A folder with a ledger of some apps as a kill leaves it, and what it counts.
 fn used() -> (Folder, Installation, Vec<Usage>) {
     run(async {
         let folder = Folder::new();
@@ -26,7 +26,9 @@ fn used() -> (Folder, Installation, Vec<Usage>) {
             }
         }
         let usages = usages(&seat).await;
-        (folder, seat.installation, usages)
+        let killed = Folder::new();
+        fs::copy(folder.file(), killed.file()).unwrap();
+        (killed, seat.installation, usages)
     })
 }
 

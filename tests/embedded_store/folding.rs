@@ -3,7 +3,7 @@
 use imquota::quota::{Counter, Resource};
 use imquota::store::{GivenBack, Taken};
 
-use super::{Folder, minutes};
+use super::{Folder, minutes, rows};
 use crate::store_suite::{app, limited, limits, now, run};
 
 const ACCOUNT: (Resource, u32) = (Resource::Account, 1);
@@ -43,6 +43,12 @@ fn a_clients_id_is_remembered_for_its_window() {
             }
         }
         assert_eq!(seat.usage(app(1)).await.view.net[0], 3);
+        let held = seat.wants(app(1), Some("held"), ACCOUNT, &limits());
+        seat.gets(&held).await;
+        seat.store.checkpoint(now()).await.unwrap();
+        seat.store.checkpoint(minutes(30)).await.unwrap();
+        drop(seat);
+        assert_eq!(rows::<(u8, u32, u16, u128)>(&folder, "records"), 3, "held");
     });
 }
 

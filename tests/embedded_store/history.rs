@@ -4,7 +4,7 @@ use imquota::clock::Day;
 use imquota::quota::Resource;
 use imquota::store::Cell;
 
-use super::Folder;
+use super::{Folder, rows};
 use crate::store_suite::actives::user;
 use crate::store_suite::{app, limits, next_month, now, report, run, today, totals, zone};
 
@@ -33,6 +33,11 @@ fn a_day_keeps_its_count_when_its_users_are_dropped() {
             if restarted {
                 let remembered = Some(seat.installation);
                 drop(seat);
+                assert_eq!(
+                    rows::<(i32, u64, u32)>(&folder, "users"),
+                    1,
+                    "the next day's"
+                );
                 seat = folder.sit(remembered).await;
             }
             // Closed: whoever comes late changes nothing.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use imquota::clock::{Millis, Zone};
 use imquota::store::embedded::EmbeddedStore;
 use imquota::store::{Installation, Store, StoreFault};
+use redb::{Database, Key, ReadableDatabase, ReadableTableMetadata, TableDefinition};
 use tempfile::TempDir;
 
 use crate::store_suite::{LedgerUnderTest, Seat, now, zone};
@@ -65,6 +66,14 @@ impl Folder {
         let store: Arc<dyn Store> = Arc::new(self.open().unwrap());
         Seat::with(store, 1, remembered).await
     }
+}
+
+/// How many rows a table of the file has; nobody may have the file open.
+pub fn rows<K: Key + 'static>(folder: &Folder, table: &str) -> u64 {
+    let db = Database::open(folder.file()).unwrap();
+    let table: TableDefinition<K, &[u8]> = TableDefinition::new(table);
+    let rows = db.begin_read().unwrap().open_table(table).unwrap().len();
+    rows.unwrap()
 }
 
 /// So many minutes from now.

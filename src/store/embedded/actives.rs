@@ -74,7 +74,8 @@ impl Actives {
     pub(super) fn saved(&mut self, round: Round, open_from: Day) {
         self.0.retain(|(_, day), users| {
             users.keep_tail();
-            *day >= open_from && (users.touched >= round || users.tail.len() > users.saved)
+            // What the file does not have came after the snapshot, in a later round.
+            *day >= open_from && users.touched >= round
         });
     }
 }

@@ -85,3 +85,33 @@ impl Apps {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::checkpoint::Batch;
+    use super::super::file::tests::ledger_file;
+    use super::super::records::Records;
+    use super::*;
+    use crate::store::Shard;
+
+    #[test]
+    fn an_app_that_changes_while_it_is_written_stays() {
+        let (file, _folder) = ledger_file();
+        let open_from = Day::from_number(0).unwrap();
+        let id = |n: usize| AppId::new(n as u64 + 1).unwrap();
+        let (first, second) = (Round::FIRST, Round::FIRST.next());
+        let mut apps = Apps::default();
+        for n in 0..=RESIDENT_MAX {
+            apps.touch(&file, id(n)).unwrap().change(first).live[0] = 1;
+        }
+        let records = Records::new(Shard::of(id(0))).snapshot();
+        let mut batch = Batch::new(first, records);
+        apps.snapshot(open_from, &mut batch);
+        assert_eq!(batch.apps.len(), RESIDENT_MAX + 1);
+        apps.touch(&file, id(3)).unwrap().change(second).live[0] = 2;
+        apps.saved(first, open_from);
+        // The file of this test has none of them: only what stayed is still known.
+        assert_eq!(apps.look(&file, id(3)).unwrap().unwrap().live[0], 2);
+        assert!(apps.look(&file, id(4)).unwrap().is_none());
+    }
+}

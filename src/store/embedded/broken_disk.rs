@@ -13,8 +13,8 @@ use super::ledger::Ledger;
 use crate::clock::{Day, Millis, Zone};
 use crate::quota::{Amount, AppId, Charge, Limits, RequestId, Resource};
 use crate::store::{
-    Abort, Attempt, Fingerprint, Login, Member, RecordKey, Report, Shard, Store, StoreFault, Take,
-    Taken,
+    Abort, Answered, Attempt, Fingerprint, Login, Member, RecordKey, Report, Shard, Store,
+    StoreFault, Take, Taken,
 };
 
 /// A file in memory that can be made to fail. It outlives the database that is opened over it.
@@ -131,6 +131,10 @@ async fn nothing_is_lost_when_the_disk_is_full_for_a_while() {
     disk.full.store(true, Ordering::Relaxed);
     assert!(!replayed(&store, "during", 3).await);
     let report = Report {
+        answered: vec![Answered {
+            take: take("during", 3),
+            refused: None,
+        }],
         aborts: vec![Abort {
             app: app(),
             key: take("freed", 2).key,

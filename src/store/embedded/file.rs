@@ -297,3 +297,28 @@ fn unusable(path: &Path, error: &redb::Error) -> StoreFault {
         ),
     })
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::Installation;
+
+    /// A ledger's file without any app, in a folder that goes with it.
+    pub fn ledger_file() -> (LedgerFile, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LedgerFile::open(&folder.path().join("ledger.redb")).unwrap();
+        let installation = Installation {
+            id: 1,
+            user_key: [1; 16],
+        };
+        let identity = Identity {
+            installation,
+            zone: "+08:00".into(),
+        };
+        file.found(&identity).unwrap();
+        assert_eq!(file.identity().unwrap(), Some(identity));
+        (file, folder)
+    }
+}

@@ -225,3 +225,48 @@ impl Frozen {
         layer.map(move |(id, resident)| (*id, resident.row_after(*id, cutoffs)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::app::Parts;
+    use super::super::file::tests::ledger_file;
+    use super::*;
+    use crate::clock::Day;
+    use crate::quota::AppId;
+    use crate::store::Fingerprint;
+
+    const LATE: Cutoffs = Cutoffs {
+        own: Minute(1),
+        client: Minute(1),
+    };
+
+    fn record(minute: u32) -> Record {
+        Record {
+            app: AppId::new(1).unwrap(),
+            fingerprint: Fingerprint(1),
+            day: Day::from_number(0).unwrap(),
+            minute: Minute(minute),
+            parts: Parts::NONE,
+            state: State::Released(1),
+        }
+    }
+
+    #[test]
+    fn a_record_that_changes_while_it_is_written_leaves_no_older_row() {
+        let (file, _folder) = ledger_file();
+        let shard = Shard::of(AppId::new(1).unwrap());
+        let mut records = Records::new(shard);
+        let id = RecordId::from_number(5);
+        records.write(id, record(7));
+        let frozen = records.snapshot();
+        assert_eq!(frozen.rows(LATE).1[0].0, record_row(shard, id, Minute(7)));
+        let there = records.find(&file, id).unwrap().unwrap();
+        there.change().minute = Minute(8);
+        let places: Vec<_> = frozen.places(LATE).collect();
+        records.saved(&places);
+        records.all_saved();
+        let (gone, written) = records.snapshot().rows(LATE);
+        assert_eq!(gone, [record_row(shard, id, Minute(7))]);
+        assert_eq!(written[0].0, record_row(shard, id, Minute(8)));
+    }
+}
