@@ -74,6 +74,8 @@ impl Days {
             .iter()
             .position(|sums| sums.day == day)
             .unwrap_or_else(|| {
+                // Nearly every app has one day here; growing to four at once would cost each 300 bytes.
+                self.0.reserve_exact(1);
                 self.0.push(DaySums {
                     day,
                     gained: Tally::default(),
