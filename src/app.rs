@@ -207,7 +207,11 @@ async fn first_meeting(ledger: &Ledger) -> Result<(), Fault> {
     match timeout(FIRST_MEETING_MAX, ledger.meet()).await {
         Ok(Err(fault @ StoreFault::Unusable(_))) => Err(fault.into()),
         Ok(Err(fault)) if ledger.store().is_local() => Err(fault.into()),
-        Ok(_) | Err(_) => Ok(()),
+        Ok(Err(fault)) => {
+            ledger.goes_on_without(&fault);
+            Ok(())
+        }
+        Ok(Ok(())) | Err(_) => Ok(()),
     }
 }
 

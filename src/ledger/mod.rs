@@ -134,14 +134,18 @@ impl Ledger {
         Ok((this, Queues { asked }))
     }
 
-    /// Meets the ledger for the first time, where that needs no waiting for a network.
+    /// Meets the ledger for the first time. Whoever goes on without it says so with
+    /// [`Ledger::goes_on_without`].
     ///
     /// # Errors
     /// [`StoreFault`]: a ledger of another zone or version, or one that has forgotten.
     pub async fn meet(&self) -> Result<(), StoreFault> {
-        settle::meet(self)
-            .await
-            .inspect_err(|fault| self.outlook.fell(fault))
+        settle::meet(self).await
+    }
+
+    /// Takes note that there is no ledger for now, and logs what that means.
+    pub fn goes_on_without(&self, fault: &StoreFault) {
+        self.outlook.fell(fault);
     }
 
     /// Settles, carries logins and saves until `stop` turns true; each of the three then finishes

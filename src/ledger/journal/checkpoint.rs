@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
 
 use super::record::{
     cell_code, cell_of, get_give_back, get_take, put_give_back, put_take, sent_of,
@@ -17,6 +19,10 @@ const FORMAT: u8 = 1;
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 const IDENTITY: TableDefinition<&str, &[u8]> = TableDefinition::new("identity");
+/// The row of [`IDENTITY`] that says who the member is.
+const MEMBER: &str = "member";
+/// The row of [`IDENTITY`] with the number of the log's first segment, little-endian.
+const LOG_BEGINS: &str = "log_begins";
 /// consumed, released, acknowledged consumed, acknowledged released, high
 type CellRow = (u64, u64, u64, u64, i64);
 const CELLS: TableDefinition<(u64, u8, i32), CellRow> = TableDefinition::new("cells");
@@ -33,13 +39,15 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens the database, or makes it.
+    /// Opens the database, or makes it. Every page is checked, so that damage is found here and not
+    /// in the middle of a call.
     ///
     /// # Errors
     /// [`Fault::Damaged`] if it is not one that this version wrote.
     pub fn open(path: &Path) -> Result<Self, Fault> {
         let db = Database::builder()
             .set_cache_size(CACHE_BYTES)
+            .set_check_integrity_on_open(true)
             .create(path)
             .map_err(|error| Fault::damaged(path, error))?;
         let this = Self { db };
@@ -48,9 +56,18 @@ impl Checkpoint {
         Ok(this)
     }
 
+    /// A durable write. With two phases the commit that the file points to is whole at any moment:
+    /// damage is found, and never mended by going back to an older commit without a word.
+    fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
+        let mut write = self.db.begin_write()?;
+        write.set_durability(Durability::Immediate)?;
+        write.set_two_phase_commit(true);
+        Ok(write)
+    }
+
     /// Makes all tables, so that reading never meets a missing one.
     fn prepare(&self) -> Result<(), redb::Error> {
-        let write = self.db.begin_write()?;
+        let write = self.begin_write()?;
         write.open_table(IDENTITY)?;
         write.open_table(CELLS)?;
         write.open_table(TAKES)?;
@@ -67,11 +84,29 @@ impl Checkpoint {
     pub fn identity(&self) -> Result<Option<Identity>, String> {
         let read = || -> Result<Option<Vec<u8>>, redb::Error> {
             let table = self.db.begin_read()?.open_table(IDENTITY)?;
-            Ok(table.get("member")?.map(|row| row.value().to_vec()))
+            Ok(table.get(MEMBER)?.map(|row| row.value().to_vec()))
         };
         match read().map_err(|error| error.to_string())? {
             None => Ok(None),
             Some(row) => decode_identity(&row).map(Some),
+        }
+    }
+
+    /// The first segment of the log that goes with this checkpoint; `None` before the first save.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn log_begins(&self) -> Result<Option<u64>, String> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.db.begin_read()?.open_table(IDENTITY)?;
+            Ok(table.get(LOG_BEGINS)?.map(|row| row.value().to_vec()))
+        };
+        let Some(row) = read().map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        match row.try_into() {
+            Ok(number) => Ok(Some(u64::from_le_bytes(number))),
+            Err(_) => Err("holds a damaged number of its log".into()),
         }
     }
 
@@ -80,11 +115,10 @@ impl Checkpoint {
     /// # Errors
     /// The database's own.
     pub fn set_identity(&self, identity: &Identity) -> Result<(), redb::Error> {
-        let mut write = self.db.begin_write()?;
-        write.set_durability(Durability::Immediate)?;
+        let write = self.begin_write()?;
         write
             .open_table(IDENTITY)?
-            .insert("member", encode_identity(identity).as_slice())?;
+            .insert(MEMBER, encode_identity(identity).as_slice())?;
         write.commit()?;
         Ok(())
     }
@@ -179,14 +213,21 @@ impl Checkpoint {
     }
 
     /// Writes a snapshot, durably: changed cells are laid over, what is owed replaces what was, cells
-    /// of days before `drop_before` go.
+    /// of days before `drop_before` go. What is newer lies in the log from segment `log_begins` on.
     ///
     /// # Errors
     /// The database's own; nothing is changed then.
-    pub fn save(&self, snapshot: &Snapshot, drop_before: Option<Day>) -> Result<(), redb::Error> {
-        let mut write = self.db.begin_write()?;
-        write.set_durability(Durability::Immediate)?;
+    pub fn save(
+        &self,
+        snapshot: &Snapshot,
+        drop_before: Option<Day>,
+        log_begins: u64,
+    ) -> Result<(), redb::Error> {
+        let write = self.begin_write()?;
         {
+            write
+                .open_table(IDENTITY)?
+                .insert(LOG_BEGINS, log_begins.to_le_bytes().as_slice())?;
             let mut cells = write.open_table(CELLS)?;
             for ((app, cell), saved) in &snapshot.cells {
                 let (tag, day) = cell_code(*cell);

@@ -7,7 +7,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::record::FRAME_BYTES;
-use super::segment::{HEADER_BYTES, Header, SEGMENT_BYTES, Segment};
+use super::segment::{HEADER_BYTES, SEGMENT_BYTES, Segment};
 use crate::clock::Millis;
 
 /// The most finished segments that wait for a checkpoint: half a GiB. Beyond it nothing is taken on.
@@ -40,7 +40,9 @@ struct Writer {
 #[derive(Debug)]
 pub struct Sealed {
     paths: Vec<PathBuf>,
-    /// When the segment was begun that holds everything newer.
+    /// The segment that holds everything newer.
+    pub log_begins: u64,
+    /// When that segment was begun.
     pub log_from: Millis,
 }
 
@@ -51,11 +53,7 @@ impl Log {
     /// The file system's own.
     pub fn begin(folder: &Path, incarnation: u64, number: u64, now: Millis) -> io::Result<Self> {
         let mut active = Segment::make(folder, number)?;
-        active.begin(Header {
-            incarnation,
-            number,
-            made: now,
-        });
+        active.begin(incarnation, now);
         let writer = Writer {
             active,
             at: HEADER_BYTES,
@@ -93,6 +91,13 @@ impl Log {
         Ok(())
     }
 
+    /// Whether the file at `path` is the segment in use or the one in reserve.
+    pub fn has(&self, path: &Path) -> bool {
+        let writer = self.writer();
+        let spare = writer.spare.as_ref().map(Segment::path);
+        writer.active.path() == path || spare == Some(path)
+    }
+
     /// Whether there is a segment to go on with when the one in use is full.
     pub fn has_reserve(&self) -> bool {
         self.writer().spare.is_some()
@@ -104,7 +109,7 @@ impl Log {
     /// The file system's own; or that [`SEALED_MAX`] segments wait for a checkpoint.
     pub fn reserve(&self) -> io::Result<()> {
         let number = {
-            let mut writer = self.writer();
+            let writer = self.writer();
             if writer.spare.is_some() {
                 return Ok(());
             }
@@ -113,11 +118,13 @@ impl Log {
                     "{SEALED_MAX} log segments wait for a checkpoint"
                 )));
             }
-            writer.next += 1;
-            writer.next - 1
+            writer.next
         };
         let spare = Segment::make(&self.folder, number)?;
-        self.writer().spare = Some(spare);
+        let mut writer = self.writer();
+        // Only now: a number that is left out would look like a segment that is missing.
+        writer.next = number + 1;
+        writer.spare = Some(spare);
         Ok(())
     }
 
@@ -135,6 +142,7 @@ impl Log {
         }
         Some(Sealed {
             paths: writer.sealed.clone(),
+            log_begins: writer.active.number(),
             log_from: writer.made,
         })
     }
@@ -160,16 +168,7 @@ impl Log {
 impl Writer {
     fn turn(&mut self, incarnation: u64, now: Millis) -> Result<(), LogFull> {
         let mut next = self.spare.take().ok_or(LogFull)?;
-        let number = next
-            .path()
-            .file_name()
-            .and_then(|name| super::segment::number_of(name.to_str()?))
-            .unwrap_or(0);
-        next.begin(Header {
-            incarnation,
-            number,
-            made: now,
-        });
+        next.begin(incarnation, now);
         let done = std::mem::replace(&mut self.active, next);
         self.sealed.push(done.path().into());
         self.at = HEADER_BYTES;

@@ -27,6 +27,9 @@ use crate::clock::{Day, Millis};
 use crate::quota::{AppId, COUNTERS, Counter};
 use crate::store::{Attempt, Cell, GiveBack, Installation, Take, Totals};
 
+/// The file of the checkpoint.
+const DATABASE: &str = "member.redb";
+
 /// Who this member is, and which ledger it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
@@ -172,35 +175,45 @@ impl Journal {
     /// # Errors
     /// [`Fault`]; nothing is changed then.
     pub fn open(folder: Folder, now: Millis) -> Result<(Self, Snapshot, Vec<AppId>), Fault> {
-        let database = folder.path().join("member.redb");
+        let database = folder.path().join(DATABASE);
+        let has_log = !folder.segments()?.is_empty();
+        let missing = || {
+            Fault::Damaged(
+                database.clone(),
+                "is missing although its log is there".into(),
+            )
+        };
+        // Looked at before the database is opened, which would make the file.
+        if has_log && std::fs::metadata(&database).map_or(true, |file| file.len() == 0) {
+            return Err(missing());
+        }
         let checkpoint = Checkpoint::open(&database)?;
+        let damaged = |error: redb::Error| Fault::damaged(&database, error);
         let known = checkpoint
             .identity()
             .map_err(|why| Fault::Damaged(database.clone(), why))?;
+        if known.is_none() && has_log {
+            return Err(missing());
+        }
         let identity = Identity {
             incarnation: known.map_or_else(rand::random, |known| known.incarnation),
             boot: known.map_or(0, |known| known.boot).saturating_add(1),
             installation: known.and_then(|known| known.installation),
         };
-        if known.is_none() && !folder.segments()?.is_empty() {
-            return Err(Fault::Damaged(
-                database,
-                "is missing although its log is there".into(),
-            ));
-        }
+        let left = replay::replay(&folder, &checkpoint, identity.incarnation)?;
         // The boot number is durable before any attempt is numbered from it.
-        checkpoint
-            .set_identity(&identity)
-            .map_err(|error| Fault::damaged(&database, error))?;
-        let (owed, next_segment) = replay::replay(&folder, &checkpoint, identity.incarnation)?;
-        let had_cells = checkpoint
-            .has_cells()
-            .map_err(|error| Fault::damaged(&database, error))?;
-        let unsettled = checkpoint
-            .unsettled()
-            .map_err(|error| Fault::damaged(&database, error))?;
-        let log = Log::begin(folder.path(), identity.incarnation, next_segment, now)
+        checkpoint.set_identity(&identity).map_err(damaged)?;
+        // A log is begun before the checkpoint counts on it, and what the checkpoint has is removed
+        // after: a process that is killed in between leaves one log that is whole.
+        let log = Log::begin(folder.path(), identity.incarnation, left.next, now)
             .map_err(|error| Fault::Io(folder.path().into(), error))?;
+        let save = checkpoint.save(&left.state, None, left.next);
+        save.map_err(damaged)?;
+        for path in left.old.iter().filter(|path| !log.has(path)) {
+            std::fs::remove_file(path).map_err(|error| Fault::Io(path.clone(), error))?;
+        }
+        let had_cells = checkpoint.has_cells().map_err(damaged)?;
+        let unsettled = checkpoint.unsettled().map_err(damaged)?;
         let this = Self {
             identity: Mutex::new(identity),
             log,
@@ -208,7 +221,7 @@ impl Journal {
             had_cells,
             folder,
         };
-        Ok((this, owed, unsettled))
+        Ok((this, left.state, unsettled))
     }
 
     /// Who the member is.
@@ -229,7 +242,7 @@ impl Journal {
             installation: Some(installation),
             ..*identity
         };
-        let path = || self.folder.path().join("member.redb");
+        let path = || self.folder.path().join(DATABASE);
         self.checkpoint
             .set_identity(&changed)
             .map_err(|e| Fault::damaged(&path(), e))?;
@@ -292,7 +305,7 @@ impl Journal {
         drop_before: Day,
     ) -> Result<(), String> {
         self.checkpoint
-            .save(snapshot, Some(drop_before))
+            .save(snapshot, Some(drop_before), sealed.log_begins)
             .map_err(|error| error.to_string())?;
         self.log.discard(sealed).map_err(|error| error.to_string())
     }

@@ -1,7 +1,7 @@
-//! A start: the log of the last run is replayed into the checkpoint, then removed.
+//! A start: the log of the last run is read and laid over the checkpoint.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::folder::Folder;
@@ -15,23 +15,28 @@ use crate::store::{Cell, Totals};
 /// the log with something behind; whatever lies further on means that the log is damaged.
 const UNFINISHED_BYTES_MAX: usize = 4 * (FRAME_BYTES + u16::MAX as usize);
 
-/// Replays and removes what the last run left. Answers what is owed, and the number of the segment
-/// to go on with.
-pub fn replay(
-    folder: &Folder,
-    checkpoint: &Checkpoint,
-    incarnation: u64,
-) -> Result<(Snapshot, u64), Fault> {
-    let segments = folder.segments()?;
-    let next = segments.last().map_or(1, |(number, _)| number + 1);
-    let database = folder.path().join("member.redb");
+/// What the last run left.
+pub struct Left {
+    /// What is owed, the log's word on it included; the cells are those that the log speaks of.
+    pub state: Snapshot,
+    /// The number of the segment to go on with.
+    pub next: u64,
+    /// What is superfluous once the state was saved.
+    pub old: Vec<PathBuf>,
+}
+
+/// Reads what the last run left; changes nothing.
+pub fn replay(folder: &Folder, checkpoint: &Checkpoint, incarnation: u64) -> Result<Left, Fault> {
+    let database = folder.path().join(super::DATABASE);
+    let begins = checkpoint
+        .log_begins()
+        .map_err(|why| Fault::Damaged(database.clone(), why))?;
     let mut state = checkpoint
         .owed()
         .map_err(|why| Fault::Damaged(database.clone(), why))?;
-    let mut records = Vec::new();
-    for (number, path) in &segments {
-        read_segment(path, *number, incarnation, &mut records)?;
-    }
+    let segments = folder.segments()?;
+    let old = segments.iter().map(|(_, path)| path.clone()).collect();
+    let (next, records) = read_log(folder, segments, begins, incarnation)?;
     let mut cells = Cells::new(checkpoint);
     for record in &records {
         if let Record::Acked(app, cell, totals) = record {
@@ -57,15 +62,44 @@ pub fn replay(
         }
     }
     state.cells = cells.changed;
-    if !segments.is_empty() {
-        checkpoint
-            .save(&state, None)
-            .map_err(|error| Fault::damaged(&database, error))?;
-        for (_, path) in &segments {
-            std::fs::remove_file(path).map_err(|error| Fault::Io(path.clone(), error))?;
+    Ok(Left { state, next, old })
+}
+
+/// Reads all segments from `begins` on, of which none may be missing. Older ones are in the
+/// checkpoint; a process that was killed before it removed them left them. Answers the number of the
+/// segment to go on with, and the records.
+fn read_log(
+    folder: &Folder,
+    mut segments: Vec<(u64, PathBuf)>,
+    begins: Option<u64>,
+    incarnation: u64,
+) -> Result<(u64, Vec<Record>), Fault> {
+    segments.retain(|(number, _)| begins.is_none_or(|begins| *number >= begins));
+    let mut next = begins
+        .or(segments.first().map(|(number, _)| *number))
+        .unwrap_or(1);
+    let mut records = Vec::new();
+    let missing = |number| {
+        let path = segment::path_of(folder.path(), number);
+        Fault::Damaged(path, "is missing, or was emptied".into())
+    };
+    let last = segments.last().map(|(number, _)| *number);
+    if begins.is_some_and(|begins| last.is_none_or(|last| last < begins)) {
+        return Err(missing(next));
+    }
+    for (number, path) in segments {
+        if number != next {
+            return Err(missing(next));
+        }
+        let begun = read_segment(&path, number, incarnation, &mut records)?;
+        if begun {
+            next += 1;
+        } else if begins == Some(number) || last != Some(number) {
+            // Only the reserve, which is the last, may not have been begun.
+            return Err(missing(number));
         }
     }
-    Ok((state, next))
+    Ok((next, records))
 }
 
 /// The cells that the log speaks of, laid over the checkpoint's.
@@ -162,17 +196,17 @@ fn owe(state: &mut Snapshot, record: Record) {
     }
 }
 
+/// Reads one segment; `false` if it was made and never begun.
 fn read_segment(
     path: &Path,
     number: u64,
     incarnation: u64,
     records: &mut Vec<Record>,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let bytes = segment::read(path).map_err(|error| Fault::Io(path.into(), error))?;
     let header = Header::decode(&bytes).map_err(|why| Fault::Damaged(path.into(), why))?;
     let Some(header) = header else {
-        // A reserve that was never used.
-        return Ok(());
+        return Ok(false);
     };
     if header.incarnation != incarnation {
         return Err(Fault::Damaged(
@@ -198,7 +232,7 @@ fn read_segment(
         }
     };
     if whole {
-        return Ok(());
+        return Ok(true);
     }
     let at = bytes.len() - rest.len();
     Err(Fault::damaged(

@@ -18,6 +18,8 @@ pub const SEGMENT_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes before the first record: magic, incarnation, number, time of making, checksum.
 pub const HEADER_BYTES: usize = 64;
 
+/// What a segment is called until it has its size.
+const UNNAMED: &str = "log.new";
 const MAGIC: &[u8; 8] = b"IMQLOG01";
 const SUMMED_BYTES: usize = 32;
 
@@ -44,11 +46,15 @@ impl Header {
         bytes
     }
 
-    /// Reads a header. `Ok(None)`: the file was made but its header never written.
+    /// Reads the header of a segment's bytes. `Ok(None)`: it was made and never begun.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, String> {
+        if bytes.len() != SEGMENT_BYTES {
+            let len = bytes.len();
+            return Err(format!("has {len} bytes instead of {SEGMENT_BYTES}"));
+        }
         let Some(head) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Ok(None);
         };
@@ -79,38 +85,52 @@ impl Header {
 #[derive(Debug)]
 pub struct Segment {
     map: MmapMut,
+    number: u64,
     path: PathBuf,
 }
 
 impl Segment {
     /// Makes segment `number` in `folder`, its bytes reserved on the disk, so that writing to it
-    /// later cannot run out of space.
+    /// later cannot run out of space. It has its name only once it has its size: a segment of
+    /// another size is a damaged one. One that was never begun is replaced.
     ///
     /// # Errors
     /// The file system's own: no space, no right.
     pub fn make(folder: &Path, number: u64) -> io::Result<Self> {
-        let path = path_of(folder, number);
+        let unnamed = folder.join(UNNAMED);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(true)
-            .open(&path)?;
-        reserve(&file).inspect_err(|_| drop(std::fs::remove_file(&path)))?;
+            .open(&unnamed)?;
+        reserve(&file).inspect_err(|_| drop(std::fs::remove_file(&unnamed)))?;
+        let path = path_of(folder, number);
+        std::fs::rename(&unnamed, &path)?;
         // SAFETY: the folder's lock keeps every other process of ours out, and this process never
         // truncates a file that it has mapped: segments are only removed once their map is gone.
         let map = unsafe { MmapMut::map_mut(&file)? };
-        Ok(Self { map, path })
+        Ok(Self { map, number, path })
     }
 
     /// Writes the header: from now on the segment belongs to the log.
-    pub fn begin(&mut self, header: Header) {
+    pub fn begin(&mut self, incarnation: u64, made: Millis) {
+        let header = Header {
+            incarnation,
+            number: self.number,
+            made,
+        };
         self.map[..HEADER_BYTES].copy_from_slice(&header.encode());
     }
 
     /// The bytes to write records to.
     pub fn bytes(&mut self) -> &mut [u8] {
         &mut self.map
+    }
+
+    /// Its place in the log.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Where it lies.

@@ -293,6 +293,62 @@ fn a_log_of_another_member_or_version_or_without_its_database_is_refused() {
 }
 
 #[test]
+fn a_segment_that_is_missing_or_has_lost_its_bytes_is_found_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    let record = Record::Totals(app(1), Cell::Live(Resource::Account), totals(1, 0));
+    let (first, second) = (path_of(folder.path(), 1), path_of(folder.path(), 2));
+    append(&journal, std::slice::from_ref(&record));
+    journal.seal(NOW).unwrap();
+    journal.reserve().unwrap();
+    append(&journal, &[record]);
+    drop(journal);
+    let all = [1, 2, 3].map(|number| path_of(folder.path(), number));
+    // As a killed process leaves it: with the reserve.
+    std::fs::write(&all[2], vec![0; SEGMENT_BYTES]).unwrap();
+    let whole = all.each_ref().map(|path| std::fs::read(path).unwrap());
+    for (path, bytes, word) in [
+        (&first, None, "is missing"),
+        (&second, None, "is missing"),
+        (&first, Some(vec![0; SEGMENT_BYTES]), "was emptied"),
+        (&second, Some(vec![0; SEGMENT_BYTES]), "was emptied"),
+        (&first, Some(Vec::new()), "has 0 bytes"),
+        (&second, Some(whole[1][..4096].to_vec()), "has 4096 bytes"),
+        (&all[2], Some(Vec::new()), "has 0 bytes"),
+    ] {
+        match &bytes {
+            None => std::fs::remove_file(path).unwrap(),
+            Some(bytes) => std::fs::write(path, bytes).unwrap(),
+        }
+        let fault = fault_of(&folder);
+        let name = path.to_str().unwrap();
+        assert!(fault.contains(name) && fault.contains(word), "{fault}");
+        for (path, bytes) in all.iter().zip(&whole) {
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+    let (journal, ..) = open(&folder);
+    assert_eq!(journal.cells_of(app(1)).unwrap()[0].1.totals, totals(1, 0));
+}
+
+#[test]
+fn segments_that_the_checkpoint_has_are_not_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    append(&journal, &[Record::Attempt(take(1))]);
+    let first = path_of(folder.path(), 1);
+    let left = std::fs::read(&first).unwrap();
+    let sealed = journal.seal(NOW).unwrap();
+    journal.save(&sealed, &Snapshot::default(), day(0)).unwrap();
+    drop(journal);
+    // A process that is killed right after a checkpoint leaves what it was about to remove.
+    std::fs::write(&first, left).unwrap();
+    let (_, snapshot, _) = open(&folder);
+    assert!(snapshot.takes.is_empty());
+    assert!(!first.exists());
+}
+
+#[test]
 fn a_full_journal_takes_nothing_until_it_has_a_reserve_again() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, ..) = open(&folder);
