@@ -88,9 +88,16 @@ fn put(files: &Files, folder: &Path) {
     }
 }
 
-/// How many bytes there are before the last zeros.
+/// How many bytes there are before the last zeros; compared by pages first, since a log is mostly
+/// room for more.
 fn used(bytes: &[u8]) -> usize {
-    bytes
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let last = bytes
+        .chunks(ZEROS.len())
+        .rposition(|page| page != &ZEROS[..page.len()]);
+    let pages = last.map_or(0, |last| (last + 1) * ZEROS.len());
+    let pages = pages.min(bytes.len());
+    bytes[..pages]
         .iter()
         .rposition(|byte| *byte != 0)
         .map_or(0, |last| last + 1)
