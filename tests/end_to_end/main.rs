@@ -18,9 +18,12 @@ mod stores;
 mod tally;
 mod wait;
 
+mod ending;
 mod forgotten;
 mod kill;
 mod limits;
 mod releases;
 mod sharing;
+mod side_services;
 mod starting;
+mod verbs;

@@ -186,7 +186,7 @@ fn path(path: &Path) -> &str {
 }
 
 /// The TCP address of the line that says that a sidecar is ready.
-fn tcp_of(line: &str) -> SocketAddr {
+pub fn tcp_of(line: &str) -> SocketAddr {
     let line: serde_json::Value = serde_json::from_str(line).expect("the log is JSON");
     let listen = line.get("fields").unwrap_or(&line)["listen"].as_str();
     let listen = listen.unwrap_or_else(|| panic!("no addresses in {line}"));
