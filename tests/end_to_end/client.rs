@@ -46,12 +46,6 @@ impl Client {
         Self::over(connected.expect("somebody listens"))
     }
 
-    /// Connects with the first call, and again after a connection was lost.
-    pub fn lazy(uri: String) -> Self {
-        let endpoint = Endpoint::from_shared(uri).expect("it is a URI");
-        Self::over(endpoint.connect_lazy())
-    }
-
     fn over(channel: Channel) -> Self {
         Self {
             quota: QuotaServiceClient::new(channel.clone()),

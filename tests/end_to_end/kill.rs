@@ -108,7 +108,7 @@ async fn log_in((client, book, progress): Load<'_>, name: &str) {
         };
         book.with(|book| {
             book.users
-                .extend(user_ids.iter().map(|id| (id.clone(), false)))
+                .extend(user_ids.iter().map(|id| (id.clone(), false)));
         });
         if client.try_record(record).await.is_err() {
             return;
@@ -216,7 +216,7 @@ async fn check_users(client: &Client, book: &Shared<Book>) {
     book.with(|book| {
         book.users
             .values_mut()
-            .for_each(|answered| *answered = true)
+            .for_each(|answered| *answered = true);
     });
 }
 

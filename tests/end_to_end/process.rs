@@ -123,6 +123,13 @@ impl Process {
         found.unwrap_or_else(|| panic!("it ended without a word of {words:?}: {}", self.stderr()))
     }
 
+    /// Waits until it is ready to answer, or has ended; answers whether it is ready.
+    pub async fn starts(&self) -> bool {
+        soon("a start", self.stderr.line("ready to answer"))
+            .await
+            .is_some()
+    }
+
     /// What it wrote to standard error up to now.
     pub fn stderr(&self) -> String {
         self.stderr.text()

@@ -43,8 +43,8 @@ async fn allowed(client: &Client, app: u64, resource: Resource) -> u64 {
 async fn release_a_thousand(client: &Client, app: u64, resource: Resource) -> u64 {
     let mut released = 0;
     for _ in 0..5 {
-        let releases = (0..200).map(|_| client.release(deletion(app, resource, 1)));
-        let answers = join_all(releases).await;
+        let at_once = (0..200).map(|_| client.release(deletion(app, resource, 1)));
+        let answers = join_all(at_once).await;
         released += answers.iter().map(|answer| answer.released).sum::<u64>();
     }
     released

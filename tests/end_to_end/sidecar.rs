@@ -47,7 +47,8 @@ impl Sidecar {
     pub fn set(&self, settings: &str) {
         let mut text = settings.to_owned();
         if !settings.contains("billing:") {
-            text += &format!("billing: {{ zone: \"{}\" }}\n", noon_zone());
+            let zone = noon_zone();
+            text += &["billing: { zone: \"", &zone, "\" }\n"].concat();
         }
         if !settings.contains("store:") {
             text += "store: { timeout: 2s }\n";
@@ -57,30 +58,79 @@ impl Sidecar {
 
     /// Starts it on what its last process left, and waits until it is ready to answer.
     pub async fn start_again(&mut self) {
-        assert!(self.process.is_none(), "it runs");
-        let process = self.launch();
-        let ready = process.says("ready to answer").await;
-        self.address = Some(tcp_of(&ready));
-        self.process = Some(process);
+        if let Err(ended) = self.try_start().await {
+            panic!("it does not start: {}", ended.stderr);
+        }
     }
 
-    /// A process on this sidecar's folder that is not waited for, and may well refuse to start.
-    pub fn launch(&self) -> Process {
+    /// As [`Sidecar::start_again`], where it may well refuse to start.
+    pub async fn try_start(&mut self) -> Result<(), Ended> {
+        assert!(self.process.is_none(), "it runs");
+        let process = self.launch();
+        if !process.starts().await {
+            return Err(process.ended().await);
+        }
+        self.address = Some(tcp_of(&process.says("ready to answer").await));
+        self.process = Some(process);
+        Ok(())
+    }
+
+    fn launch(&self) -> Process {
         let socket = format!("unix:{}", self.socket().display());
-        Process::imquota(
-            [
-                &["serve", "--listen", "127.0.0.1:0", "--listen", &socket][..],
-                &[
-                    "--config",
-                    path(&self.settings()),
-                    "--data-dir",
-                    path(&self.data()),
-                ],
-                &["--store", &self.store, "--member", &self.member],
-                &["--workers", "2", "--log-format", "json"],
-            ]
-            .concat(),
-        )
+        self.launch_with(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--listen",
+            &socket,
+            "--log-format",
+            "json",
+        ])
+    }
+
+    fn launch_with(&self, flags: &[&str]) -> Process {
+        let (settings, data) = (self.settings(), self.data());
+        let common = [
+            &[
+                "serve",
+                "--config",
+                path(&settings),
+                "--data-dir",
+                path(&data),
+            ][..],
+            &[
+                "--store",
+                &self.store,
+                "--member",
+                &self.member,
+                "--workers",
+                "2",
+            ],
+            flags,
+        ];
+        Process::imquota(common.concat())
+    }
+
+    /// Starts it where it cannot serve: it must say so in one line, and end with 1. Answers the line.
+    pub async fn refuses(&self, flags: &[&str]) -> String {
+        self.attempt(flags)
+            .await
+            .unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    /// As [`Sidecar::refuses`]; where it does anything else, says what that was.
+    pub async fn attempt(&self, flags: &[&str]) -> Result<String, String> {
+        let process = self.launch_with(flags);
+        if process.starts().await {
+            return Err(format!("it started: {}", process.stderr()));
+        }
+        let ended = process.ended().await;
+        match ended.stderr.lines().collect::<Vec<_>>()[..] {
+            [line] if line.starts_with("imquota: ") && ended.status.code() == Some(1) => {
+                assert!(ended.stdout.is_empty(), "{ended:?}");
+                Ok(line.into())
+            }
+            _ => Err(format!("not one line and exit status 1: {ended:?}")),
+        }
     }
 
     pub fn settings(&self) -> PathBuf {
@@ -136,7 +186,7 @@ fn path(path: &Path) -> &str {
 }
 
 /// The TCP address of the line that says that a sidecar is ready.
-fn tcp_of(line: &str) -> SocketAddr {
+pub fn tcp_of(line: &str) -> SocketAddr {
     let line: serde_json::Value = serde_json::from_str(line).expect("the log is JSON");
     let listen = line.get("fields").unwrap_or(&line)["listen"].as_str();
     let listen = listen.unwrap_or_else(|| panic!("no addresses in {line}"));

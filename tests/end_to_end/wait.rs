@@ -10,10 +10,8 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// What `done` gives, which must not take for ever.
 pub async fn soon<T>(what: &str, done: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, done).await {
-        Ok(done) => done,
-        Err(_) => panic!("{what}: not within {PATIENCE:?}"),
-    }
+    let done = tokio::time::timeout(PATIENCE, done).await;
+    done.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
 }
 
 /// Asks again and again until the answer is `Ok`; panics with the last other answer after [`PATIENCE`].
