@@ -300,7 +300,10 @@ impl Play {
             // First it creates, then it releases: in between it is at its highest.
             own.totals.consumed += consumed;
             own.high = own.high.max(own.totals.net());
-            own.totals.released += released;
+            // Users counted by a gateway are never taken back: that half of the totals is not used.
+            if !matches!(cell, Cell::Increment(_)) {
+                own.totals.released += released;
+            }
             cells.retain(|report| report.cell != cell);
             cells.push(CellReport {
                 cell,
