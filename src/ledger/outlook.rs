@@ -78,6 +78,16 @@ impl Outlook {
         }
     }
 
+    /// The ledger answers, but part of it is frozen. Logged when that is news.
+    pub fn hindered(&self, fault: &StoreFault) {
+        let why = fault.to_string();
+        let mut known = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != why {
+            tracing::warn!(cause = %why, "hard limits of some apps are refused");
+            *known = why;
+        }
+    }
+
     /// The ledger was found to answer. Logged when that is news.
     pub fn rose(&self) {
         if self.state.swap(State::Up as u8, Ordering::AcqRel) != State::Up as u8 {

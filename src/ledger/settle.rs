@@ -12,7 +12,8 @@ use super::outlook::State;
 use super::owed::{DueRecords, Resend};
 use super::{Ledger, stopped};
 use crate::store::{
-    AppReport, GivenBack, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Shard, StoreFault,
+    AppReport, GivenBack, Installation, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Shard,
+    StoreFault,
 };
 
 /// How often it is looked at what is due; also the age at which records, and the first change after
@@ -26,8 +27,9 @@ const TOGETHER_MAX: usize = 16;
 const RELEASES_MAX: usize = 1_000;
 /// The most passes over logins that wait, in one round.
 const LOGIN_PASSES_MAX: usize = 64;
-/// The longest wait between two looks at a ledger that is away.
-const PROBE_WAIT_MAX: Duration = Duration::from_secs(2);
+/// The longest wait between two looks at a ledger that is away. With its spread it stays below the time
+/// for which a ledger that was away waits for its members to say what they have seen.
+const PROBE_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What is settled in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +54,14 @@ pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
             () = ledger.outlook.doubted() => probe_at = Instant::now(),
         }
         if ledger.outlook.state() == State::Up {
-            if let Err(fault) = settle(ledger, Scope::Due).await {
-                ledger.outlook.fell(&fault);
+            match settle(ledger, Scope::Due).await {
+                Ok(()) => {}
+                // Perhaps a shard, perhaps all of it: the ledger itself says which.
+                Err(fault @ StoreFault::Frozen(_)) => match hello(ledger).await {
+                    Ok(_) => ledger.outlook.hindered(&fault),
+                    Err(fault) => ledger.outlook.fell(&fault),
+                },
+                Err(fault) => ledger.outlook.fell(&fault),
             }
         } else if Instant::now() >= probe_at {
             match meet(ledger).await {
@@ -72,16 +80,24 @@ pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
 /// Meets the ledger, first or again: makes sure that it is the one this journal belongs to, settles
 /// all that is owed, and only then lets checks ask it.
 pub async fn meet(ledger: &Ledger) -> Result<(), StoreFault> {
-    let remembered = ledger.journal.identity().installation;
-    let installation = ledger
-        .store
-        .hello(&ledger.member, remembered, ledger.now())
-        .await?;
+    let installation = hello(ledger).await?;
     ledger.belong_to(installation)?;
-    settle(ledger, Scope::All).await?;
-    ledger.outlook.rose();
+    match settle(ledger, Scope::All).await {
+        Ok(()) => ledger.outlook.rose(),
+        Err(fault @ StoreFault::Frozen(_)) => {
+            ledger.outlook.rose();
+            ledger.outlook.hindered(&fault);
+        }
+        Err(fault) => return Err(fault),
+    }
     ledger.met.send_replace(true);
     Ok(())
+}
+
+async fn hello(ledger: &Ledger) -> Result<Installation, StoreFault> {
+    let remembered = ledger.journal.identity().installation;
+    let hello = ledger.store.hello(&ledger.member, remembered, ledger.now());
+    hello.await
 }
 
 /// Settles all that is known; the last thing that a stopping process does with the ledger.
@@ -89,14 +105,36 @@ pub async fn settle_all(ledger: &Ledger) -> Result<(), StoreFault> {
     settle(ledger, Scope::All).await
 }
 
+/// One round. A shard that is frozen keeps what is owed to it and stops no other; that it is frozen is
+/// answered at the end.
 async fn settle(ledger: &Ledger, scope: Scope) -> Result<(), StoreFault> {
-    let mut records = settle_records_and_totals(ledger, scope).await?;
+    let mut frozen = Frozen::default();
+    let mut more = frozen.pass(settle_records_and_totals(ledger, scope).await)?;
     // While the ledger is not known to be up no take is opened, so that this ends.
-    while scope == Scope::All && records {
-        records = settle_records_and_totals(ledger, Scope::Due).await?;
+    while scope == Scope::All && more == Some(true) {
+        more = frozen.pass(settle_records_and_totals(ledger, Scope::Due).await)?;
     }
-    settle_releases(ledger).await?;
-    settle_logins(ledger).await
+    settle_releases(ledger, &mut frozen).await?;
+    settle_logins(ledger, &mut frozen).await?;
+    frozen.0.map_or(Ok(()), Err)
+}
+
+/// What some shards said that others need not wait for.
+#[derive(Debug, Default)]
+struct Frozen(Option<StoreFault>);
+
+impl Frozen {
+    /// Keeps a frozen shard's word and goes on; any other fault ends the round.
+    fn pass<T>(&mut self, answer: Result<T, StoreFault>) -> Result<Option<T>, StoreFault> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(fault @ StoreFault::Frozen(_)) => {
+                self.0.get_or_insert(fault);
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
 }
 
 /// One call for each shard that has something due. Answers whether there may be more records.
@@ -120,11 +158,12 @@ async fn settle_records_and_totals(ledger: &Ledger, scope: Scope) -> Result<bool
         }
     }
     let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
-    let mut fault = None;
+    let mut frozen = Frozen::default();
+    let mut worst = None;
     while let Some(settled) = calls.next().await {
-        fault = settled.err().or(fault);
+        worst = frozen.pass(settled).err().or(worst);
     }
-    fault.map_or(Ok(more), Err)
+    worst.or(frozen.0).map_or(Ok(more), Err)
 }
 
 /// Settles records and all waiting apps of one shard, in as many calls as that takes.
@@ -189,7 +228,7 @@ pub(super) async fn settle_apps(
 }
 
 /// Sends releases whose outcome is unknown, until the ledger has them.
-async fn settle_releases(ledger: &Ledger) -> Result<(), StoreFault> {
+async fn settle_releases(ledger: &Ledger, frozen: &mut Frozen) -> Result<(), StoreFault> {
     for (number, owed) in ledger.owed.due_releases(RELEASES_MAX) {
         let now = ledger.now();
         match ledger.owed.resend(number, &owed, now) {
@@ -202,9 +241,11 @@ async fn settle_releases(ledger: &Ledger) -> Result<(), StoreFault> {
                 continue;
             }
         }
-        let released = match ledger.store.release(&owed.give_back, now).await? {
-            GivenBack::Released { released, .. } => released,
-            GivenBack::OtherContent => {
+        let answer = ledger.store.release(&owed.give_back, now).await;
+        let released = match frozen.pass(answer)? {
+            None => continue,
+            Some(GivenBack::Released { released, .. }) => released,
+            Some(GivenBack::OtherContent) => {
                 let app = owed.give_back.app;
                 tracing::warn!(%app, "a kept release bears an id that stands for another request; dropped");
                 0
@@ -216,21 +257,24 @@ async fn settle_releases(ledger: &Ledger) -> Result<(), StoreFault> {
 }
 
 /// Sends logins that waited for the ledger; more may come meanwhile, so the passes are bounded.
-async fn settle_logins(ledger: &Ledger) -> Result<(), StoreFault> {
+async fn settle_logins(ledger: &Ledger, frozen: &mut Frozen) -> Result<(), StoreFault> {
     for _ in 0..LOGIN_PASSES_MAX {
-        let waiting = ledger.logins.waiting();
-        if waiting.is_empty() {
-            break;
-        }
-        for (shard, logins) in waiting {
-            let active = ledger
+        let mut told = false;
+        for (shard, logins) in ledger.logins.waiting() {
+            let answer = ledger
                 .store
                 .record_active(shard, &logins, ledger.now())
-                .await?;
-            ledger.logins.acknowledged(&logins);
-            ledger.logins.waited(&logins);
-            ledger.note_waited(&logins);
-            ledger.note_active(&logins, &active);
+                .await;
+            if let Some(active) = frozen.pass(answer)? {
+                ledger.logins.acknowledged(&logins);
+                ledger.logins.waited(&logins);
+                ledger.note_waited(&logins);
+                ledger.note_active(&logins, &active);
+                told = true;
+            }
+        }
+        if !told {
+            break;
         }
     }
     Ok(())
