@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Active, Admission, Fault, Patience, Record, Source, Who};
+use super::{Active, Admission, Fault, Patience, Record, Silence, Source, Who};
 use crate::clock::{Day, Millis};
 use crate::ledger::{Entry, State};
 use crate::quota::UserId;
-use crate::store::{self, Login};
+use crate::store::Login;
 
 /// How far ahead of now an event may be, for clocks that differ.
 const AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
@@ -29,13 +29,13 @@ impl Admission {
         let day = self.open_day(record.at)?;
         match record.who {
             Who::Increment(by) => {
+                self.learn_active(&entry, day, patience).await;
                 let daily_active = self.ledger.increment(&entry, day, by)?;
-                let source = self.memory();
                 Ok(Active {
                     newly_active: by,
                     daily_active,
                     day,
-                    source,
+                    source: self.memory(),
                     replayed: false,
                 })
             }
@@ -61,29 +61,21 @@ impl Admission {
                 replayed: false,
             });
         }
-        self.ledger.journal_logins(&unknown)?;
+        let open = self.ledger.open_logins(unknown)?;
+        let mut told = Err(Silence::Store);
         if self.ledger.state() == State::Up {
-            let told = self
-                .ask(Box::pin(self.tell(unknown.clone())), patience)
+            told = self
+                .ask(Box::pin(self.ledger.tell_logins(&open)), patience)
                 .await;
-            if let Ok(active) = told {
-                let newly_active = active.iter().filter(|active| active.newly).count() as u64;
-                let daily_active = self.ledger.active(entry, day);
-                let source = self.shared();
-                return Ok(Active {
-                    newly_active,
-                    daily_active,
-                    day,
-                    source,
-                    replayed: false,
-                });
-            }
         }
-        let kept = self.ledger.keep_logins(entry, &unknown);
-        let newly_active = kept.ok_or_else(|| {
-            Fault::Exhausted("too many users wait for a ledger that is away".into())
-        })?;
-        let (daily_active, source) = (self.ledger.active(entry, day), Source::Degraded);
+        let (newly_active, source) = if let Ok(active) = told {
+            open.done();
+            let newly = active.iter().filter(|active| active.newly).count();
+            (newly as u64, self.shared())
+        } else {
+            (open.wait(), Source::Degraded)
+        };
+        let daily_active = self.ledger.active(entry, day);
         Ok(Active {
             newly_active,
             daily_active,
@@ -93,9 +85,16 @@ impl Admission {
         })
     }
 
-    /// A ledger in this process is told at once; a shared one together with whoever comes meanwhile.
-    async fn tell(&self, logins: Vec<Login>) -> Result<Vec<store::Active>, store::StoreFault> {
-        self.ledger.tell_logins(logins).await
+    /// Learns once what the ledger has of a day: what follows is counted from memory on top of it.
+    async fn learn_active(&self, entry: &Entry, day: Day, patience: Patience) {
+        if self.ledger.state() != State::Up || self.ledger.knows_active(entry, day) {
+            return;
+        }
+        let usage = self.ledger.store().usage(entry.app, day, self.ledger.now());
+        if let Ok(usage) = self.ask(usage, patience).await {
+            let (all, mine) = (usage.daily_active, usage.my_increment);
+            self.ledger.learn_active(entry, day, all, mine);
+        }
     }
 
     /// The users whom the ledger is not known to have, each once.

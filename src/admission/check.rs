@@ -6,8 +6,8 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher24;
 
 use super::{
-    Admission, Check, CheckMode, Fault, Outcome, Patience, RETRY_AFTER, Refusal, Source, Verdict,
-    shown,
+    Admission, Check, CheckMode, Fault, Outcome, Patience, RETRY_AFTER, Refusal, Silence, Source,
+    Verdict, shown,
 };
 use crate::clock::{Day, Millis};
 use crate::ledger::{Entry, LogFull, State, Wanted};
@@ -99,7 +99,7 @@ impl Admission {
             .await;
         match taken {
             Ok(Taken::Allowed { view, replayed }) => {
-                open.answered(None)?;
+                open.allowed()?;
                 hard.entry.learn(&view, day);
                 let part = hard.charge.parts()[0];
                 let net = view.net[part.counter.index()];
@@ -113,9 +113,9 @@ impl Admission {
                 view,
                 replayed,
             }) => {
-                // A refusal under an id of our own is remembered nowhere: nothing is to be settled.
+                // A refusal under an id of our own is remembered nowhere: nothing is to be kept.
                 if by_client {
-                    open.answered(Some(counter))?;
+                    open.refused(counter)?;
                 } else {
                     open.forget();
                 }
@@ -132,7 +132,11 @@ impl Admission {
                 open.forget();
                 Err(Fault::OtherContent)
             }
-            Ok(Taken::Withdrawn) | Err(_) => {
+            Err(Silence::Caller) => {
+                drop(open);
+                Ok(self.unavailable(&hard, &hard.charge.parts()[0]))
+            }
+            Ok(Taken::Withdrawn) | Err(Silence::Store) => {
                 drop(open);
                 Ok(self.without_ledger(CheckMode::Count, &hard)?)
             }
@@ -143,8 +147,10 @@ impl Admission {
     async fn judge(&self, hard: &Hard, patience: Patience) -> Result<Verdict, Fault> {
         let day = hard.day(self);
         let usage = self.ledger.store().usage(hard.entry.app, day, hard.now);
-        let Ok(usage) = self.ask(usage, patience).await else {
-            return Ok(self.without_ledger(CheckMode::DryRun, hard)?);
+        let usage = match self.ask(usage, patience).await {
+            Ok(usage) => usage,
+            Err(Silence::Caller) => return Ok(self.unavailable(hard, &hard.charge.parts()[0])),
+            Err(Silence::Store) => return Ok(self.without_ledger(CheckMode::DryRun, hard)?),
         };
         hard.entry.learn(&usage.view, day);
         let net = |part: &Part| self.ledger.net(&hard.entry, part.counter, hard.now);
@@ -167,6 +173,15 @@ impl Admission {
         Ok(allowed(own.limit, net(own), self.shared()))
     }
 
+    /// The answer where only the ledger could tell.
+    fn unavailable(&self, hard: &Hard, part: &Part) -> Verdict {
+        let used = shown(self.ledger.net(&hard.entry, part.counter, hard.now));
+        let refusal = Refusal::StoreUnavailable {
+            retry_after: RETRY_AFTER,
+        };
+        refused(refusal, Some(part.limit), used, Source::Degraded)
+    }
+
     /// The policy while the ledger is away: the daily gain alone does not stop a creation.
     fn without_ledger(&self, mode: CheckMode, hard: &Hard) -> Result<Verdict, LogFull> {
         let own = hard.charge.parts()[0];
@@ -175,11 +190,7 @@ impl Admission {
                 part.counter != Counter::GroupsGained && part.limit != Limit::Unlimited
             });
         if let Some(part) = tight {
-            let used = shown(self.ledger.net(&hard.entry, part.counter, hard.now));
-            let refusal = Refusal::StoreUnavailable {
-                retry_after: RETRY_AFTER,
-            };
-            return Ok(refused(refusal, Some(part.limit), used, Source::Degraded));
+            return Ok(self.unavailable(hard, part));
         }
         let net = match mode {
             CheckMode::Count => self.ledger.consume(&hard.entry, &hard.charge, hard.now)?,

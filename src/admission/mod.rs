@@ -27,6 +27,18 @@ use crate::store::{Reply, StoreFault};
 #[derive(Debug, Clone, Copy)]
 pub struct Patience(pub Option<Instant>);
 
+/// Why the store gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// It is away, or refuses: the policy of the resource decides.
+    Store,
+    /// The caller's own deadline came first, which says nothing of the store and must lift no limit.
+    Caller,
+}
+
+/// How much of the bound the store may use up, in twentieths: the rest is for the answer's own way.
+const WAIT_TWENTIETHS: u32 = 19;
+
 /// What a refusal for want of the ledger says about asking again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -38,8 +50,9 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Decides over `ledger`; no call waits longer than `wait` for the store behind it.
+    /// Decides over `ledger`; no call that waits for the store behind it is answered later than `wait`.
     pub fn new(ledger: Arc<Ledger>, wait: Duration) -> Self {
+        let wait = wait * WAIT_TWENTIETHS / 20;
         Self { ledger, wait }
     }
 
@@ -47,24 +60,25 @@ impl Admission {
         Ok(self.ledger.entry(app)?)
     }
 
-    /// Waits for the store, but neither past the bound of this service nor past the caller's
-    /// deadline. Running into the first means that the store is away; the second says nothing of it.
-    async fn ask<T>(&self, reply: Reply<'_, T>, patience: Patience) -> Result<T, StoreFault> {
+    /// Waits for the store, but neither past the bound of this service nor past the caller's deadline.
+    async fn ask<T>(&self, reply: Reply<'_, T>, patience: Patience) -> Result<T, Silence> {
         let bound = Instant::now() + self.wait;
         let until = patience.0.map_or(bound, |end| end.min(bound));
-        let answer = tokio::time::timeout_at(until.into(), reply).await;
-        let answer = answer.unwrap_or_else(|_| {
-            Err(StoreFault::Away(format!(
-                "it did not answer within {:?}",
-                self.wait
-            )))
-        });
-        if let Err(fault @ StoreFault::Away(_)) = &answer
-            && (until == bound || Instant::now() < until)
-        {
-            self.ledger.doubt(fault);
+        match tokio::time::timeout_at(until.into(), reply).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(fault)) => {
+                if let StoreFault::Away(_) = fault {
+                    self.ledger.doubt(&fault);
+                }
+                Err(Silence::Store)
+            }
+            Err(_) if until < bound => Err(Silence::Caller),
+            Err(_) => {
+                let words = format!("it did not answer within {:?}", self.wait);
+                self.ledger.doubt(&StoreFault::Away(words));
+                Err(Silence::Store)
+            }
         }
-        answer
     }
 
     /// Where an answer from memory stands: alone, while the store is away.

@@ -8,6 +8,8 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use super::Ledger;
 use super::apps::Entry;
 use super::journal::{LogFull, Record, totals_frame};
+use super::logins::OpenLogins;
+use super::owed::Full;
 use crate::clock::Day;
 use crate::quota::UserId;
 use crate::store::{Active, Cell, LOGINS_MAX, Login, Shard, StoreFault, Totals};
@@ -29,51 +31,41 @@ impl Ledger {
     /// Journals logins of one app and day that the ledger is about to be told of.
     ///
     /// # Errors
-    /// [`LogFull`].
-    pub fn journal_logins(&self, logins: &[Login]) -> Result<(), LogFull> {
-        let Some(first) = logins.first() else {
-            return Ok(());
-        };
-        let users = logins.iter().map(|login| login.user).collect();
-        self.journal.append(
-            &Record::Logins(first.app, first.day, users).frame(),
-            self.now(),
-        )
+    /// [`Full`]: nothing is journaled then.
+    pub fn open_logins(self: &Arc<Self>, logins: Vec<Login>) -> Result<OpenLogins, Full> {
+        let open = OpenLogins::new(self.clone(), logins)?;
+        if let Some(first) = open.logins().first() {
+            let users = open.logins().iter().map(|login| login.user).collect();
+            let record = Record::Logins(first.app, first.day, users);
+            if let Err(full) = self.journal.append(&record.frame(), self.now()) {
+                open.forget();
+                return Err(full.into());
+            }
+        }
+        Ok(open)
     }
 
-    /// Tells the ledger of journaled logins, together with whoever does at the same time.
+    /// Tells the ledger of journaled logins, together with whoever does at the same time. One in this
+    /// process answers at once: sharing its answer would only cost time.
     ///
     /// # Errors
-    /// [`StoreFault`].
-    pub async fn tell_logins(&self, logins: Vec<Login>) -> Result<Vec<Active>, StoreFault> {
+    /// [`StoreFault`]; the logins then wait for the ledger.
+    pub async fn tell_logins(&self, open: &OpenLogins) -> Result<Vec<Active>, StoreFault> {
+        let logins = open.logins();
         let active = if self.store.is_local() {
-            self.tell_local(&logins).await?
+            let mut active = Vec::with_capacity(logins.len());
+            for chunk in logins.chunks(LOGINS_MAX) {
+                let shard = Shard::of(chunk[0].app);
+                let told = self.store.record_active(shard, chunk, self.now()).await?;
+                self.logins.acknowledged(chunk);
+                active.extend(told);
+            }
+            active
         } else {
-            self.logins.tell(logins.clone()).await?
+            self.logins.tell(logins.to_vec()).await?
         };
-        self.note_active(&logins, &active);
+        self.note_active(logins, &active);
         Ok(active)
-    }
-
-    /// A ledger in this process answers at once: sharing its answer would only cost time.
-    async fn tell_local(&self, logins: &[Login]) -> Result<Vec<Active>, StoreFault> {
-        let mut active = Vec::with_capacity(logins.len());
-        for chunk in logins.chunks(LOGINS_MAX) {
-            let shard = Shard::of(chunk[0].app);
-            active.extend(self.store.record_active(shard, chunk, self.now()).await?);
-            self.logins.acknowledged(chunk);
-        }
-        Ok(active)
-    }
-
-    /// Keeps journaled logins of one app and day until the ledger answers. Answers how many did not
-    /// wait already, or `None` if there is no room for them.
-    pub fn keep_logins(&self, entry: &Entry, logins: &[Login]) -> Option<u64> {
-        let new = self.logins.wait(logins)?;
-        if let Some(login) = logins.first() {
-            entry.days().of(login.day).active_pending += new;
-        }
-        Some(new)
     }
 
     /// The day's active users as far as this sidecar knows them.
@@ -81,9 +73,10 @@ impl Ledger {
         let mut days = entry.days();
         let sums = days.of(day);
         let own = sums.increments.totals.consumed;
-        sums.active_elsewhere
+        let elsewhere = sums.active_elsewhere.unwrap_or(0);
+        elsewhere
             .saturating_add(own)
-            .saturating_add(sums.active_pending)
+            .saturating_add(u64::try_from(sums.active_pending).unwrap_or(0))
     }
 
     /// What this sidecar knows of the day's active users and a ledger that counts `told` of its
@@ -95,7 +88,7 @@ impl Ledger {
             .totals
             .consumed
             .saturating_sub(told)
-            .saturating_add(sums.active_pending)
+            .saturating_add(u64::try_from(sums.active_pending).unwrap_or(0))
     }
 
     /// Counts users that a gateway told apart itself. Answers the day's active users.
@@ -111,10 +104,12 @@ impl Ledger {
                 released: 0,
             };
             let frame = totals_frame(entry.app, Cell::Increment(day), grown);
-            self.journal.append(&frame, self.now())?;
+            let mark = || self.apps.to_save(entry);
+            // A checkpoint that sees the mark waits for this app's days, and finds the sum grown.
+            self.journal.append_marked(&frame, self.now(), mark)?;
             *totals = grown;
         }
-        self.apps.touched(entry);
+        self.apps.to_settle(entry);
         Ok(self.active(entry, day))
     }
 
@@ -127,19 +122,27 @@ impl Ledger {
             let mut days = entry.days();
             let sums = days.of(login.day);
             let own = sums.increments.acked.consumed;
-            sums.active_elsewhere = active.daily_active.saturating_sub(own);
+            sums.active_elsewhere = Some(active.daily_active.saturating_sub(own));
         }
     }
 
-    /// The ledger has logins that waited for it.
-    pub(super) fn note_waited(&self, logins: &[Login]) {
-        for login in logins {
-            let Some(entry) = self.apps.get(login.app) else {
-                continue;
-            };
-            let mut days = entry.days();
-            let sums = days.of(login.day);
-            sums.active_pending = sums.active_pending.saturating_sub(1);
-        }
+    /// Whether the ledger has told of the day's active users.
+    pub fn knows_active(&self, entry: &Entry, day: Day) -> bool {
+        entry.days().of(day).active_elsewhere.is_some()
+    }
+
+    /// The ledger told of the day's active users, `mine` of which are this member's own increments.
+    pub fn learn_active(&self, entry: &Entry, day: Day, daily_active: u64, mine: u64) {
+        entry.days().of(day).active_elsewhere = Some(daily_active.saturating_sub(mine));
+    }
+
+    /// Logins of an app wait for the ledger, or do so no more.
+    pub(super) fn note_waiting(&self, login: &Login, change: i64) {
+        let Some(entry) = self.apps.get(login.app) else {
+            return;
+        };
+        let mut days = entry.days();
+        let sums = days.of(login.day);
+        sums.active_pending = sums.active_pending.saturating_add(change);
     }
 }

@@ -1,7 +1,8 @@
 //! The apps that this sidecar has met, and which of them have something to settle or to save.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use dashmap::mapref::one::Ref;
@@ -10,7 +11,7 @@ use rustc_hash::FxBuildHasher;
 use super::cell::LiveCell;
 use super::days::Days;
 use super::journal::Saved;
-use crate::clock::{Day, Millis};
+use crate::clock::Day;
 use crate::quota::{AppId, AppRules, Counter, RESOURCES, Resource};
 use crate::store::{Cell, CellReport, SHARDS, Shard, View};
 
@@ -131,7 +132,7 @@ impl Entry {
 #[derive(Debug)]
 struct Line {
     unsettled: Mutex<Vec<Arc<Entry>>>,
-    settled_at: AtomicI64,
+    settled_at: Mutex<Option<Instant>>,
 }
 
 /// All apps that this sidecar has met.
@@ -146,7 +147,7 @@ impl Default for Apps {
     fn default() -> Self {
         let line = || Line {
             unsettled: Mutex::default(),
-            settled_at: AtomicI64::new(i64::MIN),
+            settled_at: Mutex::default(),
         };
         Self {
             map: DashMap::default(),
@@ -175,19 +176,19 @@ impl Apps {
             .clone()
     }
 
-    /// Takes note that `entry` changed: it is to be settled and saved. Comes after the change.
-    pub fn touched(&self, entry: &Arc<Entry>) {
-        if !entry.unsettled.swap(true, Ordering::AcqRel) {
-            lock(&self.line(Shard::of(entry.app)).unsettled).push(entry.clone());
-        }
-        self.to_save(entry);
+    /// Takes note that `entry` has something to settle. Comes after the change.
+    pub fn to_settle(&self, entry: &Arc<Entry>) {
+        list(
+            &entry.unsettled,
+            &self.line(Shard::of(entry.app)).unsettled,
+            entry,
+        );
     }
 
-    /// Takes note that `entry` is to be saved.
+    /// Takes note that `entry` is to be saved. Comes before the journal's record of the change, as the
+    /// journal's mark, and after the change itself.
     pub fn to_save(&self, entry: &Arc<Entry>) {
-        if !entry.unsaved.swap(true, Ordering::AcqRel) {
-            lock(&self.unsaved).push(entry.clone());
-        }
+        list(&entry.unsaved, &self.unsaved, entry);
     }
 
     /// How many apps of `shard` have something to settle.
@@ -195,14 +196,14 @@ impl Apps {
         lock(&self.line(shard).unsettled).len()
     }
 
-    /// When `shard` was last settled; the smallest instant if never.
-    pub fn settled_at(&self, shard: Shard) -> Millis {
-        Millis(self.line(shard).settled_at.load(Ordering::Relaxed))
+    /// How long ago `shard` was last settled, by a clock that is never set; `None`: never.
+    pub fn settled_since(&self, shard: Shard) -> Option<Duration> {
+        lock(&self.line(shard).settled_at).map(|at| at.elapsed())
     }
 
     /// Takes note that `shard` is being settled.
-    pub fn settling(&self, shard: Shard, now: Millis) {
-        self.line(shard).settled_at.store(now.0, Ordering::Relaxed);
+    pub fn settling(&self, shard: Shard) {
+        *lock(&self.line(shard).settled_at) = Some(Instant::now());
     }
 
     /// Up to `most` apps of `shard` that have something to settle. Whatever changes from now on puts
@@ -219,20 +220,27 @@ impl Apps {
 
     /// All apps to be saved. Whatever changes from now on puts its app back on the list.
     pub fn take_unsaved(&self) -> Vec<Arc<Entry>> {
-        let taken = std::mem::take(&mut *lock(&self.unsaved));
-        for entry in &taken {
+        let mut unsaved = lock(&self.unsaved);
+        for entry in unsaved.iter() {
             entry.unsaved.swap(false, Ordering::AcqRel);
         }
-        taken
-    }
-
-    /// Whether some app is to be saved.
-    pub fn has_unsaved(&self) -> bool {
-        !lock(&self.unsaved).is_empty()
+        std::mem::take(&mut *unsaved)
     }
 
     fn line(&self, shard: Shard) -> &Line {
         &self.lines[usize::from(shard.number())]
+    }
+}
+
+/// Puts an entry on a list if its flag does not say that it is there. Both are changed under the
+/// list's lock: whoever takes the list takes every entry whose flag is set.
+fn list(flag: &AtomicBool, list: &Mutex<Vec<Arc<Entry>>>, entry: &Arc<Entry>) {
+    if flag.load(Ordering::Acquire) {
+        return;
+    }
+    let mut list = lock(list);
+    if !flag.swap(true, Ordering::AcqRel) {
+        list.push(entry.clone());
     }
 }
 

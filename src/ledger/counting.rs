@@ -78,7 +78,10 @@ impl Ledger {
         back: Way,
         frames: &Frames,
     ) -> Result<(), LogFull> {
-        let kept = self.journal.append(frames.bytes(), self.clock.now());
+        let mark = || self.apps.to_save(entry);
+        let kept = self
+            .journal
+            .append_marked(frames.bytes(), self.clock.now(), mark);
         if kept.is_err() {
             move_parts(
                 entry,
@@ -89,7 +92,7 @@ impl Ledger {
                 &mut Frames::new(entry.app),
             );
         }
-        self.apps.touched(entry);
+        self.apps.to_settle(entry);
         kept
     }
 }

@@ -17,10 +17,12 @@ pub struct DaySums {
     pub gained: Tally,
     /// Active users that gateways counted themselves; only `consumed` moves.
     pub increments: Tally,
-    /// The day's active users as the ledger last told, this member's own increments left out.
-    pub active_elsewhere: u64,
-    /// Users of the day that wait here for the ledger.
-    pub active_pending: u64,
+    /// The day's active users as the ledger last told, this member's own increments left out; `None`
+    /// until it did.
+    pub active_elsewhere: Option<u64>,
+    /// Users of the day that wait here for the ledger. Below zero for a moment, where the ledger was
+    /// told before it was noted that they wait.
+    pub active_pending: i64,
 }
 
 /// Sums of one cell.
@@ -80,7 +82,7 @@ impl Days {
                     day,
                     gained: Tally::default(),
                     increments: Tally::default(),
-                    active_elsewhere: 0,
+                    active_elsewhere: None,
                     active_pending: 0,
                 });
                 self.0.len() - 1
@@ -125,7 +127,7 @@ impl Days {
     /// Forgets days that are over and owe nothing.
     pub fn forget_before(&mut self, day: Day) {
         self.0.retain(|sums| {
-            sums.day >= day || sums.active_pending > 0 || {
+            sums.day >= day || sums.active_pending != 0 || {
                 sums.gained.totals != sums.gained.acked
                     || sums.increments.totals != sums.increments.acked
             }

@@ -2,7 +2,7 @@
 //! share a round trip.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -10,15 +10,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::journal::LoginKey;
 use super::known::Known;
+use super::owed::Full;
 use super::{Ledger, stopped};
-use crate::store::{Active, LOGINS_MAX, Login, Shard, StoreFault};
+use crate::quota::AppId;
+use crate::store::{Active, LOGINS_MAX, Login, SHARDS, Shard, StoreFault};
 
 /// The most calls that wait for the next round trip.
 pub const WAITING_MAX: usize = 16_384;
 /// The most calls that one round takes up.
 const ROUND_MAX: usize = 4_096;
-/// The most users that may wait for a ledger that is away; 32 bytes each in memory.
-pub const PENDING_MAX: usize = 2_000_000;
+/// The most users of one ledger shard that may wait for a ledger that is away; about 60 bytes each.
+pub const PENDING_MAX: usize = 1_000_000;
 
 /// Logins of one call, and who waits for the answer.
 #[derive(Debug)]
@@ -27,26 +29,38 @@ pub struct Asked {
     reply: oneshot::Sender<Result<Vec<Active>, StoreFault>>,
 }
 
-/// The queue to the ledger, the users it acknowledged, and those that wait for it.
+/// Why a login is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// A caller is telling the ledger.
+    Open,
+    /// The ledger was away; the background tells it.
+    Waits,
+}
+
+/// The queue to the ledger, the users it acknowledged, and those that it has yet to acknowledge.
 #[derive(Debug)]
 pub struct Logins {
     queue: mpsc::Sender<Asked>,
     known: Known,
-    pending: Mutex<HashSet<LoginKey>>,
+    /// By ledger shard.
+    pending: Box<[Mutex<HashMap<LoginKey, Kept>>]>,
 }
 
 impl Logins {
     /// Begins with the logins that an earlier run left; the receiver is for [`keep`].
-    pub fn new(pending: HashSet<LoginKey>) -> (Self, mpsc::Receiver<Asked>) {
+    pub fn new(left: HashSet<LoginKey>) -> (Self, mpsc::Receiver<Asked>) {
         let (queue, asked) = mpsc::channel(WAITING_MAX);
-        (
-            Self {
-                queue,
-                known: Known::default(),
-                pending: Mutex::new(pending),
-            },
-            asked,
-        )
+        let pending = (0..SHARDS).map(|_| Mutex::default()).collect();
+        let this = Self {
+            queue,
+            known: Known::default(),
+            pending,
+        };
+        for login in left {
+            this.pending_of(login.app).insert(login, Kept::Waits);
+        }
+        (this, asked)
     }
 
     /// Whether the ledger has acknowledged this login.
@@ -74,49 +88,119 @@ impl Logins {
         }
     }
 
-    /// Keeps journaled logins until the ledger answers. Answers how many did not wait already, or
-    /// `None` if there is no room; nothing is kept then.
-    pub fn wait(&self, logins: &[Login]) -> Option<u64> {
-        let mut pending = self.pending();
-        if pending.len() + logins.len() > PENDING_MAX {
-            return None;
-        }
-        let new = logins
-            .iter()
-            .filter(|login| pending.insert(key(login)))
-            .count();
-        Some(new as u64)
+    /// Some logins of `shard` that wait, at most [`LOGINS_MAX`].
+    pub fn waiting(&self, shard: Shard) -> Vec<Login> {
+        let pending = lock(&self.pending[usize::from(shard.number())]);
+        let waiting = pending.iter().filter(|(_, kept)| **kept == Kept::Waits);
+        let logins = waiting.map(|(LoginKey { app, day, user }, _)| (*app, *day, *user));
+        logins
+            .take(LOGINS_MAX)
+            .map(|(app, day, user)| Login { app, day, user })
+            .collect()
     }
 
-    /// Some logins that wait, by shard, at most [`LOGINS_MAX`] in each.
-    pub fn waiting(&self) -> BTreeMap<Shard, Vec<Login>> {
-        let mut by_shard: BTreeMap<Shard, Vec<Login>> = BTreeMap::new();
-        for LoginKey { app, day, user } in self.pending().iter().copied() {
-            let logins = by_shard.entry(Shard::of(app)).or_default();
-            if logins.len() < LOGINS_MAX {
-                logins.push(Login { app, day, user });
+    /// These need not be told any more. Answers which of them waited.
+    pub fn told<'a>(&self, logins: &'a [Login]) -> Vec<&'a Login> {
+        let told = |login: &&Login| self.pending_of(login.app).remove(&key(login));
+        logins
+            .iter()
+            .filter(|login| told(login) == Some(Kept::Waits))
+            .collect()
+    }
+
+    /// All logins that the ledger has yet to acknowledge, for a checkpoint.
+    pub fn copy(&self) -> HashSet<LoginKey> {
+        let mut all = HashSet::new();
+        for pending in &self.pending {
+            all.extend(lock(pending).keys().copied());
+        }
+        all
+    }
+
+    fn pending_of(&self, app: AppId) -> MutexGuard<'_, HashMap<LoginKey, Kept>> {
+        lock(&self.pending[usize::from(Shard::of(app).number())])
+    }
+}
+
+/// Logins of one call on their way. They are kept before they are journaled, so that a checkpoint
+/// holds them whatever part of the journal it cuts; dropped untold, they wait for the background.
+pub struct OpenLogins {
+    ledger: Arc<Ledger>,
+    logins: Vec<Login>,
+}
+
+impl OpenLogins {
+    /// Keeps logins of one app.
+    ///
+    /// # Errors
+    /// [`Full::Waiting`] if too many wait already.
+    pub(super) fn new(ledger: Arc<Ledger>, logins: Vec<Login>) -> Result<Self, Full> {
+        if let Some(first) = logins.first() {
+            let mut pending = ledger.logins.pending_of(first.app);
+            if pending.len() + logins.len() > PENDING_MAX {
+                return Err(Full::Waiting);
+            }
+            for login in &logins {
+                pending.entry(key(login)).or_insert(Kept::Open);
             }
         }
-        by_shard
+        Ok(Self { ledger, logins })
     }
 
-    /// These wait no longer.
-    pub fn waited(&self, logins: &[Login]) {
-        let mut pending = self.pending();
-        for login in logins {
-            pending.remove(&key(login));
+    /// The logins.
+    pub fn logins(&self) -> &[Login] {
+        &self.logins
+    }
+
+    /// The ledger has them.
+    pub fn done(mut self) {
+        let logins = std::mem::take(&mut self.logins);
+        for login in self.ledger.logins.told(&logins) {
+            self.ledger.note_waiting(login, -1);
         }
     }
 
-    /// All logins that wait, for a checkpoint.
-    pub fn copy(&self) -> HashSet<LoginKey> {
-        self.pending().clone()
+    /// They could not be journaled, and are nobody's any more.
+    pub(super) fn forget(mut self) {
+        for login in std::mem::take(&mut self.logins) {
+            let mut pending = self.ledger.logins.pending_of(login.app);
+            if pending.get(&key(&login)) == Some(&Kept::Open) {
+                pending.remove(&key(&login));
+            }
+        }
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashSet<LoginKey>> {
-        // Sets are changed in one step; a poisoned one is still whole.
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The ledger is away: they wait. Answers how many did not wait already.
+    pub fn wait(mut self) -> u64 {
+        self.keep_waiting()
     }
+
+    fn keep_waiting(&mut self) -> u64 {
+        let mut new = 0;
+        for login in std::mem::take(&mut self.logins) {
+            let kept = self
+                .ledger
+                .logins
+                .pending_of(login.app)
+                .insert(key(&login), Kept::Waits);
+            if kept != Some(Kept::Waits) {
+                self.ledger.note_waiting(&login, 1);
+                new += 1;
+            }
+        }
+        new
+    }
+}
+
+impl Drop for OpenLogins {
+    fn drop(&mut self) {
+        self.keep_waiting();
+    }
+}
+
+fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Maps are changed in one step; a poisoned one is still whole.
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn key(login: &Login) -> LoginKey {

@@ -18,12 +18,14 @@ mod owed;
 mod save;
 mod settle;
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, watch};
 
 pub use apps::{APPS_MAX, Entry};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
+pub use logins::OpenLogins;
 pub use outlook::State;
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 
@@ -31,7 +33,7 @@ use apps::Apps;
 use journal::{Journal, Record};
 use logins::{Asked, Logins};
 use outlook::Outlook;
-use owed::{DueRecords, Owed};
+use owed::{DueRecords, Owed, OwedCopy};
 
 use crate::clock::{Clock, Millis, Zone};
 use crate::quota::{AppId, RequestId, Resource, Rulebook};
@@ -47,12 +49,15 @@ pub struct Ledger {
     store: Arc<dyn Store>,
     member: Member,
     journal: Arc<Journal>,
-    apps: Apps,
+    apps: Arc<Apps>,
     owed: Arc<Owed>,
     logins: Logins,
     outlook: Outlook,
     installation: OnceLock<Installation>,
     met: watch::Sender<bool>,
+    /// When the oldest record was made that a restart may state again, in ms; 0 until a checkpoint of
+    /// this run is done.
+    states_from: AtomicI64,
 }
 
 /// What the ledger is put together from.
@@ -98,14 +103,11 @@ impl Ledger {
             boot,
         };
         let local = store.is_local();
-        let owed = Owed::new(
-            journal.clone(),
-            clock.clone(),
-            local,
-            left.takes,
-            left.releases,
-        );
-        let owed = Arc::new(owed);
+        let owed = OwedCopy {
+            takes: left.takes,
+            releases: left.releases,
+        };
+        let owed = Arc::new(Owed::new(journal.clone(), clock.clone(), local, owed));
         let (logins, asked) = Logins::new(left.logins);
         let this = Self {
             clock,
@@ -114,7 +116,7 @@ impl Ledger {
             store,
             member,
             journal,
-            apps: Apps::default(),
+            apps: Arc::default(),
             owed,
             logins,
             outlook: Outlook::default(),
@@ -122,9 +124,10 @@ impl Ledger {
                 .installation
                 .map_or_else(OnceLock::new, OnceLock::from),
             met: watch::Sender::new(false),
+            states_from: AtomicI64::new(0),
         };
         for app in unsettled {
-            this.take_up(app, |entry| this.apps.touched(entry));
+            this.take_up(app, |entry| this.apps.to_settle(entry));
         }
         for login in this.logins.copy() {
             this.take_up(login.app, |entry| {
@@ -198,11 +201,6 @@ impl Ledger {
     /// What is known of the store.
     pub fn state(&self) -> State {
         self.outlook.state()
-    }
-
-    /// Why the store is not up.
-    pub fn why(&self) -> String {
-        self.outlook.why()
     }
 
     /// A call to the store failed.
@@ -295,16 +293,17 @@ impl Ledger {
         Ok(())
     }
 
-    /// The ledger has these sums; a replay must not report their high again.
+    /// The ledger has these sums; a replay must not report their high again. One in this process may
+    /// forget them with the process: there a checkpoint alone says what it has.
     fn note_acked(&self, entry: &Arc<Entry>, cells: &[CellReport]) {
-        let mut frames = Vec::new();
-        for report in cells {
-            if matches!(report.cell, Cell::Live(Resource::Group)) {
-                frames.extend(Record::Acked(entry.app, report.cell, report.totals).frame());
+        let groups = Cell::Live(Resource::Group);
+        if let Some(report) = cells.iter().find(|report| report.cell == groups)
+            && !self.store.is_local()
+        {
+            let acked = Record::Acked(entry.app, report.cell, report.totals);
+            if let Err(full) = self.journal.append(&acked.frame(), self.now()) {
+                tracing::warn!(%full, "a settled report could not be noted; a restart may report it again");
             }
-        }
-        if let Err(full) = self.journal.append(&frames, self.now()) {
-            tracing::warn!(%full, "a settled report could not be noted; a restart may report it again");
         }
         self.apps.to_save(entry);
     }

@@ -47,14 +47,6 @@ impl Outlook {
         }
     }
 
-    /// Why it is not [`State::Up`].
-    pub fn why(&self) -> String {
-        self.why
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     /// A call failed: the owner of this knowledge looks at once, and until then nobody asks.
     pub fn doubt(&self, fault: &StoreFault) {
         if self.state() == State::Up {

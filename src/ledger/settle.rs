@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::apps::Entry;
+use super::journal::OwedRelease;
 use super::outlook::State;
 use super::owed::{DueRecords, Resend};
 use super::{Ledger, stopped};
@@ -20,11 +21,13 @@ use crate::store::{
 /// a quiet time, are settled.
 pub const TICK: Duration = Duration::from_millis(250);
 /// How old a metered total may get before it is settled.
-pub const SETTLE_AGE_MS: u64 = 5_000;
+pub const SETTLE_AGE: Duration = Duration::from_secs(5);
 /// The most shards that are settled at a time.
 const TOGETHER_MAX: usize = 16;
+/// The most passes over records in one round: as many as a shard can owe.
+const RECORD_PASSES_MAX: usize = 64;
 /// The most releases sent again in one round.
-const RELEASES_MAX: usize = 1_000;
+const RELEASES_MAX: usize = 10_000;
 /// The most passes over logins that wait, in one round.
 const LOGIN_PASSES_MAX: usize = 64;
 /// The longest wait between two looks at a ledger that is away. With its spread it stays below the time
@@ -57,10 +60,12 @@ pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
             match settle(ledger, Scope::Due).await {
                 Ok(()) => {}
                 // Perhaps a shard, perhaps all of it: the ledger itself says which.
-                Err(fault @ StoreFault::Frozen(_)) => match hello(ledger).await {
-                    Ok(_) => ledger.outlook.hindered(&fault),
-                    Err(fault) => ledger.outlook.fell(&fault),
-                },
+                Err(fault @ (StoreFault::Frozen(_) | StoreFault::Unusable(_))) => {
+                    match hello(ledger).await {
+                        Ok(_) => ledger.outlook.hindered(&fault),
+                        Err(fault) => ledger.outlook.fell(&fault),
+                    }
+                }
                 Err(fault) => ledger.outlook.fell(&fault),
             }
         } else if Instant::now() >= probe_at {
@@ -84,7 +89,7 @@ pub async fn meet(ledger: &Ledger) -> Result<(), StoreFault> {
     ledger.belong_to(installation)?;
     match settle(ledger, Scope::All).await {
         Ok(()) => ledger.outlook.rose(),
-        Err(fault @ StoreFault::Frozen(_)) => {
+        Err(fault @ (StoreFault::Frozen(_) | StoreFault::Unusable(_))) => {
             ledger.outlook.rose();
             ledger.outlook.hindered(&fault);
         }
@@ -105,84 +110,104 @@ pub async fn settle_all(ledger: &Ledger) -> Result<(), StoreFault> {
     settle(ledger, Scope::All).await
 }
 
-/// One round. A shard that is frozen keeps what is owed to it and stops no other; that it is frozen is
-/// answered at the end.
+/// One round. What a shard refuses stops no other: it stays owed, and the refusal is answered at the
+/// end.
 async fn settle(ledger: &Ledger, scope: Scope) -> Result<(), StoreFault> {
-    let mut frozen = Frozen::default();
-    let mut more = frozen.pass(settle_records_and_totals(ledger, scope).await)?;
-    // While the ledger is not known to be up no take is opened, so that this ends.
-    while scope == Scope::All && more == Some(true) {
-        more = frozen.pass(settle_records_and_totals(ledger, Scope::Due).await)?;
+    let mut refusals = Refusals::default();
+    let mut scope = scope;
+    for _ in 0..RECORD_PASSES_MAX {
+        let more = settle_records_and_totals(ledger, scope, &mut refusals).await?;
+        if !more {
+            break;
+        }
+        scope = Scope::Due;
     }
-    settle_releases(ledger, &mut frozen).await?;
-    settle_logins(ledger, &mut frozen).await?;
-    frozen.0.map_or(Ok(()), Err)
+    settle_releases(ledger, &mut refusals).await?;
+    settle_logins(ledger, &mut refusals).await?;
+    refusals.first.map_or(Ok(()), Err)
 }
 
-/// What some shards said that others need not wait for.
+/// What some shards refuse, so that others need not wait for them.
 #[derive(Debug, Default)]
-struct Frozen(Option<StoreFault>);
+struct Refusals {
+    first: Option<StoreFault>,
+}
 
-impl Frozen {
-    /// Keeps a frozen shard's word and goes on; any other fault ends the round.
+impl Refusals {
+    /// Keeps a refusal and goes on; a ledger that is away ends the round.
     fn pass<T>(&mut self, answer: Result<T, StoreFault>) -> Result<Option<T>, StoreFault> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
-            Err(fault @ StoreFault::Frozen(_)) => {
-                self.0.get_or_insert(fault);
+            Err(fault @ StoreFault::Away(_)) => Err(fault),
+            Err(fault) => {
+                self.first.get_or_insert(fault);
                 Ok(None)
             }
-            Err(fault) => Err(fault),
         }
     }
 }
 
-/// One call for each shard that has something due. Answers whether there may be more records.
-async fn settle_records_and_totals(ledger: &Ledger, scope: Scope) -> Result<bool, StoreFault> {
-    let now = ledger.now();
-    let mut records = ledger.owed.due_records(REPORT_RECORDS_MAX);
-    let more = !records.is_empty();
+/// One call for each shard that has something due. Answers whether some shard has more than that.
+async fn settle_records_and_totals(
+    ledger: &Ledger,
+    scope: Scope,
+    refusals: &mut Refusals,
+) -> Result<bool, StoreFault> {
     let mut calls = Vec::new();
     for shard in Shard::all() {
-        let records = records.remove(&shard).unwrap_or_default();
-        let old = now.since(ledger.apps.settled_at(shard)) >= SETTLE_AGE_MS;
-        let has_apps = ledger.apps.unsettled(shard) > 0;
-        let has_records = !(records.answered.is_empty() && records.aborts.is_empty());
-        if has_records || (has_apps && (old || scope == Scope::All)) {
-            let apps = if old || scope == Scope::All {
-                usize::MAX
-            } else {
-                0
-            };
-            calls.push(settle_shard(ledger, shard, records, apps));
+        let records = ledger.owed.due_records(shard, REPORT_RECORDS_MAX);
+        let since = ledger.apps.settled_since(shard);
+        let due = scope == Scope::All || since.is_none_or(|since| since >= SETTLE_AGE);
+        let apps = if due { ledger.apps.unsettled(shard) } else { 0 };
+        if apps > 0 || !records.is_empty() {
+            let full = records.answered.len().max(records.aborts.len()) == REPORT_RECORDS_MAX;
+            calls.push(async move { (full, settle_shard(ledger, shard, records, apps).await) });
         }
     }
     let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
-    let mut frozen = Frozen::default();
-    let mut worst = None;
-    while let Some(settled) = calls.next().await {
-        worst = frozen.pass(settled).err().or(worst);
+    let (mut more, mut away) = (false, None);
+    while let Some((full, settled)) = calls.next().await {
+        match refusals.pass(settled) {
+            Ok(settled) => more |= full && settled.is_some(),
+            Err(fault) => away = Some(fault),
+        }
     }
-    worst.or(frozen.0).map_or(Ok(more), Err)
+    away.map_or(Ok(more), Err)
 }
 
-/// Settles records and all waiting apps of one shard, in as many calls as that takes.
+/// Settles records and `apps` waiting apps of one shard, in as many calls as that takes.
 async fn settle_shard(
     ledger: &Ledger,
     shard: Shard,
     mut records: DueRecords,
     mut apps: usize,
 ) -> Result<(), StoreFault> {
-    apps = apps.min(ledger.apps.unsettled(shard));
     if apps > 0 {
-        ledger.apps.settling(shard, ledger.now());
+        ledger.apps.settling(shard);
     }
     loop {
         let entries = ledger.apps.take_unsettled(shard, apps.min(REPORT_APPS_MAX));
-        apps = apps.saturating_sub(entries.len());
+        apps = apps.saturating_sub(REPORT_APPS_MAX);
         settle_apps(ledger, shard, entries, std::mem::take(&mut records)).await?;
         if apps == 0 {
             return Ok(());
+        }
+    }
+}
+
+/// A report on its way. If it is dropped before the ledger has answered, all that it says is due
+/// again.
+struct Telling<'a> {
+    ledger: &'a Ledger,
+    entries: Vec<Arc<Entry>>,
+    apps: Vec<AppReport>,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        for (entry, told) in self.entries.iter().zip(&self.apps) {
+            entry.report_failed(&told.cells);
+            self.ledger.apps.to_settle(entry);
         }
     }
 }
@@ -200,81 +225,84 @@ pub(super) async fn settle_apps(
         app: entry.app,
         cells: entry.report(),
     });
+    let apps: Vec<AppReport> = apps.collect();
+    let mut telling = Telling {
+        ledger,
+        entries,
+        apps: apps.clone(),
+    };
+    let (answered, aborts) = (records.answered.clone(), records.aborts.clone());
     let report = Report {
-        apps: apps.collect(),
-        answered: records.answered.clone(),
-        aborts: records.aborts.clone(),
+        apps,
+        answered,
+        aborts,
     };
     if report == Report::default() {
         return Ok(());
     }
-    let settled = ledger.store.settle(shard, &report, today, now).await;
-    let views = match settled {
-        Ok(views) => views,
-        Err(fault) => {
-            for (entry, told) in entries.iter().zip(&report.apps) {
-                entry.report_failed(&told.cells);
-                ledger.apps.touched(entry);
-            }
-            return Err(fault);
-        }
-    };
+    let views = ledger.store.settle(shard, &report, today, now).await?;
     ledger.owed.settled(&records);
-    for ((entry, told), view) in entries.iter().zip(&report.apps).zip(&views) {
+    for ((entry, told), view) in telling.entries.drain(..).zip(&report.apps).zip(&views) {
         entry.settled(&told.cells, view, today);
-        ledger.note_acked(entry, &told.cells);
+        ledger.note_acked(&entry, &told.cells);
     }
     Ok(())
 }
 
 /// Sends releases whose outcome is unknown, until the ledger has them.
-async fn settle_releases(ledger: &Ledger, frozen: &mut Frozen) -> Result<(), StoreFault> {
-    for (number, owed) in ledger.owed.due_releases(RELEASES_MAX) {
-        let now = ledger.now();
-        match ledger.owed.resend(number, &owed, now) {
-            Resend::Now => {}
-            Resend::Later => continue,
-            Resend::Never => {
-                let app = owed.give_back.app;
-                tracing::error!(%app, "a release is too old to be sent safely; its places stay charged until a recount");
-                ledger.owed.release_done(number, 0);
-                continue;
-            }
-        }
-        let answer = ledger.store.release(&owed.give_back, now).await;
-        let released = match frozen.pass(answer)? {
-            None => continue,
-            Some(GivenBack::Released { released, .. }) => released,
-            Some(GivenBack::OtherContent) => {
-                let app = owed.give_back.app;
-                tracing::warn!(%app, "a kept release bears an id that stands for another request; dropped");
-                0
-            }
-        };
-        ledger.owed.release_done(number, released);
+async fn settle_releases(ledger: &Ledger, refusals: &mut Refusals) -> Result<(), StoreFault> {
+    let due = ledger.owed.due_releases(RELEASES_MAX);
+    let calls = due
+        .into_iter()
+        .map(|(number, owed)| settle_release(ledger, number, owed));
+    let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
+    while let Some(settled) = calls.next().await {
+        refusals.pass(settled)?;
     }
     Ok(())
 }
 
+async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Result<(), StoreFault> {
+    let now = ledger.now();
+    let app = owed.give_back.app;
+    let released = match ledger.owed.resend(number, &owed, now) {
+        Resend::Later => return Ok(()),
+        Resend::Never => {
+            tracing::error!(%app, "a release is too old to be sent safely; its places stay charged until a recount");
+            0
+        }
+        Resend::Now => match ledger.store.release(&owed.give_back, now).await? {
+            GivenBack::Released { released, .. } => released,
+            GivenBack::OtherContent => {
+                tracing::warn!(%app, "a kept release bears an id that stands for another request; dropped");
+                0
+            }
+        },
+    };
+    ledger.owed.release_done(number, released);
+    Ok(())
+}
+
 /// Sends logins that waited for the ledger; more may come meanwhile, so the passes are bounded.
-async fn settle_logins(ledger: &Ledger, frozen: &mut Frozen) -> Result<(), StoreFault> {
-    for _ in 0..LOGIN_PASSES_MAX {
-        let mut told = false;
-        for (shard, logins) in ledger.logins.waiting() {
+async fn settle_logins(ledger: &Ledger, refusals: &mut Refusals) -> Result<(), StoreFault> {
+    for shard in Shard::all() {
+        for _ in 0..LOGIN_PASSES_MAX {
+            let logins = ledger.logins.waiting(shard);
+            if logins.is_empty() {
+                break;
+            }
             let answer = ledger
                 .store
                 .record_active(shard, &logins, ledger.now())
                 .await;
-            if let Some(active) = frozen.pass(answer)? {
-                ledger.logins.acknowledged(&logins);
-                ledger.logins.waited(&logins);
-                ledger.note_waited(&logins);
-                ledger.note_active(&logins, &active);
-                told = true;
+            let Some(active) = refusals.pass(answer)? else {
+                break;
+            };
+            ledger.logins.acknowledged(&logins);
+            for login in ledger.logins.told(&logins) {
+                ledger.note_waiting(login, -1);
             }
-        }
-        if !told {
-            break;
+            ledger.note_active(&logins, &active);
         }
     }
     Ok(())

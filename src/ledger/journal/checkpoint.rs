@@ -11,7 +11,7 @@ use super::record::{
     cell_code, cell_of, get_give_back, get_take, put_give_back, put_take, sent_of,
 };
 use super::{Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot};
-use crate::clock::Day;
+use crate::clock::{Day, Millis};
 use crate::quota::AppId;
 use crate::store::{Attempt, Cell, Installation, Totals};
 
@@ -26,8 +26,9 @@ const LOG_BEGINS: &str = "log_begins";
 /// consumed, released, acknowledged consumed, acknowledged released, high
 type CellRow = (u64, u64, u64, u64, i64);
 const CELLS: TableDefinition<(u64, u8, i32), CellRow> = TableDefinition::new("cells");
-/// The state (0 open, 1 to abort, 2 allowed, from 3 on denied by that counter) and the take.
-const TAKES: TableDefinition<u64, (u8, &[u8])> = TableDefinition::new("takes");
+/// The state (0 open, 1 to abort, 2 allowed, from 3 on denied by that counter), when it was
+/// sent, and the take.
+const TAKES: TableDefinition<u64, (u8, i64, &[u8])> = TableDefinition::new("takes");
 /// When it was first sent (0: never), and the release.
 const RELEASES: TableDefinition<u64, (i64, &[u8])> = TableDefinition::new("releases");
 const LOGINS: TableDefinition<(u64, i32, u128), ()> = TableDefinition::new("logins");
@@ -176,13 +177,14 @@ impl Checkpoint {
             let mut owed = Snapshot::default();
             for row in read.open_table(TAKES)?.iter()? {
                 let (attempt, row) = row?;
-                let (state, mut take) = row.value();
+                let (state, at, mut take) = row.value();
                 let (Some(state), Some(take)) = (OwedTake::state_of(state), get_take(&mut take))
                 else {
                     return Ok(None);
                 };
-                owed.takes
-                    .insert(Attempt(attempt.value()), OwedTake { take, state });
+                let at = Millis(at);
+                let attempt = Attempt(attempt.value());
+                owed.takes.insert(attempt, OwedTake { take, at, state });
             }
             for row in read.open_table(RELEASES)?.iter()? {
                 let (number, row) = row?;
@@ -244,7 +246,7 @@ impl Checkpoint {
             for (attempt, owed) in &snapshot.takes {
                 let mut bytes = Vec::new();
                 put_take(&mut bytes, &owed.take);
-                takes.insert(attempt.0, (owed.state.code(), bytes.as_slice()))?;
+                takes.insert(attempt.0, (owed.state.code(), owed.at.0, bytes.as_slice()))?;
             }
             write.delete_table(RELEASES)?;
             let mut releases = write.open_table(RELEASES)?;

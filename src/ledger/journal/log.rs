@@ -13,6 +13,9 @@ use crate::clock::Millis;
 /// The most finished segments that wait for a checkpoint: half a GiB. Beyond it nothing is taken on.
 pub const SEALED_MAX: usize = 16;
 
+/// The most bytes of one append: the users of one call, the largest record.
+pub const APPEND_BYTES_MAX: usize = 16 * 1024 + 64;
+
 /// The log takes no more: the disk is full, or checkpoints fail. Nothing was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the journal is full; see the log for what stops its checkpoint or its disk")]
@@ -70,15 +73,19 @@ impl Log {
     }
 
     /// Appends frames, all or none: the first head is written last, so that a process killed in
-    /// between leaves an end of the log where they would begin.
+    /// between leaves an end of the log where they would begin. `mark` runs when it is sure that they
+    /// will be written, and before a seal can come behind them: a checkpoint that cuts these frames
+    /// sees what `mark` did.
     ///
     /// # Errors
     /// [`LogFull`].
-    pub fn append(&self, frames: &[u8], now: Millis) -> Result<(), LogFull> {
+    pub fn append(&self, frames: &[u8], now: Millis, mark: impl FnOnce()) -> Result<(), LogFull> {
+        debug_assert!(frames.len() <= APPEND_BYTES_MAX);
         let mut writer = self.writer();
         if writer.at + frames.len() > SEGMENT_BYTES {
             writer.turn(self.incarnation, now)?;
         }
+        mark();
         let at = writer.at;
         let to = &mut writer.active.bytes()[at..at + frames.len()];
         let Some((head, rest)) = frames.split_first_chunk::<FRAME_BYTES>() else {
@@ -133,11 +140,18 @@ impl Log {
         !self.writer().sealed.is_empty()
     }
 
+    /// Whether there is anything that a checkpoint could take over.
+    pub fn has_records(&self) -> bool {
+        let writer = self.writer();
+        writer.at > HEADER_BYTES || !writer.sealed.is_empty()
+    }
+
     /// Finishes the segment in use, so that a checkpoint taken from now on covers all up to here.
-    /// `None` while there is no reserve to go on with.
+    /// Where finished ones wait already, because a checkpoint failed, those are enough: trying again
+    /// must not use up the reserve. `None` while there is no reserve to go on with.
     pub fn seal(&self, now: Millis) -> Option<Sealed> {
         let mut writer = self.writer();
-        if writer.at > HEADER_BYTES {
+        if writer.sealed.is_empty() && writer.at > HEADER_BYTES {
             writer.turn(self.incarnation, now).ok()?;
         }
         Some(Sealed {

@@ -84,6 +84,8 @@ impl TakeState {
 pub struct OwedTake {
     /// The take as it was sent.
     pub take: Take,
+    /// When it was.
+    pub at: Millis,
     /// How far it has come.
     pub state: TakeState,
 }
@@ -255,7 +257,21 @@ impl Journal {
     /// # Errors
     /// [`LogFull`].
     pub fn append(&self, frames: &[u8], now: Millis) -> Result<(), LogFull> {
-        self.log.append(frames, now)
+        self.log.append(frames, now, || {})
+    }
+
+    /// As [`Journal::append`]; `mark` says what the frames are about, so that no checkpoint cuts them
+    /// without having seen it.
+    ///
+    /// # Errors
+    /// [`LogFull`]; `mark` did not run then.
+    pub fn append_marked(
+        &self,
+        frames: &[u8],
+        now: Millis,
+        mark: impl FnOnce(),
+    ) -> Result<(), LogFull> {
+        self.log.append(frames, now, mark)
     }
 
     /// An app's cells as the last snapshot had them.
@@ -287,6 +303,11 @@ impl Journal {
     /// Whether the log grew so far that a checkpoint is due.
     pub fn wants_checkpoint(&self) -> bool {
         self.log.has_sealed()
+    }
+
+    /// Whether there is anything that a checkpoint could take over.
+    pub fn has_records(&self) -> bool {
+        self.log.has_records()
     }
 
     /// First step of a checkpoint: what is written from now on stays in the log.

@@ -26,8 +26,8 @@ pub enum Record {
     Totals(AppId, Cell, Totals),
     /// The ledger has acknowledged these sums of a cell.
     Acked(AppId, Cell, Totals),
-    /// A take is about to be sent.
-    Attempt(Take),
+    /// A take is about to be sent, at that time.
+    Attempt(Millis, Take),
     /// A take's answer is about to go out: ALLOW, or DENY because of a counter.
     Answered(Attempt, Option<Counter>),
     /// A take of unknown outcome is given up and must be withdrawn.
@@ -124,7 +124,8 @@ impl Record {
                 put_totals(to, *app, *cell, *totals);
                 2
             }
-            Self::Attempt(take) => {
+            Self::Attempt(at, take) => {
+                to.put_i64_le(at.0);
                 put_take(to, take);
                 3
             }
@@ -174,7 +175,10 @@ impl Record {
                 let (app, cell, totals) = get_totals(from)?;
                 Self::Acked(app, cell, totals)
             }
-            3 => Self::Attempt(get_take(from)?),
+            3 => {
+                let at = Millis(from.try_get_i64_le().ok()?);
+                Self::Attempt(at, get_take(from)?)
+            }
             4 => {
                 let attempt = Attempt(u64_of(from)?);
                 let refused = match from.try_get_u8().ok()? {

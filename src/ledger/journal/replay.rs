@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::folder::Folder;
-use super::record::{FRAME_BYTES, Framed, Record};
+use super::log::APPEND_BYTES_MAX;
+use super::record::{Framed, Record, TOTALS_BYTES};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::{Fault, LoginKey, OwedRelease, OwedTake, Saved, Snapshot, TakeState};
 use crate::quota::{Amount, AppId};
@@ -13,7 +14,10 @@ use crate::store::{Cell, Totals};
 
 /// How far an unfinished append can reach. Its first head is written last, so it shows as an end of
 /// the log with something behind; whatever lies further on means that the log is damaged.
-const UNFINISHED_BYTES_MAX: usize = 4 * (FRAME_BYTES + u16::MAX as usize);
+const UNFINISHED_BYTES_MAX: usize = APPEND_BYTES_MAX;
+/// The most bytes of an append of several frames. Behind these, a frame that can be read means that
+/// what stands before it was written, and lost.
+const SEVERAL_BYTES_MAX: usize = 3 * TOTALS_BYTES;
 
 /// What the last run left.
 pub struct Left {
@@ -149,12 +153,14 @@ impl<'a> Cells<'a> {
 fn owe(state: &mut Snapshot, record: Record) {
     match record {
         Record::Totals(..) | Record::Acked(..) => {}
-        Record::Attempt(take) => {
+        Record::Attempt(at, take) => {
+            let (attempt, open) = (take.attempt, TakeState::Open);
             state.takes.insert(
-                take.attempt,
+                attempt,
                 OwedTake {
                     take,
-                    state: TakeState::Open,
+                    at,
+                    state: open,
                 },
             );
         }
@@ -196,6 +202,13 @@ fn owe(state: &mut Snapshot, record: Record) {
     }
 }
 
+/// Whether what stands behind an end of the log can be an append that a kill cut short.
+fn is_unfinished(rest: &[u8]) -> bool {
+    let (near, beyond) = rest.split_at(rest.len().min(UNFINISHED_BYTES_MAX));
+    let reads = |at: usize| matches!(Record::read(&near[at..]), Framed::Record(..));
+    is_zero(beyond) && (is_zero(near) || !(SEVERAL_BYTES_MAX..near.len()).any(reads))
+}
+
 /// Whether all bytes are 0. Compared by pages: most of a log is room for more.
 fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
@@ -232,8 +245,7 @@ fn read_segment(
                 rest = after;
             }
             Framed::End => {
-                let beyond = rest.get(UNFINISHED_BYTES_MAX..).unwrap_or_default();
-                break is_zero(beyond);
+                break is_unfinished(rest);
             }
             Framed::Broken => break false,
         }

@@ -127,10 +127,10 @@ fn a_take_comes_back_as_far_as_it_had_come() {
     append(
         &journal,
         &[
-            Record::Attempt(take(1)),
-            Record::Attempt(take(2)),
-            Record::Attempt(take(3)),
-            Record::Attempt(take(4)),
+            Record::Attempt(NOW, take(1)),
+            Record::Attempt(NOW, take(2)),
+            Record::Attempt(NOW, take(3)),
+            Record::Attempt(NOW, take(4)),
             Record::Answered(Attempt(2), None),
             Record::Answered(Attempt(3), Some(Counter::AvRooms)),
             Record::Abort(Attempt(4)),
@@ -335,7 +335,7 @@ fn a_segment_that_is_missing_or_has_lost_its_bytes_is_found_out() {
 fn segments_that_the_checkpoint_has_are_not_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, ..) = open(&folder);
-    append(&journal, &[Record::Attempt(take(1))]);
+    append(&journal, &[Record::Attempt(NOW, take(1))]);
     let first = path_of(folder.path(), 1);
     let left = std::fs::read(&first).unwrap();
     let sealed = journal.seal(NOW).unwrap();
@@ -398,7 +398,7 @@ proptest! {
         for record in [
             Record::Totals(app, Cell::Gained(day), totals(b, c)),
             Record::Acked(app, Cell::Increment(day), totals(b, c)),
-            Record::Attempt(take),
+            Record::Attempt(NOW, take),
             Record::Answered(attempt, own.then_some(Counter::Groups)),
             Record::Abort(attempt),
             Record::Release(b, own.then_some(NOW), give_back),

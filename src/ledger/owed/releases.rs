@@ -1,0 +1,145 @@
+//! Releases that the ledger may not have: sent again until it does.
+
+use std::sync::Arc;
+
+use super::{Full, Owed, lock};
+use crate::clock::Millis;
+use crate::ledger::journal::{OwedRelease, Record};
+use crate::quota::RequestId;
+use crate::store::{GiveBack, RecordKey};
+
+/// The most releases that may be owed at a time.
+pub const RELEASES_MAX: usize = 100_000;
+/// For how long a release of unknown outcome may be sent again. The ledger remembers it by its key for
+/// the id window: sent later it might be done twice, and the second time free what others hold.
+pub const RELEASE_RESEND_MS: u64 = 9 * 60 * 1000;
+
+/// A release, and whether a caller is sending it just now.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) owed: OwedRelease,
+    by_caller: bool,
+}
+
+impl Sending {
+    /// One that an earlier run left.
+    pub(super) fn left(owed: OwedRelease) -> Self {
+        Self {
+            owed,
+            by_caller: false,
+        }
+    }
+}
+
+/// Whether a kept release may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// It may.
+    Now,
+    /// Not while the journal is full.
+    Later,
+    /// Its outcome is unknown, and the ledger could have forgotten it since.
+    Never,
+}
+
+impl Owed {
+    /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
+    /// it will be sent until the ledger has it.
+    pub fn open_release(
+        self: &Arc<Self>,
+        request_id: Option<RequestId>,
+        give_back: impl FnOnce(RecordKey) -> GiveBack,
+        sent: Option<Millis>,
+    ) -> Result<OpenRelease, Full> {
+        let number = self.number();
+        let give_back = give_back(self.key(request_id, number));
+        let mut releases = lock(&self.releases);
+        if releases.len() >= RELEASES_MAX {
+            return Err(Full::Waiting);
+        }
+        self.append(&Record::Release(number, sent, give_back.clone()))?;
+        let owed = OwedRelease {
+            sent,
+            give_back: give_back.clone(),
+        };
+        releases.insert(
+            number,
+            Sending {
+                owed,
+                by_caller: true,
+            },
+        );
+        drop(releases);
+        Ok(OpenRelease {
+            owed: self.clone(),
+            number,
+            give_back,
+        })
+    }
+
+    /// Whether a kept release may be sent now; journaled if it is for the first time.
+    pub fn resend(&self, number: u64, release: &OwedRelease, now: Millis) -> Resend {
+        if let Some(sent) = release.sent {
+            // A ledger in this process folds nothing that its journal may still state.
+            let safe = self.local || now.since(sent) <= RELEASE_RESEND_MS;
+            return if safe { Resend::Now } else { Resend::Never };
+        }
+        let mut releases = lock(&self.releases);
+        if self.append(&Record::ReleaseSent(number, now)).is_err() {
+            return Resend::Later;
+        }
+        if let Some(sending) = releases.get_mut(&number) {
+            sending.owed.sent = Some(now);
+        }
+        Resend::Now
+    }
+
+    /// The ledger has the release, or will never take it. `released` is what it gave back.
+    pub fn release_done(&self, number: u64, released: u32) {
+        let restate = if self.local { released } else { 0 };
+        let mut releases = lock(&self.releases);
+        releases.remove(&number);
+        if let Err(full) = self.append(&Record::ReleaseDone(number, restate)) {
+            // It would be sent again after a restart, under the same key: no second effect.
+            tracing::warn!(%full, "a settled release could not be noted");
+        }
+    }
+
+    /// Releases to send again, oldest first.
+    pub fn due_releases(&self, most: usize) -> Vec<(u64, OwedRelease)> {
+        let releases = lock(&self.releases);
+        let idle = releases.iter().filter(|(_, sending)| !sending.by_caller);
+        idle.take(most)
+            .map(|(number, sending)| (*number, sending.owed.clone()))
+            .collect()
+    }
+}
+
+/// A release on its way. If it is dropped before the ledger has answered, it is sent again in the
+/// background until the ledger has it.
+#[derive(Debug)]
+pub struct OpenRelease {
+    owed: Arc<Owed>,
+    number: u64,
+    give_back: GiveBack,
+}
+
+impl OpenRelease {
+    /// The release to send.
+    pub fn give_back(&self) -> &GiveBack {
+        &self.give_back
+    }
+
+    /// The ledger has it, or will never take it. `released` is what it gave back.
+    pub fn done(self, released: u32) {
+        self.owed.release_done(self.number, released);
+    }
+}
+
+impl Drop for OpenRelease {
+    fn drop(&mut self) {
+        if let Some(sending) = lock(&self.owed.releases).get_mut(&self.number) {
+            sending.by_caller = false;
+        }
+    }
+}
