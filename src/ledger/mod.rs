@@ -297,6 +297,11 @@ impl Ledger {
 
     /// The ledger has these sums; a replay must not report their high again.
     fn note_acked(&self, entry: &Arc<Entry>, cells: &[CellReport]) {
+        self.apps.to_save(entry);
+        if self.store.is_local() {
+            // It may forget with this process what it acknowledged: a replay reports it all again.
+            return;
+        }
         let mut frames = Vec::new();
         for report in cells {
             if matches!(report.cell, Cell::Live(Resource::Group)) {
@@ -306,7 +311,6 @@ impl Ledger {
         if let Err(full) = self.journal.append(&frames, self.now()) {
             tracing::warn!(%full, "a settled report could not be noted; a restart may report it again");
         }
-        self.apps.to_save(entry);
     }
 }
 
