@@ -237,18 +237,18 @@ async fn settle_releases(ledger: &Ledger, frozen: &mut Frozen) -> Result<(), Sto
             Resend::Never => {
                 let app = owed.give_back.app;
                 tracing::error!(%app, "a release is too old to be sent safely; its places stay charged until a recount");
-                ledger.owed.release_done(number, 0);
+                ledger.owed.release_done(number, None);
                 continue;
             }
         }
         let answer = ledger.store.release(&owed.give_back, now).await;
         let released = match frozen.pass(answer)? {
             None => continue,
-            Some(GivenBack::Released { released, .. }) => released,
+            Some(GivenBack::Released { released, .. }) => Some(released),
             Some(GivenBack::OtherContent) => {
                 let app = owed.give_back.app;
                 tracing::warn!(%app, "a kept release bears an id that stands for another request; dropped");
-                0
+                None
             }
         };
         ledger.owed.release_done(number, released);
