@@ -60,6 +60,7 @@ impl Admission {
                 fingerprint: fingerprint(b'r', release.resource, release.amount),
                 resource: release.resource,
                 amount: release.amount,
+                given: None,
                 groups_follow: follow,
                 day: self.ledger.zone().day(now),
             },
@@ -91,7 +92,7 @@ impl Admission {
                     view,
                     replayed,
                 }) => {
-                    open.done(released);
+                    open.done(Some(released));
                     entry.learn(&view, day);
                     let used = shown(entry.live(resource).net());
                     return Ok(Released {
@@ -102,7 +103,7 @@ impl Admission {
                     });
                 }
                 Ok(GivenBack::OtherContent) => {
-                    open.done(0);
+                    open.done(None);
                     return Err(Fault::OtherContent);
                 }
                 Err(_) => {}

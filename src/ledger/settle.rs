@@ -269,13 +269,13 @@ async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Resu
         Resend::Later => return Ok(()),
         Resend::Never => {
             tracing::error!(%app, "a release is too old to be sent safely; its places stay charged until a recount");
-            0
+            None
         }
         Resend::Now => match ledger.store.release(&owed.give_back, now).await? {
-            GivenBack::Released { released, .. } => released,
+            GivenBack::Released { released, .. } => Some(released),
             GivenBack::OtherContent => {
                 tracing::warn!(%app, "a kept release bears an id that stands for another request; dropped");
-                0
+                None
             }
         },
     };

@@ -151,6 +151,9 @@ pub struct GiveBack {
     pub resource: Resource,
     /// How many of them.
     pub amount: Amount,
+    /// What it gave back, where that was answered already: a ledger in this process that lost it with
+    /// the process is told again, and gives back that much. `None`: it is not known.
+    pub given: Option<u32>,
     /// Whether a group's counters move with it (a group, or an AV room that counts as one).
     pub groups_follow: bool,
     /// The day whose gain falls.

@@ -2,9 +2,10 @@
 //! that nobody asked for.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use imquota::grpc::proto::{CheckRequest, RecordActiveRequest, Resource};
+use imquota::grpc::proto::{CheckRequest, Decision, RecordActiveRequest, Resource};
 
 use crate::client::{ACCOUNTS_FULL, ALLOW, Client, creation, deletion, used, verdict};
 use crate::sidecar::Sidecar;
@@ -26,7 +27,10 @@ const ROUNDS: usize = 4;
 /// Clients of each kind.
 const CLIENTS: usize = 3;
 
-use Resource::{Account, Group};
+/// A change after a quiet time is settled within a quarter of a second.
+const SETTLED_AFTER: Duration = Duration::from_millis(800);
+
+use Resource::{Account, AvRoom, Group};
 
 /// What all rounds together did.
 #[derive(Default)]
@@ -289,4 +293,56 @@ async fn a_start_that_is_killed_loses_nothing(store: Store) {
     assert_eq!(sidecar.client().await.used(TIGHT, Account).await, 20);
 }
 
-on_both_stores!(no_answer_is_forgotten, a_start_that_is_killed_loses_nothing);
+/// Objects that were counted in memory, settled, and then survived a kill bind a limit that comes
+/// later: the ledger itself has them, not only this sidecar's own sums.
+async fn a_limit_that_comes_later_finds_what_was_counted(store: Store) {
+    let unlimited =
+        "apps: [{ app_id: 1, plan: flagship, limits: { groups_gained_daily: unlimited } }]\n";
+    let mut sidecar = Sidecar::start(&store.url(), unlimited).await;
+    let client = sidecar.client().await;
+    for resource in [Account, AvRoom, Group] {
+        let twenty = CheckRequest {
+            amount: 20,
+            ..creation(PRO, resource)
+        };
+        assert_eq!(verdict(&client.check(twenty).await), ALLOW);
+    }
+    // There is nothing to see of it from outside when a sidecar settles; it does so in this time.
+    tokio::time::sleep(SETTLED_AFTER).await;
+    sidecar.kill().await;
+    sidecar.set(
+        "apps: [{ app_id: 1, plan: pro, limits: { accounts: 21, groups: 41, av_rooms: 21 } }]\n",
+    );
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    for (resource, limit, used) in [(Account, 21, 20), (Group, 41, 40), (AvRoom, 21, 20)] {
+        let two = CheckRequest {
+            amount: 2,
+            ..creation(PRO, resource)
+        };
+        let answer = client.check(two).await;
+        assert_eq!(
+            (answer.decision(), answer.limit),
+            (Decision::Deny, Some(limit)),
+            "{answer:?}"
+        );
+        assert_eq!(answer.used, used, "{answer:?}");
+        let freed = client.release(deletion(PRO, resource, 20)).await;
+        assert_eq!(
+            (freed.released, freed.used),
+            (20, used - 20),
+            "{resource:?}"
+        );
+    }
+    let usage = client.usage(PRO).await;
+    assert_eq!(
+        [Account, Group, AvRoom].map(|resource| used(&usage, resource)),
+        [0, 0, 0]
+    );
+}
+
+on_both_stores!(
+    no_answer_is_forgotten,
+    a_start_that_is_killed_loses_nothing,
+    a_limit_that_comes_later_finds_what_was_counted,
+);

@@ -187,6 +187,7 @@ pub fn give_back(key: &RecordKey, resource: Resource, amount: u32) -> GiveBack {
         fingerprint: Fingerprint(u64::from(amount) << 8 | resource as u64 | 1 << 40),
         resource,
         amount: Amount::from_wire(amount).unwrap(),
+        given: None,
         groups_follow: resource != Resource::Account,
         day: today(),
     }

@@ -269,6 +269,7 @@ impl Seat {
             fingerprint: fingerprint("release", what),
             resource: what.0,
             amount: amount(what.1),
+            given: None,
             groups_follow: what.0 != Resource::Account,
             day: today(),
         }

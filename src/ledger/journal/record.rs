@@ -37,9 +37,9 @@ pub enum Record {
     Release(u64, Option<Millis>, GiveBack),
     /// A release that waited is about to be sent for the first time.
     ReleaseSent(u64, Millis),
-    /// The ledger has the release of this number. A ledger in this process may forget so many of its
-    /// units with the process: a restart states them again; 0 for a shared one.
-    ReleaseDone(u64, u32),
+    /// The ledger has the release of this number. A ledger in this process may forget it with the
+    /// process: a restart states again that so many were given back. `None` for a shared one.
+    ReleaseDone(u64, Option<u32>),
     /// Users who logged in, before the ledger is asked.
     Logins(AppId, Day, Vec<u128>),
 }
@@ -151,7 +151,7 @@ impl Record {
             }
             Self::ReleaseDone(number, restate) => {
                 to.put_u64_le(*number);
-                to.put_u32_le(*restate);
+                to.put_u32_le(restate.unwrap_or(NOTHING));
                 7
             }
             Self::Logins(app, day, users) => {
@@ -194,7 +194,7 @@ impl Record {
                 get_give_back(from)?,
             ),
             9 => Self::ReleaseSent(u64_of(from)?, Millis(from.try_get_i64_le().ok()?)),
-            7 => Self::ReleaseDone(u64_of(from)?, from.try_get_u32_le().ok()?),
+            7 => Self::ReleaseDone(u64_of(from)?, some_of(from.try_get_u32_le().ok()?)),
             8 => {
                 let (app, day) = (AppId::new(u64_of(from)?)?, day_of(from)?);
                 let mut users = Vec::with_capacity(from.len() / 16);
@@ -305,6 +305,13 @@ fn get_key(from: &mut &[u8]) -> Option<RecordKey> {
         .map(RecordKey::Client)
 }
 
+/// Stands for a number that is not there; what is given back is at most 100.
+const NOTHING: u32 = u32::MAX;
+
+fn some_of(number: u32) -> Option<u32> {
+    (number != NOTHING).then_some(number)
+}
+
 /// Writes a take, limits and all.
 pub fn put_take(to: &mut Vec<u8>, take: &Take) {
     to.put_u64_le(take.app.get());
@@ -354,6 +361,7 @@ pub fn put_give_back(to: &mut Vec<u8>, give_back: &GiveBack) {
     to.put_u64_le(give_back.fingerprint.0);
     to.put_u8(give_back.resource as u8);
     to.put_u32_le(give_back.amount.get());
+    to.put_u32_le(give_back.given.unwrap_or(NOTHING));
     to.put_u8(u8::from(give_back.groups_follow));
     to.put_i32_le(give_back.day.number());
 }
@@ -366,6 +374,7 @@ pub fn get_give_back(from: &mut &[u8]) -> Option<GiveBack> {
         fingerprint: Fingerprint(u64_of(from)?),
         resource: resource_of(from.try_get_u8().ok()?)?,
         amount: Amount::from_wire(from.try_get_u32_le().ok()?)?,
+        given: some_of(from.try_get_u32_le().ok()?),
         groups_follow: from.try_get_u8().ok()? == 1,
         day: day_of(from)?,
     })

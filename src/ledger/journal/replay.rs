@@ -9,7 +9,7 @@ use super::log::APPEND_BYTES_MAX;
 use super::record::{Framed, Record, TOTALS_BYTES};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::{Fault, LoginKey, OwedRelease, OwedTake, Saved, Snapshot, TakeState};
-use crate::quota::{Amount, AppId};
+use crate::quota::AppId;
 use crate::store::{Cell, Totals};
 
 /// How far an unfinished append can reach. Its first head is written last, so it shows as an end of
@@ -184,14 +184,13 @@ fn owe(state: &mut Snapshot, record: Record) {
                 owed.sent = Some(at);
             }
         }
-        Record::ReleaseDone(number, 0) => {
+        Record::ReleaseDone(number, None) => {
             state.releases.remove(&number);
         }
-        Record::ReleaseDone(number, restate) => {
+        Record::ReleaseDone(number, given) => {
             // What was given back then, and no more: the ledger is told creations first.
-            let amount = Amount::from_wire(restate).unwrap_or(Amount::ONE);
             if let Some(owed) = state.releases.get_mut(&number) {
-                owed.give_back.amount = amount;
+                owed.give_back.given = given;
             }
         }
         Record::Logins(app, day, users) => {

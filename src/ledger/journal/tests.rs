@@ -171,6 +171,7 @@ fn what_is_owed_survives_a_second_restart_without_its_log() {
         fingerprint: Fingerprint(1),
         resource: Resource::Account,
         amount: Amount::from_wire(3).unwrap(),
+        given: None,
         groups_follow: false,
         day: day(20_000),
     };
@@ -180,7 +181,9 @@ fn what_is_owed_survives_a_second_restart_without_its_log() {
             Record::Release(1, Some(NOW), give_back.clone()),
             Record::Release(2, None, give_back.clone()),
             Record::ReleaseSent(2, NOW),
-            Record::ReleaseDone(1, 0),
+            Record::ReleaseDone(1, None),
+            Record::Release(3, Some(NOW), give_back.clone()),
+            Record::ReleaseDone(3, Some(0)),
             Record::Logins(app(7), day(20_000), vec![1, u128::MAX]),
         ],
     );
@@ -189,13 +192,15 @@ fn what_is_owed_survives_a_second_restart_without_its_log() {
     let (_, owed, _) = open(&folder);
     assert_eq!(
         owed.releases,
-        BTreeMap::from([(
-            2,
-            OwedRelease {
-                sent: Some(NOW),
-                give_back
-            }
-        )])
+        BTreeMap::from([None, Some(0)].map(|given| {
+            let sent = Some(NOW);
+            let give_back = GiveBack {
+                given,
+                ..give_back.clone()
+            };
+            let number = if given.is_some() { 3 } else { 2 };
+            (number, OwedRelease { sent, give_back })
+        }))
     );
     let login = |user| LoginKey {
         app: app(7),
@@ -393,7 +398,8 @@ proptest! {
         let (fingerprint, attempt, day) = (Fingerprint(d), Attempt(c), day(days));
         let take = Take { app, key: key.clone(), fingerprint, attempt, charge, day };
         let give_back = GiveBack {
-            app, key, fingerprint, resource: Resource::Group, amount, groups_follow: own, day,
+            app, key, fingerprint, resource: Resource::Group, amount, given: own.then_some(7),
+            groups_follow: own, day,
         };
         for record in [
             Record::Totals(app, Cell::Gained(day), totals(b, c)),
@@ -403,7 +409,7 @@ proptest! {
             Record::Abort(attempt),
             Record::Release(b, own.then_some(NOW), give_back),
             Record::ReleaseSent(b, NOW),
-            Record::ReleaseDone(b, amount.get()),
+            Record::ReleaseDone(b, own.then_some(amount.get())),
             Record::Logins(app, day, users),
         ] {
             let frame = record.frame();

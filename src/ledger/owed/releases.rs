@@ -94,9 +94,9 @@ impl Owed {
         Resend::Now
     }
 
-    /// The ledger has the release, or will never take it. `released` is what it gave back.
-    pub fn release_done(&self, number: u64, released: u32) {
-        let restate = if self.local { released } else { 0 };
+    /// The ledger has the release: `released` is what it gave back. `None`: it will never take it.
+    pub fn release_done(&self, number: u64, released: Option<u32>) {
+        let restate = released.filter(|_| self.local);
         let mut releases = lock(&self.releases);
         releases.remove(&number);
         if let Err(full) = self.append(&Record::ReleaseDone(number, restate)) {
@@ -130,8 +130,8 @@ impl OpenRelease {
         &self.give_back
     }
 
-    /// The ledger has it, or will never take it. `released` is what it gave back.
-    pub fn done(self, released: u32) {
+    /// The ledger has it: `released` is what it gave back. `None`: it will never take it.
+    pub fn done(self, released: Option<u32>) {
         self.owed.release_done(self.number, released);
     }
 }

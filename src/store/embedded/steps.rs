@@ -94,7 +94,7 @@ impl LedgerShard {
         let app = app.change(self.round);
         let released = app.give_back(
             give_back.resource,
-            give_back.amount.get(),
+            give_back.given.unwrap_or(give_back.amount.get()),
             give_back.groups_follow,
             give_back.day,
         );
