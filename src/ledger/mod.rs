@@ -325,3 +325,6 @@ pub enum Crowded {
     #[error("the journal cannot be read; see the log")]
     Unreadable,
 }
+
+#[cfg(test)]
+mod tests;

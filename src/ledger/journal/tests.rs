@@ -367,6 +367,44 @@ fn a_full_journal_takes_nothing_until_it_has_a_reserve_again() {
     journal.append(&frame, NOW).unwrap();
 }
 
+#[test]
+fn a_checkpoint_that_fails_uses_up_no_reserve() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    let cell = Cell::Live(Resource::Account);
+    append(&journal, &[Record::Totals(app(1), cell, totals(1, 0))]);
+    let first = journal.seal(NOW).unwrap();
+    journal.reserve().unwrap();
+    append(&journal, &[Record::Totals(app(1), cell, totals(2, 0))]);
+    for _ in 0..100 {
+        let again = journal.seal(NOW).unwrap();
+        assert_eq!(again.log_from, first.log_from);
+        assert!(!journal.wants_reserve());
+    }
+    let sealed = journal.seal(NOW).unwrap();
+    journal.save(&sealed, &Snapshot::default(), day(0)).unwrap();
+    assert!(!path_of(folder.path(), 1).exists());
+    assert!(journal.has_records());
+    drop(journal);
+    let (journal, ..) = open(&folder);
+    assert_eq!(journal.cells_of(app(1)).unwrap()[0].1.totals, totals(2, 0));
+}
+
+#[test]
+fn a_hole_before_records_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(&folder);
+    let record = Record::Totals(app(1), Cell::Live(Resource::Account), totals(1, 0));
+    append(&journal, &vec![record; 5]);
+    drop(journal);
+    write_at(
+        &only_segment(&folder),
+        HEADER_BYTES,
+        &[0; record::FRAME_BYTES],
+    );
+    assert!(fault_of(&folder).contains("no record can be read at byte 64"));
+}
+
 fn write_at(path: &PathBuf, at: usize, bytes: &[u8]) {
     let mut file = OpenOptions::new().write(true).open(path).unwrap();
     file.seek(SeekFrom::Start(at as u64)).unwrap();
