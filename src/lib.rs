@@ -31,7 +31,7 @@
 //! | [`app`] | puts the parts together, in the order in which they start and end |
 //! | [`cli`] | the program's verbs; its clients speak the contract |
 //!
-//! Only `main` knows [`cli`], and only `main` reads the environment.
+//! Only `main` knows [`cli`]; only `main` and its argument parser read the environment.
 //!
 //! # What always holds
 //!

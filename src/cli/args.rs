@@ -181,6 +181,9 @@ pub(super) struct Objects {
     /// An id under which a repetition is not counted again
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub request_id: String,
+    /// The object that the count is tied to; a server of this version refuses it
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub resource_id: String,
 }
 
 /// The flags of `check`.

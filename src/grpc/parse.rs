@@ -2,13 +2,16 @@
 
 use crate::admission::{Check, CheckMode, Record, Release, Who};
 use crate::clock::Millis;
-use crate::quota::{AMOUNT_MAX, Amount, AppId, Limit, RequestId, Resource, UserId};
+use crate::quota::{AMOUNT_MAX, Amount, AppId, RequestId, Resource, UserId};
 
 use super::fault::Violations;
 use super::proto;
 
 /// The most users in one RecordActive.
 pub const USERS_MAX: usize = 1000;
+/// The largest increment in one RecordActive. A day's sum only grows and is exact below 2^53: one
+/// mistaken call must not fill it.
+pub const INCREMENT_MAX: u64 = 100_000_000;
 /// The most faulty users that an answer names: it must fit into the headers that clients take.
 const FAULTY_USERS_NAMED_MAX: usize = 8;
 /// Year 1, the first of a google.protobuf.Timestamp, in seconds since the Unix epoch.
@@ -140,9 +143,9 @@ fn who<'a>(ids: &'a [String], increment: u64, faults: &mut Violations) -> Option
             faults.add("user_ids", "must be given, unless increment is");
             None
         }
-        ([], 1..=Limit::MAX) => Some(Who::Increment(increment)),
+        ([], 1..=INCREMENT_MAX) => Some(Who::Increment(increment)),
         ([], _) => {
-            let problem = format!("is {increment}; at most {} is allowed", Limit::MAX);
+            let problem = format!("is {increment}; at most {INCREMENT_MAX} is allowed in one call");
             faults.add("increment", problem);
             None
         }

@@ -132,6 +132,30 @@ async fn bad_fields_of_the_other_calls_are_named() {
 }
 
 #[tokio::test]
+async fn an_increment_is_bounded() {
+    let server = Server::start();
+    let mut client = server.quota().await;
+    let record = |increment| RecordActiveRequest {
+        app_id: 1,
+        increment,
+        ..Default::default()
+    };
+    for increment in [100_000_001, u64::MAX] {
+        let status = soon(client.record_active(record(increment)))
+            .await
+            .expect_err("it is too large");
+        assert_eq!(blamed(&status), ["increment"], "{increment}");
+        assert!(status.message().contains("at most 100000000"), "{status:?}");
+    }
+    // The largest gets past the edge: nothing of it was counted before.
+    let recorded = soon(client.record_active(record(100_000_000)))
+        .await
+        .expect("it is within the bound")
+        .into_inner();
+    assert_eq!(recorded.daily_active, 100_000_000);
+}
+
+#[tokio::test]
 async fn the_worst_record_still_gets_its_answer() {
     let server = Server::start();
     let mut client = server.quota().await;

@@ -116,6 +116,16 @@ fn the_example_serves_the_verbs_and_keeps_its_counts() {
         text(&failed.stderr).starts_with("imquota: NOT_FOUND: "),
         "{failed:?}"
     );
+    for verb in ["check", "release"] {
+        let refused = server.ask(&format!(
+            "{verb} --app 1400000002 --resource group --resource-id g-1"
+        ));
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(
+            text(&refused.stderr).starts_with("imquota: INVALID_ARGUMENT: resource_id: "),
+            "{refused:?}"
+        );
+    }
     assert_eq!(server.stop(), Some(0));
 
     let again = Server::start(folder.path());

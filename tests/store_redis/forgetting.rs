@@ -353,6 +353,34 @@ async fn the_older_process_of_a_journal_is_fenced() {
 }
 
 #[tokio::test]
+async fn a_copy_of_a_journal_is_fenced_until_it_is_opened_again() {
+    let server = RedisServer::start();
+    let (one, known) = Sidecar::fresh(1, &server).await;
+    let member = |field: usize| {
+        let row: String = server.command(&["HGET", "{imquota}:v1:members", "0000000000000001"]);
+        row.split(' ').nth(field).map(str::to_owned)
+    };
+    let nonce = member(1);
+    let mut copy = Sidecar::new(1, &server);
+    for remembered in [Some(known), None] {
+        assert_frozen(copy.hello(remembered).await, "a copy of this data folder");
+    }
+    // Nothing that it counted is merged with the sums of the one whose name it bears.
+    let refused = try_take(&copy, 1).await;
+    assert!(matches!(refused, Err(StoreFault::Away(_))), "{refused:?}");
+    // The first stays, and greets as often as it likes.
+    assert_eq!(one.hello(Some(known)).await, Ok(known));
+    assert!(try_take(&one, 1).await.is_ok());
+    assert_eq!((member(0), member(1)), (Some("1".into()), nonce.clone()));
+    assert_eq!(member(3).as_deref(), Some("sidecar-1"));
+    // A newer boot takes over, whoever it is.
+    copy.member.boot = 2;
+    assert_eq!(copy.hello(Some(known)).await, Ok(known));
+    assert_ne!(member(1), nonce);
+    assert_frozen(one.hello(Some(known)).await, "boot 2");
+}
+
+#[tokio::test]
 async fn an_epoch_below_one_that_was_seen_is_a_loss_whatever_its_count() {
     let mut server = RedisServer::with(Persistence::AppendOnly, &[]);
     let (one, known) = Sidecar::fresh(1, &server).await;

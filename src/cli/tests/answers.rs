@@ -62,8 +62,8 @@ fn what_the_flags_say_is_what_the_server_is_asked() {
         ..CheckResponse::default()
     }));
     let (exit, out, _) = run(&format!(
-        "check --app 18446744073709551615 --resource av-room --amount 3 --request-id r-1 --dry-run \
-         --endpoint {}",
+        "check --app 18446744073709551615 --resource av-room --amount 3 --request-id r-1 \
+         --resource-id g-1 --dry-run --endpoint {}",
         stub.endpoint
     ));
     assert_eq!(exit, Exit::Done);
@@ -76,7 +76,7 @@ fn what_the_flags_say_is_what_the_server_is_asked() {
         stub.asked(),
         [
             "waits: CheckRequest { app_id: 18446744073709551615, resource: AvRoom, amount: 3, \
-          request_id: \"r-1\", resource_id: \"\", mode: DryRun, hold: None }"
+          request_id: \"r-1\", resource_id: \"g-1\", mode: DryRun, hold: None }"
         ]
     );
 }
@@ -158,7 +158,7 @@ fn a_release_says_what_it_gave_back_over_a_socket_too() {
     };
     let stub = Stub::on_socket(answers(2), path.to_str().expect("text"));
     let arguments = format!(
-        "release --app 7 --resource group --amount 2 --endpoint {}",
+        "release --app 7 --resource group --amount 2 --resource-id g-1 --endpoint {}",
         stub.endpoint
     );
     let (exit, out, err) = run(&arguments);
@@ -172,7 +172,9 @@ fn a_release_says_what_it_gave_back_over_a_socket_too() {
         json_of(&out),
         json!({ "released": 2, "used": 3, "remaining": 47, "replayed": false })
     );
-    assert_eq!(stub.asked().len(), 2);
+    let asked = "waits: ReleaseRequest { app_id: 7, resource: Group, amount: 2, request_id: \"\", \
+                 resource_id: \"g-1\" }";
+    assert_eq!(stub.asked(), [asked, asked]);
     let stub = Stub::on_tcp(answers(0));
     let (exit, out, _) = run(&format!(
         "release --app 7 --resource group --endpoint {}",

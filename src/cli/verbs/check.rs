@@ -27,6 +27,7 @@ fn request(args: &CheckArgs) -> CheckRequest {
         resource: proto::Resource::from(args.objects.resource).into(),
         amount: args.objects.amount,
         request_id: args.objects.request_id.clone(),
+        resource_id: args.objects.resource_id.clone(),
         mode: mode.into(),
         ..CheckRequest::default()
     }

@@ -16,7 +16,7 @@ pub(in crate::cli) async fn release(args: &ReleaseArgs) -> Result<Answer, NoAnsw
         resource: proto::Resource::from(args.objects.resource).into(),
         amount: args.objects.amount,
         request_id: args.objects.request_id.clone(),
-        ..ReleaseRequest::default()
+        resource_id: args.objects.resource_id.clone(),
     });
     let reply = client.service.release(request).await?.into_inner();
     Ok(Answer {

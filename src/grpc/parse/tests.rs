@@ -124,7 +124,7 @@ fn users_and_a_time_are_read() {
 
 #[test]
 fn an_increment_is_read() {
-    for increment in [1, Limit::MAX] {
+    for increment in [1, INCREMENT_MAX] {
         let request = proto::RecordActiveRequest {
             user_ids: Vec::new(),
             increment,
@@ -150,7 +150,7 @@ fn each_faulty_field_of_a_record_is_named() {
         ("increment", |r| r.increment = 1),
         ("increment", |r| {
             r.user_ids.clear();
-            r.increment = Limit::MAX + 1;
+            r.increment = INCREMENT_MAX + 1;
         }),
         ("request_id", |r| r.request_id = "\0".into()),
     ];

@@ -35,8 +35,12 @@ impl RedisStore {
                 self.create(&wire, &survey, &meta.id).await?;
             }
         }
-        // Where hard limits are frozen, totals may still go on, for whom the ledger knows.
-        if frozen.is_none() || remembered.is_some() {
+        // Where hard limits are frozen, totals may still go on, for whom the ledger knows. A process
+        // on a copy goes by another's name: its totals would hide the other's, and it withdraws
+        // attempts by the other's numbers.
+        if meta.found == Found::Copied {
+            self.set_link(None);
+        } else if frozen.is_none() || remembered.is_some() {
             let link = link(&wire, &survey, remembered.unwrap_or(installation), member);
             let new_run = meta.run != survey.run;
             if fresh || new_run {
@@ -87,7 +91,8 @@ impl RedisStore {
             .arg(id_text(member.incarnation))
             .arg(member.boot)
             .arg(&member.name)
-            .arg(&survey.run);
+            .arg(&survey.run)
+            .arg(id_text(self.nonce));
         let asked = Clock::system();
         let value = wire.run(&self.scripts.hello, &step).await?;
         let meta = Meta::read(value)?;

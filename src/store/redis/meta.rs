@@ -40,6 +40,8 @@ pub(super) enum Found {
     Absent,
     /// A ledger that knows a later process of this member's journal.
     Fenced,
+    /// A ledger that knows another process of this member's, begun from a copy of its journal.
+    Copied,
 }
 
 impl Meta {
@@ -52,6 +54,7 @@ impl Meta {
             2 => Found::Lost,
             3 => Found::Absent,
             4 => Found::Fenced,
+            5 => Found::Copied,
             _ => return Err(unexpected()),
         };
         Ok(Self {
@@ -122,6 +125,10 @@ impl Meta {
                 "a later process of this sidecar (boot {}) has taken its journal over",
                 self.boot
             ),
+            (Found::Copied, _) => {
+                "another process runs on a copy of this data folder; give each sidecar its own"
+                    .into()
+            }
             _ => return None,
         };
         Some(StoreFault::Frozen(words))

@@ -12,7 +12,7 @@
 //! | key | kind | what | goes |
 //! |---|---|---|---|
 //! | `{PREFIX}:v1:meta` | hash | installation, user key, zone, shards, format, state, run | never |
-//! | `{PREFIX}:v1:members` | hash | incarnation: boot, last hello, name | never |
+//! | `{PREFIX}:v1:members` | hash | incarnation: boot, nonce, last hello, name | never |
 //! | `{PREFIX:SS}:v1:h` | hash | the shard's header: installation, seq, epoch, run | never |
 //! | `{PREFIX:SS}:v1:f` | list | records that came to rest, in order | as they are folded |
 //! | `{PREFIX:SS}:v1:a:APP` | hash | net counts, each member's totals | never |
@@ -45,8 +45,17 @@
 //! header is there: they merge by maximum and do no harm. Where it is gone they wait in the members'
 //! journals.
 //!
+//! # One process for each member
+//!
+//! A member's sums and records have one writer. The members' key has its newest boot and that process'
+//! nonce: an older boot, or the same one with another nonce (a copy of the data folder), is answered
+//! `Frozen` at its hello. An older boot may still settle what it counted, which the newer one knows of;
+//! a copy may not.
+//!
 //! # What it does not cover
 //!
+//! - A copy of a running sidecar's data folder has a newer boot than the sidecar: it takes over, and
+//!   the sidecar goes on until its own next hello.
 //! - What was seen is kept in this process: if every sidecar that saw the lost writes is restarted,
 //!   or comes back later than [`REOPEN_WAIT_MS`] after the first, an older state passes for the newest.
 //! - A newcomer that reaches a flushed Redis before any member that remembers makes a new
@@ -105,6 +114,8 @@ pub struct RedisStore {
     keys: Keys,
     zone: Zone,
     create: Create,
+    /// Drawn for this process: two that run on copies of one journal differ in nothing else.
+    nonce: u64,
     scripts: Scripts,
     clock: Arc<Clock>,
     seen: Seen,
@@ -136,6 +147,7 @@ impl RedisStore {
             dialer: Dialer::new(info, shown, options.response_timeout),
             zone: options.zone,
             create: options.create,
+            nonce: rand::random(),
             scripts: Scripts::new(),
             clock,
             seen: Seen::new(),
