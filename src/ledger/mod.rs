@@ -2,7 +2,7 @@
 //! for the ledger, and the journal in which all of it survives the process.
 //!
 //! Counting from memory is synchronous. The ledger is met by the record path (one call a check), and
-//! by two tasks: [`settle`] tells it totals and outcomes, [`logins`] carries users to it. A third,
+//! by two tasks: [`meeting`] has it told totals and outcomes, [`logins`] carries users to it. A third,
 //! [`save`], keeps the journal short.
 
 mod activity;
@@ -13,6 +13,7 @@ mod days;
 mod journal;
 mod known;
 mod logins;
+mod meeting;
 mod outlook;
 mod owed;
 mod save;
@@ -143,7 +144,7 @@ impl Ledger {
     /// # Errors
     /// [`StoreFault`]: a ledger of another zone or version, or one that has forgotten.
     pub async fn meet(&self) -> Result<(), StoreFault> {
-        settle::meet(self).await
+        meeting::meet(self).await
     }
 
     /// Takes note that there is no ledger for now, and logs what that means.
@@ -155,7 +156,7 @@ impl Ledger {
     /// what it is at. Must not be dropped before: half a checkpoint would be lost.
     pub async fn keep(&self, queues: &mut Queues, stop: &watch::Receiver<bool>) {
         tokio::join!(
-            settle::keep(self, stop.clone()),
+            meeting::keep(self, stop.clone()),
             logins::keep(self, &mut queues.asked, stop.clone()),
             save::keep(self, stop.clone()),
         );
@@ -165,7 +166,7 @@ impl Ledger {
     /// the journal for the next start.
     pub async fn settle_rest(&self) {
         if self.outlook.state() == State::Up
-            && let Err(fault) = settle::settle_all(self).await
+            && let Err(fault) = settle::settle(self, settle::Scope::All).await
         {
             tracing::warn!(%fault, "some counts wait in the journal for the next start");
         }

@@ -1,25 +1,18 @@
-//! The task that tells the ledger what this sidecar did, and finds out whether it can be told.
+//! Telling the ledger what this sidecar did: sums, outcomes of takes, releases, logins.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior};
 
+use super::Ledger;
 use super::apps::Entry;
 use super::journal::OwedRelease;
-use super::outlook::State;
 use super::owed::{DueRecords, Resend};
-use super::{Ledger, stopped};
 use crate::store::{
-    AppReport, GivenBack, Installation, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Shard,
-    StoreFault,
+    AppReport, GivenBack, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Shard, StoreFault,
 };
 
-/// How often it is looked at what is due; also the age at which records, and the first change after
-/// a quiet time, are settled.
-pub const TICK: Duration = Duration::from_millis(250);
 /// How old a metered total may get before it is settled.
 pub const SETTLE_AGE: Duration = Duration::from_secs(5);
 /// The most shards that are settled at a time.
@@ -30,89 +23,19 @@ const RECORD_PASSES_MAX: usize = 64;
 const RELEASES_MAX: usize = 10_000;
 /// The most passes over logins that wait, in one round.
 const LOGIN_PASSES_MAX: usize = 64;
-/// The longest wait between two looks at a ledger that is away. With its spread it stays below the time
-/// for which a ledger that was away waits for its members to say what they have seen.
-const PROBE_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What is settled in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
+pub(super) enum Scope {
     /// What has reached its age.
     Due,
     /// Everything: before the first answer, and before the end.
     All,
 }
 
-/// Runs until `stop` turns true. A ledger that is away is probed with growing waits; the checks never
-/// pay for finding out.
-pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut wait = TICK;
-    let mut probe_at = Instant::now();
-    loop {
-        tokio::select! {
-            () = stopped(&mut stop) => return,
-            _ = tick.tick() => {}
-            () = ledger.outlook.doubted() => probe_at = Instant::now(),
-        }
-        if ledger.outlook.state() == State::Up {
-            match settle(ledger, Scope::Due).await {
-                Ok(()) => {}
-                // Perhaps a shard, perhaps all of it: the ledger itself says which.
-                Err(fault @ (StoreFault::Frozen(_) | StoreFault::Unusable(_))) => {
-                    match hello(ledger).await {
-                        Ok(_) => ledger.outlook.hindered(&fault),
-                        Err(fault) => ledger.outlook.fell(&fault),
-                    }
-                }
-                Err(fault) => ledger.outlook.fell(&fault),
-            }
-        } else if Instant::now() >= probe_at {
-            match meet(ledger).await {
-                Ok(()) => wait = TICK,
-                Err(fault) => {
-                    ledger.outlook.fell(&fault);
-                    // Members spread their probes, so that a server that comes back is not stormed.
-                    probe_at = Instant::now() + wait.mul_f64(rand::random_range(0.75..1.25));
-                    wait = (wait * 2).min(PROBE_WAIT_MAX);
-                }
-            }
-        }
-    }
-}
-
-/// Meets the ledger, first or again: makes sure that it is the one this journal belongs to, settles
-/// all that is owed, and only then lets checks ask it.
-pub async fn meet(ledger: &Ledger) -> Result<(), StoreFault> {
-    let installation = hello(ledger).await?;
-    ledger.belong_to(installation)?;
-    match settle(ledger, Scope::All).await {
-        Ok(()) => ledger.outlook.rose(),
-        Err(fault @ (StoreFault::Frozen(_) | StoreFault::Unusable(_))) => {
-            ledger.outlook.rose();
-            ledger.outlook.hindered(&fault);
-        }
-        Err(fault) => return Err(fault),
-    }
-    ledger.met.send_replace(true);
-    Ok(())
-}
-
-async fn hello(ledger: &Ledger) -> Result<Installation, StoreFault> {
-    let remembered = ledger.journal.identity().installation;
-    let hello = ledger.store.hello(&ledger.member, remembered, ledger.now());
-    hello.await
-}
-
-/// Settles all that is known; the last thing that a stopping process does with the ledger.
-pub async fn settle_all(ledger: &Ledger) -> Result<(), StoreFault> {
-    settle(ledger, Scope::All).await
-}
-
 /// One round. What a shard refuses stops no other: it stays owed, and the refusal is answered at the
 /// end.
-async fn settle(ledger: &Ledger, scope: Scope) -> Result<(), StoreFault> {
+pub(super) async fn settle(ledger: &Ledger, scope: Scope) -> Result<(), StoreFault> {
     let mut refusals = Refusals::default();
     let mut scope = scope;
     for _ in 0..RECORD_PASSES_MAX {

@@ -172,7 +172,9 @@ async fn a_kill_in_the_middle_of_a_checkpoint_doubles_nothing() {
     }
     process.takes(Some("a client's")).await;
     assert_eq!(process.releases(None).await, 1);
-    settle::settle_all(&process.0).await.unwrap();
+    settle::settle(&process.0, settle::Scope::All)
+        .await
+        .unwrap();
     // Long enough for all of them to be folded, if nothing stood in the way.
     place.at(3_600);
     process.half_saves().await;
@@ -184,7 +186,9 @@ async fn a_kill_in_the_middle_of_a_checkpoint_doubles_nothing() {
     save(&process.0).await.unwrap();
     process.takes(None).await;
     assert_eq!(process.releases(Some("another")).await, 1);
-    settle::settle_all(&process.0).await.unwrap();
+    settle::settle(&process.0, settle::Scope::All)
+        .await
+        .unwrap();
     place.at(7_200);
     process.half_saves().await;
     place.at(10_800);
@@ -258,7 +262,9 @@ async fn settled_sums_are_told_again_to_a_ledger_that_forgot_them() {
     for _ in 0..3 {
         process.0.consume(&entry, &charge, process.0.now()).unwrap();
     }
-    settle::settle_all(&process.0).await.unwrap();
+    settle::settle(&process.0, settle::Scope::All)
+        .await
+        .unwrap();
     drop((entry, process));
     let process = place.start().await;
     let usage = process
