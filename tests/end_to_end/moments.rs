@@ -25,7 +25,7 @@ const MOMENTS: u32 = 16;
 /// Between two of them: all of them together last as long as a start on a busy machine.
 const BETWEEN: Duration = Duration::from_millis(9);
 /// A checkpoint is made when a change is half a minute old.
-const CHECKPOINT_MAX: Duration = Duration::from_secs(60);
+const CHECKPOINT_MAX: Duration = Duration::from_mins(1);
 
 use Resource::{Account, AvRoom, Group};
 
