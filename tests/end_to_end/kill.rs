@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use imquota::grpc::proto::{CheckRequest, Decision, RecordActiveRequest, Resource};
 
-use crate::client::{ACCOUNTS_FULL, ALLOW, Client, creation, deletion, used, verdict};
+use crate::client::{ACCOUNTS_FULL, ALLOW, Client, UNKNOWN, creation, deletion, used, verdict};
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_both_stores};
 use crate::tally::{Calls, Objects, Progress, Shared};
@@ -341,7 +341,42 @@ async fn a_limit_that_comes_later_finds_what_was_counted(store: Store) {
     );
 }
 
+/// What is owed for an app that the settings no longer name is kept until they name it again.
+async fn an_app_that_is_taken_out_of_the_settings_keeps_its_counts(store: Store) {
+    let mut sidecar = Sidecar::start(&store.url(), SETTINGS).await;
+    let client = sidecar.client().await;
+    for resource in [Account, Group, AvRoom] {
+        let seven = CheckRequest {
+            amount: 7,
+            ..creation(PRO, resource)
+        };
+        assert_eq!(verdict(&client.check(seven).await), ALLOW);
+    }
+    client.record(PRO, ["ann", "bob"]).await;
+    sidecar.kill().await;
+    sidecar.set("apps: [{ app_id: 2, plan: pro }]\n");
+    for _ in 0..2 {
+        sidecar.start_again().await;
+        assert_eq!(
+            verdict(&sidecar.client().await.create(PRO, Account).await),
+            UNKNOWN
+        );
+        sidecar.kill().await;
+        sidecar.start_again().await;
+        sidecar.stop().await;
+    }
+    sidecar.set(SETTINGS);
+    sidecar.start_again().await;
+    let usage = sidecar.client().await.usage(PRO).await;
+    let counts = [Account, Group, AvRoom].map(|resource| used(&usage, resource));
+    assert_eq!(
+        (counts, usage.groups_gained_today, usage.daily_active),
+        ([7, 14, 7], 14, 2)
+    );
+}
+
 on_both_stores!(
+    an_app_that_is_taken_out_of_the_settings_keeps_its_counts,
     no_answer_is_forgotten,
     a_start_that_is_killed_loses_nothing,
     a_limit_that_comes_later_finds_what_was_counted,

@@ -24,6 +24,7 @@ mod forgotten;
 mod kill;
 mod limits;
 mod model;
+mod moments;
 mod releases;
 mod sharing;
 mod side_services;

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use imquota::grpc::proto::{CheckRequest, CheckResponse, Resource};
+use rustix::process::Signal;
 use tonic::Code;
 
 use crate::client::{ACCOUNTS_FULL, ALLOW, Client, ROOMS_FULL, creation, deletion, used, verdict};
@@ -196,4 +197,80 @@ async fn a_sidecar_that_leaves_takes_nothing_with_it() {
     let usage = other.usage(PRO).await;
     assert_eq!((used(&usage, Account), used(&usage, Group)), (7, 7));
     assert_eq!((usage.groups_gained_today, usage.month_peak_groups), (7, 7));
+}
+
+#[tokio::test]
+async fn a_sidecar_that_hangs_for_a_while_counts_nothing_twice() {
+    let redis = RedisServer::start();
+    let (sidecars, clients) = start::<2>(&redis).await;
+    let check = CheckRequest {
+        amount: 2,
+        ..creation(TRIAL, Account)
+    };
+    let waiting: Vec<_> = (0..20)
+        .map(|_| {
+            let (client, check) = (clients[0].clone(), check.clone());
+            tokio::spawn(async move { client.check(check).await })
+        })
+        .collect();
+    // Some of them are under way when it stops.
+    assert_eq!(verdict(&clients[0].create(TRIAL, Account).await), ALLOW);
+    sidecars[0].process().signal(Signal::STOP);
+    let meanwhile = all_at_once(&clients[1..], vec![creation(TRIAL, Account); 30]).await;
+    assert_eq!(allowed(&meanwhile), 30);
+    sidecars[0].process().signal(Signal::CONT);
+    let answers = join_all(waiting).await;
+    let answers: Vec<_> = answers
+        .into_iter()
+        .map(|answer| answer.expect("no task panics"))
+        .collect();
+    let refused = answers
+        .iter()
+        .filter(|answer| verdict(answer) != ALLOW)
+        .count();
+    let expected = 1 + 30 + 2 * allowed(&answers) as u64;
+    for client in &clients {
+        until("the books agree", async || {
+            match client.used(TRIAL, Account).await {
+                found if found == expected => Ok(()),
+                found => Err((found, expected, refused)),
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_apps_settle() {
+    const APPS: u64 = 3000;
+    let redis = RedisServer::start();
+    let settings = "unknown_app_plan: flagship\n";
+    let mut first = Sidecar::start(&redis.url(), settings).await;
+    let second = Sidecar::start(&redis.url(), settings).await;
+    let (one, other) = (first.client().await, second.client().await);
+    for some in (1..=APPS).collect::<Vec<_>>().chunks(200) {
+        join_all(some.iter().map(|app| async {
+            assert_eq!(verdict(&one.create(*app, Account).await), ALLOW);
+            assert_eq!(verdict(&one.create(*app, Account).await), ALLOW);
+            assert_eq!(one.record(*app, ["ann"]).await.daily_active, 1);
+        }))
+        .await;
+    }
+    first.kill().await;
+    first.start_again().await;
+    // It settled what it owed before it was ready: the other sees all of it.
+    let one = first.client().await;
+    for some in (1..=APPS).collect::<Vec<_>>().chunks(200) {
+        join_all(some.iter().map(|app| async {
+            for client in [&one, &other] {
+                let usage = client.usage(*app).await;
+                assert_eq!(
+                    (used(&usage, Account), usage.daily_active),
+                    (2, 1),
+                    "{usage:?}"
+                );
+            }
+        }))
+        .await;
+    }
 }

@@ -75,7 +75,8 @@ impl Sidecar {
         Ok(())
     }
 
-    fn launch(&self) -> Process {
+    /// A process on this sidecar's folder that is not waited for.
+    pub fn launch(&self) -> Process {
         let socket = format!("unix:{}", self.socket().display());
         self.launch_with(&[
             "--listen",
