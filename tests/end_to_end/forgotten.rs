@@ -119,3 +119,23 @@ async fn an_older_snapshot_is_found_out() {
         assert_eq!(verdict(&client.create(PRO, Account).await), ALLOW);
     }
 }
+
+#[tokio::test]
+async fn a_copy_of_a_data_folder_is_no_second_member() {
+    let redis = RedisServer::start();
+    let (mut sidecar, client) = start(&redis).await;
+    create_some(&client, 5).await;
+    sidecar.stop().await;
+    let mut copy = Sidecar::new(&redis.url(), SETTINGS);
+    copy.take_data_of(&sidecar);
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    create_some(&client, 1).await;
+
+    copy.start_again().await;
+    is_frozen(&copy.client().await).await;
+    // The one that was there goes on, and knows nothing of what the copy did.
+    create_some(&client, 1).await;
+    assert_eq!(client.used(TRIAL, Account).await, 7);
+    assert_eq!(client.used(PRO, Account).await, 7);
+}

@@ -1,15 +1,18 @@
 //! `kill -9` at the moments at which files are made, saved and removed: in a start, in an end, right
 //! after a checkpoint. Every call before was answered, so that the counts are exact.
 
+use std::cell::Cell;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use imquota::grpc::proto::{RecordActiveRequest, Resource};
 use rustix::process::Signal;
 use tokio::time::sleep;
 
 use crate::client::{ALLOW, Client, used, verdict};
+use crate::redis_server::{Persistence, RedisServer};
 use crate::sidecar::Sidecar;
-use crate::stores::{Store, on_both_stores};
+use crate::stores::{Store, beside, on_both_stores};
 
 const FLAGSHIP: u64 = 1;
 const TIGHT: u64 = 2;
@@ -146,3 +149,37 @@ on_both_stores!(
     a_kill_in_an_end,
     a_kill_after_a_checkpoint
 );
+
+/// While Redis is away the same users are journaled with each call: the log fills up, is turned, and
+/// is cut by a checkpoint, all of it under the load.
+#[tokio::test]
+async fn a_kill_after_the_log_was_full() {
+    let mut redis = RedisServer::with(Persistence::AppendOnly, &[]);
+    let mut sidecar = Sidecar::start(&redis.url(), SETTINGS).await;
+    let clients = [sidecar.client().await, sidecar.client().await];
+    clients[0].record(FLAGSHIP, ["ann"]).await;
+    redis = beside(redis, RedisServer::stop).await;
+    let first = sidecar.data().join("log-0000000001.imq");
+    let counted = Cell::new(0);
+    let load = clients.iter().map(|client| async {
+        while first.exists() {
+            client
+                .record(FLAGSHIP, (0..1000).map(|user| format!("user-{user}")))
+                .await;
+            for resource in [Account, Group] {
+                assert_eq!(verdict(&client.create(FLAGSHIP, resource).await), ALLOW);
+            }
+            counted.set(counted.get() + 1);
+        }
+    });
+    join_all(load).await;
+    sidecar.kill().await;
+    let _redis = beside(redis, RedisServer::start_again).await;
+    sidecar.start_again().await;
+    let usage = sidecar.client().await.usage(FLAGSHIP).await;
+    assert_eq!(
+        [Account, Group].map(|resource| used(&usage, resource)),
+        [counted.get(); 2]
+    );
+    assert_eq!((usage.degraded, usage.daily_active), (false, 1001));
+}

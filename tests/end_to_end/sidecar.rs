@@ -134,6 +134,17 @@ impl Sidecar {
         }
     }
 
+    /// Makes the data folder a copy of another sidecar's, which must not run.
+    pub fn take_data_of(&self, other: &Self) {
+        assert!(other.process.is_none(), "it runs");
+        std::fs::create_dir(self.data()).expect("the folder is ours");
+        for entry in std::fs::read_dir(other.data()).expect("it was started") {
+            let entry = entry.expect("it can be read");
+            let to = self.data().join(entry.file_name());
+            std::fs::copy(entry.path(), to).expect("there is room");
+        }
+    }
+
     pub fn settings(&self) -> PathBuf {
         self.folder.path().join("imquota.yaml")
     }
