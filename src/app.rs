@@ -231,10 +231,14 @@ async fn follow(ledger: Arc<Ledger>, readiness: Readiness) {
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return tracing::info!("SIGTERM: draining"),
+                _ = interrupt.recv() => return tracing::info!("SIGINT: draining"),
+                _ = hangup.recv() => tracing::info!("SIGHUP: settings are read at the start alone"),
+            }
         }
     })
 }

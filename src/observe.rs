@@ -18,6 +18,8 @@ pub fn log_to_stderr(format: LogFormat, filter: Option<&str>) -> Result<(), Pars
     let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER))?;
     let lines = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        // A log that nobody can read any more must not end the process that writes it.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter);
     // Only the program calls this, and once; a second call would change nothing.

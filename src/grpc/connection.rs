@@ -16,9 +16,13 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use super::edge::Edge;
+use super::prompt::Prompt;
 
 /// The most calls in flight on one connection; a client that has more waits.
 const STREAMS_MAX: u32 = 1024;
+/// The most calls that a client may give up before they were begun; more cut the connection. As many
+/// as may be in flight: after a pause of this process the time of all of them can be over at once.
+const RESETS_MAX: usize = 1024;
 /// The most bytes of requests that a connection holds unread.
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The most bytes of one request that a connection holds unread.
@@ -27,8 +31,10 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const SEND_BYTES_MAX: usize = 64 * 1024;
 /// The most bytes of one request's headers.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
-/// How long a client may be silent after it connected: it speaks first.
-const FIRST_BYTE_MAX: Duration = Duration::from_secs(10);
+/// The bytes that every HTTP/2 client sends first.
+pub(super) const PREFACE_BYTES: usize = 24;
+/// How long a client may take to say them after it connected: it speaks first.
+pub(super) const FIRST_BYTE_MAX: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before it is asked whether the client is still there.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 /// How long the client may take to say so.
@@ -66,8 +72,8 @@ async fn serve_tcp(
     edge: Edge,
     mut drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let stream = TcpStream::from_std(stream)?;
-    first_byte(stream.ready(Interest::READABLE), &mut drain).await?;
+    let stream = Prompt::new(TcpStream::from_std(stream)?);
+    first_byte(stream.inner().ready(Interest::READABLE), &mut drain).await?;
     serve_http2(stream, edge, drain).await
 }
 
@@ -76,8 +82,8 @@ async fn serve_unix(
     edge: Edge,
     mut drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let stream = UnixStream::from_std(stream)?;
-    first_byte(stream.ready(Interest::READABLE), &mut drain).await?;
+    let stream = Prompt::new(UnixStream::from_std(stream)?);
+    first_byte(stream.inner().ready(Interest::READABLE), &mut drain).await?;
     serve_http2(stream, edge, drain).await
 }
 
@@ -105,6 +111,7 @@ async fn serve_http2(
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .max_pending_accept_reset_streams(RESETS_MAX)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .max_send_buf_size(SEND_BYTES_MAX)

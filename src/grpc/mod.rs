@@ -13,6 +13,7 @@ mod edge;
 mod fault;
 mod health;
 mod parse;
+mod prompt;
 pub mod proto;
 mod render;
 mod server;

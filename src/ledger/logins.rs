@@ -44,7 +44,7 @@ pub struct Logins {
     queue: mpsc::Sender<Asked>,
     known: Known,
     /// By ledger shard.
-    pending: Box<[Mutex<HashMap<LoginKey, Kept>>]>,
+    pending: Box<[Mutex<BTreeMap<LoginKey, Kept>>]>,
 }
 
 impl Logins {
@@ -117,7 +117,7 @@ impl Logins {
         all
     }
 
-    fn pending_of(&self, app: AppId) -> MutexGuard<'_, HashMap<LoginKey, Kept>> {
+    fn pending_of(&self, app: AppId) -> MutexGuard<'_, BTreeMap<LoginKey, Kept>> {
         lock(&self.pending[usize::from(Shard::of(app).number())])
     }
 }

@@ -88,14 +88,12 @@ async fn settle_records_and_totals(
         }
     }
     let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
-    let (mut more, mut away) = (false, None);
+    let mut more = false;
     while let Some((full, settled)) = calls.next().await {
-        match refusals.pass(settled) {
-            Ok(settled) => more |= full && settled.is_some(),
-            Err(fault) => away = Some(fault),
-        }
+        // A ledger that is away ends the round: the calls that are left would only wait in vain.
+        more |= refusals.pass(settled)?.is_some() && full;
     }
-    away.map_or(Ok(more), Err)
+    Ok(more)
 }
 
 /// Settles records and `apps` waiting apps of one shard, in as many calls as that takes.

@@ -39,6 +39,12 @@ pub fn replay(folder: &Folder, checkpoint: &Checkpoint, incarnation: u64) -> Res
         .owed()
         .map_err(|why| Fault::Damaged(database.clone(), why))?;
     let segments = folder.segments()?;
+    if !segments.is_empty() {
+        tracing::debug!(
+            segments = segments.len(),
+            "reading what the last run left in the journal"
+        );
+    }
     let old = segments.iter().map(|(_, path)| path.clone()).collect();
     let (next, records) = read_log(folder, segments, begins, incarnation)?;
     let mut cells = Cells::new(checkpoint);
