@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
+use super::Ledger;
 use super::journal::LoginKey;
 use super::known::Known;
 use super::owed::Full;
-use super::{Ledger, stopped};
 use crate::quota::AppId;
 use crate::store::{Active, LOGINS_MAX, Login, SHARDS, Shard, StoreFault};
 
@@ -212,20 +212,11 @@ fn key(login: &Login) -> LoginKey {
 }
 
 /// The task that carries logins to the ledger, one round at a time: what comes during a round trip
-/// shares the next one. Ends after the round in which `stop` turns true.
-pub async fn keep(
-    ledger: &Ledger,
-    asked: &mut mpsc::Receiver<Asked>,
-    mut stop: watch::Receiver<bool>,
-) {
+/// shares the next one. Runs until it is dropped, which loses nothing: what was not told is pending.
+pub async fn keep(ledger: &Ledger, asked: &mut mpsc::Receiver<Asked>) {
     let mut round = Vec::new();
-    loop {
-        tokio::select! {
-            () = stopped(&mut stop) => return,
-            _ = asked.recv_many(&mut round, ROUND_MAX) => {
-                carry(ledger, std::mem::take(&mut round)).await;
-            }
-        }
+    while asked.recv_many(&mut round, ROUND_MAX).await > 0 {
+        carry(ledger, std::mem::take(&mut round)).await;
     }
 }
 

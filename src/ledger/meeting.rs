@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::Ledger;
 use super::outlook::State;
 use super::settle::{Scope, settle};
-use super::{Ledger, stopped};
 use crate::store::{Installation, StoreFault};
 
 /// How often it is looked at what is due; also the age at which records, and the first change after
@@ -20,9 +19,9 @@ const HELLO_AGE: Duration = Duration::from_secs(10);
 /// for which a ledger that was away waits for its members to say what they have seen.
 const PROBE_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Runs until `stop` turns true. A ledger that is away is probed with growing waits; the checks never
+/// Runs until it is dropped, which loses nothing. A ledger that is away is probed with growing waits; the checks never
 /// pay for finding out.
-pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
+pub async fn keep(ledger: &Ledger) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut wait = TICK;
@@ -30,7 +29,6 @@ pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
     let mut seen_at = Instant::now();
     loop {
         tokio::select! {
-            () = stopped(&mut stop) => return,
             _ = tick.tick() => {}
             () = ledger.outlook.doubted() => probe_at = Instant::now(),
         }

@@ -152,12 +152,13 @@ impl Ledger {
         self.outlook.fell(fault);
     }
 
-    /// Settles, carries logins and saves until `stop` turns true; each of the three then finishes
-    /// what it is at. Must not be dropped before: half a checkpoint would be lost.
+    /// Settles, carries logins and saves until `stop` turns true. What was on its way to the ledger is
+    /// then broken off, since a ledger that hangs must not hold up the end: it stays owed. A checkpoint
+    /// is finished, so this must not be dropped before.
     pub async fn keep(&self, queues: &mut Queues, stop: &watch::Receiver<bool>) {
         tokio::join!(
-            meeting::keep(self, stop.clone()),
-            logins::keep(self, &mut queues.asked, stop.clone()),
+            until(stop.clone(), meeting::keep(self)),
+            until(stop.clone(), logins::keep(self, &mut queues.asked)),
             save::keep(self, stop.clone()),
         );
     }
@@ -307,6 +308,14 @@ impl Ledger {
             }
         }
         self.apps.to_save(entry);
+    }
+}
+
+/// Runs `task` until `stop` turns true.
+async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stopped(&mut stop) => {}
+        () = task => {}
     }
 }
 
