@@ -82,9 +82,12 @@ impl Model {
 
     /// The first touch of a month: what is carried in is its first value.
     fn begin_month(&mut self, day: Day) {
-        let carried = self.net(Counter::Groups, day) - self.held_groups(day);
-        let peak = self.group_peaks.entry(day.month().number());
-        peak.or_insert(carried.max(0));
+        let month = day.month().number();
+        // A month that is told of after a later one had begun is from before the first group.
+        let late = self.group_peaks.keys().any(|known| *known > month);
+        let now = self.net(Counter::Groups, day) - self.held_groups(day);
+        let carried = if late { 0 } else { now.max(0) };
+        self.group_peaks.entry(month).or_insert(carried);
     }
 
     fn note_groups(&mut self, candidate: i64, day: Day) {
