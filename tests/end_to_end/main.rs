@@ -9,6 +9,7 @@
 mod redis_server;
 
 mod actives;
+mod apps;
 mod away;
 mod client;
 mod damage;
@@ -25,6 +26,7 @@ mod kill;
 mod limits;
 mod model;
 mod moments;
+mod outage;
 mod releases;
 mod sharing;
 mod side_services;
