@@ -33,7 +33,7 @@ impl End {
     async fn of(self, sidecar: &mut Sidecar) {
         match self {
             Self::Stopped => drop(sidecar.stop().await),
-            Self::Killed => sidecar.kill().await,
+            Self::Killed => drop(sidecar.kill().await),
         }
     }
 }

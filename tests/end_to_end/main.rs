@@ -1,24 +1,19 @@
 //! The whole program, as a gateway meets it: the `imquota` binary in processes of its own, over real
 //! sockets, on the embedded store and on a real `redis-server`.
 
-#[path = "../support/redis_server.rs"]
+#[path = "../support/mod.rs"]
 #[allow(
     dead_code,
     reason = "shared with other test binaries, each of which uses a part"
 )]
-mod redis_server;
+mod support;
+use support::{client, process, redis_server, sidecar, stores, tally, wait};
 
 mod actives;
 mod apps;
 mod away;
-mod client;
 mod damage;
 mod plain;
-mod process;
-mod sidecar;
-mod stores;
-mod tally;
-mod wait;
 
 mod ending;
 mod forgotten;

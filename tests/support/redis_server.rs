@@ -22,6 +22,9 @@ const PORT_TRIES: usize = 5;
 pub enum Persistence {
     /// Each write is in the append-only file before it is answered.
     AppendOnly,
+    /// Each write is handed to the system before it is answered, or nearly always so, and to the
+    /// disk each second.
+    EverySecond,
     /// Nothing survives but what [`RedisServer::save`] wrote.
     None,
 }
@@ -147,7 +150,11 @@ impl RedisServer {
     /// Whether it came up. Waits until it has loaded its data.
     fn spawn(&mut self) -> bool {
         let path = |path: &Path| path.display().to_string();
-        let append_only = self.persistence == Persistence::AppendOnly;
+        let (append_only, fsync) = match self.persistence {
+            Persistence::AppendOnly => ("yes", "always"),
+            Persistence::EverySecond => ("yes", "everysec"),
+            Persistence::None => ("no", "no"),
+        };
         let mut command = Command::new(binary());
         command
             .args(["--port", &self.port.to_string()])
@@ -156,8 +163,8 @@ impl RedisServer {
             .args(["--dir", &path(self.folder.path())])
             .args(["--logfile", &path(&self.folder.path().join("redis.log"))])
             .args(["--save", ""])
-            .args(["--appendonly", if append_only { "yes" } else { "no" }])
-            .args(["--appendfsync", "always"])
+            .args(["--appendonly", append_only])
+            .args(["--appendfsync", fsync])
             .args(["--enable-debug-command", "local"])
             .args(&self.extra)
             .stdin(Stdio::null())

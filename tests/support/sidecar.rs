@@ -176,11 +176,16 @@ impl Sidecar {
         Client::connect(format!("unix://{}", self.socket().display())).await
     }
 
+    /// A connection over the Unix socket that is made when it is needed, and made anew when it broke.
+    pub fn lasting_client(&self) -> Client {
+        Client::lasting(format!("unix://{}", self.socket().display()))
+    }
+
     /// Ends it at once, as the kernel does when memory is short.
-    pub async fn kill(&mut self) {
+    pub async fn kill(&mut self) -> Ended {
         let process = self.process.take().expect("it runs");
         process.signal(Signal::KILL);
-        process.ended().await;
+        process.ended().await
     }
 
     /// Ends it in good order, which must succeed.

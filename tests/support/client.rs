@@ -46,6 +46,12 @@ impl Client {
         Self::over(connected.expect("somebody listens"))
     }
 
+    /// As [`Client::connect`], where nobody listens yet, or not any more.
+    pub fn lasting(uri: String) -> Self {
+        let endpoint = Endpoint::from_shared(uri).expect("it is a URI");
+        Self::over(endpoint.connect_lazy())
+    }
+
     fn over(channel: Channel) -> Self {
         Self {
             quota: QuotaServiceClient::new(channel.clone()),

@@ -9,6 +9,9 @@ use tokio::sync::watch;
 
 use crate::wait::soon;
 
+/// How many of its last lines a process that a failing test leaves behind is quoted with.
+const QUOTED: usize = 100;
+
 /// What a process wrote to one of its two outputs, line by line.
 struct Output {
     lines: Arc<Mutex<Vec<String>>>,
@@ -160,10 +163,17 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- {} wrote:\n{}\n---", self.child.id(), self.stderr());
+            let (id, wrote) = (self.child.id(), last_lines(&self.stderr(), QUOTED));
+            eprintln!("--- {id} wrote at last:\n{wrote}\n---");
         } else {
             let stderr = self.stderr();
             assert!(!stderr.contains("panicked"), "{stderr}");
         }
     }
+}
+
+/// The end of a text.
+pub fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }

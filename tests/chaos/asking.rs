@@ -1,0 +1,123 @@
+//! One call through one sidecar, bounded, and what became of it.
+
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use imquota::grpc::proto::{CheckRequest, CheckResponse, ReleaseRequest, Source};
+use tonic::{Code, Status};
+
+use crate::cells::Cell;
+use crate::client::{ALLOW, Client, UNAVAILABLE, creation, deletion, verdict};
+
+/// How long a gateway waits for an answer: longer than a sidecar waits for its ledger.
+const DEADLINE: Duration = Duration::from_millis(700);
+
+/// What a gateway knows of a creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Allowed {
+        degraded: bool,
+        replayed: bool,
+    },
+    Full {
+        replayed: bool,
+    },
+    Unavailable,
+    /// Nobody listened: it was not sent.
+    Unsent,
+    Lost,
+}
+
+/// What a gateway knows of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back {
+    Given(u64),
+    Unsent,
+    Lost,
+}
+
+/// A creation or a deletion of one cell.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub cell: &'static Cell,
+    pub amount: u32,
+    /// Empty: none.
+    pub id: String,
+}
+
+impl Call {
+    pub async fn check(&self, door: &Client) -> Answer {
+        let mut request = tonic::Request::new(CheckRequest {
+            amount: self.amount,
+            request_id: self.id.clone(),
+            ..creation(self.cell.app, self.cell.resource)
+        });
+        request.set_timeout(DEADLINE);
+        match door.try_check(request).await {
+            Ok(answer) => self.judge(&answer),
+            Err(status) if unsent(&status) => Answer::Unsent,
+            Err(_) => Answer::Lost,
+        }
+    }
+
+    fn judge(&self, answer: &CheckResponse) -> Answer {
+        let (name, replayed) = (self.cell.name, answer.replayed);
+        let full = self.cell.limit.map(|(_, refusal)| refusal);
+        match verdict(answer) {
+            ALLOW => {
+                let degraded = answer.source() == Source::Degraded;
+                let may = self.cell.open_while_away || !degraded;
+                assert!(may, "{name}: admitted without the ledger: {answer:?}");
+                Answer::Allowed { degraded, replayed }
+            }
+            found if Some(found) == full => Answer::Full { replayed },
+            UNAVAILABLE if full.is_some() => Answer::Unavailable,
+            _ => panic!("{name}: no such answer: {answer:?}"),
+        }
+    }
+
+    pub async fn release(&self, door: &Client) -> Back {
+        let mut request = tonic::Request::new(ReleaseRequest {
+            request_id: self.id.clone(),
+            ..deletion(self.cell.app, self.cell.resource, self.amount)
+        });
+        request.set_timeout(DEADLINE);
+        match door.try_release(request).await {
+            Ok(answer) => {
+                // Only what was counted is ever released here. But the ledger may be back before what
+                // was admitted without it: then it has less to give, and says so.
+                let (name, amount) = (self.cell.name, u64::from(self.amount));
+                let later = self.cell.limit.is_some() && self.cell.open_while_away;
+                let whole = answer.released == amount || later && answer.released < amount;
+                assert!(whole, "{name}: {amount} of {:?}: {answer:?}", self.id);
+                Back::Given(answer.released)
+            }
+            Err(status) if unsent(&status) => Back::Unsent,
+            Err(_) => Back::Lost,
+        }
+    }
+}
+
+/// Whether a call never left. Any other status is a call without an outcome, whatever it says; but
+/// none of these calls is at fault.
+fn unsent(status: &Status) -> bool {
+    let ours = [
+        Code::InvalidArgument,
+        Code::NotFound,
+        Code::ResourceExhausted,
+        Code::Unimplemented,
+    ];
+    assert!(!ours.contains(&status.code()), "{status:?}");
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused
+            );
+        }
+        cause = error.source();
+    }
+    false
+}

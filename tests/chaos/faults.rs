@@ -1,0 +1,148 @@
+//! What is done to processes, by a seed: each is healed before the next of its kind is hurt.
+
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+use rustix::process::Signal;
+
+use crate::redis_server::RedisServer;
+use crate::sidecar::Sidecar;
+use crate::stores::beside;
+use crate::tally::Progress;
+
+/// How many answers may come while something is hurt, and between two faults.
+const WHILE_HURT: std::ops::Range<u64> = 5..100;
+const BETWEEN: std::ops::Range<u64> = 20..500;
+/// How many answers of the ledger come before Redis is hurt again.
+const JUDGED: std::ops::Range<u64> = 20..600;
+/// A start that is killed lives at most so long.
+const SHORT_LIFE_MS: u64 = 60;
+/// Longer than any lease lasts.
+const LONG_HANG: Duration = Duration::from_secs(6);
+
+/// When the faults end, and what they are chosen by.
+pub struct Schedule<'a> {
+    until: Instant,
+    progress: &'a Progress,
+    rng: SmallRng,
+}
+
+impl<'a> Schedule<'a> {
+    pub fn new(seed: u64, stream: u64, until: Instant, progress: &'a Progress) -> Self {
+        let rng = SmallRng::seed_from_u64(seed ^ stream << 32);
+        Self {
+            until,
+            progress,
+            rng,
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        Instant::now() < self.until
+    }
+
+    async fn after(&mut self, answers: std::ops::Range<u64>) {
+        let answers = self.rng.random_range(answers);
+        self.progress.after(answers).await;
+    }
+}
+
+/// Hurts one of `sidecars` after the other; all run when it is over.
+pub async fn hurt_sidecars(sidecars: &mut [Sidecar], mut schedule: Schedule<'_>) -> Faults {
+    let mut done = Faults::default();
+    while schedule.goes_on() {
+        let which = schedule.rng.random_range(0..sidecars.len());
+        let sidecar = &mut sidecars[which];
+        match schedule.rng.random_range(0..10) {
+            0..5 => {
+                sidecar.kill().await;
+                schedule.after(WHILE_HURT).await;
+                if schedule.rng.random_ratio(1, 3) {
+                    let newborn = sidecar.launch();
+                    let life = schedule.rng.random_range(0..SHORT_LIFE_MS);
+                    tokio::time::sleep(Duration::from_millis(life)).await;
+                    newborn.signal(Signal::KILL);
+                    newborn.ended().await;
+                }
+                sidecar.start_again().await;
+                done.kills += 1;
+            }
+            5..7 => {
+                sidecar.stop().await;
+                schedule.after(WHILE_HURT).await;
+                sidecar.start_again().await;
+                done.stops += 1;
+            }
+            kind => {
+                sidecar.process().signal(Signal::STOP);
+                schedule.after(WHILE_HURT).await;
+                if kind == 9 && Instant::now() + LONG_HANG < schedule.until {
+                    tokio::time::sleep(LONG_HANG).await;
+                }
+                sidecar.process().signal(Signal::CONT);
+                done.hangs += 1;
+            }
+        }
+        schedule.after(BETWEEN).await;
+    }
+    done
+}
+
+/// Hurts Redis again and again, ending it from `mortal` on and then once at least; it runs when it
+/// is over. `judged` counts what the ledger answered of hard limits; one that `forgets` stops doing so.
+pub async fn hurt_redis(
+    mut redis: RedisServer,
+    mortal: Instant,
+    (judged, forgets): (&Progress, bool),
+    mut schedule: Schedule<'_>,
+) -> (RedisServer, Faults) {
+    let mut done = Faults::default();
+    while schedule.goes_on() || done.kills + done.stops == 0 {
+        if forgets && done.kills + done.stops > 0 {
+            schedule.after(BETWEEN).await;
+        } else {
+            // Hard limits go on each time, before Redis is hurt again.
+            judged.after(schedule.rng.random_range(JUDGED)).await;
+        }
+        let first = if Instant::now() < mortal { 3 } else { 0 };
+        match schedule.rng.random_range(first..6) {
+            0..2 => {
+                redis = beside(redis, RedisServer::kill).await;
+                schedule.after(WHILE_HURT).await;
+                redis = beside(redis, RedisServer::start_again).await;
+                done.kills += 1;
+            }
+            2 => {
+                redis = beside(redis, RedisServer::stop).await;
+                schedule.after(WHILE_HURT).await;
+                redis = beside(redis, RedisServer::start_again).await;
+                done.stops += 1;
+            }
+            3 => {
+                redis = beside(redis, |redis| {
+                    redis.command::<u64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+                    redis.command::<()>(&["SCRIPT", "FLUSH"]);
+                })
+                .await;
+                done.cuts += 1;
+            }
+            _ => {
+                redis.suspend();
+                schedule.after(WHILE_HURT).await;
+                redis.resume();
+                done.hangs += 1;
+            }
+        }
+    }
+    (redis, done)
+}
+
+/// How much was done.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Faults {
+    pub kills: u64,
+    pub stops: u64,
+    pub hangs: u64,
+    pub cuts: u64,
+}

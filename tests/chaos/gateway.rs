@@ -1,0 +1,331 @@
+//! A gateway: creates and releases through whichever sidecar, asks again what it does not know, and
+//! keeps the book.
+
+use std::collections::VecDeque;
+
+use futures_util::future::join;
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::asking::{Answer, Back, Call};
+use crate::book::{Book, SIDECARS};
+use crate::cells::CELLS;
+use crate::client::Client;
+use crate::tally::{Progress, Shared};
+use crate::wait::until;
+
+/// How many ids with their answers a gateway keeps, to ask them again.
+const REMEMBERED: usize = 100;
+/// After so many steps a gateway changes between mostly creating and mostly releasing.
+const TIDE: u64 = 80;
+
+/// What all gateways share.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    pub book: &'a Shared<Book>,
+    pub progress: &'a Progress,
+    /// Answers that the ledger gave, of a hard limit.
+    pub judged: &'a Progress,
+}
+
+/// An object that exists.
+struct Object {
+    amount: u32,
+    /// The sidecar that was asked.
+    door: usize,
+}
+
+/// An id whose outcome is not known yet.
+struct Open {
+    cell: usize,
+    door: usize,
+    call: Call,
+    creates: bool,
+}
+
+/// An id whose outcome is known.
+struct Known {
+    call: Call,
+    /// Whether a creation was allowed; `None`: it was a release.
+    allowed: Option<bool>,
+}
+
+pub struct Gateway<'a> {
+    number: usize,
+    world: World<'a>,
+    doors: Vec<Client>,
+    rng: SmallRng,
+    steps: u64,
+    objects: [Vec<Object>; CELLS.len()],
+    open: VecDeque<Open>,
+    known: VecDeque<Known>,
+}
+
+impl<'a> Gateway<'a> {
+    /// One with a connection of its own to every sidecar.
+    pub fn new(number: usize, seed: u64, doors: Vec<Client>, world: World<'a>) -> Self {
+        Self {
+            number,
+            world,
+            doors,
+            rng: SmallRng::seed_from_u64(seed.wrapping_add(number as u64)),
+            steps: 0,
+            objects: Default::default(),
+            open: VecDeque::new(),
+            known: VecDeque::new(),
+        }
+    }
+
+    /// One thing at random.
+    pub async fn step(&mut self) {
+        self.steps += 1;
+        if !self.open.is_empty() && self.rng.random_ratio(1, 3) {
+            return self.ask_open_again().await;
+        }
+        if !self.known.is_empty() && self.rng.random_ratio(1, 12) {
+            return self.ask_known_again().await;
+        }
+        let cell = self.rng.random_range(0..CELLS.len());
+        let rising = (self.steps / TIDE + self.number as u64).is_multiple_of(2);
+        let releases = self.rng.random_ratio(if rising { 1 } else { 4 }, 5);
+        if releases && !self.objects[cell].is_empty() {
+            let at = self.rng.random_range(0..self.objects[cell].len());
+            let object = self.objects[cell].swap_remove(at);
+            self.release(cell, object).await;
+        } else {
+            self.create(cell).await;
+        }
+    }
+
+    /// Asks for every outcome that can still be known, until it is.
+    pub async fn finish(&mut self) {
+        until("every id has an outcome", async || {
+            for _ in 0..self.open.len() {
+                self.ask_open_again().await;
+            }
+            if self.open.is_empty() {
+                Ok(())
+            } else {
+                Err(self.open.len())
+            }
+        })
+        .await;
+    }
+
+    fn call(&mut self, cell: usize, amount: u32) -> Call {
+        let with_id = self.rng.random_ratio(CELLS[cell].with_ids, 10);
+        let id = if with_id {
+            format!("gateway-{}-{}", self.number, self.steps)
+        } else {
+            String::new()
+        };
+        let cell = &CELLS[cell];
+        Call { cell, amount, id }
+    }
+
+    async fn create(&mut self, cell: usize) {
+        let amount = self.rng.random_range(CELLS[cell].amounts.clone());
+        let call = self.call(cell, amount);
+        let door = self.rng.random_range(0..SIDECARS);
+        let many = u64::from(amount);
+        self.write(cell, door, |sums| sums.maybe_allowed += many);
+        let answer = call.check(&self.doors[door]);
+        if !call.id.is_empty() && self.rng.random_ratio(1, 8) {
+            // The same through another sidecar at the same time, as an impatient gateway does.
+            let other = self.rng.random_range(0..SIDECARS);
+            let (one, two) = join(answer, call.check(&self.doors[other])).await;
+            let both = agree(&call, one, two);
+            return self.created(cell, door, call, both);
+        }
+        let answer = answer.await;
+        self.created(cell, door, call, answer);
+    }
+
+    fn created(&mut self, cell: usize, door: usize, call: Call, answer: Answer) {
+        let (amount, many) = (call.amount, u64::from(call.amount));
+        self.count(answer);
+        let judged = matches!(
+            answer,
+            Answer::Full { .. }
+                | Answer::Allowed {
+                    degraded: false,
+                    ..
+                }
+        );
+        if judged && !CELLS[cell].open_while_away {
+            self.world.judged.step();
+        }
+        match answer {
+            Answer::Lost if call.id.is_empty() => return,
+            Answer::Lost => {
+                let creates = true;
+                self.open.push_back(Open {
+                    cell,
+                    door,
+                    call,
+                    creates,
+                });
+                return;
+            }
+            Answer::Allowed { degraded, .. } => {
+                self.write(cell, door, |sums| {
+                    sums.maybe_allowed -= many;
+                    sums.allowed += many;
+                    sums.degraded += if degraded { many } else { 0 };
+                });
+                self.objects[cell].push(Object { amount, door });
+            }
+            Answer::Full { .. } | Answer::Unavailable | Answer::Unsent => {
+                self.write(cell, door, |sums| sums.maybe_allowed -= many);
+            }
+        }
+        if !matches!(answer, Answer::Unavailable | Answer::Unsent) {
+            let allowed = matches!(answer, Answer::Allowed { .. });
+            self.remember(call, Some(allowed));
+        }
+    }
+
+    async fn release(&mut self, cell: usize, object: Object) {
+        let call = self.call(cell, object.amount);
+        let door = if CELLS[cell].released_anywhere {
+            self.rng.random_range(0..SIDECARS)
+        } else {
+            object.door
+        };
+        let many = u64::from(object.amount);
+        self.write(cell, door, |sums| {
+            sums.deleted += many;
+            sums.maybe_released += many;
+        });
+        let back = call.release(&self.doors[door]).await;
+        if back == Back::Unsent {
+            // It is done another time.
+            self.write(cell, door, |sums| {
+                sums.deleted -= many;
+                sums.maybe_released -= many;
+            });
+            self.objects[cell].push(object);
+            return self.count(Answer::Unsent);
+        }
+        self.released(cell, door, call, back);
+    }
+
+    fn released(&mut self, cell: usize, door: usize, call: Call, back: Back) {
+        let many = u64::from(call.amount);
+        if let Back::Given(released) = back {
+            self.write(cell, door, |sums| {
+                sums.maybe_released -= many;
+                sums.released += released;
+            });
+            self.remember(call, None);
+            self.count(Answer::Full { replayed: false });
+        } else {
+            self.count(Answer::Lost);
+            if !call.id.is_empty() {
+                let creates = false;
+                self.open.push_back(Open {
+                    cell,
+                    door,
+                    call,
+                    creates,
+                });
+            }
+        }
+    }
+
+    async fn ask_open_again(&mut self) {
+        let Some(open) = self.open.pop_front() else {
+            return;
+        };
+        // The book has it under the sidecar that was asked first; any may answer.
+        let door = self.rng.random_range(0..SIDECARS);
+        let Open {
+            cell,
+            door: first,
+            call,
+            creates,
+        } = open;
+        if creates {
+            let answer = match call.check(&self.doors[door]).await {
+                // This try counted nothing, but an earlier one may have.
+                Answer::Unavailable | Answer::Unsent => Answer::Lost,
+                answer => answer,
+            };
+            self.created(cell, first, call, answer);
+        } else {
+            let answer = call.release(&self.doors[door]).await;
+            self.released(cell, first, call, answer);
+        }
+    }
+
+    /// One id, one outcome: whatever is asked how often, and through whichever sidecar.
+    async fn ask_known_again(&mut self) {
+        let door = self.rng.random_range(0..SIDECARS);
+        let at = self.rng.random_range(0..self.known.len());
+        let Known { call, allowed } = &self.known[at];
+        let answer = match allowed {
+            Some(allowed) => {
+                let answer = call.check(&self.doors[door]).await;
+                match answer {
+                    Answer::Allowed { replayed, .. } => {
+                        assert!(*allowed && replayed, "{call:?}: {answer:?} after {allowed}");
+                    }
+                    Answer::Full { replayed } => {
+                        assert!(
+                            !*allowed && replayed,
+                            "{call:?}: {answer:?} after {allowed}"
+                        );
+                    }
+                    Answer::Unavailable | Answer::Unsent | Answer::Lost => {}
+                }
+                answer
+            }
+            None => match call.release(&self.doors[door]).await {
+                Back::Given(_) => Answer::Full { replayed: true },
+                Back::Unsent => Answer::Unsent,
+                Back::Lost => Answer::Lost,
+            },
+        };
+        self.count(answer);
+    }
+
+    fn remember(&mut self, call: Call, allowed: Option<bool>) {
+        if call.id.is_empty() {
+            return;
+        }
+        if self.known.len() == REMEMBERED {
+            self.known.pop_front();
+        }
+        self.known.push_back(Known { call, allowed });
+    }
+
+    fn count(&self, answer: Answer) {
+        self.world.book.with(|book| match answer {
+            Answer::Lost => book.lost += 1,
+            Answer::Unavailable => book.unavailable += 1,
+            Answer::Unsent => {}
+            _ => book.answered += 1,
+        });
+        if !matches!(answer, Answer::Lost | Answer::Unsent) {
+            self.world.progress.step();
+        }
+    }
+
+    fn write(&self, cell: usize, door: usize, change: impl Fn(&mut crate::book::Sums)) {
+        self.world.book.with(|book| book.write(cell, door, change));
+    }
+}
+
+/// What two answers to one id say together.
+fn agree(call: &Call, one: Answer, two: Answer) -> Answer {
+    use Answer::{Allowed, Full, Lost, Unavailable, Unsent};
+    match (one, two) {
+        (Allowed { .. }, Full { .. }) | (Full { .. }, Allowed { .. }) => {
+            panic!("{call:?}: {one:?} and {two:?}")
+        }
+        (known @ (Allowed { .. } | Full { .. }), _)
+        | (_, known @ (Allowed { .. } | Full { .. })) => known,
+        (Lost, _) | (_, Lost) => Lost,
+        (Unavailable | Unsent, Unavailable | Unsent) => Unavailable,
+    }
+}

@@ -1,0 +1,156 @@
+//! One scenario from its start to its end.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use crate::book::{Book, SIDECARS};
+use crate::cells::SETTINGS;
+use crate::client::Client;
+use crate::faults::{Schedule, hurt_redis, hurt_sidecars};
+use crate::gateway::{Gateway, World};
+use crate::redis_server::{Persistence, RedisServer};
+use crate::settled::{
+    all_is_known, every_place_is_given, forgetting_is_honest, kills_change_nothing,
+};
+use crate::sidecar::Sidecar;
+use crate::tally::{Progress, Shared};
+use crate::{End, Scenario};
+
+const GATEWAYS: usize = 24;
+/// How long a scenario is hurt, unless the environment says otherwise.
+const SECONDS: u64 = 6;
+
+/// One scenario at a time: each has more processes than a small machine has cores.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}: {text:?} is no number")),
+    )
+}
+
+/// The sidecars, and a connection to each that outlives its process.
+pub struct Fleet {
+    pub sidecars: Vec<Sidecar>,
+    pub doors: Vec<Client>,
+}
+
+impl Fleet {
+    async fn start(redis: &RedisServer) -> Self {
+        let mut sidecars = Vec::new();
+        for _ in 0..SIDECARS {
+            sidecars.push(Sidecar::start(&redis.url(), SETTINGS).await);
+        }
+        let doors = sidecars.iter().map(Sidecar::lasting_client).collect();
+        Self { sidecars, doors }
+    }
+
+    fn clients(&self) -> Vec<Client> {
+        self.sidecars.iter().map(Sidecar::lasting_client).collect()
+    }
+}
+
+/// Hurts a fleet under load, heals it, and compares what it says with the gateways' book.
+pub async fn run(scenario: Scenario) {
+    let _turn = TURN.lock().await;
+    let seed = number("IMQUOTA_CHAOS_SEED").unwrap_or_else(rand::random);
+    let time = Duration::from_secs(number("IMQUOTA_CHAOS_SECONDS").unwrap_or(SECONDS));
+    println!("{scenario:?}: IMQUOTA_CHAOS_SEED={seed}, hurt for {time:?}");
+
+    let redis = RedisServer::with(scenario.persistence, &[]);
+    let mut fleet = Fleet::start(&redis).await;
+    let book = Shared::new(Book::new());
+    let (progress, judged) = (Progress::default(), Progress::default());
+    let world = World {
+        book: &book,
+        progress: &progress,
+        judged: &judged,
+    };
+    let mut gateways: Vec<_> = (0..GATEWAYS)
+        .map(|number| Gateway::new(number, seed, fleet.clients(), world))
+        .collect();
+    let redis = hurt(
+        scenario,
+        (seed, time),
+        redis,
+        &mut fleet,
+        &mut gateways,
+        world,
+    )
+    .await;
+    book.with(|book| {
+        let Book {
+            answered,
+            unavailable,
+            lost,
+            ..
+        } = book;
+        println!("{answered} answers, {unavailable} without the ledger, {lost} lost");
+    });
+
+    let forgot = ["has forgotten", "has lost writes"];
+    let forgotten = fleet.sidecars.iter().any(|sidecar| {
+        let log = sidecar.process().stderr();
+        forgot.iter().any(|words| log.contains(words))
+    });
+    let frozen = match scenario.end {
+        End::Exact => false,
+        End::ExactUnlessForgotten => forgotten,
+        End::Frozen => true,
+    };
+    if frozen {
+        forgetting_is_honest(&mut fleet, &book, scenario.end == End::Frozen).await;
+    } else {
+        join_all(gateways.iter_mut().map(Gateway::finish)).await;
+        all_is_known(&fleet, &book).await;
+        every_place_is_given(&fleet, &book).await;
+        kills_change_nothing(&mut fleet, &book).await;
+    }
+    drop(redis);
+}
+
+/// All loads and all faults, until everything is healed.
+async fn hurt(
+    scenario: Scenario,
+    (seed, time): (u64, Duration),
+    redis: RedisServer,
+    fleet: &mut Fleet,
+    gateways: &mut [Gateway<'_>],
+    world: World<'_>,
+) -> RedisServer {
+    let over = Cell::new(false);
+    let loads = gateways.iter_mut().map(async |gateway| {
+        while !over.get() {
+            gateway.step().await;
+        }
+    });
+    let (begun, schedule) = (Instant::now(), |stream| {
+        Schedule::new(seed, stream, Instant::now() + time, world.progress)
+    });
+    // What forgets when it ends does so late, so that there is something to forget.
+    let mortal = match scenario.persistence {
+        Persistence::None => begun + time / 2,
+        _ => begun,
+    };
+    let hears = (world.judged, scenario.persistence == Persistence::None);
+    let (some, others) = fleet.sidecars.split_at_mut(SIDECARS / 2);
+    let faults = async {
+        let (some, others, (redis, of_redis)) = tokio::join!(
+            hurt_sidecars(some, schedule(1)),
+            hurt_sidecars(others, schedule(2)),
+            hurt_redis(redis, mortal, hears, schedule(3)),
+        );
+        over.set(true);
+        println!(
+            "sidecars: {some:?} {others:?}; Redis: {of_redis:?}; in {:?}",
+            begun.elapsed()
+        );
+        redis
+    };
+    let (_, redis) = tokio::join!(join_all(loads), faults);
+    redis
+}

@@ -1,0 +1,9 @@
+//! What the tests on real processes share: sidecars, servers, clients, and their own books.
+
+pub mod client;
+pub mod process;
+pub mod redis_server;
+pub mod sidecar;
+pub mod stores;
+pub mod tally;
+pub mod wait;
