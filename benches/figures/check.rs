@@ -4,6 +4,8 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use imquota::grpc::proto::Resource;
+
 use crate::child::{Loaded, Loading, Running, SERVER_CORE};
 use crate::sidecar::{Limits, Sidecar, free_port};
 use crate::stat::{Ratios, Runs, decimal, grouped, thousandths};
@@ -62,7 +64,7 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     for way in &ways {
         way.print();
     }
-    let counted = ours.accounts(FIRST_APP, APPS)?;
+    let counted = ours.counted(Resource::Account, FIRST_APP, APPS)?;
     if counted != answered {
         return Err(format!("{answered} checks were allowed, but {counted} are counted").into());
     }

@@ -1,9 +1,11 @@
 //! Processes that a figure starts: pinned to a core, and gone when the figure is.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -26,6 +28,37 @@ impl Running {
         // What goes wrong is told on standard error; the figures have standard output to themselves.
         let child = pinned(core, program, args).stdout(Stdio::null()).spawn()?;
         Ok(Self { child })
+    }
+
+    /// As [`Running::start`], and waits until it writes `words` to standard error. Says how long that
+    /// took.
+    pub(crate) fn until(
+        core: &str,
+        program: PathBuf,
+        args: &[String],
+        words: &str,
+    ) -> Result<(Self, Duration), Failure> {
+        let begun = Instant::now();
+        let mut command = pinned(core, program, args);
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let told = child.stderr.take().ok_or("standard error is piped")?;
+        let this = Self { child };
+        let mut told = BufReader::new(told);
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            if told.read_line(&mut line)? == 0 {
+                return Err(format!("a process ended before it wrote {words:?}").into());
+            }
+            eprint!("{line}");
+        }
+        let took = begun.elapsed();
+        // The rest is passed on until the process ends, and with it this thread.
+        thread::spawn(move || std::io::copy(&mut told, &mut std::io::stderr()));
+        Ok((this, took))
     }
 
     /// Stands still until [`Running::go_on`], so that another may be measured undisturbed.

@@ -13,9 +13,12 @@ mod memory;
 mod noop;
 mod redis;
 mod relay;
+mod share;
 mod sidecar;
 mod soak;
+mod start;
 mod stat;
+mod tight;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +34,8 @@ pub(crate) struct Effort {
     apps: u64,
     users: u64,
     kills: u64,
+    /// Seconds of a load that several sidecars share.
+    seconds: u64,
 }
 
 #[derive(Debug, Parser)]
@@ -63,6 +68,12 @@ enum What {
     Memory,
     /// Redis memory a daily active user.
     Actives,
+    /// Checks of a large hard limit that many sidecars answer from memory.
+    Share,
+    /// Checks of a tight limit that are denied while a place is free.
+    Tight,
+    /// Time to be ready, with a journal of many apps.
+    Start,
     /// Kill -9 under load: no answered creation may be missing.
     Soak,
     /// The load alone, against a server that runs already.
@@ -90,6 +101,7 @@ fn run(args: Args) -> Result<(), Failure> {
             apps: 10_000,
             users: 20_000,
             kills: 2,
+            seconds: 3,
         }
     } else {
         Effort {
@@ -99,6 +111,7 @@ fn run(args: Args) -> Result<(), Failure> {
             apps: 100_000,
             users: 1_000_000,
             kills: args.kills,
+            seconds: 30,
         }
     };
     match args.what {
@@ -111,12 +124,18 @@ fn run(args: Args) -> Result<(), Failure> {
         Some(What::Commands) => commands::run(effort),
         Some(What::Memory) => memory::run(effort),
         Some(What::Actives) => actives::run(effort),
+        Some(What::Share) => share::run(effort),
+        Some(What::Tight) => tight::run(effort),
+        Some(What::Start) => start::run(effort),
         Some(What::Soak) => soak::run(effort),
         _ => {
             check::run(effort)?;
             commands::run(effort)?;
             memory::run(effort)?;
-            actives::run(effort)
+            actives::run(effort)?;
+            share::run(effort)?;
+            tight::run(effort)?;
+            start::run(effort)
         }
     }
 }

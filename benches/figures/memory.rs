@@ -2,9 +2,11 @@
 
 use std::thread::sleep;
 
+use imquota::grpc::proto::Resource;
+
 use crate::child::Loading;
 use crate::redis::Redis;
-use crate::sidecar::{Limits, SETTLED_AFTER, Sidecar};
+use crate::sidecar::{Limits, SETTLED_AFTER, Sidecar, name};
 use crate::stat::grouped;
 use crate::{Effort, Failure};
 
@@ -13,43 +15,69 @@ const WARM_APPS: u64 = 1_000;
 const WARM_FIRST: u64 = 1_400_000_000;
 const WARM_CALLS: u64 = 200_000;
 const FIRST_APP: u64 = 1_500_000_000;
+/// A load ends when its calls are answered, or after ten minutes.
+const LONG_ENOUGH: &str = "--measure-ms=600000";
 
-/// Prints the figure for both stores.
+/// Prints the figure for both stores, and for apps that use all there is.
 pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     println!(
         "Memory an app, {} apps that were checked once each (difference of the resident set)",
         grouped(effort.apps)
     );
+    one("embedded", "embedded", effort, Limits::Metered, &ONE)?;
     let folder = tempfile::tempdir()?;
-    one("embedded", "embedded", effort)?;
     let redis = Redis::start(folder.path())?;
-    one("redis", &Redis::url(redis.port), effort)
+    one(
+        "redis",
+        &Redis::url(redis.port),
+        effort,
+        Limits::Metered,
+        &ONE,
+    )?;
+    drop(redis);
+    println!("  the same, with an account, a group and an AV room each, under the limits of pro");
+    let redis = Redis::start(folder.path())?;
+    one("redis", &Redis::url(redis.port), effort, Limits::Pro, &ALL)
 }
 
-fn one(name: &str, store: &str, effort: Effort) -> Result<(), Failure> {
+/// What is created in each app.
+const ONE: [Resource; 1] = [Resource::Account];
+const ALL: [Resource; 3] = [Resource::Account, Resource::Group, Resource::AvRoom];
+
+fn one(
+    called: &str,
+    store: &str,
+    effort: Effort,
+    limits: Limits,
+    resources: &[Resource],
+) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let sidecar = Sidecar::start(store, folder.path(), Limits::Metered)?;
-    let ask = |first: u64, apps: u64, calls: u64| {
+    let sidecar = Sidecar::start(store, folder.path(), limits)?;
+    let ask = |first: u64, apps: u64, calls: u64, resource: Resource| {
         Loading::start(&[
             format!("--to={}", sidecar.tcp),
             format!("--first-app={first}"),
             format!("--apps={apps}"),
             format!("--calls={calls}"),
+            format!("--resource={}", name(resource)),
+            LONG_ENOUGH.into(),
         ])?
         .finish()
     };
-    ask(WARM_FIRST, WARM_APPS, WARM_CALLS)?;
+    ask(WARM_FIRST, WARM_APPS, WARM_CALLS, Resource::Account)?;
     sleep(SETTLED_AFTER);
     let before = sidecar.process.memory()?;
-    let loaded = ask(FIRST_APP, effort.apps, effort.apps)?;
+    for resource in resources {
+        let loaded = ask(FIRST_APP, effort.apps, effort.apps, *resource)?;
+        if loaded.answered != effort.apps {
+            return Err(format!("only {} apps were checked", loaded.answered).into());
+        }
+    }
     sleep(SETTLED_AFTER);
     let after = sidecar.process.memory()?;
-    if loaded.answered != effort.apps {
-        return Err(format!("only {} apps were checked", loaded.answered).into());
-    }
     let an_app = |before: u64, after: u64| after.saturating_sub(before) / effort.apps;
     println!(
-        "  {name:9} {} bytes an app, {} of them outside of mapped files (in all {} KiB to {} KiB)",
+        "  {called:9} {} bytes an app, {} of them outside of mapped files (in all {} KiB to {} KiB)",
         an_app(before.all, after.all),
         an_app(before.anonymous, after.anonymous),
         grouped(before.all / 1_024),

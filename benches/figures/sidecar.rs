@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use imquota::grpc::proto::GetUsageRequest;
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
+use imquota::grpc::proto::{GetUsageRequest, Resource};
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -18,19 +18,48 @@ use crate::child::{Running, SERVER_CORE};
 /// How long a server, or the ledger behind it, may take until it answers.
 const START_MAX: Duration = Duration::from_secs(30);
 
+/// What it logs when it is ready.
+const READY: &str = "ready to answer";
+
 /// After this long without calls, totals have settled: they do at most every 5 s.
 pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(6);
 
-/// Every app has a plan without any limit on accounts: the metered path. Under `hard`, a limit that
-/// no benchmark reaches: every check is one step in the ledger.
-const METERED: &str = "{ groups_gained_daily: unlimited }";
-const HARD: &str = "{ accounts: 1000000000, groups_gained_daily: unlimited }";
-
-/// How the sidecar counts accounts.
+/// What every app may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limits {
+    /// No limit on anything: the metered path.
     Metered,
+    /// A limit on accounts that no benchmark reaches.
     Hard,
+    /// A large limit on accounts.
+    Million,
+    /// Fifty AV rooms.
+    FiftyRooms,
+    /// Those of the edition that most apps have: a room is under a tight limit, each group under a
+    /// large one of the day's gain, and accounts are metered.
+    Pro,
+}
+
+impl Limits {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Metered => "{ groups_gained_daily: unlimited }",
+            Self::Hard => "{ accounts: 1000000000, groups_gained_daily: unlimited }",
+            Self::Million => "{ accounts: 1000000, groups_gained_daily: unlimited }",
+            Self::FiftyRooms => "{ av_rooms: 50, groups_gained_daily: unlimited }",
+            Self::Pro => "{ av_rooms: 50, groups_gained_daily: 10000 }",
+        }
+    }
+}
+
+/// A resource as the program's own verbs name it.
+pub(crate) fn name(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Account => "account",
+        Resource::Group => "group",
+        Resource::AvRoom => "av-room",
+        Resource::Unspecified => "none",
+    }
 }
 
 /// A running imquota.
@@ -45,11 +74,17 @@ pub(crate) struct Sidecar {
 impl Sidecar {
     /// Starts one with the ledger `store` and the state in `folder`, and waits until it serves.
     pub(crate) fn start(store: &str, folder: &Path, limits: Limits) -> Result<Self, Failure> {
-        let limits = match limits {
-            Limits::Metered => METERED,
-            Limits::Hard => HARD,
-        };
+        Ok(Self::timed(store, folder, limits)?.0)
+    }
+
+    /// As [`Sidecar::start`]; says, too, how long it took from its start to the line that it is ready.
+    pub(crate) fn timed(
+        store: &str,
+        folder: &Path,
+        limits: Limits,
+    ) -> Result<(Self, Duration), Failure> {
         let settings = folder.join("imquota.yaml");
+        let limits = limits.text();
         fs::write(
             &settings,
             format!("plans: {{ figures: {{ limits: {limits} }} }}\nunknown_app_plan: figures\n"),
@@ -66,14 +101,29 @@ impl Sidecar {
             "--workers=1".to_owned(),
         ];
         let program = PathBuf::from(env!("CARGO_BIN_EXE_imquota"));
-        let process = Running::start(SERVER_CORE, program, &args)?;
+        let (process, took) = Running::until(SERVER_CORE, program, &args, READY)?;
         let sidecar = Self {
             process,
             tcp,
             socket,
         };
         runtime()?.block_on(sidecar.wait_until_it_serves())?;
-        Ok(sidecar)
+        Ok((sidecar, took))
+    }
+
+    /// Starts `count` on one ledger, each with a folder of its own in `folder`.
+    pub(crate) fn fleet(
+        store: &str,
+        folder: &Path,
+        limits: Limits,
+        count: usize,
+    ) -> Result<Vec<Self>, Failure> {
+        let start = |number| {
+            let own = folder.join(format!("sidecar-{number}"));
+            fs::create_dir(&own)?;
+            Self::start(store, &own, limits)
+        };
+        (0..count).map(start).collect()
     }
 
     async fn wait_until_it_serves(&self) -> Result<(), Failure> {
@@ -101,22 +151,28 @@ impl Sidecar {
         Ok(channel.connect().await?)
     }
 
-    /// All accounts of `count` apps from `first` on, as `GetUsage` has them.
-    pub(crate) fn accounts(&self, first: u64, count: u64) -> Result<u64, Failure> {
+    /// All of `resource` of `count` apps from `first` on, as `GetUsage` has them.
+    pub(crate) fn counted(
+        &self,
+        resource: Resource,
+        first: u64,
+        count: u64,
+    ) -> Result<u64, Failure> {
         runtime()?.block_on(async {
             let mut client = QuotaServiceClient::new(self.channel().await?);
             let mut all = 0;
             for app in first..first + count {
-                all += accounts_of(&mut client, app).await?;
+                all += count_of(&mut client, resource, app).await?;
             }
             Ok(all)
         })
     }
 }
 
-/// The accounts of one app. A ledger that is slow on a busy machine is asked again.
-async fn accounts_of(
+/// The count of one app. A ledger that is slow on a busy machine is asked again.
+async fn count_of(
     client: &mut QuotaServiceClient<Channel>,
+    resource: Resource,
     app_id: u64,
 ) -> Result<u64, Failure> {
     let since = Instant::now();
@@ -124,7 +180,9 @@ async fn accounts_of(
         let usage = client.get_usage(GetUsageRequest { app_id }).await?;
         let usage = usage.into_inner();
         if !usage.degraded {
-            return Ok(usage.resources.first().map_or(0, |account| account.used));
+            let mut of = usage.resources.iter();
+            let of = of.find(|of| of.resource() == resource);
+            return Ok(of.map_or(0, |of| of.used));
         }
         if since.elapsed() > START_MAX {
             return Err("the ledger does not answer".into());

@@ -3,6 +3,8 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use imquota::grpc::proto::Resource;
+
 use crate::child::Loading;
 use crate::redis::Redis;
 use crate::sidecar::{Limits, Sidecar};
@@ -58,9 +60,10 @@ fn one(name: &str, store: &str, limits: Limits, kills: u64) -> Result<(), Failur
     }
     println!(
         "  {name}, {}: {} creations answered, none missing; {unanswered} calls were cut",
-        match limits {
-            Limits::Metered => "metered",
-            Limits::Hard => "hard limit",
+        if limits == Limits::Metered {
+            "metered"
+        } else {
+            "hard limit"
         },
         grouped(answered)
     );
@@ -69,7 +72,7 @@ fn one(name: &str, store: &str, limits: Limits, kills: u64) -> Result<(), Failur
 
 /// All that was answered is counted, and nothing that nobody asked for.
 fn check(sidecar: &Sidecar, answered: u64, cut: u64, round: u64) -> Result<(), Failure> {
-    let counted = sidecar.accounts(FIRST_APP, APPS)?;
+    let counted = sidecar.counted(Resource::Account, FIRST_APP, APPS)?;
     if (answered..=answered + cut).contains(&counted) {
         Ok(())
     } else {

@@ -59,6 +59,9 @@ pub(crate) struct Load {
     /// How many apps, asked in turn.
     #[arg(long, default_value_t = 10_000)]
     apps: u64,
+    /// What is created.
+    #[arg(long, default_value = "account", value_parser = resource)]
+    resource: Resource,
     /// Stop after this many calls.
     #[arg(long, default_value_t = u64::MAX)]
     calls: u64,
@@ -74,6 +77,14 @@ pub(crate) struct Load {
     /// The server is going to be killed: a connection that breaks is no failure.
     #[arg(long)]
     may_break: bool,
+}
+
+/// The resource of that name.
+fn resource(name: &str) -> Result<Resource, String> {
+    let all = [Resource::Account, Resource::Group, Resource::AvRoom];
+    let mut all = all.into_iter();
+    all.find(|resource| crate::sidecar::name(*resource) == name)
+        .ok_or_else(|| "account, group or av-room".into())
 }
 
 /// What all connections share.
@@ -102,7 +113,7 @@ impl Load {
             count: self.apps,
         };
         let shared = Rc::new(Shared {
-            question: RefCell::new(Question::new(apps, Resource::Account)?),
+            question: RefCell::new(Question::new(apps, self.resource)?),
             next: Cell::new(0),
             calls: self.calls,
             answered: Cell::new(0),
