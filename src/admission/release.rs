@@ -44,9 +44,12 @@ impl Admission {
                 replayed: false,
             });
         }
-        let shared = self.ledger.state() == State::Up;
+        let mut shared = self.ledger.state() == State::Up;
         if shared && charge.is_metered() {
-            self.cover(&entry, &charge, patience).await;
+            shared = self.cover(&entry, &charge, patience).await;
+        } else if shared && entry.is_owed() {
+            // What was admitted while the ledger was away must be there before it is given back.
+            shared = self.tell(&entry, patience).await;
         }
         let follow = charge
             .parts()
@@ -118,14 +121,21 @@ impl Admission {
         })
     }
 
-    /// Settles this sidecar's own creations, and gives those that other sidecars have not settled yet
-    /// the time to be: a release right behind its creation would find nothing to give back.
-    async fn cover(&self, entry: &Arc<Entry>, charge: &Charge, patience: Patience) {
-        let settled = self
-            .ask(Box::pin(self.ledger.settle_app(entry)), patience)
-            .await;
-        if settled.is_err() || self.ledger.store().is_local() {
-            return;
+    /// Settles this sidecar's own creations of the app. Whether the ledger has them: if not, a release
+    /// waits for that in the background, since the ledger gives back what it counts at most.
+    async fn tell(&self, entry: &Arc<Entry>, patience: Patience) -> bool {
+        let settled = Box::pin(self.ledger.settle_app(entry));
+        self.ask(settled, patience).await.is_ok()
+    }
+
+    /// As [`Admission::tell`], and gives those that other sidecars have not settled yet the time to be:
+    /// a release right behind its creation would find nothing to give back.
+    async fn cover(&self, entry: &Arc<Entry>, charge: &Charge, patience: Patience) -> bool {
+        if !self.tell(entry, patience).await {
+            return false;
+        }
+        if self.ledger.store().is_local() {
+            return true;
         }
         let own = charge.parts()[0].counter;
         let known = self.ledger.net(entry, own, self.ledger.now());
@@ -136,5 +146,6 @@ impl Admission {
         if !covered && left.is_none_or(|left| left > 2 * COVER_WAIT) {
             tokio::time::sleep(COVER_WAIT).await;
         }
+        true
     }
 }

@@ -72,6 +72,13 @@ impl Entry {
         self.days().of(day).gained.others = view.others(Counter::GroupsGained);
     }
 
+    /// Whether the ledger has yet to hear of objects of this app.
+    pub fn is_owed(&self) -> bool {
+        RESOURCES
+            .into_iter()
+            .any(|resource| self.live(resource).is_owed())
+    }
+
     /// What the ledger has yet to hear of this app.
     pub fn report(&self) -> Vec<CellReport> {
         let live = RESOURCES

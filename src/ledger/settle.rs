@@ -184,8 +184,13 @@ async fn settle_releases(ledger: &Ledger, refusals: &mut Refusals) -> Result<(),
 }
 
 async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Result<(), StoreFault> {
-    let now = ledger.now();
     let app = owed.give_back.app;
+    let entry = ledger.apps.get(app).map(|entry| entry.clone());
+    if let Some(entry) = entry.filter(|entry| entry.is_owed()) {
+        // The ledger gives back what it counts at most: it must know of the creation first.
+        settle_apps(ledger, Shard::of(app), vec![entry], DueRecords::default()).await?;
+    }
+    let now = ledger.now();
     let released = match ledger.owed.resend(number, &owed, now) {
         Resend::Later => return Ok(()),
         Resend::Never => {

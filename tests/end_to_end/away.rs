@@ -6,7 +6,7 @@ use imquota::grpc::proto::{CheckRequest, RecordActiveRequest, Resource, Source};
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
 
-use crate::client::{ALLOW, Client, GAIN_FULL, UNAVAILABLE, creation, used, verdict};
+use crate::client::{ALLOW, Client, GAIN_FULL, UNAVAILABLE, creation, deletion, used, verdict};
 use crate::redis_server::{Persistence, RedisServer};
 use crate::sidecar::Sidecar;
 use crate::stores::beside;
@@ -316,4 +316,40 @@ async fn the_daily_gain_stops_nobody_while_redis_is_away() {
         })
         .await;
     }
+}
+
+/// What was created and deleted while Redis was away is nothing, in whichever order it is told.
+#[tokio::test]
+async fn what_comes_and_goes_while_redis_hangs_leaves_nothing() {
+    let redis = RedisServer::start();
+    let sidecar = Sidecar::start(&redis.url(), SETTINGS).await;
+    let client = sidecar.client().await;
+    admitted(&client, PRO, Group).await;
+    for round in 0..3 {
+        redis.suspend();
+        for _ in 0..10 {
+            assert_eq!(verdict(&client.create(PRO, Group).await), ALLOW);
+        }
+        for _ in 0..10 {
+            // The last of them meet a ledger that is back and has not heard of what they delete.
+            let freed = client.release(deletion(PRO, Group, 1)).await;
+            assert_eq!(freed.released, 1, "{freed:?}");
+            if round > 0 {
+                redis.resume();
+            }
+        }
+        redis.resume();
+    }
+    until("one is left", async || {
+        let usage = client.usage(PRO).await;
+        match (
+            usage.degraded,
+            used(&usage, Group),
+            usage.groups_gained_today,
+        ) {
+            (false, 1, 1) => Ok(()),
+            found => Err(found),
+        }
+    })
+    .await;
 }
