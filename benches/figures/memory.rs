@@ -14,8 +14,8 @@ use crate::{Effort, Failure};
 const WARM_APPS: u64 = 1_000;
 const WARM_FIRST: u64 = 1_400_000_000;
 const WARM_CALLS: u64 = 200_000;
-/// Of what may be under a tight limit: fewer in each app than that allows.
-const WARM_CALLS_TIGHT: u64 = 20 * WARM_APPS;
+/// Of what a limit bears on: fewer in each app than a tight one allows.
+const WARM_CALLS_LIMITED: u64 = 20 * WARM_APPS;
 const FIRST_APP: u64 = 1_500_000_000;
 /// A load ends when its calls are answered, or after ten minutes.
 const LONG_ENOUGH: &str = "--measure-ms=600000";
@@ -68,8 +68,8 @@ fn one(
     };
     for resource in resources {
         let calls = match resource {
-            Resource::AvRoom => WARM_CALLS_TIGHT,
-            _ => WARM_CALLS,
+            Resource::Account => WARM_CALLS,
+            _ => WARM_CALLS_LIMITED,
         };
         ask(WARM_FIRST, WARM_APPS, calls, *resource)?;
     }
