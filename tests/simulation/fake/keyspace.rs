@@ -281,8 +281,8 @@ impl Keyspace {
                 Ok(count(gone))
             }
             "SMEMBERS" => {
-                let members = self.set(key)?.into_iter().flatten();
-                Ok(Reply::List(members.cloned().map(Reply::Bulk).collect()))
+                let members = self.set(key)?.map(|set| set.clone()).unwrap_or_default();
+                Ok(Reply::List(members.into_iter().map(Reply::Bulk).collect()))
             }
             "SCARD" => Ok(count(self.set(key)?.map_or(0, |set| set.len()))),
             "SISMEMBER" => {

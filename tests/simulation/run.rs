@@ -1,0 +1,218 @@
+//! One seed: the world is built, lives, comes to rest, and is audited.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use imquota::admission::{Check, CheckMode, Outcome, Patience};
+use imquota::chance;
+use imquota::quota::{Amount, AppRules, Limit, Plan, PlanName, Resource, Rulebook};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::auditor::Auditor;
+use crate::books;
+use crate::chaos;
+use crate::fake::{Fake, Identity, Mutation};
+use crate::gateway::{Gateway, Town};
+use crate::machine::Dial;
+use crate::network::{Cable, Weather};
+use crate::scenario::Scenario;
+use crate::server::{Backend, Server};
+use crate::sidecar::{Common, Sidecar};
+
+/// What a run showed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcomes {
+    pub faults: Vec<String>,
+    /// A digest of every step of the ledger and every answer of a sidecar.
+    pub trace: u64,
+    pub log: Vec<String>,
+    pub steps: u64,
+    /// Creations allowed, denied, left without an answer by the ledger, broken off.
+    pub answers: [u64; 4],
+    /// Whether the mutation's text was found.
+    pub mutated: bool,
+}
+
+/// How a run is done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    pub mutation: Option<Mutation>,
+    pub log: bool,
+}
+
+/// All that was late has come, all that was owed is settled.
+const REST: Duration = Duration::from_secs(15);
+/// So many creations find out how much room a limit has left.
+const FILL_MAX: u32 = 40;
+
+/// Runs a seed on a runtime of its own, whose time is virtual.
+pub fn run(seed: u64, manner: Manner) -> Outcomes {
+    let _seeded = chance::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(live(seed, manner))
+}
+
+async fn live(seed: u64, manner: Manner) -> Outcomes {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let scenario = Scenario::draw(&mut rng);
+    let auditor = Arc::new(Auditor::default());
+    if manner.log {
+        auditor.keep_log();
+        auditor.say(|| format!("{scenario:?}"));
+    }
+    let identity = Identity {
+        run_id: format!("{:040x}", rng.random_range(0..u64::MAX)),
+        replid: format!("{:040x}", rng.random_range(0..u64::MAX)),
+    };
+    let fake = Box::new(Fake::new(identity, manner.mutation));
+    let dial = Dial::new(scenario.begins);
+    let server = Arc::new(Server::new(Backend::Fake(fake), dial, auditor.clone()));
+    let root = folder();
+    let town = build(&scenario, &server, &auditor, &mut rng, root.path(), books::PREFIX, false);
+
+    let mut gateways = JoinSet::new();
+    for number in 0..scenario.gateways {
+        let gateway = Gateway::new(town.clone(), number, rng.random_range(0..u64::MAX));
+        gateways.spawn(gateway.work(scenario.deeds));
+    }
+    let chaos_rng = StdRng::seed_from_u64(rng.random_range(0..u64::MAX));
+    let chaos = tokio::spawn(chaos::reign(scenario.clone(), town.clone(), server.clone(), chaos_rng));
+    if let Err(died) = chaos.await {
+        auditor.fault(format!("the world's end: {died}"));
+    }
+    while let Some(done) = gateways.join_next().await {
+        if let Err(died) = done {
+            auditor.fault(format!("a gateway: {died}"));
+        }
+    }
+    for sidecar in &town.sidecars {
+        sidecar.cable.set_weather(Weather::FAIR);
+        sidecar.cable.set_cut(false);
+        sidecar.start();
+    }
+    sleep(REST).await;
+    let fake = server.fake().expect("it is one");
+    if !auditor.has_faults() {
+        fake.look(|keys| auditor.close(keys, books::PREFIX));
+    }
+    let forgetful = scenario.faults.iter().any(|fault| crate::scenario::FORGOTTEN.contains(fault));
+    if !auditor.has_faults() && !forgetful {
+        fill(&scenario, &town, fake).await;
+    }
+    for sidecar in &town.sidecars {
+        sidecar.kill(false);
+    }
+    let mutated = fake.is_mutated();
+    let (faults, trace, log, steps, answers) = auditor.end();
+    Outcomes {
+        faults,
+        trace,
+        log,
+        steps,
+        answers,
+        mutated,
+    }
+}
+
+/// Sidecars with their machines and cables, started.
+pub fn build(
+    scenario: &Scenario,
+    server: &Arc<Server>,
+    auditor: &Arc<Auditor>,
+    rng: &mut StdRng,
+    root: &std::path::Path,
+    prefix: &str,
+    real_time: bool,
+) -> Arc<Town> {
+    let mut rules = Rulebook::default();
+    for tenant in &scenario.tenants {
+        auditor.open_app(tenant.app, tenant.limits);
+        let plan = Plan {
+            name: PlanName::parse("simulated").expect("a plain name"),
+            limits: tenant.limits,
+            fees: Vec::new(),
+        };
+        let app = AppRules {
+            limits: plan.limits,
+            plan: Arc::new(plan),
+            disabled: false,
+        };
+        rules.apps.insert(tenant.app, Arc::new(app));
+    }
+    let common = Arc::new(Common {
+        root: root.into(),
+        zone: scenario.zone.clone(),
+        rules,
+        prefix: prefix.into(),
+        auditor: auditor.clone(),
+        real_time,
+    });
+    let sidecars = (0..scenario.sidecars).map(|number| {
+        let seed = rng.random_range(0..u64::MAX);
+        let cable = Arc::new(Cable::new(server.clone(), seed, scenario.weather));
+        let dial = Arc::new(Dial::new(scenario.begins));
+        let sidecar = Arc::new(Sidecar::new(number, common.clone(), cable, dial));
+        sidecar.start();
+        sidecar
+    });
+    Arc::new(Town {
+        sidecars: sidecars.collect(),
+        tenants: scenario.tenants.clone(),
+        auditor: auditor.clone(),
+        objects: Mutex::default(),
+        pause_ms_max: scenario.pause_ms_max,
+    })
+}
+
+/// Every place that a limit leaves free can be had by whoever asks, and not one more.
+async fn fill(scenario: &Scenario, town: &Town, fake: &Fake) {
+    for tenant in &scenario.tenants {
+        for (resource, limit) in [
+            (Resource::Account, tenant.limits.accounts),
+            (Resource::AvRoom, tenant.limits.av_rooms),
+        ] {
+            let Limit::AtMost(limit) = limit else { continue };
+            let at = resource.counter().index();
+            let count = |keys: &_| books::live_counts(keys, tenant.app)[at];
+            let free = limit.cast_signed() - fake.look(count);
+            let mut had = 0;
+            for n in 0..FILL_MAX {
+                let sidecar = &town.sidecars[n as usize % town.sidecars.len()];
+                let Some(serving) = sidecar.serving() else {
+                    return town.auditor.fault(format!("sidecar {} does not serve", sidecar.number));
+                };
+                let check = Check {
+                    app: tenant.app,
+                    resource,
+                    amount: Amount::ONE,
+                    request_id: None,
+                    mode: CheckMode::Count,
+                };
+                match serving.admission.check(check, Patience(None)).await {
+                    Ok(verdict) if verdict.outcome == Outcome::Allow => had += 1,
+                    _ => break,
+                }
+            }
+            if had != free {
+                town.auditor.fault(format!(
+                    "app {}: {free} {resource:?} were free, {had} could be had",
+                    tenant.app
+                ));
+            }
+        }
+    }
+}
+
+/// A folder in memory where there is such.
+pub fn folder() -> TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
+}
