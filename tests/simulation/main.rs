@@ -10,6 +10,7 @@ mod chaos;
 mod fake;
 mod gateway;
 mod machine;
+mod mutants;
 mod network;
 mod run;
 mod scenario;
