@@ -158,7 +158,13 @@ impl Auditor {
         self.with(|known| {
             let log = known.log.take().unwrap_or_default();
             let faults = std::mem::take(&mut known.faults);
-            (faults, known.trace.finish(), log, known.steps, known.answers)
+            (
+                faults,
+                known.trace.finish(),
+                log,
+                known.steps,
+                known.answers,
+            )
         })
     }
 
@@ -214,7 +220,10 @@ impl Auditor {
             }
             // Of two questions asked at once, one answer makes the object.
             let is_new = heard
-                && deal.id.as_ref().is_none_or(|id| app.created.insert(id.clone()));
+                && deal
+                    .id
+                    .as_ref()
+                    .is_none_or(|id| app.created.insert(id.clone()));
             if is_new {
                 app.exist[deal.resource as usize] += amount;
             }
@@ -341,7 +350,13 @@ impl Auditor {
     /// Everything has arrived: the ledger's counts are the truth.
     pub fn close(&self, books: &impl Books, prefix: &str) {
         self.with(|known| {
-            let Known { apps, faults, forgot, lost, .. } = known;
+            let Known {
+                apps,
+                faults,
+                forgot,
+                lost,
+                ..
+            } = known;
             for (id, app) in apps.iter() {
                 if *forgot {
                     continue;
@@ -386,7 +401,12 @@ impl Known {
 
     /// What may be otherwise if the member's journal is lost, or is otherwise if it was.
     fn note(&mut self, deal: &Deal, sum: Sum, low: i64, high: i64) {
-        let deed = Deed { app: deal.app, sum, low, high };
+        let deed = Deed {
+            app: deal.app,
+            sum,
+            low,
+            high,
+        };
         if self.lost.contains(&deal.member) {
             self.unsettle(deed);
         } else {

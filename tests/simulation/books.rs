@@ -50,7 +50,8 @@ pub fn gained(books: &impl Books, prefix: &str, app: AppId, day: Day) -> i64 {
 pub fn held(books: &impl Books, prefix: &str, app: AppId) -> Vec<String> {
     let records = books.hash(&key(prefix, app, "r")).into_iter();
     let held = records.filter(|(_, record)| record.starts_with("h|"));
-    held.map(|(id, record)| format!("{id:?} {record}")).collect()
+    held.map(|(id, record)| format!("{id:?} {record}"))
+        .collect()
 }
 
 fn number(hash: &[(String, String)], name: &str) -> i64 {

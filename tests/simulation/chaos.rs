@@ -22,7 +22,10 @@ const BACK_MS_MAX: u64 = 2_000;
 pub async fn reign(scenario: Scenario, town: Arc<Town>, server: Arc<Server>, mut rng: StdRng) {
     let mut lasting = JoinSet::new();
     for _ in 0..scenario.blows {
-        sleep(Duration::from_millis(rng.random_range(0..scenario.blow_ms_max))).await;
+        sleep(Duration::from_millis(
+            rng.random_range(0..scenario.blow_ms_max),
+        ))
+        .await;
         if town.auditor.has_faults() {
             break;
         }
@@ -30,8 +33,20 @@ pub async fn reign(scenario: Scenario, town: Arc<Town>, server: Arc<Server>, mut
         let victim = rng.random_range(0..town.sidecars.len());
         let lasts = Duration::from_millis(rng.random_range(0..LASTS_MS_MAX));
         let number = rng.random_range(0..u64::MAX);
-        town.auditor.say(|| format!("{} {fault:?} of {victim} for {lasts:?}", server.dial.truth().0));
-        lasting.spawn(blow(fault, victim, lasts, number, town.clone(), server.clone()));
+        town.auditor.say(|| {
+            format!(
+                "{} {fault:?} of {victim} for {lasts:?}",
+                server.dial.truth().0
+            )
+        });
+        lasting.spawn(blow(
+            fault,
+            victim,
+            lasts,
+            number,
+            town.clone(),
+            server.clone(),
+        ));
     }
     while lasting.join_next().await.is_some() {}
 }
@@ -77,17 +92,14 @@ async fn blow(
             }
         }
         FaultKind::Rollback => {
-            let Some(fake) = server.fake() else { return };
-            let before = fake.look(Clone::clone);
+            let before = server.fake.look(Clone::clone);
             sleep(lasts.min(Duration::from_millis(BACK_MS_MAX))).await;
             town.auditor.ledger_forgot();
             server.succeed(number, number & 1 == 0, Some(before));
         }
         FaultKind::Flush => {
-            let Some(fake) = server.fake() else { return };
             town.auditor.ledger_forgot();
-            fake.change(Keyspace::flush);
+            server.fake.change(Keyspace::flush);
         }
     }
 }
-

@@ -91,10 +91,18 @@ impl Gateway {
 
     async fn create(&mut self) {
         let tenant = self.rng.random_range(0..self.town.tenants.len());
-        let Tenant { app, limits, resources } = &self.town.tenants[tenant];
+        let Tenant {
+            app,
+            limits,
+            resources,
+        } = &self.town.tenants[tenant];
         let (app, limits) = (*app, *limits);
         let resource = resources[self.rng.random_range(0..resources.len())];
-        let amount = if self.rng.random_ratio(1, 6) { self.rng.random_range(2..=3) } else { 1 };
+        let amount = if self.rng.random_ratio(1, 6) {
+            self.rng.random_range(2..=3)
+        } else {
+            1
+        };
         let amount = Amount::from_wire(amount).expect("a small amount");
         let charge = Charge::new(resource, amount, &limits);
         // Ids are remembered on the record path alone; what sidecars admit by themselves is not.
@@ -125,11 +133,7 @@ impl Gateway {
             let first = self.plan();
             let heard = if twice {
                 let second = self.plan();
-                let (a, b) = join(
-                    self.check(ask(at), first),
-                    self.check(ask(other), second),
-                )
-                .await;
+                let (a, b) = join(self.check(ask(at), first), self.check(ask(other), second)).await;
                 a.map(|v| (at, v)).or(b.map(|v| (other, v)))
             } else {
                 self.check(ask(at), first).await.map(|v| (at, v))
@@ -151,14 +155,27 @@ impl Gateway {
         }
         if let Some(at) = allowed {
             let home = self.town.sidecars[at].member();
-            let object = Object { tenant, resource, amount, home };
-            self.town.objects.lock().expect("never poisoned").push(object);
+            let object = Object {
+                tenant,
+                resource,
+                amount,
+                home,
+            };
+            self.town
+                .objects
+                .lock()
+                .expect("never poisoned")
+                .push(object);
         }
     }
 
     fn somewhere(&mut self, not: usize) -> usize {
         let all = self.town.sidecars.len();
-        if all == 1 { not } else { (not + self.rng.random_range(1..all)) % all }
+        if all == 1 {
+            not
+        } else {
+            (not + self.rng.random_range(1..all)) % all
+        }
     }
 
     /// How patient the next call is, and whether its answer is lost on the way.
@@ -181,11 +198,15 @@ impl Gateway {
             app: ask.app,
             resource: ask.resource,
             amount: ask.amount,
-            request_id: ask.id.as_deref().map(|id| RequestId::parse(id).expect("a plain id")),
+            request_id: ask
+                .id
+                .as_deref()
+                .map(|id| RequestId::parse(id).expect("a plain id")),
             mode: CheckMode::Count,
         };
         let patience = plan.patience();
-        let work = move |admission: Arc<Admission>| async move { admission.check(check, patience).await };
+        let work =
+            move |admission: Arc<Admission>| async move { admission.check(check, patience).await };
         let heard = self.call(ask.sidecar, &plan, work).await;
         town.auditor.say(|| {
             let words = match &heard {
@@ -195,7 +216,13 @@ impl Gateway {
             };
             format!(
                 "{} gateway {}: {:?} {} of app {} id {:?} at {:?}: {words}",
-                town.sidecars[0].dial.truth().0, self.number, ask.resource, ask.amount.get(), ask.app, ask.id, deal.member
+                town.sidecars[0].dial.truth().0,
+                self.number,
+                ask.resource,
+                ask.amount.get(),
+                ask.app,
+                ask.id,
+                deal.member
             )
         });
         match heard {
@@ -203,8 +230,14 @@ impl Gateway {
                 town.auditor.created(&deal, &verdict, !plan.lost);
                 (!plan.lost).then_some(())?;
                 match verdict {
-                    Verdict { outcome: Outcome::Allow, .. } => Some(true),
-                    Verdict { outcome: Outcome::Deny(imquota::admission::Refusal::StoreUnavailable { .. }), .. } => None,
+                    Verdict {
+                        outcome: Outcome::Allow,
+                        ..
+                    } => Some(true),
+                    Verdict {
+                        outcome: Outcome::Deny(imquota::admission::Refusal::StoreUnavailable { .. }),
+                        ..
+                    } => None,
                     _ => Some(false),
                 }
             }
@@ -233,7 +266,12 @@ impl Gateway {
             let at = self.rng.random_range(0..objects.len());
             objects.swap_remove(at)
         };
-        let Object { tenant, resource, amount, home } = object;
+        let Object {
+            tenant,
+            resource,
+            amount,
+            home,
+        } = object;
         let Tenant { app, limits, .. } = self.town.tenants[tenant];
         let charge = Charge::new(resource, amount, &limits);
         let hard = hard(&charge);
@@ -258,7 +296,15 @@ impl Gateway {
             let is_first = days.is_empty();
             let is_new_day = days.insert(today);
             let days = days.clone();
-            let ask = Ask { sidecar: at, app, resource, amount, charge, id: id.clone(), days };
+            let ask = Ask {
+                sidecar: at,
+                app,
+                resource,
+                amount,
+                charge,
+                id: id.clone(),
+                days,
+            };
             let deal = ask.deal(&serving);
             if is_first {
                 self.town.auditor.deletes(&deal);
@@ -270,10 +316,14 @@ impl Gateway {
                 app,
                 resource,
                 amount,
-                request_id: id.as_deref().map(|id| RequestId::parse(id).expect("a plain id")),
+                request_id: id
+                    .as_deref()
+                    .map(|id| RequestId::parse(id).expect("a plain id")),
             };
             let patience = plan.patience();
-            let work = move |admission: Arc<Admission>| async move { admission.release(release, patience).await };
+            let work = move |admission: Arc<Admission>| async move {
+                admission.release(release, patience).await
+            };
             let heard = self.call(at, &plan, work).await;
             self.town.auditor.say(|| {
                 let words = match &heard {
@@ -289,7 +339,9 @@ impl Gateway {
             match heard {
                 Heard::Answer(Ok(released)) if !plan.lost || !by_id => {
                     if hard && released.released != u64::from(amount.get()) {
-                        self.town.auditor.fault(format!("{deal:?}: only {} given back", released.released));
+                        self.town
+                            .auditor
+                            .fault(format!("{deal:?}: only {} given back", released.released));
                     }
                     // A ledger that is away is told later, and may find less to give back by then.
                     let from_memory = charge.is_metered() && serving.member == home;
@@ -302,7 +354,9 @@ impl Gateway {
                     let given = hard.then(|| u64::from(amount.get()));
                     return self.town.auditor.deleted(&deal, given);
                 }
-                Heard::Answer(Err(fault)) if !matches!(fault, Fault::Away(_) | Fault::Exhausted(_)) => {
+                Heard::Answer(Err(fault))
+                    if !matches!(fault, Fault::Away(_) | Fault::Exhausted(_)) =>
+                {
                     return self.town.auditor.fault(format!("{deal:?}: {fault}"));
                 }
                 _ => {}
@@ -360,7 +414,9 @@ struct Plan {
 
 impl Plan {
     fn patience(&self) -> Patience {
-        let end = self.deadline_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+        let end = self
+            .deadline_ms
+            .map(|ms| Instant::now() + Duration::from_millis(ms));
         Patience(end.map(Instant::into_std))
     }
 }

@@ -17,3 +17,12 @@ mod scenario;
 mod seeds;
 mod server;
 mod sidecar;
+mod twin;
+mod with_redis;
+
+#[path = "../support/redis_server.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with other test binaries, each of which uses a part"
+)]
+mod redis_server;

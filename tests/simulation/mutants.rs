@@ -88,7 +88,10 @@ fn a_release_that_is_done_again() {
 
 #[test]
 fn a_release_that_gives_back_too_little() {
-    is_rejected("math.max(0, app.net[own]))", "math.max(0, app.net[own] - 1))");
+    is_rejected(
+        "math.max(0, app.net[own]))",
+        "math.max(0, app.net[own] - 1))",
+    );
 }
 
 #[test]
@@ -101,10 +104,16 @@ fn a_second_take_that_adds_no_claim() {
 
 #[test]
 fn a_shard_that_never_finds_out_what_it_lost() {
-    is_rejected("if seen_epoch > epoch or seen_seq > have then", "if false then");
+    is_rejected(
+        "if seen_epoch > epoch or seen_seq > have then",
+        "if false then",
+    );
 }
 
 #[test]
 fn a_room_that_is_no_group() {
-    is_rejected("groups = math.min(number, math.max(0, app.net[1]))", "groups = 0");
+    is_rejected(
+        "groups = math.min(number, math.max(0, app.net[1]))",
+        "groups = 0",
+    );
 }

@@ -91,7 +91,11 @@ impl Cable {
         let (doubled, late) = (of_thousand(weather.doubled), of_thousand(weather.late));
         let mut delay = |max: u64| rng.random_range(0..=max);
         let far = weather.late_ms_max;
-        let there_ms = if late { delay(far) } else { delay(weather.delay_ms_max) };
+        let there_ms = if late {
+            delay(far)
+        } else {
+            delay(weather.delay_ms_max)
+        };
         Fate {
             there_ms,
             back_ms: delay(weather.delay_ms_max),
@@ -142,7 +146,10 @@ struct Connection {
 impl Session for Connection {
     fn send(&self, commands: Vec<Cmd>) -> BoxFuture<'_, RedisResult<Vec<Value>>> {
         let fate = self.cable.fate();
-        let (server, run) = (Arc::clone(&self.cable.server), self.run.load(Ordering::Relaxed));
+        let (server, run) = (
+            Arc::clone(&self.cable.server),
+            self.run.load(Ordering::Relaxed),
+        );
         let cut = self.cable.is_cut();
         let (answer, answered) = oneshot::channel();
         if !cut && fate.arrives {

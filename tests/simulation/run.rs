@@ -19,9 +19,10 @@ use crate::fake::{Fake, Identity, Mutation};
 use crate::gateway::{Gateway, Town};
 use crate::machine::Dial;
 use crate::network::{Cable, Weather};
-use crate::scenario::Scenario;
-use crate::server::{Backend, Server};
+use crate::scenario::{self, Scenario};
+use crate::server::Server;
 use crate::sidecar::{Common, Sidecar};
+use crate::twin::Twin;
 
 /// What a run showed.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,17 +53,36 @@ const FILL_MAX: u32 = 40;
 /// Runs a seed on a runtime of its own, whose time is virtual.
 pub fn run(seed: u64, manner: Manner) -> Outcomes {
     let _seeded = chance::seed(seed);
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    runtime().block_on(live(seed, manner, None))
+}
+
+/// As [`run`], with a real server beside the fake one. Its keys cannot be put back, so that faults which
+/// do that are left out.
+pub fn run_with_twin(seed: u64, manner: Manner, real: redis::Connection) -> Outcomes {
+    let _seeded = chance::seed(seed);
+    runtime().block_on(live(seed, manner, Some(Twin::new(real))))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime");
-    runtime.block_on(live(seed, manner))
+        .expect("a runtime")
 }
 
-async fn live(seed: u64, manner: Manner) -> Outcomes {
+async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     let mut rng = StdRng::seed_from_u64(seed);
-    let scenario = Scenario::draw(&mut rng);
+    let mut scenario = Scenario::draw(&mut rng);
+    if twin.is_some()
+        && !scenario
+            .faults
+            .iter()
+            .all(|fault| scenario::MENDED.contains(fault))
+    {
+        (scenario.faults, scenario.blows) = (Vec::new(), 0);
+    }
     let auditor = Arc::new(Auditor::default());
     if manner.log {
         auditor.keep_log();
@@ -72,11 +92,19 @@ async fn live(seed: u64, manner: Manner) -> Outcomes {
         run_id: format!("{:040x}", rng.random_range(0..u64::MAX)),
         replid: format!("{:040x}", rng.random_range(0..u64::MAX)),
     };
-    let fake = Box::new(Fake::new(identity, manner.mutation));
+    let fake = Fake::new(identity, manner.mutation);
     let dial = Dial::new(scenario.begins);
-    let server = Arc::new(Server::new(Backend::Fake(fake), dial, auditor.clone()));
+    let server = Arc::new(Server::new(fake, twin, dial, auditor.clone()));
     let root = folder();
-    let town = build(&scenario, &server, &auditor, &mut rng, root.path(), books::PREFIX, false);
+    let town = build(
+        &scenario,
+        &server,
+        &auditor,
+        &mut rng,
+        root.path(),
+        books::PREFIX,
+        false,
+    );
 
     let mut gateways = JoinSet::new();
     for number in 0..scenario.gateways {
@@ -84,7 +112,12 @@ async fn live(seed: u64, manner: Manner) -> Outcomes {
         gateways.spawn(gateway.work(scenario.deeds));
     }
     let chaos_rng = StdRng::seed_from_u64(rng.random_range(0..u64::MAX));
-    let chaos = tokio::spawn(chaos::reign(scenario.clone(), town.clone(), server.clone(), chaos_rng));
+    let chaos = tokio::spawn(chaos::reign(
+        scenario.clone(),
+        town.clone(),
+        server.clone(),
+        chaos_rng,
+    ));
     if let Err(died) = chaos.await {
         auditor.fault(format!("the world's end: {died}"));
     }
@@ -99,16 +132,22 @@ async fn live(seed: u64, manner: Manner) -> Outcomes {
         sidecar.start();
     }
     sleep(REST).await;
-    let fake = server.fake().expect("it is one");
+    let fake = &server.fake;
     if !auditor.has_faults() {
         fake.look(|keys| auditor.close(keys, books::PREFIX));
     }
-    let forgetful = scenario.faults.iter().any(|fault| crate::scenario::FORGOTTEN.contains(fault));
+    let forgetful = scenario
+        .faults
+        .iter()
+        .any(|fault| scenario::FORGOTTEN.contains(fault));
     if !auditor.has_faults() && !forgetful {
         fill(&scenario, &town, fake).await;
     }
     for sidecar in &town.sidecars {
         sidecar.kill(false);
+    }
+    if let Some(difference) = server.difference() {
+        auditor.fault(difference);
     }
     let mutated = fake.is_mutated();
     let (faults, trace, log, steps, answers) = auditor.end();
@@ -179,7 +218,9 @@ async fn fill(scenario: &Scenario, town: &Town, fake: &Fake) {
             (Resource::Account, tenant.limits.accounts),
             (Resource::AvRoom, tenant.limits.av_rooms),
         ] {
-            let Limit::AtMost(limit) = limit else { continue };
+            let Limit::AtMost(limit) = limit else {
+                continue;
+            };
             let at = resource.counter().index();
             let count = |keys: &_| books::live_counts(keys, tenant.app)[at];
             let free = limit.cast_signed() - fake.look(count);
@@ -187,7 +228,9 @@ async fn fill(scenario: &Scenario, town: &Town, fake: &Fake) {
             for n in 0..FILL_MAX {
                 let sidecar = &town.sidecars[n as usize % town.sidecars.len()];
                 let Some(serving) = sidecar.serving() else {
-                    return town.auditor.fault(format!("sidecar {} does not serve", sidecar.number));
+                    return town
+                        .auditor
+                        .fault(format!("sidecar {} does not serve", sidecar.number));
                 };
                 let check = Check {
                     app: tenant.app,
@@ -214,5 +257,10 @@ async fn fill(scenario: &Scenario, town: &Town, fake: &Fake) {
 /// A folder in memory where there is such.
 pub fn folder() -> TempDir {
     let memory = std::path::Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+    .expect("a folder")
 }

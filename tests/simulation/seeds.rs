@@ -10,14 +10,19 @@ const SEEDS: u64 = 300;
 
 fn number(variable: &str, otherwise: u64) -> u64 {
     match std::env::var(variable) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
         Err(_) => otherwise,
     }
 }
 
 #[test]
 fn every_seed_keeps_the_promises() {
-    let (from, seeds) = (number("IMQUOTA_SIM_FROM", 0), number("IMQUOTA_SIM_SEEDS", SEEDS));
+    let (from, seeds) = (
+        number("IMQUOTA_SIM_FROM", 0),
+        number("IMQUOTA_SIM_SEEDS", SEEDS),
+    );
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let (next, failed) = (AtomicU64::new(from), AtomicBool::new(false));
     let begun = Instant::now();
@@ -53,7 +58,13 @@ fn every_seed_keeps_the_promises() {
 /// Runs a seed once more, with its log.
 fn tell(seed: u64) {
     let log = true;
-    let again = run(seed, Manner { log, ..Manner::default() });
+    let again = run(
+        seed,
+        Manner {
+            log,
+            ..Manner::default()
+        },
+    );
     println!(
         "seed {seed} fails:\n{}\n{}\nagain: IMQUOTA_SIM_FROM={seed} IMQUOTA_SIM_SEEDS=1 cargo test --test simulation every_seed -- --nocapture",
         again.log.join("\n"),

@@ -1,4 +1,5 @@
-//! The ledger's server: the fake with the auditor looking on after each step, or a real one.
+//! The ledger's server: the fake with the auditor looking on after each step, and a real
+//! one beside it where the run has one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,25 +7,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use imquota::clock::Machine;
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 use tokio::time::sleep;
 
 use crate::auditor::Auditor;
-use crate::fake::{Fake, Identity};
 use crate::fake::keyspace::Keyspace;
+use crate::fake::{Fake, Identity};
 use crate::machine::Dial;
+use crate::twin::Twin;
 
 /// How often a stalled server is looked at.
 const STALL_POLL: Duration = Duration::from_millis(20);
 
-pub enum Backend {
-    Fake(Box<Fake>),
-    Real(MultiplexedConnection),
-}
-
 pub struct Server {
-    backend: Backend,
+    pub fake: Fake,
+    twin: Option<Twin>,
     pub dial: Dial,
     auditor: Arc<Auditor>,
     /// Which process of the server this is: connections to an earlier one are broken.
@@ -39,9 +36,10 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    pub fn new(backend: Backend, dial: Dial, auditor: Arc<Auditor>) -> Self {
+    pub fn new(fake: Fake, twin: Option<Twin>, dial: Dial, auditor: Arc<Auditor>) -> Self {
         Self {
-            backend,
+            fake,
+            twin,
             dial,
             auditor,
             run: AtomicU64::new(1),
@@ -51,14 +49,6 @@ impl Server {
 
     pub fn run(&self) -> u64 {
         self.run.load(Ordering::Relaxed)
-    }
-
-    /// The fake, where it is one.
-    pub fn fake(&self) -> Option<&Fake> {
-        match &self.backend {
-            Backend::Fake(fake) => Some(fake),
-            Backend::Real(_) => None,
-        }
     }
 
     /// A server that is stopped by a signal: it takes everything and answers nothing until it goes on.
@@ -76,30 +66,39 @@ impl Server {
         }
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
-            answers.push(match &self.backend {
-                Backend::Fake(fake) => {
-                    let answer = fake.run(command, self.dial.wall().0 * 1000);
-                    self.auditor.note_step(command, &answer);
-                    fake.look(|keys| self.auditor.look(keys));
-                    answer
-                }
-                Backend::Real(connection) => {
-                    let mut connection = connection.clone();
-                    let answer = connection.send_packed_command(command).await;
-                    answer.unwrap_or_else(|error| panic!("the real server: {error}"))
-                }
-            });
+            let now_us = self.dial.wall().0 * 1000;
+            let answer = match &self.twin {
+                None => self.fake.run(command, now_us),
+                Some(twin) => match twin.run(&self.fake, command, now_us) {
+                    Ok(answer) => answer,
+                    Err(difference) => {
+                        self.auditor.fault(difference);
+                        return None;
+                    }
+                },
+            };
+            self.auditor.note_step(command, &answer);
+            self.fake.look(|keys| self.auditor.look(keys));
+            answers.push(answer);
         }
         Some(answers)
     }
 
+    /// Where the twin's keys differ from the fake's.
+    pub fn difference(&self) -> Option<String> {
+        self.twin.as_ref()?.difference(&self.fake)
+    }
+
     /// The process dies and another one goes on, with the same keys or with others.
     pub fn succeed(&self, number: u64, promoted: bool, keys: Option<Keyspace>) {
-        let Some(fake) = self.fake() else { return };
-        let known = fake.identity();
-        let replid = if promoted { format!("{number:040x}") } else { known.replid };
+        let known = self.fake.identity();
+        let replid = if promoted {
+            format!("{number:040x}")
+        } else {
+            known.replid
+        };
         let run_id = format!("{number:040x}");
-        fake.succeed(Identity { run_id, replid }, keys);
+        self.fake.succeed(Identity { run_id, replid }, keys);
         self.run.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -2,7 +2,7 @@
 //! outlives its process.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use imquota::admission::Admission;
@@ -13,7 +13,7 @@ use imquota::store::StoreFault;
 use imquota::store::redis::{Create, RedisOptions, RedisStore};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::auditor::{Auditor, Member};
 use crate::machine::Dial;
@@ -24,6 +24,8 @@ const FIRST_MEETING_MAX: Duration = Duration::from_secs(2);
 const WAIT: Duration = Duration::from_millis(500);
 /// Small, so that a run turns many over.
 const SEGMENT_BYTES: usize = 64 * 1024;
+/// How often it is looked at whether all calls are answered.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// How long a write to the disk takes.
 const DISK: Duration = Duration::from_millis(10);
 
@@ -68,6 +70,8 @@ impl Serving {
 struct Process {
     task: JoinHandle<()>,
     stop: watch::Sender<bool>,
+    done: watch::Receiver<bool>,
+    ledger: Weak<Ledger>,
 }
 
 impl Sidecar {
@@ -127,7 +131,11 @@ impl Sidecar {
         };
         let way = Arc::new(Plug(self.cable.clone()));
         let store = RedisStore::over(way, options, clock.clone()).expect("good options");
-        let saving = if self.common.real_time { Saving::Beside } else { Saving::Within(DISK) };
+        let saving = if self.common.real_time {
+            Saving::Beside
+        } else {
+            Saving::Within(DISK)
+        };
         let parts = Parts {
             clock,
             zone: self.common.zone.clone(),
@@ -140,12 +148,16 @@ impl Sidecar {
         let (ledger, mut queues) = match opened {
             Ok(opened) => opened,
             Err(fault) => {
-                self.common.auditor.fault(format!("sidecar {}: {fault}", self.number));
+                self.common
+                    .auditor
+                    .fault(format!("sidecar {}: {fault}", self.number));
                 return;
             }
         };
         let ledger = Arc::new(ledger);
+        let weak = Arc::downgrade(&ledger);
         let (stop, stopping) = watch::channel(false);
+        let (say_done, done) = watch::channel(false);
         let serving = self.serving.clone();
         let (auditor, member) = (self.common.auditor.clone(), self.member());
         let task = tokio::spawn(async move {
@@ -157,18 +169,27 @@ impl Sidecar {
                 Ok(Ok(())) | Err(_) => {}
             }
             let admission = Arc::new(Admission::new(ledger.clone(), WAIT));
-            *lock(&serving) = Some(Serving {
-                ledger: ledger.clone(),
-                admission,
-                member,
-            });
+            if !*stopping.borrow() {
+                *lock(&serving) = Some(Serving {
+                    ledger: ledger.clone(),
+                    admission,
+                    member,
+                });
+            }
             ledger.keep(&mut queues, &stopping).await;
             // Only a stop in good order gets here.
             *lock(&serving) = None;
             drop(timeout(Duration::from_secs(3), ledger.settle_rest()).await);
             ledger.close().await;
+            drop(ledger);
+            say_done.send_replace(true);
         });
-        *lock(&self.process) = Some(Process { task, stop });
+        *lock(&self.process) = Some(Process {
+            task,
+            stop,
+            done,
+            ledger: weak,
+        });
     }
 
     /// Ends the process at once, between two of its instructions: the folder is as it was at that
@@ -190,16 +211,42 @@ impl Sidecar {
         *lock(&self.serving) = None;
     }
 
-    /// Ends the process in good order.
+    /// Ends the process in good order, as the program does: no new calls, those under way are answered,
+    /// the tasks end, the ledger is told the rest. Returns early if it is killed meanwhile.
     pub async fn stop(&self) {
-        let process = lock(&self.process).take();
-        if let Some(process) = process {
-            *lock(&self.serving) = None;
-            process.stop.send_replace(true);
-            if let Err(died) = process.task.await {
-                self.common.auditor.fault(format!("sidecar {}: {died}", self.number));
+        let mut life = self.life();
+        let Some((stop, mut done, ledger)) = self.ways_to_stop() else {
+            return;
+        };
+        *lock(&self.serving) = None;
+        let drained = async {
+            // The tasks alone hold on to it.
+            while ledger.strong_count() > 1 {
+                sleep(DRAIN_POLL).await;
+            }
+            stop.send_replace(true);
+            done.wait_for(|done| *done).await.is_ok()
+        };
+        tokio::select! {
+            biased;
+            _ = life.changed() => {}
+            ended = drained => {
+                drop(lock(&self.process).take());
+                if !ended {
+                    self.common.auditor.fault(format!("sidecar {} died", self.number));
+                }
             }
         }
+    }
+
+    fn ways_to_stop(&self) -> Option<(watch::Sender<bool>, watch::Receiver<bool>, Weak<Ledger>)> {
+        let process = lock(&self.process);
+        let process = process.as_ref()?;
+        Some((
+            process.stop.clone(),
+            process.done.clone(),
+            process.ledger.clone(),
+        ))
     }
 }
 

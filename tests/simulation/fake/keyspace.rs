@@ -73,7 +73,13 @@ macro_rules! kind {
         fn $made(&mut self, key: &[u8]) -> Result<&mut $kind, String> {
             if self.live(key).is_none() {
                 let data = Data::$variant(<$kind>::default());
-                self.keys.insert(key.to_vec(), Key { data, ends_ms: None });
+                self.keys.insert(
+                    key.to_vec(),
+                    Key {
+                        data,
+                        ends_ms: None,
+                    },
+                );
             }
             Ok(self.$name(key)?.expect("it was made"))
         }
@@ -107,6 +113,27 @@ impl Keyspace {
             Some(Data::Hash(hash)) => hash.iter().map(|(k, v)| (text(k), text(v))).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Every key's content in one order, as words.
+    pub fn dump(&self) -> BTreeMap<Bytes, Vec<Bytes>> {
+        let words = |data: &Data| match data {
+            Data::Text(text) => vec![text.clone()],
+            Data::Hash(hash) => {
+                let pairs = hash
+                    .iter()
+                    .map(|(field, value)| [field.clone(), value.clone()].join(&b'='));
+                let mut pairs: Vec<Bytes> = pairs.collect();
+                pairs.sort();
+                pairs
+            }
+            Data::Set(set) => set.iter().cloned().collect(),
+            Data::List(list) => list.iter().cloned().collect(),
+            Data::Sorted(sorted) => sorted.keys().cloned().collect(),
+        };
+        let keys = self.keys.iter();
+        keys.map(|(name, key)| (name.clone(), words(&key.data)))
+            .collect()
     }
 
     /// Forgets everything.
@@ -145,7 +172,12 @@ impl Keyspace {
         let name = words[0].to_ascii_uppercase();
         let name = std::str::from_utf8(&name).map_err(|_| "ERR unknown command".to_owned())?;
         let args = &words[1..];
-        let wrong = || format!("ERR wrong number of arguments for '{}' command", name.to_lowercase());
+        let wrong = || {
+            format!(
+                "ERR wrong number of arguments for '{}' command",
+                name.to_lowercase()
+            )
+        };
         let arg = |at: usize| args.get(at).ok_or_else(wrong);
         match name {
             "TIME" => {
@@ -177,7 +209,13 @@ impl Keyspace {
             "GET" => Ok(self.text(arg(0)?)?.cloned().map_or(Reply::Nil, Reply::Bulk)),
             "SET" => {
                 let data = Data::Text(arg(1)?.clone());
-                self.keys.insert(arg(0)?.clone(), Key { data, ends_ms: None });
+                self.keys.insert(
+                    arg(0)?.clone(),
+                    Key {
+                        data,
+                        ends_ms: None,
+                    },
+                );
                 Ok(Reply::Status("OK"))
             }
             "INCR" | "INCRBY" => {
@@ -197,7 +235,12 @@ impl Keyspace {
     }
 
     fn hash_command(&mut self, name: &str, args: &[Bytes]) -> Done {
-        let wrong = || format!("ERR wrong number of arguments for '{}' command", name.to_lowercase());
+        let wrong = || {
+            format!(
+                "ERR wrong number of arguments for '{}' command",
+                name.to_lowercase()
+            )
+        };
         let (key, rest) = args.split_first().ok_or_else(wrong)?;
         match name {
             "HSET" => {
@@ -212,7 +255,8 @@ impl Keyspace {
             "HSETNX" => {
                 let hash = self.made_hash(key)?;
                 let new = !hash.contains_key(&rest[0]);
-                hash.entry(rest[0].clone()).or_insert_with(|| rest[1].clone());
+                hash.entry(rest[0].clone())
+                    .or_insert_with(|| rest[1].clone());
                 Ok(Reply::Int(new.into()))
             }
             "HGET" => {
@@ -223,7 +267,9 @@ impl Keyspace {
             "HMGET" => {
                 let hash = self.hash(key)?;
                 let of = |field| hash.as_ref()?.get(field).cloned();
-                let found = rest.iter().map(|field| of(field).map_or(Reply::Nil, Reply::Bulk));
+                let found = rest
+                    .iter()
+                    .map(|field| of(field).map_or(Reply::Nil, Reply::Bulk));
                 Ok(Reply::List(found.collect()))
             }
             "HGETALL" => {
@@ -235,21 +281,30 @@ impl Keyspace {
             }
             "HKEYS" => {
                 let fields = self.hash(key)?.into_iter().flatten();
-                Ok(Reply::List(fields.map(|(f, _)| Reply::Bulk(f.clone())).collect()))
+                Ok(Reply::List(
+                    fields.map(|(f, _)| Reply::Bulk(f.clone())).collect(),
+                ))
             }
             "HVALS" => {
                 let fields = self.hash(key)?.into_iter().flatten();
-                Ok(Reply::List(fields.map(|(_, v)| Reply::Bulk(v.clone())).collect()))
+                Ok(Reply::List(
+                    fields.map(|(_, v)| Reply::Bulk(v.clone())).collect(),
+                ))
             }
             "HLEN" => Ok(count(self.hash(key)?.map_or(0, |hash| hash.len()))),
             "HEXISTS" => {
-                let there = self.hash(key)?.is_some_and(|hash| hash.contains_key(&rest[0]));
+                let there = self
+                    .hash(key)?
+                    .is_some_and(|hash| hash.contains_key(&rest[0]));
                 Ok(Reply::Int(there.into()))
             }
             "HDEL" => {
                 let mut gone = 0;
                 if let Some(hash) = self.hash(key)? {
-                    gone = rest.iter().filter(|field| hash.remove(*field).is_some()).count();
+                    gone = rest
+                        .iter()
+                        .filter(|field| hash.remove(*field).is_some())
+                        .count();
                 }
                 self.tidy(key);
                 Ok(count(gone))
@@ -270,7 +325,11 @@ impl Keyspace {
         match name {
             "SADD" => {
                 let set = self.made_set(key)?;
-                Ok(count(rest.iter().filter(|&member| set.insert(member.clone())).count()))
+                Ok(count(
+                    rest.iter()
+                        .filter(|&member| set.insert(member.clone()))
+                        .count(),
+                ))
             }
             "SREM" => {
                 let mut gone = 0;
@@ -307,7 +366,10 @@ impl Keyspace {
             "ZREM" => {
                 let mut gone = 0;
                 if let Some(sorted) = self.sorted(key)? {
-                    gone = rest.iter().filter(|member| sorted.remove(*member).is_some()).count();
+                    gone = rest
+                        .iter()
+                        .filter(|member| sorted.remove(*member).is_some())
+                        .count();
                 }
                 self.tidy(key);
                 Ok(count(gone))
@@ -315,7 +377,9 @@ impl Keyspace {
             "ZCARD" => Ok(count(self.sorted(key)?.map_or(0, |sorted| sorted.len()))),
             "ZSCORE" => {
                 let found = self.sorted(key)?.and_then(|sorted| sorted.get(&rest[0]));
-                Ok(found.map_or(Reply::Nil, |score| Reply::Bulk(score.to_string().into_bytes())))
+                Ok(found.map_or(Reply::Nil, |score| {
+                    Reply::Bulk(score.to_string().into_bytes())
+                }))
             }
             "ZRANGEBYSCORE" => {
                 let (low, high) = (real(&rest[0])?, real(&rest[1])?);
@@ -326,7 +390,9 @@ impl Keyspace {
                     }
                 }
                 found.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
-                Ok(Reply::List(found.into_iter().map(|(_, m)| Reply::Bulk(m)).collect()))
+                Ok(Reply::List(
+                    found.into_iter().map(|(_, m)| Reply::Bulk(m)).collect(),
+                ))
             }
             _ => Err(unknown(name)),
         }
@@ -355,7 +421,11 @@ impl Keyspace {
                 let (from, to) = (int(&rest[0])?, int(&rest[1])?);
                 let Some(list) = self.list(key)? else {
                     let none = Reply::List(Vec::new());
-                    return Ok(if name == "LRANGE" { none } else { Reply::Status("OK") });
+                    return Ok(if name == "LRANGE" {
+                        none
+                    } else {
+                        Reply::Status("OK")
+                    });
                 };
                 let len = i64::try_from(list.len()).expect("a short list");
                 let at = |at: i64| if at < 0 { at + len } else { at };
@@ -396,6 +466,9 @@ fn real(text: &[u8]) -> Result<f64, String> {
     match text {
         b"-inf" => Ok(f64::NEG_INFINITY),
         b"+inf" | b"inf" => Ok(f64::INFINITY),
-        _ => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or_else(bad),
+        _ => std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(bad),
     }
 }

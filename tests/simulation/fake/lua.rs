@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
 
-use super::keyspace::{Bytes, Keyspace, Reply};
 use super::Identity;
+use super::keyspace::{Bytes, Keyspace, Reply};
 
 /// What the scripts see of Redis. An error of a command is raised by `call` and handed over by `pcall`;
 /// what a script raises is told from what the interpreter does.

@@ -145,7 +145,9 @@ impl Fake {
 
     fn eval(&self, hash: &str, words: &[Bytes]) -> Reply {
         let number = std::str::from_utf8(&words[2]).ok();
-        let number: usize = number.and_then(|n| n.parse().ok()).expect("a number of keys");
+        let number: usize = number
+            .and_then(|n| n.parse().ok())
+            .expect("a number of keys");
         let (keys, args) = words[3..].split_at(number);
         lock(&self.interpreter).run(hash, keys, args)
     }
