@@ -347,15 +347,12 @@ impl Auditor {
         });
     }
 
-    /// Everything has arrived: the ledger's counts are the truth.
-    pub fn close(&self, books: &impl Books, prefix: &str) {
+    /// Everything has arrived: where the ledger's counts are not the truth.
+    pub fn differences(&self, books: &impl Books, prefix: &str) -> Vec<String> {
         self.with(|known| {
+            let mut faults = Vec::new();
             let Known {
-                apps,
-                faults,
-                forgot,
-                lost,
-                ..
+                apps, forgot, lost, ..
             } = known;
             for (id, app) in apps.iter() {
                 if *forgot {
@@ -383,7 +380,8 @@ impl Auditor {
                     faults.push(format!("app {id}: still held: {held:?}"));
                 }
             }
-        });
+            faults
+        })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Known) -> T) -> T {

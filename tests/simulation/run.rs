@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use imquota::admission::{Check, CheckMode, Outcome, Patience};
 use imquota::chance;
-use imquota::quota::{Amount, AppRules, Limit, Plan, PlanName, Resource, Rulebook};
+use imquota::quota::{Amount, AppId, AppRules, Limit, Plan, PlanName, Resource, Rulebook};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -96,52 +96,28 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     let dial = Dial::new(scenario.begins);
     let server = Arc::new(Server::new(fake, twin, dial, auditor.clone()));
     let root = folder();
-    let town = build(
-        &scenario,
-        &server,
-        &auditor,
-        &mut rng,
-        root.path(),
-        books::PREFIX,
-        false,
-    );
-
-    let mut gateways = JoinSet::new();
-    for number in 0..scenario.gateways {
-        let gateway = Gateway::new(town.clone(), number, rng.random_range(0..u64::MAX));
-        gateways.spawn(gateway.work(scenario.deeds));
-    }
-    let chaos_rng = StdRng::seed_from_u64(rng.random_range(0..u64::MAX));
-    let chaos = tokio::spawn(chaos::reign(
-        scenario.clone(),
-        town.clone(),
-        server.clone(),
-        chaos_rng,
-    ));
-    if let Err(died) = chaos.await {
-        auditor.fault(format!("the world's end: {died}"));
-    }
-    while let Some(done) = gateways.join_next().await {
-        if let Err(died) = done {
-            auditor.fault(format!("a gateway: {died}"));
-        }
-    }
-    for sidecar in &town.sidecars {
-        sidecar.cable.set_weather(Weather::FAIR);
-        sidecar.cable.set_cut(false);
-        sidecar.start();
-    }
+    let place = Place {
+        root: root.path(),
+        prefix: books::PREFIX,
+        url: None,
+    };
+    let town = build(&scenario, &server, &auditor, &mut rng, &place);
+    work(&scenario, &town, &server, &mut rng).await;
     sleep(REST).await;
     let fake = &server.fake;
     if !auditor.has_faults() {
-        fake.look(|keys| auditor.close(keys, books::PREFIX));
+        let differences = fake.look(|keys| auditor.differences(keys, books::PREFIX));
+        differences
+            .into_iter()
+            .for_each(|words| auditor.fault(words));
     }
     let forgetful = scenario
         .faults
         .iter()
         .any(|fault| scenario::FORGOTTEN.contains(fault));
     if !auditor.has_faults() && !forgetful {
-        fill(&scenario, &town, fake).await;
+        let count = |app, at: usize| fake.look(|keys| books::live_counts(keys, app)[at]);
+        fill(&scenario, &town, count).await;
     }
     for sidecar in &town.sidecars {
         sidecar.kill(false);
@@ -161,15 +137,46 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     }
 }
 
+/// Lets gateways and the world do their worst; mends everything in the end.
+pub async fn work(scenario: &Scenario, town: &Arc<Town>, server: &Arc<Server>, rng: &mut StdRng) {
+    let mut gateways = JoinSet::new();
+    for number in 0..scenario.gateways {
+        let gateway = Gateway::new(town.clone(), number, rng.random_range(0..u64::MAX));
+        gateways.spawn(gateway.work(scenario.deeds));
+    }
+    let blows = StdRng::seed_from_u64(rng.random_range(0..u64::MAX));
+    let reign = chaos::reign(scenario.clone(), town.clone(), server.clone(), blows);
+    if let Err(died) = tokio::spawn(reign).await {
+        town.auditor.fault(format!("the world's end: {died}"));
+    }
+    while let Some(done) = gateways.join_next().await {
+        if let Err(died) = done {
+            town.auditor.fault(format!("a gateway: {died}"));
+        }
+    }
+    for sidecar in &town.sidecars {
+        sidecar.cable.set_weather(Weather::FAIR);
+        sidecar.cable.set_cut(false);
+        sidecar.start();
+    }
+}
+
+/// Where a run lives.
+pub struct Place<'a> {
+    /// The folder of the journals.
+    pub root: &'a std::path::Path,
+    pub prefix: &'a str,
+    /// A real server, in real time.
+    pub url: Option<String>,
+}
+
 /// Sidecars with their machines and cables, started.
 pub fn build(
     scenario: &Scenario,
     server: &Arc<Server>,
     auditor: &Arc<Auditor>,
     rng: &mut StdRng,
-    root: &std::path::Path,
-    prefix: &str,
-    real_time: bool,
+    place: &Place<'_>,
 ) -> Arc<Town> {
     let mut rules = Rulebook::default();
     for tenant in &scenario.tenants {
@@ -187,12 +194,12 @@ pub fn build(
         rules.apps.insert(tenant.app, Arc::new(app));
     }
     let common = Arc::new(Common {
-        root: root.into(),
+        root: place.root.into(),
         zone: scenario.zone.clone(),
         rules,
-        prefix: prefix.into(),
+        prefix: place.prefix.into(),
         auditor: auditor.clone(),
-        real_time,
+        url: place.url.clone(),
     });
     let sidecars = (0..scenario.sidecars).map(|number| {
         let seed = rng.random_range(0..u64::MAX);
@@ -212,7 +219,7 @@ pub fn build(
 }
 
 /// Every place that a limit leaves free can be had by whoever asks, and not one more.
-async fn fill(scenario: &Scenario, town: &Town, fake: &Fake) {
+pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize) -> i64) {
     for tenant in &scenario.tenants {
         for (resource, limit) in [
             (Resource::Account, tenant.limits.accounts),
@@ -222,8 +229,7 @@ async fn fill(scenario: &Scenario, town: &Town, fake: &Fake) {
                 continue;
             };
             let at = resource.counter().index();
-            let count = |keys: &_| books::live_counts(keys, tenant.app)[at];
-            let free = limit.cast_signed() - fake.look(count);
+            let free = limit.cast_signed() - count(tenant.app, at);
             let mut had = 0;
             for n in 0..FILL_MAX {
                 let sidecar = &town.sidecars[n as usize % town.sidecars.len()];

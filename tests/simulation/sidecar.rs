@@ -36,8 +36,8 @@ pub struct Common {
     pub rules: Rulebook,
     pub prefix: String,
     pub auditor: Arc<Auditor>,
-    /// Time is the machine's own: the journal is written beside the runtime.
-    pub real_time: bool,
+    /// A real server: it is reached without a cable, and time is the machine's own.
+    pub url: Option<String>,
 }
 
 pub struct Sidecar {
@@ -123,19 +123,24 @@ impl Sidecar {
         let folder = folder.with_segments_of(SEGMENT_BYTES);
         let clock = Arc::new(Clock::of(self.dial.clone()));
         let options = RedisOptions {
-            url: "redis://simulated".into(),
+            url: self
+                .common
+                .url
+                .clone()
+                .unwrap_or("redis://simulated".into()),
             key_prefix: self.common.prefix.clone(),
             zone: self.common.zone.clone(),
             create: Create::Auto,
             response_timeout: WAIT,
         };
-        let way = Arc::new(Plug(self.cable.clone()));
-        let store = RedisStore::over(way, options, clock.clone()).expect("good options");
-        let saving = if self.common.real_time {
-            Saving::Beside
+        let (store, saving) = if self.common.url.is_some() {
+            (RedisStore::new(options, clock.clone()), Saving::Beside)
         } else {
-            Saving::Within(DISK)
+            let plug = Arc::new(Plug(self.cable.clone()));
+            let store = RedisStore::over(plug, options, clock.clone());
+            (store, Saving::Within(DISK))
         };
+        let store = store.expect("good options");
         let parts = Parts {
             clock,
             zone: self.common.zone.clone(),
