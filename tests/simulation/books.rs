@@ -46,6 +46,12 @@ pub fn gained(books: &impl Books, prefix: &str, app: AppId, day: Day) -> i64 {
     number(&books.hash(&key), "u")
 }
 
+/// A day's users: those known by name, and those whom gateways told apart themselves.
+pub fn users(books: &impl Books, prefix: &str, app: AppId, day: i32) -> (i64, i64) {
+    let hash = books.hash(&format!("{}:{day}", key(prefix, app, "d")));
+    (number(&hash, "n"), number(&hash, "i"))
+}
+
 /// The records that are still held: at rest there are none.
 pub fn held(books: &impl Books, prefix: &str, app: AppId) -> Vec<String> {
     let records = books.hash(&key(prefix, app, "r")).into_iter();

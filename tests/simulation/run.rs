@@ -107,9 +107,9 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     let fake = &server.fake;
     if !auditor.has_faults() {
         let differences = fake.look(|keys| auditor.differences(keys, books::PREFIX));
-        differences
-            .into_iter()
-            .for_each(|words| auditor.fault(words));
+        for words in differences {
+            auditor.fault(words);
+        }
     }
     let forgetful = scenario
         .faults
@@ -218,9 +218,23 @@ pub fn build(
     })
 }
 
-/// Every place that a limit leaves free can be had by whoever asks, and not one more.
+/// Every sidecar shows the counts. Every place that a limit leaves free can be had by whoever asks, and not one more.
 pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize) -> i64) {
     for tenant in &scenario.tenants {
+        for sidecar in &town.sidecars {
+            let Some(serving) = sidecar.serving() else {
+                return town
+                    .auditor
+                    .fault(format!("sidecar {} does not serve", sidecar.number));
+            };
+            let usage = serving.admission.usage(tenant.app, Patience(None)).await;
+            let shown = usage.map(|usage| usage.resources.map(|resource| resource.used));
+            let counted = [0, 1, 2].map(|at| u64::try_from(count(tenant.app, at)).unwrap_or(0));
+            if shown != Ok(counted) {
+                let words = format!("sidecar {} shows {shown:?} for {counted:?}", sidecar.number);
+                return town.auditor.fault(words);
+            }
+        }
         for (resource, limit) in [
             (Resource::Account, tenant.limits.accounts),
             (Resource::AvRoom, tenant.limits.av_rooms),
@@ -234,9 +248,7 @@ pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize)
             for n in 0..FILL_MAX {
                 let sidecar = &town.sidecars[n as usize % town.sidecars.len()];
                 let Some(serving) = sidecar.serving() else {
-                    return town
-                        .auditor
-                        .fault(format!("sidecar {} does not serve", sidecar.number));
+                    return;
                 };
                 let check = Check {
                     app: tenant.app,

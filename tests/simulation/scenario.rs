@@ -95,7 +95,8 @@ impl Scenario {
             sidecars: rng.random_range(1..=4),
             gateways: rng.random_range(2..=5),
             deeds: rng.random_range(5..=25),
-            pause_ms_max: *pick(rng, &[20, 200, 800]),
+            // The slowest go on while the journal is saved, half a minute after the start.
+            pause_ms_max: *pick(rng, &[20, 200, 200, 800, 3_000]),
             blows: if faults.is_empty() {
                 0
             } else {

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use redis::{Arg, Cmd, Connection, ConnectionLike, RedisResult, Value};
 
 use crate::fake::Fake;
-use crate::fake::keyspace::{Bytes, Reply};
+use crate::fake::keyspace::{Bytes, Keyspace, Reply};
 
 /// Where both servers look for the time and their name.
 const CLOCK: &str = "clock";
@@ -89,7 +89,7 @@ impl Twin {
     /// Where the keys of both differ.
     pub fn difference(&self, fake: &Fake) -> Option<String> {
         let mut real = self.real.lock().expect("never poisoned");
-        let ours = fake.look(|keys| keys.dump());
+        let ours = fake.look(Keyspace::dump);
         let mut theirs = BTreeMap::new();
         let keys: Vec<Bytes> = ask(&mut real, &[b"KEYS", b"*"]);
         for key in keys {

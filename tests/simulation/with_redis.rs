@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use imquota::clock::{Clock, Zone};
 use imquota::quota::AppId;
-use rand::rngs::StdRng;
 use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -132,9 +132,9 @@ async fn in_real_time(seed: u64, url: String, books: redis::Connection) -> (u64,
             break;
         }
         if begun.elapsed() > REST_MAX {
-            differences
-                .into_iter()
-                .for_each(|words| auditor.fault(words));
+            for words in differences {
+                auditor.fault(words);
+            }
             break;
         }
         sleep(REST_POLL).await;

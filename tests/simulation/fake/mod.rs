@@ -1,5 +1,6 @@
 //! A Redis that lives in a test: its keys are memory, its time is told, its scripts are the ledger's own.
 
+mod commands;
 pub mod keyspace;
 mod lua;
 
