@@ -117,3 +117,19 @@ fn a_room_that_is_no_group() {
         "groups = 0",
     );
 }
+
+#[test]
+fn a_user_who_is_new_each_time() {
+    is_rejected(
+        "if redis.call('SADD', key, ARGV[at + 1]) == 1 then",
+        "redis.call('SADD', key, ARGV[at + 1])\n    if true then",
+    );
+}
+
+#[test]
+fn an_increment_that_is_added_again() {
+    is_rejected(
+        "users.increments + total - users.mine",
+        "users.increments + total",
+    );
+}
