@@ -25,14 +25,14 @@ impl Books for Keyspace {
     }
 }
 
-/// An app's counts as limits see them: accounts, groups, AV rooms.
+/// An app's net counts: accounts, groups, AV rooms.
 pub fn counts(books: &impl Books, prefix: &str, app: AppId) -> [i64; 3] {
     let hash = books.hash(&key(prefix, app, "a"));
     ["u0", "u1", "u2"].map(|name| number(&hash, name))
 }
 
-/// The same, without reading more of the hash than that.
-pub fn live_counts(keys: &Keyspace, app: AppId) -> [i64; 3] {
+/// What limits see of the same counts: nothing exists that is not in them.
+pub fn charged(keys: &Keyspace, app: AppId) -> [i64; 3] {
     let key = key(PREFIX, app, "a");
     ["u0", "u1", "u2"].map(|name| {
         let text = keys.field(&key, name);

@@ -6,15 +6,18 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::fake::keyspace::Keyspace;
 use crate::gateway::Town;
+use crate::network::Moment;
 use crate::scenario::{CLOCK_ERROR_MS_MAX, FaultKind, Scenario, pick};
 use crate::server::Server;
 
 /// How long a blow lasts at most.
 const LASTS_MS_MAX: u64 = 4_000;
+/// How long a blow waits for the moment that it wants.
+const AMBUSH_MAX: Duration = Duration::from_secs(1);
 /// How old a state is at most that the server is put back to.
 const BACK_MS_MAX: u64 = 2_000;
 
@@ -67,6 +70,15 @@ async fn blow(
             sidecar.cable.set_cut(false);
         }
         FaultKind::Kill | FaultKind::LoseJournal => {
+            let moment = match number % 3 {
+                0 => None,
+                1 => Some(Moment::Done),
+                _ => Some(Moment::Answered),
+            };
+            if let Some(moment) = moment {
+                // Whether it comes or not: the process ends now.
+                drop(timeout(AMBUSH_MAX, sidecar.cable.next(moment)).await);
+            }
             sidecar.kill(fault == FaultKind::LoseJournal);
             sleep(lasts).await;
             sidecar.start();

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use imquota::store::redis::{Session, Transport};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use redis::{Arg, Cmd, RedisResult, Value};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 
 use crate::server::Server;
@@ -46,6 +46,16 @@ pub struct Cable {
     rng: Mutex<StdRng>,
     weather: Mutex<Weather>,
     cut: AtomicBool,
+    passing: [Notify; 2],
+}
+
+/// A moment in the life of a call.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment {
+    /// The ledger has done what it asks.
+    Done,
+    /// Its answer has come, and nobody has looked at it yet.
+    Answered,
 }
 
 impl fmt::Debug for Cable {
@@ -71,7 +81,17 @@ impl Cable {
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             weather: Mutex::new(weather),
             cut: AtomicBool::new(false),
+            passing: Default::default(),
         }
+    }
+
+    /// Waits for the next call that comes to this moment.
+    pub async fn next(&self, moment: Moment) {
+        self.passing[moment as usize].notified().await;
+    }
+
+    fn passes(&self, moment: Moment) {
+        self.passing[moment as usize].notify_waiters();
     }
 
     /// Cuts it, or mends it. What is on its way arrives.
@@ -129,7 +149,7 @@ impl Transport for Plug {
             }
             let session = Connection {
                 cable: Arc::clone(&self.0),
-                run: AtomicU64::new(self.0.server.run()),
+                run: self.0.server.run(),
             };
             Ok(Arc::new(session) as Arc<dyn Session>)
         })
@@ -140,20 +160,17 @@ impl Transport for Plug {
 #[derive(Debug)]
 struct Connection {
     cable: Arc<Cable>,
-    run: AtomicU64,
+    run: u64,
 }
 
 impl Session for Connection {
     fn send(&self, commands: Vec<Cmd>) -> BoxFuture<'_, RedisResult<Vec<Value>>> {
         let fate = self.cable.fate();
-        let (server, run) = (
-            Arc::clone(&self.cable.server),
-            self.run.load(Ordering::Relaxed),
-        );
+        let (cable, run) = (Arc::clone(&self.cable), self.run);
         let cut = self.cable.is_cut();
         let (answer, answered) = oneshot::channel();
         if !cut && fate.arrives {
-            tokio::spawn(carry(server, run, commands, fate, answer));
+            tokio::spawn(carry(cable, run, commands, fate, answer));
         } else {
             drop(answer);
         }
@@ -174,19 +191,20 @@ fn names_own_key(command: &Cmd) -> bool {
 }
 
 async fn carry(
-    server: Arc<Server>,
+    cable: Arc<Cable>,
     run: u64,
     commands: Vec<Cmd>,
     fate: Fate,
     answer: oneshot::Sender<RedisResult<Vec<Value>>>,
 ) {
     sleep(Duration::from_millis(fate.there_ms)).await;
+    let server = Arc::clone(&cable.server);
     let done = server.run_all(run, &commands).await;
+    cable.passes(Moment::Done);
     let done = done.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset).into());
     if let Some(again_ms) = fate.again_ms
         && !commands.iter().any(names_own_key)
     {
-        let (server, commands) = (Arc::clone(&server), commands);
         tokio::spawn(async move {
             sleep(Duration::from_millis(again_ms)).await;
             server.run_all(run, &commands).await;
@@ -194,6 +212,7 @@ async fn carry(
     }
     sleep(Duration::from_millis(fate.back_ms)).await;
     if fate.answered {
+        cable.passes(Moment::Answered);
         // Nobody waits any more if the caller gave up.
         drop(answer.send(done));
     }

@@ -116,7 +116,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         .iter()
         .any(|fault| scenario::FORGOTTEN.contains(fault));
     if !auditor.has_faults() && !forgetful {
-        let count = |app, at: usize| fake.look(|keys| books::live_counts(keys, app)[at]);
+        let count = |app, at: usize| fake.look(|keys| books::charged(keys, app)[at]);
         fill(&scenario, &town, count).await;
     }
     for sidecar in &town.sidecars {

@@ -97,10 +97,11 @@ impl Scenario {
             deeds: rng.random_range(5..=25),
             // The slowest go on while the journal is saved, half a minute after the start.
             pause_ms_max: *pick(rng, &[20, 200, 200, 800, 3_000]),
-            blows: if faults.is_empty() {
-                0
-            } else {
-                rng.random_range(1..=6)
+            blows: match (faults.is_empty(), forgetful) {
+                (true, _) => 0,
+                // A ledger that is put back once more, to a state between the two, passes for whole.
+                (false, true) => 1,
+                (false, false) => rng.random_range(1..=6),
             },
             faults,
             blow_ms_max: rng.random_range(200..3_000),

@@ -16,7 +16,7 @@ impl Auditor {
             let Known { apps, faults, forgot, .. } = known;
             for (id, app) in apps.iter() {
                 let limits = app.limits.as_ref().expect("it was opened");
-                let counts = books::live_counts(keys, *id);
+                let counts = books::charged(keys, *id);
                 for (at, &count) in counts.iter().enumerate() {
                     let counter = COUNTERS[at];
                     let Limit::AtMost(limit) = limits.of(counter) else {
