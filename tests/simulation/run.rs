@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use crate::auditor::Auditor;
 use crate::books;
 use crate::chaos;
+use crate::fake::keyspace::Keyspace;
 use crate::fake::{Fake, Identity, Mutation};
 use crate::gateway::{Gateway, Town};
 use crate::machine::Dial;
@@ -124,6 +125,9 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     }
     if let Some(difference) = server.difference() {
         auditor.fault(difference);
+    }
+    if manner.log {
+        auditor.say(|| fake.look(Keyspace::story));
     }
     let mutated = fake.is_mutated();
     let (faults, trace, log, steps, answers) = auditor.end();

@@ -67,10 +67,16 @@ impl Auditor {
                         }
                         Sum::Increments(day) => books::users(books, prefix, *id, *day).1,
                     };
-                    if !(range.low..=range.high).contains(&count) {
+                    // A group that a lost journal forgot is deleted at the cost of another: what falls
+                    // with the next one is then bounded by a count that is too small.
+                    let spared = match sum {
+                        Sum::Live(1) | Sum::Gained(_) if !lost.is_empty() => app.followed,
+                        _ => 0,
+                    };
+                    let (low, high) = (range.low, range.high + spared);
+                    if !(low..=high).contains(&count) {
                         faults.push(format!(
-                            "app {id}, {sum:?}: {count} are counted, {} to {} are true",
-                            range.low, range.high
+                            "app {id}, {sum:?}: {count} are counted, {low} to {high} are true"
                         ));
                     }
                 }

@@ -55,6 +55,8 @@ struct App {
     /// Groups admitted by sidecars alone, by day: those may pass the daily gain's limit.
     degraded: BTreeMap<i32, i64>,
     ids: BTreeMap<String, Told>,
+    /// Objects deleted with which groups and the gain fall.
+    followed: i64,
     /// Active users by day, and the members that said so; none: perhaps.
     users: BTreeMap<(i32, u32), BTreeSet<Member>>,
     /// Ids whose object a gateway made.

@@ -90,6 +90,9 @@ impl Auditor {
         self.with(|known| {
             let app = known.apps.get_mut(&deal.app).expect("an app of the run");
             app.exist[deal.resource as usize] -= deal.amount();
+            if deal.charge.parts().len() > 1 {
+                app.followed += deal.amount();
+            }
             for (sum, _) in deal.sums() {
                 app.sums.entry(sum).or_default().low -= deal.amount();
             }

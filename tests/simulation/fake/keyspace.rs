@@ -128,6 +128,20 @@ impl Keyspace {
             .collect()
     }
 
+    /// What apps have, for the story of a failed run.
+    pub fn story(&self) -> String {
+        let mut story = String::new();
+        for (name, words) in self.dump() {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            if !name.ends_with(":h") {
+                let words = words.iter().map(|word| String::from_utf8_lossy(word));
+                let words: Vec<_> = words.collect();
+                story += &format!("{name}: {words:?}\n");
+            }
+        }
+        story
+    }
+
     /// Forgets everything.
     pub fn flush(&mut self) {
         self.keys.clear();
