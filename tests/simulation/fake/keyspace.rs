@@ -130,16 +130,16 @@ impl Keyspace {
 
     /// What apps have, for the story of a failed run.
     pub fn story(&self) -> String {
-        let mut story = String::new();
-        for (name, words) in self.dump() {
-            let name = String::from_utf8_lossy(&name).into_owned();
-            if !name.ends_with(":h") {
-                let words = words.iter().map(|word| String::from_utf8_lossy(word));
-                let words: Vec<_> = words.collect();
-                story += &format!("{name}: {words:?}\n");
-            }
-        }
-        story
+        let apps = self
+            .dump()
+            .into_iter()
+            .filter(|(name, _)| !name.ends_with(b":h"));
+        let lines = apps.map(|(name, words)| {
+            let words = words.iter().map(|word| String::from_utf8_lossy(word));
+            let words: Vec<_> = words.collect();
+            format!("{}: {words:?}", String::from_utf8_lossy(&name))
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// Forgets everything.
