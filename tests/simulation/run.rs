@@ -118,7 +118,10 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         .any(|fault| scenario::FORGOTTEN.contains(fault));
     if !auditor.has_faults() && !forgetful {
         let count = |app, at: usize| fake.look(|keys| books::charged(keys, app)[at]);
-        fill(&scenario, &town, count).await;
+        match misshown(&town, count).await {
+            Some(words) => auditor.fault(words),
+            None => fill(&scenario, &town, count).await,
+        }
     }
     for sidecar in &town.sidecars {
         sidecar.kill(false);
@@ -222,23 +225,28 @@ pub fn build(
     })
 }
 
-/// Every sidecar shows the counts. Every place that a limit leaves free can be had by whoever asks, and not one more.
-pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize) -> i64) {
-    for tenant in &scenario.tenants {
+/// A sidecar that does not show what the ledger counts.
+pub async fn misshown(town: &Town, count: impl Fn(AppId, usize) -> i64) -> Option<String> {
+    for tenant in &town.tenants {
         for sidecar in &town.sidecars {
             let Some(serving) = sidecar.serving() else {
-                return town
-                    .auditor
-                    .fault(format!("sidecar {} does not serve", sidecar.number));
+                return Some(format!("sidecar {} does not serve", sidecar.number));
             };
             let usage = serving.admission.usage(tenant.app, Patience(None)).await;
             let shown = usage.map(|usage| usage.resources.map(|resource| resource.used));
             let counted = [0, 1, 2].map(|at| u64::try_from(count(tenant.app, at)).unwrap_or(0));
             if shown != Ok(counted) {
-                let words = format!("sidecar {} shows {shown:?} for {counted:?}", sidecar.number);
-                return town.auditor.fault(words);
+                let number = sidecar.number;
+                return Some(format!("sidecar {number} shows {shown:?} for {counted:?}"));
             }
         }
+    }
+    None
+}
+
+/// Every place that a limit leaves free can be had by whoever asks, and not one more.
+pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize) -> i64) {
+    for tenant in &scenario.tenants {
         for (resource, limit) in [
             (Resource::Account, tenant.limits.accounts),
             (Resource::AvRoom, tenant.limits.av_rooms),

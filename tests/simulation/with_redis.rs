@@ -16,7 +16,7 @@ use crate::fake::{Fake, Identity, Mutation};
 use crate::machine::Dial;
 use crate::network::Weather;
 use crate::redis_server::RedisServer;
-use crate::run::{Manner, Place, build, fill, folder, run_with_twin, work};
+use crate::run::{Manner, Place, build, fill, folder, misshown, run_with_twin, work};
 use crate::scenario::{FaultKind, Scenario};
 use crate::server::Server;
 
@@ -121,14 +121,12 @@ async fn in_real_time(seed: u64, url: String, books: redis::Connection) -> (u64,
     let town = build(&scenario, &server, &auditor, &mut rng, &place);
     work(&scenario, &town, &server, &mut rng).await;
     let books = RealBooks(Mutex::new(books));
+    let count = |app: AppId, at: usize| books::counts(&books, &prefix, app)[at];
     let begun = Instant::now();
     loop {
-        let differences = auditor.differences(&books, &prefix);
-        let serving = town
-            .sidecars
-            .iter()
-            .all(|sidecar| sidecar.serving().is_some());
-        if differences.is_empty() && serving {
+        let mut differences = auditor.differences(&books, &prefix);
+        differences.extend(misshown(&town, count).await);
+        if differences.is_empty() {
             break;
         }
         if begun.elapsed() > REST_MAX {
@@ -140,7 +138,6 @@ async fn in_real_time(seed: u64, url: String, books: redis::Connection) -> (u64,
         sleep(REST_POLL).await;
     }
     if !auditor.has_faults() {
-        let count = |app: AppId, at: usize| books::counts(&books, &prefix, app)[at];
         fill(&scenario, &town, count).await;
     }
     for sidecar in &town.sidecars {
