@@ -17,7 +17,7 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{Create, Settings, StoreSettings};
 use crate::grpc::{self, BindFault, Bound, Bounds, Readiness, ServeFault};
-use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues};
+use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues, Saving};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{self, RedisOptions, RedisStore};
 use crate::store::{Store, StoreFault};
@@ -165,6 +165,7 @@ fn open_ledger(settings: &Settings) -> Result<(Arc<Ledger>, Queues), Fault> {
         rules,
         store,
         member: settings.member.clone(),
+        saving: Saving::Beside,
     };
     let (ledger, queues) = Ledger::open(folder, parts)?;
     Ok((Arc::new(ledger), queues))

@@ -4,12 +4,14 @@
 //! the Unix epoch; how long something may take is a [`std::time::Duration`].
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,23 +40,68 @@ impl Millis {
     }
 }
 
-/// The process' clock: the system's, corrected by what the ledger's own clock says.
+/// The process' clock: its machine's, corrected by what the ledger's own clock says.
 #[derive(Debug, Default)]
 pub struct Clock {
     ledger_ahead_ms: AtomicI64,
+    /// `None`: the system's own clocks.
+    machine: Option<Arc<dyn Machine>>,
+}
+
+/// The clocks of a machine that is not this one: a simulated one.
+pub trait Machine: fmt::Debug + Send + Sync {
+    /// The time of day, which may be set.
+    fn wall(&self) -> Millis;
+    /// Time since some moment, which is never set and does not stand still while the machine sleeps.
+    fn steady(&self) -> Duration;
 }
 
 impl Clock {
+    /// The clock of a process that runs on `machine`.
+    #[must_use]
+    pub fn of(machine: Arc<dyn Machine>) -> Self {
+        Self {
+            ledger_ahead_ms: AtomicI64::new(0),
+            machine: Some(machine),
+        }
+    }
+
     /// Now, by the ledger's time as far as it is known.
     #[must_use]
     pub fn now(&self) -> Millis {
-        Self::system().plus(self.ledger_ahead_ms.load(Ordering::Relaxed))
+        self.own()
+            .plus(self.ledger_ahead_ms.load(Ordering::Relaxed))
     }
 
-    /// Takes note that the ledger's clock showed `ledger` when the system's showed `system`.
-    pub fn correct(&self, ledger: Millis, system: Millis) {
+    /// Now, by the machine's clock alone.
+    #[must_use]
+    pub fn own(&self) -> Millis {
+        self.machine
+            .as_ref()
+            .map_or_else(Self::system, |machine| machine.wall())
+    }
+
+    /// Time since some moment of the machine's life, by a clock that is never set and goes on while the
+    /// machine is suspended: a lease that ended in a suspended machine must be found to have ended.
+    #[must_use]
+    pub fn steady(&self) -> Duration {
+        self.machine.as_ref().map_or_else(
+            || {
+                let time = clock_gettime(ClockId::Boottime);
+                // Neither part of a time since the start is negative.
+                Duration::new(
+                    u64::try_from(time.tv_sec).unwrap_or(0),
+                    u32::try_from(time.tv_nsec).unwrap_or(0),
+                )
+            },
+            |machine| machine.steady(),
+        )
+    }
+
+    /// Takes note that the ledger's clock showed `ledger` when the machine's own showed `own`.
+    pub fn correct(&self, ledger: Millis, own: Millis) {
         self.ledger_ahead_ms
-            .store(ledger.0.saturating_sub(system.0), Ordering::Relaxed);
+            .store(ledger.0.saturating_sub(own.0), Ordering::Relaxed);
     }
 
     /// Now, by the system's clock alone.

@@ -21,6 +21,7 @@
 //! |---|---|
 //! | [`quota`] | values that cannot be wrong: app, resource, limit, plan, charge |
 //! | [`clock`] | the only reader of "now"; days and months of the billing zone |
+//! | [`chance`] | the only source of randomness |
 //! | [`endpoint`] | an address to listen on or to dial |
 //! | [`config`] | text to typed settings, every fault at once |
 //! | [`store`] | the shared ledger behind one trait; `embedded` and `redis` |
@@ -60,6 +61,7 @@
 
 pub mod admission;
 pub mod app;
+pub mod chance;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -17,7 +17,9 @@ pub use verdict::{
 };
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::ledger::{Crowded, Entry, Full, Ledger, LogFull, State};
 use crate::quota::AppId;
@@ -25,7 +27,7 @@ use crate::store::{Reply, StoreFault};
 
 /// How long a caller can wait: the end of its own deadline, where it gave one.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience(pub Option<Instant>);
+pub struct Patience(pub Option<std::time::Instant>);
 
 /// Why the store gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +65,8 @@ impl Admission {
     /// Waits for the store, but neither past the bound of this service nor past the caller's deadline.
     async fn ask<T>(&self, reply: Reply<'_, T>, patience: Patience) -> Result<T, Silence> {
         let bound = Instant::now() + self.wait;
-        let until = patience.0.map_or(bound, |end| end.min(bound));
-        match tokio::time::timeout_at(until.into(), reply).await {
+        let until = patience.0.map_or(bound, |end| bound.min(end.into()));
+        match tokio::time::timeout_at(until, reply).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(fault)) => {
                 if let StoreFault::Away(_) = fault {

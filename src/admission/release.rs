@@ -1,7 +1,9 @@
 //! A deletion: from memory where the known count covers it, else by one step in the ledger.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::check::fingerprint;
 use super::{Admission, Fault, Patience, Release, Released, shown};
@@ -142,7 +144,7 @@ impl Admission {
         let covered = known >= i64::from(charge.amount().get());
         let left = patience
             .0
-            .map(|end| end.saturating_duration_since(Instant::now()));
+            .map(|end| Instant::from_std(end).saturating_duration_since(Instant::now()));
         if !covered && left.is_none_or(|left| left > 2 * COVER_WAIT) {
             tokio::time::sleep(COVER_WAIT).await;
         }

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::one::Ref;
 use rustc_hash::FxBuildHasher;
+use tokio::time::Instant;
 
 use super::cell::LiveCell;
 use super::days::Days;

@@ -7,6 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::Ledger;
 use super::outlook::State;
 use super::settle::{Scope, settle};
+use crate::chance;
 use crate::store::{Installation, StoreFault};
 
 /// How often it is looked at what is due; also the age at which records, and the first change after
@@ -29,8 +30,9 @@ pub async fn keep(ledger: &Ledger) {
     let mut seen_at = Instant::now();
     loop {
         tokio::select! {
-            _ = tick.tick() => {}
+            biased;
             () = ledger.outlook.doubted() => probe_at = Instant::now(),
+            _ = tick.tick() => {}
         }
         if ledger.outlook.state() == State::Up {
             let mut settled = settle(ledger, Scope::Due).await;
@@ -55,7 +57,7 @@ pub async fn keep(ledger: &Ledger) {
                 Err(fault) => {
                     ledger.outlook.fell(&fault);
                     // Members spread their probes, so that a server that comes back is not stormed.
-                    probe_at = Instant::now() + wait.mul_f64(rand::random_range(0.75..1.25));
+                    probe_at = Instant::now() + wait.mul_f64(chance::within(0.75..1.25));
                     wait = (wait * 2).min(PROBE_WAIT_MAX);
                 }
             }

@@ -29,6 +29,7 @@ pub use journal::{Fault as JournalFault, Folder, LogFull};
 pub use logins::OpenLogins;
 pub use outlook::State;
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
+pub use save::Saving;
 
 use apps::Apps;
 use journal::{Journal, Record};
@@ -56,6 +57,7 @@ pub struct Ledger {
     outlook: Outlook,
     installation: OnceLock<Installation>,
     met: watch::Sender<bool>,
+    saving: Saving,
     /// When the oldest record was made that a restart may state again, in ms; 0 until a checkpoint of
     /// this run is done.
     states_from: AtomicI64,
@@ -73,6 +75,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The member's name.
     pub member: Arc<str>,
+    /// Where the journal's files are written.
+    pub saving: Saving,
 }
 
 /// The tasks' ends of the ledger's queues; see [`Ledger::keep`].
@@ -93,6 +97,7 @@ impl Ledger {
             rules,
             store,
             member,
+            saving,
         } = parts;
         let (journal, left, unsettled) = Journal::open(folder, clock.now())?;
         let journal = Arc::new(journal);
@@ -125,6 +130,7 @@ impl Ledger {
                 .installation
                 .map_or_else(OnceLock::new, OnceLock::from),
             met: watch::Sender::new(false),
+            saving,
             states_from: AtomicI64::new(0),
         };
         for app in unsettled {
@@ -314,6 +320,7 @@ impl Ledger {
 /// Runs `task` until `stop` turns true.
 async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) {
     tokio::select! {
+        biased;
         () = stopped(&mut stop) => {}
         () = task => {}
     }

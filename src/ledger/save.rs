@@ -22,6 +22,38 @@ const SAVE_AGE: Duration = Duration::from_secs(30);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// Where the journal's files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Saving {
+    /// Beside the runtime, which goes on meanwhile.
+    #[default]
+    Beside,
+    /// Within the runtime, at one moment of this time that it takes: a simulation whose time is not
+    /// the machine's.
+    Within(Duration),
+}
+
+impl Saving {
+    /// Runs what waits for a disk.
+    async fn run(
+        self,
+        work: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) -> Result<(), String> {
+        match self {
+            Self::Beside => {
+                let done = tokio::task::spawn_blocking(work).await;
+                done.unwrap_or_else(|died| Err(format!("its task died: {died}")))
+            }
+            Self::Within(time) => {
+                tokio::time::sleep(time / 2).await;
+                let done = work();
+                tokio::time::sleep(time / 2).await;
+                done
+            }
+        }
+    }
+}
+
 /// Runs until `stop` turns true. What fails is tried again, less and less often.
 pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(TICK);
@@ -30,6 +62,7 @@ pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
     let mut saved_at = Instant::now();
     loop {
         tokio::select! {
+            biased;
             () = stopped(&mut stop) => return,
             _ = tick.tick() => {}
         }
@@ -39,7 +72,8 @@ pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
         let mut outcome = Ok(());
         if ledger.journal.wants_reserve() {
             let journal = ledger.journal.clone();
-            outcome = blocking(move || journal.reserve().map_err(|error| error.to_string())).await;
+            let reserve = move || journal.reserve().map_err(|error| error.to_string());
+            outcome = ledger.saving.run(reserve).await;
         }
         let old = saved_at.elapsed() >= SAVE_AGE && ledger.journal.has_records();
         if old || ledger.journal.wants_checkpoint() {
@@ -167,19 +201,12 @@ impl Begun {
     pub(super) async fn cut(mut self, ledger: &Ledger) -> Result<(), String> {
         let (sealed, snapshot) = (self.sealed.clone(), self.snapshot.clone());
         let (journal, drop_before) = (ledger.journal.clone(), self.drop_before);
-        blocking(move || journal.save(&sealed, &snapshot, drop_before)).await?;
+        let save = move || journal.save(&sealed, &snapshot, drop_before);
+        ledger.saving.run(save).await?;
         ledger
             .states_from
             .store(self.states_from.0, Ordering::Release);
         self.unsaved.entries.clear();
         Ok(())
     }
-}
-
-/// Runs what waits for a disk beside the runtime.
-async fn blocking(
-    work: impl FnOnce() -> Result<(), String> + Send + 'static,
-) -> Result<(), String> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|died| Err(format!("its task died: {died}")))
 }

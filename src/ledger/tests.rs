@@ -75,6 +75,7 @@ impl Place {
             },
             store: Arc::new(store),
             member: "test".into(),
+            saving: Saving::Beside,
         };
         let locked = Folder::lock(self.folder.path()).unwrap();
         let (ledger, _queues) = Ledger::open(locked, parts).unwrap();

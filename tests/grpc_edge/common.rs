@@ -10,7 +10,7 @@ use imquota::clock::Zone;
 use imquota::endpoint::Endpoint;
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
 use imquota::grpc::{Bounds, Readiness, ServeFault, bind, serve};
-use imquota::ledger::{Folder, Ledger, Parts};
+use imquota::ledger::{Folder, Ledger, Parts, Saving};
 use imquota::quota::{AppId, AppRules, Limits, Plan, PlanName, Rulebook};
 use imquota::store::embedded::EmbeddedStore;
 use tempfile::TempDir;
@@ -63,6 +63,7 @@ fn admission() -> (TempDir, Arc<Admission>) {
         },
         store: Arc::new(store),
         member: "test".into(),
+        saving: Saving::Beside,
     };
     let locked = Folder::lock(folder.path()).expect("nobody else has it");
     let (ledger, _queues) = Ledger::open(locked, parts).expect("it is new");

@@ -4,12 +4,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::Fault;
-use super::segment::number_of;
+use super::log::APPEND_BYTES_MAX;
+use super::segment::{SEGMENT_BYTES, number_of};
 
 /// A locked data folder. The lock ends with the process, however it ends.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    segment_bytes: usize,
     _lock: File,
 }
 
@@ -35,11 +37,25 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.into(),
+                segment_bytes: SEGMENT_BYTES,
                 _lock: lock,
             }),
             Err(TryLockError::WouldBlock) => Err(Fault::Locked(path.into())),
             Err(TryLockError::Error(error)) => Err(io(error)),
         }
+    }
+
+    /// The same folder with log segments of another size, at least 64 KiB, so that a simulation can
+    /// open many. A journal keeps its size for life: segments of another size are damaged ones.
+    #[must_use]
+    pub fn with_segments_of(mut self, bytes: usize) -> Self {
+        self.segment_bytes = bytes.max(4 * APPEND_BYTES_MAX);
+        self
+    }
+
+    /// Bytes of a log segment.
+    pub fn segment_bytes(&self) -> usize {
+        self.segment_bytes
     }
 
     /// Where it is.

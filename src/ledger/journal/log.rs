@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, compiler_fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::folder::Folder;
 use super::record::FRAME_BYTES;
-use super::segment::{HEADER_BYTES, SEGMENT_BYTES, Segment};
+use super::segment::{HEADER_BYTES, Segment};
 use crate::clock::Millis;
 
 /// The most finished segments that wait for a checkpoint: half a GiB. Beyond it nothing is taken on.
@@ -25,6 +26,7 @@ pub struct LogFull;
 #[derive(Debug)]
 pub struct Log {
     folder: PathBuf,
+    segment_bytes: usize,
     incarnation: u64,
     writer: Mutex<Writer>,
 }
@@ -54,19 +56,21 @@ impl Log {
     ///
     /// # Errors
     /// The file system's own.
-    pub fn begin(folder: &Path, incarnation: u64, number: u64, now: Millis) -> io::Result<Self> {
-        let mut active = Segment::make(folder, number)?;
+    pub fn begin(folder: &Folder, incarnation: u64, number: u64, now: Millis) -> io::Result<Self> {
+        let (path, bytes) = (folder.path(), folder.segment_bytes());
+        let mut active = Segment::make(path, number, bytes)?;
         active.begin(incarnation, now);
         let writer = Writer {
             active,
             at: HEADER_BYTES,
             made: now,
-            spare: Some(Segment::make(folder, number + 1)?),
+            spare: Some(Segment::make(path, number + 1, bytes)?),
             sealed: Vec::new(),
             next: number + 2,
         };
         Ok(Self {
-            folder: folder.into(),
+            folder: path.into(),
+            segment_bytes: bytes,
             incarnation,
             writer: Mutex::new(writer),
         })
@@ -82,7 +86,7 @@ impl Log {
     pub fn append(&self, frames: &[u8], now: Millis, mark: impl FnOnce()) -> Result<(), LogFull> {
         debug_assert!(frames.len() <= APPEND_BYTES_MAX);
         let mut writer = self.writer();
-        if writer.at + frames.len() > SEGMENT_BYTES {
+        if writer.at + frames.len() > self.segment_bytes {
             writer.turn(self.incarnation, now)?;
         }
         mark();
@@ -127,7 +131,7 @@ impl Log {
             }
             writer.next
         };
-        let spare = Segment::make(&self.folder, number)?;
+        let spare = Segment::make(&self.folder, number, self.segment_bytes)?;
         let mut writer = self.writer();
         // Only now: a number that is left out would look like a segment that is missing.
         writer.next = number + 1;

@@ -23,6 +23,7 @@ use log::Log;
 pub use log::{LogFull, Sealed};
 pub use record::{Record, TOTALS_BYTES, totals_frame};
 
+use crate::chance;
 use crate::clock::{Day, Millis};
 use crate::quota::{AppId, COUNTERS, Counter};
 use crate::store::{Attempt, Cell, GiveBack, Installation, Take, Totals};
@@ -198,7 +199,7 @@ impl Journal {
             return Err(missing());
         }
         let identity = Identity {
-            incarnation: known.map_or_else(rand::random, |known| known.incarnation),
+            incarnation: known.map_or_else(chance::draw, |known| known.incarnation),
             boot: known.map_or(0, |known| known.boot).saturating_add(1),
             installation: known.and_then(|known| known.installation),
         };
@@ -207,7 +208,7 @@ impl Journal {
         checkpoint.set_identity(&identity).map_err(damaged)?;
         // A log is begun before the checkpoint counts on it, and what the checkpoint has is removed
         // after: a process that is killed in between leaves one log that is whole.
-        let log = Log::begin(folder.path(), identity.incarnation, left.next, now)
+        let log = Log::begin(&folder, identity.incarnation, left.next, now)
             .map_err(|error| Fault::Io(folder.path().into(), error))?;
         let save = checkpoint.save(&left.state, None, left.next);
         save.map_err(damaged)?;

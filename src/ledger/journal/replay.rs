@@ -101,7 +101,7 @@ fn read_log(
         if number != next {
             return Err(missing(next));
         }
-        let begun = read_segment(&path, number, incarnation, &mut records)?;
+        let begun = read_segment(folder, &path, number, incarnation, &mut records)?;
         if begun {
             next += 1;
         } else if begins == Some(number) || last != Some(number) {
@@ -223,13 +223,15 @@ fn is_zero(bytes: &[u8]) -> bool {
 
 /// Reads one segment; `false` if it was made and never begun.
 fn read_segment(
+    folder: &Folder,
     path: &Path,
     number: u64,
     incarnation: u64,
     records: &mut Vec<Record>,
 ) -> Result<bool, Fault> {
     let bytes = segment::read(path).map_err(|error| Fault::Io(path.into(), error))?;
-    let header = Header::decode(&bytes).map_err(|why| Fault::Damaged(path.into(), why))?;
+    let header = Header::decode(&bytes, folder.segment_bytes())
+        .map_err(|why| Fault::Damaged(path.into(), why))?;
     let Some(header) = header else {
         return Ok(false);
     };

@@ -13,7 +13,7 @@ use rustix::fs::FallocateFlags;
 
 use crate::clock::Millis;
 
-/// Bytes of a segment. Bounds what a restart replays, together with the age of a checkpoint.
+/// Bytes of a segment, unless its folder says otherwise. Bounds what a restart replays, together with the age of a checkpoint.
 pub const SEGMENT_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes before the first record: magic, incarnation, number, time of making, checksum.
 pub const HEADER_BYTES: usize = 64;
@@ -50,10 +50,10 @@ impl Header {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub fn decode(bytes: &[u8]) -> Result<Option<Self>, String> {
-        if bytes.len() != SEGMENT_BYTES {
+    pub fn decode(bytes: &[u8], segment_bytes: usize) -> Result<Option<Self>, String> {
+        if bytes.len() != segment_bytes {
             let len = bytes.len();
-            return Err(format!("has {len} bytes instead of {SEGMENT_BYTES}"));
+            return Err(format!("has {len} bytes instead of {segment_bytes}"));
         }
         let Some(head) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Ok(None);
@@ -96,7 +96,7 @@ impl Segment {
     ///
     /// # Errors
     /// The file system's own: no space, no right.
-    pub fn make(folder: &Path, number: u64) -> io::Result<Self> {
+    pub fn make(folder: &Path, number: u64, bytes: usize) -> io::Result<Self> {
         let unnamed = folder.join(UNNAMED);
         let file = OpenOptions::new()
             .read(true)
@@ -104,7 +104,7 @@ impl Segment {
             .create(true)
             .truncate(true)
             .open(&unnamed)?;
-        reserve(&file).inspect_err(|_| drop(std::fs::remove_file(&unnamed)))?;
+        reserve(&file, bytes).inspect_err(|_| drop(std::fs::remove_file(&unnamed)))?;
         let path = path_of(folder, number);
         std::fs::rename(&unnamed, &path)?;
         // SAFETY: the folder's lock keeps every other process of ours out, and this process never
@@ -162,18 +162,21 @@ pub fn number_of(name: &str) -> Option<u64> {
         .ok()
 }
 
-fn reserve(file: &File) -> io::Result<()> {
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, SEGMENT_BYTES as u64) {
+fn reserve(file: &File, bytes: usize) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes as u64) {
         // Some file systems cannot reserve; writing the zeros does the same, slowly.
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => write_zeros(file),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => write_zeros(file, bytes),
         other => other.map_err(io::Error::from),
     }
 }
 
-fn write_zeros(mut file: &File) -> io::Result<()> {
+fn write_zeros(mut file: &File, bytes: usize) -> io::Result<()> {
     let zeros = vec![0; 64 * 1024];
-    for _ in 0..SEGMENT_BYTES / zeros.len() {
-        file.write_all(&zeros)?;
+    let mut left = bytes;
+    while left > 0 {
+        let now = left.min(zeros.len());
+        file.write_all(&zeros[..now])?;
+        left -= now;
     }
     Ok(())
 }

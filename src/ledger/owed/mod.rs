@@ -14,6 +14,7 @@ pub use takes::{DueRecords, OpenTake, Wanted};
 use releases::Sending;
 
 use super::journal::{Journal, LogFull, OwedRelease, OwedTake, Record};
+use crate::chance;
 use crate::clock::{Clock, Millis};
 use crate::quota::RequestId;
 use crate::store::{Attempt, RecordKey, SHARDS};
@@ -80,7 +81,7 @@ impl Owed {
         let this = Self {
             journal,
             clock,
-            run: rand::random(),
+            run: chance::draw(),
             local,
             // A journal is not opened 16 million times; if it were, numbers would begin anew.
             next: AtomicU64::new(boot << RUN_BITS),

@@ -7,6 +7,7 @@ use super::checkpoint::{self, Plan, Written};
 use super::file::LedgerFile;
 use super::format::Identity;
 use super::shard::{Caller, LedgerShard};
+use crate::chance;
 use crate::clock::{Millis, Zone};
 use crate::store::{Installation, Shard, StoreFault};
 
@@ -76,8 +77,8 @@ impl Ledger {
             ))),
             (None, None) => {
                 let installation = Installation {
-                    id: rand::random(),
-                    user_key: rand::random(),
+                    id: chance::draw(),
+                    user_key: chance::draw(),
                 };
                 self.file.found(&Identity {
                     installation,

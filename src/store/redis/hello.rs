@@ -12,7 +12,7 @@ use super::script::Step;
 use super::seen::Point;
 use super::survey::{Survey, survey};
 use super::{Create, Link, RedisStore};
-use crate::clock::Clock;
+use crate::chance;
 use crate::store::{Installation, Member, SHARDS, Shard, StoreFault};
 
 impl RedisStore {
@@ -80,8 +80,8 @@ impl RedisStore {
             None => step.arg("").arg(""),
         };
         if remembered.is_none() && self.create == Create::Auto {
-            step.arg(id_text(rand::random()))
-                .arg(key_text(rand::random()));
+            step.arg(id_text(chance::draw()))
+                .arg(key_text(chance::draw()));
         } else {
             step.arg("").arg("");
         }
@@ -93,10 +93,10 @@ impl RedisStore {
             .arg(&member.name)
             .arg(&survey.run)
             .arg(id_text(self.nonce));
-        let asked = Clock::system();
+        let asked = self.clock.own();
         let value = wire.run(&self.scripts.hello, &step).await?;
         let meta = Meta::read(value)?;
-        self.correct(meta.time, asked, Clock::system());
+        self.correct(meta.time, asked, self.clock.own());
         Ok(meta)
     }
 

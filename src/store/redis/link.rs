@@ -1,13 +1,14 @@
 //! One connection to Redis: made, looked over, used, given up.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError};
-use redis::{ServerErrorKind, Value};
+use redis::{RedisResult, ServerErrorKind, Value};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -21,19 +22,39 @@ const IN_FLIGHT_MAX: usize = 1024;
 /// Connecting takes a few round trips: so many answers' time it may have.
 const CONNECT_ANSWERS: u32 = 3;
 
+/// A way to a server that is no connection to an address: a simulated network, for one.
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Makes a session.
+    fn connect(&self) -> BoxFuture<'_, RedisResult<Arc<dyn Session>>>;
+}
+
+/// A connection made by a [`Transport`], shared by many calls at a time.
+pub trait Session: fmt::Debug + Send + Sync {
+    /// Sends commands in one write and answers each one's reply, an error among them as
+    /// [`Value::ServerError`]. A dropped future may still take effect.
+    fn send(&self, commands: Vec<Cmd>) -> BoxFuture<'_, RedisResult<Vec<Value>>>;
+}
+
+/// How the server is reached.
+#[derive(Debug)]
+pub(super) enum Way {
+    Direct(Box<ConnectionInfo>),
+    Other(Arc<dyn Transport>),
+}
+
 /// Where Redis is, and how patient we are with it.
 #[derive(Debug)]
 pub(super) struct Dialer {
-    info: ConnectionInfo,
+    way: Way,
     /// The address as logs may show it: without user and password.
     pub(super) shown: String,
     patience: Duration,
 }
 
 impl Dialer {
-    pub(super) fn new(info: ConnectionInfo, shown: String, patience: Duration) -> Self {
+    pub(super) fn new(way: Way, shown: String, patience: Duration) -> Self {
         Self {
-            info,
+            way,
             shown,
             patience,
         }
@@ -42,18 +63,12 @@ impl Dialer {
     /// Connects and loads the scripts. The name is resolved anew each time.
     pub(super) async fn connect(&self, scripts: &Scripts) -> Result<Wire, StoreFault> {
         let patience = self.patience * CONNECT_ANSWERS;
-        // Each call has its time-out from us, with the wait for its turn included.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
-            .set_response_timeout(None);
-        let client = Client::open(self.info.clone()).map_err(|error| self.fault(&error))?;
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let connection = timeout(patience, connecting)
+        let line = timeout(patience, self.way.connect())
             .await
             .map_err(|_| self.no_answer(patience))?
             .map_err(|error| self.fault(&error))?;
         let wire = Wire {
-            connection,
+            line,
             turns: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
             spent: Arc::new(AtomicBool::new(false)),
             shown: self.shown.as_str().into(),
@@ -81,10 +96,60 @@ fn no_answer(at: &str, waited: Duration) -> StoreFault {
     ))
 }
 
+impl Way {
+    async fn connect(&self) -> RedisResult<Line> {
+        match self {
+            Self::Direct(info) => {
+                // Each call has its time-out from us, with the wait for its turn included.
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(None)
+                    .set_response_timeout(None);
+                let client = Client::open(info.as_ref().clone())?;
+                let connecting = client.get_multiplexed_async_connection_with_config(&config);
+                connecting.await.map(Line::Direct)
+            }
+            Self::Other(transport) => transport.connect().await.map(Line::Other),
+        }
+    }
+}
+
+/// What carries commands.
+#[derive(Debug, Clone)]
+enum Line {
+    Direct(MultiplexedConnection),
+    Other(Arc<dyn Session>),
+}
+
+impl Line {
+    async fn send(&self, cmd: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Direct(connection) => connection.clone().send_packed_command(cmd).await,
+            Self::Other(session) => {
+                let mut values = session.send(vec![cmd.clone()]).await?;
+                values.pop().ok_or_else(unanswered)
+            }
+        }
+    }
+
+    async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::Direct(connection) => pipeline.query_async(&mut connection.clone()).await,
+            Self::Other(session) => {
+                let values = session.send(pipeline.cmd_iter().cloned().collect()).await?;
+                values.into_iter().map(Value::extract_error).collect()
+            }
+        }
+    }
+}
+
+fn unanswered() -> RedisError {
+    (ErrorKind::Client, "a command was left without an answer").into()
+}
+
 /// A connection that many calls share.
 #[derive(Debug, Clone)]
 pub(super) struct Wire {
-    connection: MultiplexedConnection,
+    line: Line,
     turns: Arc<Semaphore>,
     /// Set by the first call that found it broken or silent, so that no other finds out again.
     spent: Arc<AtomicBool>,
@@ -150,14 +215,13 @@ impl Wire {
 
     async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
         let _turn = self.turns.acquire().await;
-        pipeline.query_async(&mut self.connection.clone()).await
+        self.line.send_all(pipeline).await
     }
 
     async fn send(&self, cmd: &Cmd) -> Result<Value, RedisError> {
         // The semaphore is never closed: a turn always comes.
         let _turn = self.turns.acquire().await;
-        let value = self.connection.clone().send_packed_command(cmd).await?;
-        value.extract_error()
+        self.line.send(cmd).await?.extract_error()
     }
 
     async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, StoreFault> {

@@ -82,6 +82,7 @@ mod seen;
 mod settle;
 mod survey;
 
+pub use link::{Session, Transport};
 pub use options::{Create, RedisOptions};
 
 use std::sync::{Arc, RwLock};
@@ -90,13 +91,14 @@ use tokio::sync::Mutex;
 
 use self::answer::{Answer, Status};
 use self::keys::Keys;
-use self::link::{Dialer, Wire};
+use self::link::{Dialer, Way, Wire};
 use self::script::{Script, Scripts, Step};
 use self::seen::Seen;
 use super::{
     GiveBack, GivenBack, Installation, Login, Member, Reply, Report, Shard, Store, StoreFault,
     Take, Taken, Usage, View,
 };
+use crate::chance;
 use crate::clock::{Clock, Day, Millis, Zone};
 use crate::quota::AppId;
 
@@ -142,12 +144,40 @@ impl RedisStore {
     /// [`RedisOptions`] describes.
     pub fn new(options: RedisOptions, clock: Arc<Clock>) -> Result<Self, StoreFault> {
         let (info, shown) = options.address()?;
+        let way = Way::Direct(Box::new(info));
+        Self::by(
+            Dialer::new(way, shown, options.response_timeout),
+            options,
+            clock,
+        )
+    }
+
+    /// As [`RedisStore::new`], with the server reached by `transport` instead of a connection to the
+    /// address of the options.
+    ///
+    /// # Errors
+    /// As [`RedisStore::new`].
+    pub fn over(
+        transport: Arc<dyn Transport>,
+        options: RedisOptions,
+        clock: Arc<Clock>,
+    ) -> Result<Self, StoreFault> {
+        let (_, shown) = options.address()?;
+        let way = Way::Other(transport);
+        Self::by(
+            Dialer::new(way, shown, options.response_timeout),
+            options,
+            clock,
+        )
+    }
+
+    fn by(dialer: Dialer, options: RedisOptions, clock: Arc<Clock>) -> Result<Self, StoreFault> {
         Ok(Self {
             keys: Keys::new(options.prefix()?),
-            dialer: Dialer::new(info, shown, options.response_timeout),
+            dialer,
             zone: options.zone,
             create: options.create,
-            nonce: rand::random(),
+            nonce: chance::draw(),
             scripts: Scripts::new(),
             clock,
             seen: Seen::new(),
@@ -201,9 +231,9 @@ impl RedisStore {
         script: &Script,
         step: Step,
     ) -> Result<Answer, StoreFault> {
-        let asked = Clock::system();
+        let asked = self.clock.own();
         let value = link.wire.run(script, &step).await?;
-        let answered = Clock::system();
+        let answered = self.clock.own();
         let (head, answer) = self.judge(shard, Answer::new(value)?)?;
         self.correct(head, asked, answered);
         Ok(answer)
@@ -235,7 +265,7 @@ impl RedisStore {
         let half = i64::try_from(answered.since(asked) / 2).unwrap_or(i64::MAX);
         let middle = asked.plus(half);
         let ahead = server.0.saturating_sub(middle.0);
-        let known = self.clock.now().0.saturating_sub(Clock::system().0);
+        let known = self.clock.now().0.saturating_sub(self.clock.own().0);
         if ahead.abs_diff(known) > half.unsigned_abs() + 1 {
             self.clock.correct(server, middle);
         }

@@ -1,0 +1,104 @@
+//! Compares what the ledger counts with the truth.
+
+use std::collections::BTreeSet;
+
+use imquota::clock::Day;
+use imquota::quota::{COUNTERS, Limit};
+
+use super::{Auditor, Known, Sum};
+use crate::books::{self, Books};
+use crate::fake::keyspace::Keyspace;
+
+impl Auditor {
+    /// Looks at the ledger after a step: a hard limit holds, and whatever exists is counted.
+    pub fn look(&self, keys: &Keyspace) {
+        self.with(|known| {
+            let Known { apps, faults, forgot, .. } = known;
+            for (id, app) in apps.iter() {
+                let limits = app.limits.as_ref().expect("it was opened");
+                let counts = books::charged(keys, *id);
+                for (at, &count) in counts.iter().enumerate() {
+                    let counter = COUNTERS[at];
+                    let Limit::AtMost(limit) = limits.of(counter) else {
+                        continue;
+                    };
+                    let exist = app.exist(counter).unwrap_or(0);
+                    if count > limit.cast_signed() {
+                        faults.push(format!("app {id}: {counter:?} is {count}, the limit is {limit}"));
+                    }
+                    if exist > count && !*forgot {
+                        faults.push(format!("app {id}: {exist} {counter:?} exist, {count} are counted"));
+                    }
+                }
+                for (day, degraded) in &app.degraded {
+                    let Limit::AtMost(limit) = limits.groups_gained_daily else {
+                        continue;
+                    };
+                    let day = Day::from_number(*day).expect("a day");
+                    let gained = books::gained(keys, books::PREFIX, *id, day);
+                    if gained > limit.cast_signed() + degraded {
+                        faults.push(format!(
+                            "app {id}: {gained} groups gained, the limit is {limit}, {degraded} of them by sidecars alone"
+                        ));
+                    }
+                }
+            }
+        });
+    }
+
+    /// Everything has arrived: where the ledger's counts are not the truth.
+    pub fn differences(&self, books: &impl Books, prefix: &str) -> Vec<String> {
+        self.with(|known| {
+            let mut faults = Vec::new();
+            let Known {
+                apps, forgot, lost, ..
+            } = known;
+            for (id, app) in apps.iter() {
+                if *forgot {
+                    continue;
+                }
+                let counts = books::counts(books, prefix, *id);
+                for (sum, range) in &app.sums {
+                    let count = match sum {
+                        Sum::Live(counter) => counts[usize::from(*counter)],
+                        Sum::Gained(day) => {
+                            let day = Day::from_number(*day).expect("a day");
+                            books::gained(books, prefix, *id, day)
+                        }
+                        Sum::Increments(day) => books::users(books, prefix, *id, *day).1,
+                    };
+                    // A group that a lost journal forgot is deleted at the cost of another: what falls
+                    // with the next one is then bounded by a count that is too small.
+                    let spared = match sum {
+                        Sum::Live(1) | Sum::Gained(_) if !lost.is_empty() => app.followed,
+                        _ => 0,
+                    };
+                    let (low, high) = (range.low, range.high + spared);
+                    if !(low..=high).contains(&count) {
+                        faults.push(format!(
+                            "app {id}, {sum:?}: {count} are counted, {low} to {high} are true"
+                        ));
+                    }
+                }
+                let days: BTreeSet<i32> = app.users.keys().map(|(day, _)| *day).collect();
+                for day in days {
+                    let of_day = || app.users.iter().filter(|((d, _), _)| *d == day);
+                    let sure = of_day().filter(|(_, members)| !members.is_empty()).count();
+                    let range = sure..=of_day().count();
+                    let count = books::users(books, prefix, *id, day).0;
+                    if !usize::try_from(count).is_ok_and(|count| range.contains(&count)) {
+                        faults.push(format!(
+                            "app {id}, day {day}: {count} users are counted, {range:?} are true"
+                        ));
+                    }
+                }
+                // What a lost journal's member held stays held: nobody knows whether it was answered.
+                let held = books::held(books, prefix, *id);
+                if lost.is_empty() && !held.is_empty() {
+                    faults.push(format!("app {id}: still held: {held:?}"));
+                }
+            }
+            faults
+        })
+    }
+}

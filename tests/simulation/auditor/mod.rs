@@ -1,0 +1,237 @@
+//! Keeps the truth: what gateways were told, and so what may exist. It knows nothing of how the ledger
+//! counts, and is asked after each step and each answer.
+
+mod judge;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Mutex;
+
+use imquota::quota::{AppId, Charge, Counter, Limits, Resource};
+use redis::{Arg, Cmd, Value};
+
+/// A count that must be right at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sum {
+    Live(u8),
+    Gained(i32),
+    /// Users of a day whom gateways told apart themselves.
+    Increments(i32),
+}
+
+/// Between what the count may be, once everything has arrived.
+#[derive(Debug, Clone, Copy, Default)]
+struct Range {
+    low: i64,
+    high: i64,
+}
+
+/// A creation under a client's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Allowed,
+    Denied,
+}
+
+/// A sidecar and the number of its journal: with another journal it is another member.
+pub type Member = (usize, u64);
+
+/// What a member was asked: unsure if its journal is lost.
+#[derive(Debug, Clone, Copy)]
+struct Deed {
+    app: AppId,
+    sum: Sum,
+    low: i64,
+    high: i64,
+}
+
+#[derive(Debug, Default)]
+struct App {
+    limits: Option<Limits>,
+    sums: BTreeMap<Sum, Range>,
+    /// Objects that a gateway was allowed and has not deleted.
+    exist: [i64; 3],
+    /// Groups admitted by sidecars alone, by day: those may pass the daily gain's limit.
+    degraded: BTreeMap<i32, i64>,
+    ids: BTreeMap<String, Told>,
+    /// Objects deleted with which groups and the gain fall.
+    followed: i64,
+    /// Active users by day, and the members that said so; none: perhaps.
+    users: BTreeMap<(i32, u32), BTreeSet<Member>>,
+    /// Ids whose object a gateway made.
+    created: BTreeSet<String>,
+}
+
+impl App {
+    /// How many objects exist that `counter` counts; the gain of a day is no such number.
+    fn exist(&self, counter: Counter) -> Option<i64> {
+        let [accounts, groups, rooms] = self.exist;
+        match counter {
+            Counter::Accounts => Some(accounts),
+            Counter::Groups => Some(groups + rooms),
+            Counter::AvRooms => Some(rooms),
+            Counter::GroupsGained => None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    apps: BTreeMap<AppId, App>,
+    deeds: BTreeMap<Member, Vec<Deed>>,
+    lost: BTreeSet<Member>,
+    faults: Vec<String>,
+    /// The ledger was put back: what it counts is not compared any more.
+    forgot: bool,
+    trace: DefaultHasher,
+    log: Option<Vec<String>>,
+    steps: u64,
+    answers: [u64; 4],
+}
+
+/// The auditor of one run.
+#[derive(Debug, Default)]
+pub struct Auditor(Mutex<Known>);
+
+/// A creation or deletion that a gateway asks for.
+#[derive(Debug, Clone)]
+pub struct Deal {
+    /// The sidecar, and which of its journals.
+    pub member: Member,
+    pub app: AppId,
+    pub charge: Charge,
+    pub resource: Resource,
+    /// The days that it may count for: those on which it was asked.
+    pub days: BTreeSet<i32>,
+    pub id: Option<String>,
+}
+
+impl Deal {
+    fn amount(&self) -> i64 {
+        self.charge.amount().get().into()
+    }
+
+    /// What it moves, and whether it is sure that it moves that.
+    fn sums(&self) -> Vec<(Sum, bool)> {
+        let mut sums = Vec::new();
+        for part in self.charge.parts() {
+            match part.counter {
+                Counter::GroupsGained => {
+                    let sure = self.days.len() == 1;
+                    sums.extend(self.days.iter().map(|day| (Sum::Gained(*day), sure)));
+                }
+                counter => {
+                    let digit = u8::try_from(counter.index()).expect("a digit");
+                    sums.push((Sum::Live(digit), true));
+                }
+            }
+        }
+        sums
+    }
+}
+
+impl Auditor {
+    pub fn keep_log(&self) {
+        self.with(|known| known.log = Some(Vec::new()));
+    }
+
+    pub fn open_app(&self, app: AppId, limits: Limits) {
+        self.with(|known| known.apps.entry(app).or_default().limits = Some(limits));
+    }
+
+    /// Notes something for the log of a replay.
+    pub fn say(&self, words: impl FnOnce() -> String) {
+        self.with(|known| {
+            if known.log.is_some() {
+                let words = words();
+                known.log.iter_mut().for_each(|log| log.push(words.clone()));
+            }
+        });
+    }
+
+    pub fn fault(&self, words: String) {
+        self.with(|known| known.faults.push(words));
+    }
+
+    pub fn has_faults(&self) -> bool {
+        self.with(|known| !known.faults.is_empty())
+    }
+
+    pub fn end(&self) -> (Vec<String>, u64, Vec<String>, u64, [u64; 4]) {
+        self.with(|known| {
+            let log = known.log.take().unwrap_or_default();
+            let faults = std::mem::take(&mut known.faults);
+            (
+                faults,
+                known.trace.finish(),
+                log,
+                known.steps,
+                known.answers,
+            )
+        })
+    }
+
+    /// What the ledger counts means nothing from now on, but that limits hold.
+    pub fn ledger_forgot(&self) {
+        self.with(|known| known.forgot = true);
+    }
+
+    /// Takes note of a step for the trace.
+    pub fn note_step(&self, command: &Cmd, answer: &Value) {
+        self.with(|known| {
+            known.steps += 1;
+            for arg in command.args_iter() {
+                if let Arg::Simple(bytes) = arg {
+                    bytes.hash(&mut known.trace);
+                }
+            }
+            hash_value(answer, &mut known.trace);
+        });
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Known) -> T) -> T {
+        act(&mut self.0.lock().expect("never poisoned"))
+    }
+}
+
+impl Known {
+    /// A creation that was not allowed leaves nothing behind, unless its journal is lost.
+    fn note_undone(&mut self, deal: &Deal) {
+        for (sum, _) in deal.sums() {
+            self.note(deal, sum, 0, deal.amount());
+        }
+    }
+
+    /// What may be otherwise if the member's journal is lost, or is otherwise if it was.
+    fn note(&mut self, deal: &Deal, sum: Sum, low: i64, high: i64) {
+        let deed = Deed {
+            app: deal.app,
+            sum,
+            low,
+            high,
+        };
+        if self.lost.contains(&deal.member) {
+            self.unsettle(deed);
+        } else {
+            self.deeds.entry(deal.member).or_default().push(deed);
+        }
+    }
+
+    fn unsettle(&mut self, deed: Deed) {
+        let app = self.apps.get_mut(&deed.app).expect("an app of the run");
+        let range = app.sums.entry(deed.sum).or_default();
+        range.low += deed.low;
+        range.high += deed.high;
+    }
+}
+
+fn hash_value(value: &Value, trace: &mut DefaultHasher) {
+    match value {
+        Value::Int(number) => number.hash(trace),
+        Value::BulkString(bytes) => bytes.hash(trace),
+        Value::Array(items) => items.iter().for_each(|item| hash_value(item, trace)),
+        Value::Nil => 1_u8.hash(trace),
+        other => format!("{other:?}").hash(trace),
+    }
+}

@@ -1,0 +1,173 @@
+//! What gateways were told, and what follows from it for the counts.
+
+use std::hash::Hasher;
+
+use imquota::admission::{Outcome, Refusal, Source, Verdict};
+use imquota::quota::{AppId, Limit};
+
+use super::{Auditor, Deal, Deed, Known, Member, Sum, Told};
+
+impl Auditor {
+    /// A creation was answered. `heard`: the gateway got the answer, and creates.
+    pub fn created(&self, deal: &Deal, verdict: &Verdict, heard: bool) {
+        self.with(|known| {
+            known.trace.write_u64(verdict.used);
+            let amount = deal.amount();
+            let Known { apps, faults, .. } = known;
+            let app = apps.get_mut(&deal.app).expect("an app of the run");
+            let before = deal.id.as_ref().and_then(|id| app.ids.get(id).copied());
+            let told = match verdict.outcome {
+                Outcome::Allow => Told::Allowed,
+                Outcome::Deny(Refusal::StoreUnavailable { .. }) => {
+                    known.answers[2] += 1;
+                    return known.note_undone(deal);
+                }
+                Outcome::Deny(_) => Told::Denied,
+            };
+            known.answers[told as usize] += 1;
+            if let Some(before) = before
+                && before != told
+            {
+                faults.push(format!("{deal:?}: was {before:?}, is now {told:?}"));
+            }
+            if let Some(id) = &deal.id {
+                app.ids.insert(id.clone(), told);
+            }
+            if told == Told::Denied {
+                return;
+            }
+            let mut unsure = Vec::new();
+            if before.is_none() {
+                // Counted whether the gateway hears of it or not; one id, one count.
+                for (sum, sure) in deal.sums() {
+                    let range = app.sums.entry(sum).or_default();
+                    range.low += if sure { amount } else { 0 };
+                    range.high += amount;
+                    if verdict.source != Source::Ledger {
+                        unsure.push(sum);
+                    }
+                    if let Sum::Gained(day) = sum
+                        && verdict.source == Source::Degraded
+                    {
+                        *app.degraded.entry(day).or_default() += amount;
+                    }
+                }
+            }
+            // Of two questions asked at once, one answer makes the object.
+            let is_new = heard
+                && deal
+                    .id
+                    .as_ref()
+                    .is_none_or(|id| app.created.insert(id.clone()));
+            if is_new {
+                app.exist[deal.resource as usize] += amount;
+            }
+            let limits = app.limits.as_ref().expect("it was opened");
+            for part in deal.charge.parts() {
+                if let Limit::AtMost(limit) = limits.of(part.counter)
+                    && let Some(exist) = app.exist(part.counter)
+                    && exist > limit.cast_signed()
+                {
+                    faults.push(format!("{deal:?}: {exist} exist, the limit is {limit}"));
+                }
+            }
+            for sum in unsure {
+                known.note(deal, sum, -amount, 0);
+            }
+        });
+    }
+
+    /// A creation was broken off: by a kill, or by the gateway. It must not stay counted.
+    pub fn broken_off(&self, deal: &Deal) {
+        self.with(|known| {
+            known.answers[3] += 1;
+            known.note_undone(deal);
+        });
+    }
+
+    /// A gateway deletes objects, and is about to say so; `deal` names all days on which it may.
+    pub fn deletes(&self, deal: &Deal) {
+        self.with(|known| {
+            let app = known.apps.get_mut(&deal.app).expect("an app of the run");
+            app.exist[deal.resource as usize] -= deal.amount();
+            if deal.charge.parts().len() > 1 {
+                app.followed += deal.amount();
+            }
+            for (sum, _) in deal.sums() {
+                app.sums.entry(sum).or_default().low -= deal.amount();
+            }
+        });
+    }
+
+    /// The gateway said it again on another day: that one's gain may fall instead.
+    pub fn deletes_again(&self, deal: &Deal, day: i32) {
+        self.with(|known| {
+            let app = known.apps.get_mut(&deal.app).expect("an app of the run");
+            app.sums.entry(Sum::Gained(day)).or_default().low -= deal.amount();
+        });
+    }
+
+    /// A deletion will be, or has been, counted with `given`; `None`: nobody can tell how much.
+    pub fn deleted(&self, deal: &Deal, given: Option<u64>) {
+        self.with(|known| {
+            let amount = deal.amount();
+            let Some(given) = given else { return };
+            let given = i64::try_from(given).expect("a small amount");
+            for (sum, sure) in deal.sums() {
+                if !sure {
+                    continue;
+                }
+                let app = known.apps.get_mut(&deal.app).expect("an app of the run");
+                let range = app.sums.entry(sum).or_default();
+                range.high -= given;
+                range.low += amount - given;
+                known.note(deal, sum, 0, given);
+            }
+        });
+    }
+
+    /// All that a member was told and has not settled may be lost, but for what the ledger has.
+    pub fn journal_lost(&self, member: Member) {
+        self.with(|known| {
+            known.lost.insert(member);
+            for members in known
+                .apps
+                .values_mut()
+                .flat_map(|app| app.users.values_mut())
+            {
+                members.remove(&member);
+            }
+            for deed in known.deeds.remove(&member).unwrap_or_default() {
+                known.unsettle(deed);
+            }
+        });
+    }
+
+    /// A gateway was told that so many more users were active.
+    pub fn incremented(&self, member: Member, app: AppId, day: i32, by: u64) {
+        self.with(|known| {
+            let by = i64::try_from(by).expect("a small number");
+            let sum = Sum::Increments(day);
+            let sums = &mut known.apps.get_mut(&app).expect("an app of the run").sums;
+            sums.entry(sum).or_default().low += by;
+            sums.entry(sum).or_default().high += by;
+            let deed = Deed {
+                app,
+                sum,
+                low: -by,
+                high: 0,
+            };
+            known.deeds.entry(member).or_default().push(deed);
+        });
+    }
+
+    /// Users are active on a day: said by a member, or, without one, perhaps.
+    pub fn logged_in(&self, by: Option<Member>, app: AppId, day: i32, users: &[u32]) {
+        self.with(|known| {
+            let app = known.apps.get_mut(&app).expect("an app of the run");
+            for user in users {
+                app.users.entry((day, *user)).or_default().extend(by);
+            }
+        });
+    }
+}

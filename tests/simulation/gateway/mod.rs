@@ -1,0 +1,191 @@
+//! Gateways: they create and delete, with ids and without, ask again, ask twice at once, lose answers,
+//! and run out of patience. Each deletes only what it was allowed to create.
+
+mod create;
+mod delete;
+mod login;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use imquota::admission::{Admission, Patience};
+use imquota::quota::{Amount, AppId, Charge, Counter, Limits, RESOURCES, Resource};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::time::{Instant, sleep};
+
+use crate::auditor::{Auditor, Deal, Member};
+use crate::sidecar::{Serving, Sidecar};
+
+/// The longest that a gateway waits before it hangs up.
+const HANG_UP_MS_MAX: u64 = 700;
+
+/// An app, its limits, and how its gateways behave.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    pub app: AppId,
+    pub limits: Limits,
+    pub resources: Vec<Resource>,
+}
+
+/// What gateways know of the world.
+pub struct Town {
+    pub sidecars: Vec<Arc<Sidecar>>,
+    pub tenants: Vec<Tenant>,
+    pub auditor: Arc<Auditor>,
+    pub objects: Mutex<Vec<Object>>,
+    pub pause_ms_max: u64,
+}
+
+/// Objects that were created together.
+#[derive(Debug, Clone)]
+pub struct Object {
+    tenant: usize,
+    resource: Resource,
+    amount: Amount,
+    home: Member,
+}
+
+/// How a call went for the gateway.
+enum Heard<T> {
+    Answer(T),
+    /// The sidecar does not listen: nothing was asked.
+    Nobody,
+    /// The sidecar died, or the gateway hung up.
+    BrokenOff,
+}
+
+pub struct Gateway {
+    town: Arc<Town>,
+    number: usize,
+    rng: StdRng,
+    next_id: u32,
+}
+
+impl Gateway {
+    pub fn new(town: Arc<Town>, number: usize, seed: u64) -> Self {
+        let rng = StdRng::seed_from_u64(seed);
+        Self {
+            town,
+            number,
+            rng,
+            next_id: 0,
+        }
+    }
+
+    /// Does so many things, one after the other.
+    pub async fn work(mut self, deeds: u32) {
+        for _ in 0..deeds {
+            let pause = self.rng.random_range(0..=self.town.pause_ms_max);
+            sleep(Duration::from_millis(pause)).await;
+            if self.town.auditor.has_faults() {
+                return;
+            }
+            match self.rng.random_range(0..12) {
+                0..7 => self.create().await,
+                7..11 => self.delete().await,
+                _ => self.login().await,
+            }
+        }
+    }
+
+    fn somewhere(&mut self, not: usize) -> usize {
+        let all = self.town.sidecars.len();
+        if all == 1 {
+            not
+        } else {
+            (not + self.rng.random_range(1..all)) % all
+        }
+    }
+
+    /// How patient the next call is, and whether its answer is lost on the way.
+    fn plan(&mut self) -> Plan {
+        let impatient = self.rng.random_ratio(1, 8);
+        let hurried = self.rng.random_ratio(1, 8);
+        Plan {
+            hang_up_ms: impatient.then(|| self.rng.random_range(0..HANG_UP_MS_MAX)),
+            deadline_ms: hurried.then(|| self.rng.random_range(1..400)),
+            lost: self.rng.random_ratio(1, 16),
+        }
+    }
+
+    async fn call<T, F>(
+        &self,
+        sidecar: usize,
+        plan: &Plan,
+        work: impl FnOnce(Arc<Admission>) -> F,
+    ) -> Heard<T>
+    where
+        F: Future<Output = T>,
+    {
+        let sidecar = &self.town.sidecars[sidecar];
+        let mut life = sidecar.life();
+        let Some(serving) = sidecar.serving() else {
+            return Heard::Nobody;
+        };
+        let hang_up = async {
+            match plan.hang_up_ms {
+                Some(ms) => sleep(Duration::from_millis(ms)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = life.changed() => Heard::BrokenOff,
+            answer = work(serving.admission) => Heard::Answer(answer),
+            () = hang_up => Heard::BrokenOff,
+        }
+    }
+}
+
+/// Whether the ledger alone counts it: its sidecars never admit it by themselves.
+fn hard(charge: &Charge) -> bool {
+    let parts = charge.parts().iter();
+    let mut sure = parts.filter(|part| part.counter != Counter::GroupsGained);
+    sure.any(|part| part.limit.get().is_some())
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    hang_up_ms: Option<u64>,
+    deadline_ms: Option<u64>,
+    lost: bool,
+}
+
+impl Plan {
+    fn patience(&self) -> Patience {
+        let end = self
+            .deadline_ms
+            .map(|ms| Instant::now() + Duration::from_millis(ms));
+        Patience(end.map(Instant::into_std))
+    }
+}
+
+struct Ask {
+    sidecar: usize,
+    app: AppId,
+    resource: Resource,
+    amount: Amount,
+    charge: Charge,
+    id: Option<String>,
+    days: BTreeSet<i32>,
+}
+
+impl Ask {
+    fn deal(&self, serving: &Serving) -> Deal {
+        Deal {
+            member: serving.member,
+            app: self.app,
+            charge: self.charge,
+            resource: self.resource,
+            days: self.days.clone(),
+            id: self.id.clone(),
+        }
+    }
+}
+
+/// Every resource, for tenants without favourites.
+pub fn all_resources() -> Vec<Resource> {
+    RESOURCES.to_vec()
+}

@@ -1,0 +1,41 @@
+//! The simulation: the real ledger, admission and Redis store with the real scripts, in a world of
+//! virtual time whose every fault follows from one seed.
+//!
+//! | module | one idea |
+//! |---|---|
+//! | `fake` | a Redis in memory that runs the scripts' own text; `twin`: a real one asked the same |
+//! | `server`, `network`, `machine` | where the ledger runs, how it is reached, what time it is |
+//! | `sidecar` | the program's own parts on such a machine, killed and started |
+//! | `gateway` | who asks, how patiently, and how often |
+//! | `scenario`, `chaos` | what goes wrong: a list of faults drawn from the seed, dealt one by one |
+//! | `auditor` | the truth; `books`: where the ledger keeps its counts |
+//! | `run`, `seeds`, `mutants`, `with_redis` | one run, many, with mistakes, with a real server |
+//!
+//! A new fault is a variant of `FaultKind`, its place in a list of `scenario` and its arm in `chaos`. A
+//! new layout of the counts changes `books` alone.
+//!
+//! `IMQUOTA_SIM_SEEDS` says how many seeds are run, `IMQUOTA_SIM_FROM` with which one they begin. A seed
+//! that fails is printed with the command that tells its story again, with a log.
+
+mod auditor;
+mod books;
+mod chaos;
+mod fake;
+mod gateway;
+mod machine;
+mod mutants;
+mod network;
+mod run;
+mod scenario;
+mod seeds;
+mod server;
+mod sidecar;
+mod twin;
+mod with_redis;
+
+#[path = "../support/redis_server.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with other test binaries, each of which uses a part"
+)]
+mod redis_server;

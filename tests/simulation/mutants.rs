@@ -1,0 +1,135 @@
+//! Mistakes in the ledger's scripts, made at run time: the simulation must reject each.
+
+use crate::fake::Mutation;
+use crate::run::{Manner, run};
+
+/// So many seeds a mistake may survive.
+const SEEDS_MAX: u64 = 400;
+
+fn is_rejected(from: &'static str, to: &'static str) {
+    let mutation = Some(Mutation { from, to });
+    let manner = Manner {
+        mutation,
+        ..Manner::default()
+    };
+    for seed in 0..SEEDS_MAX {
+        let outcomes = run(seed, manner);
+        if seed == 0 {
+            assert!(outcomes.mutated, "no script has the text {from:?}");
+        }
+        if let Some(fault) = outcomes.faults.first() {
+            println!("seed {seed} rejects {to:?}: {fault}");
+            return;
+        }
+    }
+    panic!("{to:?} survived {SEEDS_MAX} seeds");
+}
+
+#[test]
+fn a_limit_that_admits_one_more() {
+    is_rejected(
+        "net + amount > tonumber(limit)",
+        "net + amount > tonumber(limit) + 1",
+    );
+}
+
+#[test]
+fn a_report_that_replaces_what_was_known() {
+    is_rejected(
+        "local new_c, new_r = math.max(c, old_c), math.max(r, old_r)",
+        "local new_c, new_r = c, r",
+    );
+}
+
+#[test]
+fn a_report_that_is_added_again() {
+    is_rejected(
+        "before + (new_c - old_c) - (new_r - old_r)",
+        "before + c - r",
+    );
+}
+
+#[test]
+fn an_abort_that_leaves_no_mark() {
+    is_rejected("bury(record, claim)\n  drop_claim", "drop_claim");
+}
+
+#[test]
+fn an_abort_that_withdraws_everybody() {
+    is_rejected(
+        "if record.state == 'h' and record.claims == '' then",
+        "if record.state == 'h' then",
+    );
+}
+
+#[test]
+fn an_abort_that_frees_nothing() {
+    is_rejected(
+        "move(app, gain, record.counters, -amount, -amount)",
+        "move(app, gain, record.counters, 0, 0)",
+    );
+}
+
+#[test]
+fn an_answer_that_does_not_keep_its_record() {
+    is_rejected(
+        "elseif record.state == 'h' and record.fp == fp then",
+        "elseif false then",
+    );
+}
+
+#[test]
+fn a_release_that_is_done_again() {
+    is_rejected(
+        "return finish(RELEASED, 1, tonumber(record.number))",
+        "record.state = 'x'",
+    );
+}
+
+#[test]
+fn a_release_that_gives_back_too_little() {
+    is_rejected(
+        "math.max(0, app.net[own]))",
+        "math.max(0, app.net[own] - 1))",
+    );
+}
+
+#[test]
+fn a_second_take_that_adds_no_claim() {
+    is_rejected(
+        "if add_claim(record, claim, app.gen) then\n    write_record()\n  end",
+        "",
+    );
+}
+
+#[test]
+fn a_shard_that_never_finds_out_what_it_lost() {
+    is_rejected(
+        "if seen_epoch > epoch or seen_seq > have then",
+        "if false then",
+    );
+}
+
+#[test]
+fn a_room_that_is_no_group() {
+    is_rejected(
+        "groups = math.min(number, math.max(0, app.net[1]))",
+        "groups = 0",
+    );
+}
+
+#[test]
+fn a_user_who_is_new_each_time() {
+    is_rejected(
+        "if redis.call('SADD', key, ARGV[at + 1]) == 1 then",
+        "redis.call('SADD', key, ARGV[at + 1])\n    if true then",
+    );
+}
+
+#[test]
+fn an_increment_that_is_added_again() {
+    is_rejected(
+        "users.increments + total - users.mine",
+        "users.increments + total",
+    );
+}

@@ -1,0 +1,296 @@
+//! One seed: the world is built, lives, comes to rest, and is audited.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use imquota::admission::{Check, CheckMode, Outcome, Patience};
+use imquota::chance;
+use imquota::quota::{Amount, AppId, AppRules, Limit, Plan, PlanName, Resource, Rulebook};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::auditor::Auditor;
+use crate::books;
+use crate::chaos;
+use crate::fake::keyspace::Keyspace;
+use crate::fake::{Fake, Identity, Mutation};
+use crate::gateway::{Gateway, Town};
+use crate::machine::Dial;
+use crate::network::{Cable, Weather};
+use crate::scenario::{self, Scenario};
+use crate::server::Server;
+use crate::sidecar::{Common, Sidecar};
+use crate::twin::Twin;
+
+/// What a run showed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcomes {
+    pub faults: Vec<String>,
+    /// A digest of every step of the ledger and every answer of a sidecar.
+    pub trace: u64,
+    pub log: Vec<String>,
+    pub steps: u64,
+    /// Creations allowed, denied, left without an answer by the ledger, broken off.
+    pub answers: [u64; 4],
+    /// Whether the mutation's text was found.
+    pub mutated: bool,
+}
+
+/// How a run is done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    pub mutation: Option<Mutation>,
+    pub log: bool,
+}
+
+/// All that was late has come, all that was owed is settled.
+const REST: Duration = Duration::from_secs(15);
+/// So many creations find out how much room a limit has left.
+const FILL_MAX: u32 = 40;
+
+/// Runs a seed on a runtime of its own, whose time is virtual.
+pub fn run(seed: u64, manner: Manner) -> Outcomes {
+    let _seeded = chance::seed(seed);
+    runtime().block_on(live(seed, manner, None))
+}
+
+/// As [`run`], with a real server beside the fake one. Its keys cannot be put back, so that faults which
+/// do that are left out.
+pub fn run_with_twin(seed: u64, manner: Manner, real: redis::Connection) -> Outcomes {
+    let _seeded = chance::seed(seed);
+    runtime().block_on(live(seed, manner, Some(Twin::new(real))))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
+}
+
+async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut scenario = Scenario::draw(&mut rng);
+    if twin.is_some()
+        && !scenario
+            .faults
+            .iter()
+            .all(|fault| scenario::MENDED.contains(fault))
+    {
+        (scenario.faults, scenario.blows) = (Vec::new(), 0);
+    }
+    let auditor = Arc::new(Auditor::default());
+    if manner.log {
+        auditor.keep_log();
+        auditor.say(|| format!("{scenario:?}"));
+    }
+    let identity = Identity {
+        run_id: format!("{:040x}", rng.random_range(0..u64::MAX)),
+        replid: format!("{:040x}", rng.random_range(0..u64::MAX)),
+    };
+    let fake = Fake::new(identity, manner.mutation);
+    let dial = Dial::new(scenario.begins);
+    let server = Arc::new(Server::new(fake, twin, dial, auditor.clone()));
+    let root = folder();
+    let place = Place {
+        root: root.path(),
+        prefix: books::PREFIX,
+        url: None,
+    };
+    let town = build(&scenario, &server, &auditor, &mut rng, &place);
+    work(&scenario, &town, &server, &mut rng).await;
+    sleep(REST).await;
+    let fake = &server.fake;
+    if !auditor.has_faults() {
+        let differences = fake.look(|keys| auditor.differences(keys, books::PREFIX));
+        for words in differences {
+            auditor.fault(words);
+        }
+    }
+    let forgetful = scenario
+        .faults
+        .iter()
+        .any(|fault| scenario::FORGOTTEN.contains(fault));
+    if !auditor.has_faults() && !forgetful {
+        let count = |app, at: usize| fake.look(|keys| books::charged(keys, app)[at]);
+        match misshown(&town, count).await {
+            Some(words) => auditor.fault(words),
+            None => fill(&scenario, &town, count).await,
+        }
+    }
+    for sidecar in &town.sidecars {
+        sidecar.kill(false);
+    }
+    if let Some(difference) = server.difference() {
+        auditor.fault(difference);
+    }
+    if manner.log {
+        auditor.say(|| fake.look(Keyspace::story));
+    }
+    let mutated = fake.is_mutated();
+    let (faults, trace, log, steps, answers) = auditor.end();
+    Outcomes {
+        faults,
+        trace,
+        log,
+        steps,
+        answers,
+        mutated,
+    }
+}
+
+/// Lets gateways and the world do their worst; mends everything in the end.
+pub async fn work(scenario: &Scenario, town: &Arc<Town>, server: &Arc<Server>, rng: &mut StdRng) {
+    let mut gateways = JoinSet::new();
+    for number in 0..scenario.gateways {
+        let gateway = Gateway::new(town.clone(), number, rng.random_range(0..u64::MAX));
+        gateways.spawn(gateway.work(scenario.deeds));
+    }
+    let blows = StdRng::seed_from_u64(rng.random_range(0..u64::MAX));
+    let reign = chaos::reign(scenario.clone(), town.clone(), server.clone(), blows);
+    if let Err(died) = tokio::spawn(reign).await {
+        town.auditor.fault(format!("the world's end: {died}"));
+    }
+    while let Some(done) = gateways.join_next().await {
+        if let Err(died) = done {
+            town.auditor.fault(format!("a gateway: {died}"));
+        }
+    }
+    for sidecar in &town.sidecars {
+        sidecar.cable.set_weather(Weather::FAIR);
+        sidecar.cable.set_cut(false);
+        sidecar.start();
+    }
+}
+
+/// Where a run lives.
+pub struct Place<'a> {
+    /// The folder of the journals.
+    pub root: &'a std::path::Path,
+    pub prefix: &'a str,
+    /// A real server, in real time.
+    pub url: Option<String>,
+}
+
+/// Sidecars with their machines and cables, started.
+pub fn build(
+    scenario: &Scenario,
+    server: &Arc<Server>,
+    auditor: &Arc<Auditor>,
+    rng: &mut StdRng,
+    place: &Place<'_>,
+) -> Arc<Town> {
+    let mut rules = Rulebook::default();
+    for tenant in &scenario.tenants {
+        auditor.open_app(tenant.app, tenant.limits);
+        let plan = Plan {
+            name: PlanName::parse("simulated").expect("a plain name"),
+            limits: tenant.limits,
+            fees: Vec::new(),
+        };
+        let app = AppRules {
+            limits: plan.limits,
+            plan: Arc::new(plan),
+            disabled: false,
+        };
+        rules.apps.insert(tenant.app, Arc::new(app));
+    }
+    let common = Arc::new(Common {
+        root: place.root.into(),
+        zone: scenario.zone.clone(),
+        rules,
+        prefix: place.prefix.into(),
+        auditor: auditor.clone(),
+        url: place.url.clone(),
+    });
+    let sidecars = (0..scenario.sidecars).map(|number| {
+        let seed = rng.random_range(0..u64::MAX);
+        let cable = Arc::new(Cable::new(server.clone(), seed, scenario.weather));
+        let dial = Arc::new(Dial::new(scenario.begins));
+        let sidecar = Arc::new(Sidecar::new(number, common.clone(), cable, dial));
+        sidecar.start();
+        sidecar
+    });
+    Arc::new(Town {
+        sidecars: sidecars.collect(),
+        tenants: scenario.tenants.clone(),
+        auditor: auditor.clone(),
+        objects: Mutex::default(),
+        pause_ms_max: scenario.pause_ms_max,
+    })
+}
+
+/// A sidecar that does not show what the ledger counts.
+pub async fn misshown(town: &Town, count: impl Fn(AppId, usize) -> i64) -> Option<String> {
+    for tenant in &town.tenants {
+        for sidecar in &town.sidecars {
+            let Some(serving) = sidecar.serving() else {
+                return Some(format!("sidecar {} does not serve", sidecar.number));
+            };
+            let usage = serving.admission.usage(tenant.app, Patience(None)).await;
+            let shown = usage.map(|usage| usage.resources.map(|resource| resource.used));
+            let counted = [0, 1, 2].map(|at| u64::try_from(count(tenant.app, at)).unwrap_or(0));
+            if shown != Ok(counted) {
+                let number = sidecar.number;
+                return Some(format!("sidecar {number} shows {shown:?} for {counted:?}"));
+            }
+        }
+    }
+    None
+}
+
+/// Every place that a limit leaves free can be had by whoever asks, and not one more.
+pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize) -> i64) {
+    for tenant in &scenario.tenants {
+        for (resource, limit) in [
+            (Resource::Account, tenant.limits.accounts),
+            (Resource::AvRoom, tenant.limits.av_rooms),
+        ] {
+            let Limit::AtMost(limit) = limit else {
+                continue;
+            };
+            let at = resource.counter().index();
+            let free = limit.cast_signed() - count(tenant.app, at);
+            let mut had = 0;
+            for n in 0..FILL_MAX {
+                let sidecar = &town.sidecars[n as usize % town.sidecars.len()];
+                let Some(serving) = sidecar.serving() else {
+                    return;
+                };
+                let check = Check {
+                    app: tenant.app,
+                    resource,
+                    amount: Amount::ONE,
+                    request_id: None,
+                    mode: CheckMode::Count,
+                };
+                match serving.admission.check(check, Patience(None)).await {
+                    Ok(verdict) if verdict.outcome == Outcome::Allow => had += 1,
+                    _ => break,
+                }
+            }
+            if had != free {
+                town.auditor.fault(format!(
+                    "app {}: {free} {resource:?} were free, {had} could be had",
+                    tenant.app
+                ));
+            }
+        }
+    }
+}
+
+/// A folder in memory where there is such.
+pub fn folder() -> TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+    .expect("a folder")
+}

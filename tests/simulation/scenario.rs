@@ -1,0 +1,177 @@
+//! What can go wrong in a run: a list of faults, drawn from the seed. Each seed leaves some out, so that
+//! no fault hides what another one does.
+
+use imquota::clock::{Millis, Zone};
+use imquota::quota::{AppId, Limit, Limits, Resource};
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use crate::gateway::Tenant;
+use crate::network::Weather;
+
+/// Something that the world does to the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// A sidecar cannot reach the ledger for a while.
+    Partition,
+    /// A sidecar's process ends between two instructions, and starts again later.
+    Kill,
+    /// As [`FaultKind::Kill`], and its journal is gone.
+    LoseJournal,
+    /// A sidecar ends in good order, and starts again.
+    Restart,
+    /// The server stops answering for a while, and does then what it was asked.
+    Stall,
+    /// The server's process is another one, its keys are there.
+    RestartServer,
+    /// A machine's clock is set.
+    ClockJump,
+    /// The server is put back to an earlier state.
+    Rollback,
+    /// The server forgets everything.
+    Flush,
+}
+
+/// Faults after which a ledger of today counts as before.
+pub const MENDED: [FaultKind; 7] = [
+    FaultKind::Partition,
+    FaultKind::Kill,
+    FaultKind::LoseJournal,
+    FaultKind::Restart,
+    FaultKind::Stall,
+    FaultKind::RestartServer,
+    FaultKind::ClockJump,
+];
+
+/// Faults after which it waits for an operator.
+pub const FORGOTTEN: [FaultKind; 2] = [FaultKind::Rollback, FaultKind::Flush];
+
+/// How far a clock may be off.
+pub const CLOCK_ERROR_MS_MAX: i64 = 20_000;
+
+/// One run's plan.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    pub sidecars: usize,
+    pub gateways: usize,
+    /// Things that each gateway does.
+    pub deeds: u32,
+    pub pause_ms_max: u64,
+    pub faults: Vec<FaultKind>,
+    /// How many faults are injected, and how far apart they are at most.
+    pub blows: u32,
+    pub blow_ms_max: u64,
+    pub weather: Weather,
+    pub tenants: Vec<Tenant>,
+    pub begins: Millis,
+    pub zone: Zone,
+}
+
+/// Noon of a day in the zone that runs live in: 2100-01-01. Keys that go at their time stay in a real
+/// server, whose time is another.
+const NOON: i64 = 4_102_459_200_000;
+
+impl Scenario {
+    /// The plan that follows from a seed's generator.
+    pub fn draw(rng: &mut StdRng) -> Self {
+        let forgetful = rng.random_ratio(1, 10);
+        let all: &[FaultKind] = if forgetful { &FORGOTTEN } else { &MENDED };
+        let mut faults = Vec::new();
+        for fault in all {
+            if rng.random_ratio(1, 2) {
+                faults.push(*fault);
+            }
+        }
+        let foul = !forgetful && rng.random_ratio(2, 3);
+        let weather = if foul {
+            foul_weather(rng)
+        } else {
+            Weather::FAIR
+        };
+        // A run begins shortly before midnight now and then.
+        let to_midnight = 12 * 3_600_000 - rng.random_range(2_000..15_000);
+        let at_midnight = rng.random_ratio(1, 4);
+        Self {
+            sidecars: rng.random_range(1..=4),
+            gateways: rng.random_range(2..=5),
+            deeds: rng.random_range(5..=25),
+            // The slowest go on while the journal is saved, half a minute after the start.
+            pause_ms_max: *pick(rng, &[20, 200, 200, 800, 3_000]),
+            blows: match (faults.is_empty(), forgetful) {
+                (true, _) => 0,
+                // A ledger that is put back once more, to a state between the two, passes for whole.
+                (false, true) => 1,
+                (false, false) => rng.random_range(1..=6),
+            },
+            faults,
+            blow_ms_max: rng.random_range(200..3_000),
+            weather,
+            tenants: tenants(rng),
+            begins: Millis(NOON).plus(if at_midnight { to_midnight } else { 0 }),
+            zone: Zone::parse("+08:00").expect("an offset"),
+        }
+    }
+}
+
+fn foul_weather(rng: &mut StdRng) -> Weather {
+    let mut now_and_then = |most: u32| {
+        if rng.random_ratio(1, 2) {
+            rng.random_range(0..=most)
+        } else {
+            0
+        }
+    };
+    let (lost, answers_lost) = (now_and_then(60), now_and_then(60));
+    let (doubled, late) = (now_and_then(80), now_and_then(60));
+    Weather {
+        delay_ms_max: *pick(rng, &[1, 10, 80]),
+        lost,
+        answers_lost,
+        doubled,
+        late,
+        late_ms_max: rng.random_range(500..4_000),
+    }
+}
+
+/// Two apps: one with hard limits, one with another mixture.
+fn tenants(rng: &mut StdRng) -> Vec<Tenant> {
+    let first = rng.random_range(1..1_000_000);
+    let few = |rng: &mut StdRng| Limit::AtMost(rng.random_range(1..12));
+    let trial = Limits {
+        accounts: few(rng),
+        av_rooms: few(rng),
+        ..Limits::UNLIMITED
+    };
+    let other = match rng.random_range(0..3) {
+        0 => Limits::UNLIMITED,
+        1 => Limits {
+            groups_gained_daily: few(rng),
+            ..Limits::UNLIMITED
+        },
+        _ => Limits {
+            groups: few(rng),
+            ..Limits::UNLIMITED
+        },
+    };
+    let resources = |rng: &mut StdRng| {
+        let one = *pick(rng, &[Resource::Account, Resource::Group, Resource::AvRoom]);
+        if rng.random_ratio(1, 2) {
+            crate::gateway::all_resources()
+        } else {
+            vec![one]
+        }
+    };
+    let mut tenants = Vec::new();
+    for (number, limits) in [trial, other].into_iter().enumerate() {
+        tenants.push(Tenant {
+            app: AppId::new(first + number as u64).expect("not 0"),
+            limits,
+            resources: resources(rng),
+        });
+    }
+    tenants
+}
+
+pub fn pick<'a, T>(rng: &mut StdRng, from: &'a [T]) -> &'a T {
+    &from[rng.random_range(0..from.len())]
+}

@@ -1,0 +1,82 @@
+//! Many seeds, on all cores.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::run::{Manner, run};
+
+/// How many seeds are run where nobody says otherwise.
+const SEEDS: u64 = 300;
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
+        Err(_) => otherwise,
+    }
+}
+
+#[test]
+fn every_seed_keeps_the_promises() {
+    let (from, seeds) = (
+        number("IMQUOTA_SIM_FROM", 0),
+        number("IMQUOTA_SIM_SEEDS", SEEDS),
+    );
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let (next, failed) = (AtomicU64::new(from), AtomicBool::new(false));
+    let begun = Instant::now();
+    let (steps, allowed) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + seeds || failed.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let outcomes = run(seed, Manner::default());
+                    steps.fetch_add(outcomes.steps, Ordering::Relaxed);
+                    allowed.fetch_add(outcomes.answers[0], Ordering::Relaxed);
+                    if !outcomes.faults.is_empty() {
+                        failed.store(true, Ordering::Relaxed);
+                        tell(seed);
+                    }
+                }
+            });
+        }
+    });
+    let passed = begun.elapsed();
+    println!(
+        "{seeds} seeds in {passed:?}: {} steps of the ledger, {} creations allowed",
+        steps.into_inner(),
+        allowed.into_inner()
+    );
+    assert!(!failed.into_inner(), "a seed failed: see above");
+}
+
+/// Runs a seed once more, with its log.
+fn tell(seed: u64) {
+    let log = true;
+    let again = run(
+        seed,
+        Manner {
+            log,
+            ..Manner::default()
+        },
+    );
+    println!(
+        "seed {seed} fails:\n{}\n{}\nagain: IMQUOTA_SIM_FROM={seed} IMQUOTA_SIM_SEEDS=1 cargo test --test simulation every_seed -- --nocapture",
+        again.log.join("\n"),
+        again.faults.join("\n"),
+    );
+}
+
+#[test]
+fn a_seed_told_again_is_the_same() {
+    for seed in 0..8 {
+        let (once, again) = (run(seed, Manner::default()), run(seed, Manner::default()));
+        assert!(once.steps > 0);
+        assert_eq!(once, again, "seed {seed}");
+    }
+}
