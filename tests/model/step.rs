@@ -1,0 +1,437 @@
+//! One event and what it does to the world.
+
+use crate::meta::{self, Server};
+use crate::mutant::Mutant;
+use crate::scenario::Scenario;
+use crate::shard;
+use crate::words::*;
+use crate::world::{Act, World};
+
+impl World {
+    pub fn after(&self, rules: &Scenario, act: Act) -> World {
+        let mut next = self.clone();
+        next.apply(rules, act);
+        next.net.sort_by_cached_key(|n| (n.member, format!("{:?}", n.body)));
+        next.truth.look(rules, &next.ledger, next.run);
+        next
+    }
+
+    fn server(&self) -> Server {
+        Server { run: self.run, era: self.era, clock: self.clock }
+    }
+
+    fn send(&mut self, m: usize, body: Body) {
+        let me = &self.members[m];
+        let run = if matches!(body, Body::Beat { .. }) { self.run } else { me.run };
+        let (epoch, open) = (me.epoch, me.open);
+        self.net.push(Message { member: m, run, epoch, open, body });
+    }
+
+    fn apply(&mut self, rules: &Scenario, act: Act) {
+        match act {
+            Act::Ask(m, id) => self.ask(rules, m, id),
+            Act::Reply(m, id) => {
+                self.members[m].replies &= !(1 << id);
+                self.truth.created |= 1 << id;
+            }
+            Act::JournalLate(m) => {
+                let entry = self.members[m].unjournaled.remove(0);
+                if let Some(at) = self.members[m].attempt_on(entry.id) {
+                    self.members[m].journal(rules, entry, at);
+                }
+            }
+            Act::Release(m, id) => self.release(rules, m, id),
+            Act::GiveAgain(m, id) => self.send(m, Body::Give { id }),
+            Act::GiveUp(m) => self.members[m].abort_all(rules),
+            Act::Beat(m) => self.beat(m),
+            Act::Settle(m) => self.report(rules, m, [0; K]),
+            Act::Wish(m, k) => {
+                let mut wish = [0; K];
+                wish[k] = 2;
+                self.report(rules, m, wish);
+            }
+            Act::ReadConsumed(m) => {
+                let me = &mut self.members[m];
+                me.half_report = Some(std::array::from_fn(|k| me.totals[k].consumed));
+            }
+            Act::Return(m) => self.members[m].return_spare(),
+            Act::Restate(m) => self.restate(rules, m),
+            Act::Deliver(at) => {
+                let message = self.net.remove(at);
+                self.deliver(rules, &message);
+            }
+            Act::Double(at) => {
+                self.left.doubles -= 1;
+                let message = self.net[at].clone();
+                self.deliver(rules, &message);
+            }
+            Act::Drop(at) => {
+                self.left.drops -= 1;
+                self.net.remove(at);
+            }
+            Act::Restart(m) => {
+                self.left.restarts -= 1;
+                self.members[m].restart(rules);
+            }
+            Act::Lose(m) => self.lose(rules, m),
+            Act::Join(m) => {
+                self.left.joins -= 1;
+                self.members[m] = Member { life: Life::Up, ..Member::default() };
+            }
+            Act::LeaseEnds(m) => {
+                self.left.lease_ends -= 1;
+                self.members[m].lease = None;
+                self.free_on_expiry(rules);
+            }
+            Act::TtlPasses => {
+                self.left.ttls -= 1;
+                self.era += 1;
+                // No caller waits that long for a reply; it asks again.
+                for member in &mut self.members {
+                    member.replies = 0;
+                }
+                self.free_on_expiry(rules);
+            }
+            Act::Ghost(m, id) => {
+                self.members[m].ghost[rules.first(id)] -= 1;
+                self.truth.created |= 1 << id;
+            }
+            Act::Leave(m) => {
+                self.left.leaves -= 1;
+                self.members[m].leaving = true;
+                self.members[m].return_spare();
+            }
+            _ => self.apply_to_ledger(rules, act),
+        }
+    }
+
+    fn apply_to_ledger(&mut self, rules: &Scenario, act: Act) {
+        match act {
+            Act::Snapshot => self.snapshot = Some(Box::new(self.ledger.clone())),
+            Act::Rollback => {
+                self.left.rollbacks -= 1;
+                self.run += 1;
+                self.clock += 1;
+                self.ledger = *self.snapshot.take().expect("only offered with one");
+                self.truth.forgotten = true;
+            }
+            Act::Flush => {
+                self.left.flushes -= 1;
+                self.clock += 1;
+                self.ledger = Ledger::default();
+                self.truth.forgotten = true;
+            }
+            Act::Retire(m) => {
+                self.left.retires -= 1;
+                self.truth.inexact = true;
+                self.gone(rules, m, true);
+            }
+            Act::Silent(m) => {
+                self.left.silences -= 1;
+                let calls = self.ledger.shard.as_ref().map_or(0, |s| s.calls[m]);
+                if let Some(meta) = &mut self.ledger.meta {
+                    meta.noted[m] = calls + 1;
+                    meta.roll_version += 1;
+                }
+            }
+            Act::Freeze => {
+                self.left.recounts -= 1;
+                if let Some(shard) = &mut self.ledger.shard {
+                    shard.seq += 1;
+                    shard.freeze = Some(Freeze { token: shard.seq, acks: 0, noticed: None });
+                }
+            }
+            Act::Notice => {
+                if let (Some(shard), Some(meta)) = (&mut self.ledger.shard, &mut self.ledger.meta)
+                    && let Some(freeze) = &mut shard.freeze
+                {
+                    freeze.noticed = Some(self.era);
+                    meta.notice = Some(freeze.token);
+                }
+            }
+            Act::Cancel => {
+                self.left.cancels -= 1;
+                // One more freeze may follow the cancelled one.
+                self.left.recounts += 1;
+                self.unfreeze();
+            }
+            Act::Commit => self.commit(rules),
+            Act::Fold(id) => {
+                self.left.folds -= 1;
+                if let Some(shard) = &mut self.ledger.shard
+                    && let Some(at) = shard.records.iter().position(|r| r.id == id)
+                {
+                    let record = shard.records.remove(at);
+                    if matches!(record.fate, Fate::Held | Fate::Pinned) {
+                        for k in 0..K {
+                            shard.counters[k].held -= rules.part(id, k);
+                        }
+                    }
+                }
+            }
+            _ => unreachable!("handled by apply"),
+        }
+    }
+
+    fn unfreeze(&mut self) {
+        if let Some(shard) = &mut self.ledger.shard {
+            shard.seq += 1;
+            shard.freeze = None;
+        }
+        if let Some(meta) = &mut self.ledger.meta {
+            meta.notice = None;
+        }
+    }
+
+    /// N is what the gateways count when the token is out.
+    fn commit(&mut self, rules: &Scenario) {
+        self.clock += 1;
+        self.unfreeze();
+        let clock = self.clock;
+        let live: [i8; K] = std::array::from_fn(|k| self.truth.live(rules, k));
+        let Some(shard) = &mut self.ledger.shard else { return };
+        let all_quiet = self.members.iter().all(|m| m.life != Life::Up || !m.owes());
+        if shard.records.iter().any(|r| matches!(r.fate, Fate::Held | Fate::Pinned)) || !all_quiet {
+            self.truth.inexact = true;
+        }
+        let seq = shard.seq;
+        for (k, counter) in shard.counters.iter_mut().enumerate() {
+            let gen_ = if rules.has(Mutant::RecountKeepsGeneration) {
+                counter.base.gen_
+            } else if rules.has(Mutant::GenerationPlusOne) {
+                counter.base.gen_ + 1
+            } else {
+                clock.max(counter.base.gen_ + 1)
+            };
+            counter.base = Base { gen_, amount: live[k], version: seq };
+            counter.of = [Totals::new(gen_); S];
+            counter.incomplete = false;
+            counter.stated_version = 0;
+            if !rules.has(Mutant::RecountKeepsBack) {
+                counter.back = 0;
+            }
+        }
+        if !rules.has(Mutant::RecountKeepsBack) {
+            for gift in &mut shard.gifts {
+                gift.in_back = false;
+            }
+        }
+        if let Some(meta) = &mut self.ledger.meta {
+            meta.recounted |= meta.open;
+            self.truth.recounted_open |= meta.open;
+        }
+        self.truth.recounted = true;
+    }
+
+    fn gone(&mut self, rules: &Scenario, m: usize, outstanding_is_used: bool) {
+        if let Some(shard) = &mut self.ledger.shard
+            && !has(shard.gone, m)
+        {
+            shard::fold_member(rules, shard, m, outstanding_is_used);
+        }
+        self.mark_gone(m);
+    }
+
+    fn mark_gone(&mut self, m: usize) {
+        if let (Some(shard), Some(meta)) = (&self.ledger.shard, &mut self.ledger.meta) {
+            meta.gone |= 1 << m;
+            meta.marks[m] = shard.marks[m];
+            meta.roll_version += 1;
+        }
+    }
+
+    fn free_on_expiry(&mut self, rules: &Scenario) {
+        if !rules.has(Mutant::FreeOnExpiry) {
+            return;
+        }
+        let era = self.era;
+        let Some(shard) = &mut self.ledger.shard else { return };
+        for m in 0..S {
+            if self.members[m].lease != Some(era) {
+                for counter in &mut shard.counters {
+                    counter.of[m].done = counter.of[m].granted;
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, rules: &Scenario, m: usize, id: usize) {
+        self.left.asks -= 1;
+        let era = self.era;
+        let created = has(self.truth.created, id);
+        let me = &mut self.members[m];
+        if !me.may_admit(rules, era) && !rules.has(Mutant::ReplayWithoutLease) {
+            return;
+        }
+        if let Some(gen_) = me.remembers(id) {
+            let current = gen_ == me.totals[rules.first(id)].gen_;
+            if current || rules.has(Mutant::ReplayAcrossRecountFree) {
+                me.replies |= 1 << id;
+                return;
+            }
+            if me.answered.iter().any(|a| a.id == id && !a.counted) {
+                // Whether it is still charged is known when it has settled.
+                return;
+            }
+            // Charged anew, though it may exist: only a recount can know.
+            self.truth.inexact |= created;
+        }
+        let me = &mut self.members[m];
+        if !me.may_admit(rules, era) {
+            return;
+        }
+        let crosses = rules.has(Mutant::SpareCrossesDays);
+        let other_day: [bool; K] = std::array::from_fn(|k| crosses && me.totals[k].spare() == 0);
+        let spent_from = |k: usize| if other_day[k] { 1 - k } else { k };
+        let parts = |k: usize| rules.part(id, k) > 0;
+        let from_memory = (0..K).filter(|k| parts(*k)).all(|k| rules.leased[k] && me.totals[spent_from(k)].spare() > 0);
+        if from_memory {
+            for k in (0..K).filter(|k| parts(*k)) {
+                let from = spent_from(k);
+                me.totals[from].done += 1;
+                me.totals[k].consumed += 1;
+            }
+            let gen_ = me.totals[rules.first(id)].gen_;
+            me.answered.retain(|a| a.id != id);
+            me.window.retain(|w| w.0 != id);
+            me.window.push((id, gen_));
+            me.replies |= 1 << id;
+            return;
+        }
+        if me.open || me.restated < me.epoch || self.net.len() >= crate::world::NET {
+            return;
+        }
+        let attempt = me.begin(rules, id);
+        self.send(m, Body::Take { id, attempt });
+    }
+
+    fn release(&mut self, rules: &Scenario, m: usize, id: usize) {
+        self.left.releases -= 1;
+        self.truth.asked_to_release |= 1 << id;
+        let era = self.era;
+        let me = &mut self.members[m];
+        let all_leased = (0..K).all(|k| rules.leased[k] || rules.part(id, k) == 0);
+        if all_leased && me.may_admit(rules, era) {
+            for k in 0..K {
+                me.totals[k].released += rules.part(id, k);
+            }
+            return;
+        }
+        me.given.push(Given { id, done: false, acked: false });
+        self.send(m, Body::Give { id });
+    }
+
+    fn beat(&mut self, m: usize) {
+        let me = &self.members[m];
+        let body = Body::Beat {
+            restated: me.restated,
+            roll: me.roll,
+            gone: me.gone,
+            marks: me.marks,
+            roll_version: me.roll_version,
+            stated_version: me.roll_known,
+            sent: self.era,
+            leaving: me.leaving,
+            fresh: !me.knows,
+            noted: me.noted,
+        };
+        self.send(m, body);
+    }
+
+    fn report(&mut self, rules: &Scenario, m: usize, wish: [i8; K]) {
+        let me = &mut self.members[m];
+        let nothing_open = me.replies == 0 && !me.owes();
+        let leave = me.leaving && nothing_open;
+        let report = me.report(rules, m, wish, leave, false);
+        self.send(m, Body::Settle(Box::new(report)));
+    }
+
+    fn restate(&mut self, rules: &Scenario, m: usize) {
+        let report = self.members[m].report(rules, m, [0; K], false, true);
+        self.send(m, Body::Restate(Box::new(report)));
+    }
+
+    fn lose(&mut self, rules: &Scenario, m: usize) {
+        self.left.losses -= 1;
+        self.truth.inexact = true;
+        if rules.has(Mutant::AdoptGrant) {
+            let me = &mut self.members[m];
+            let mut reborn = Member { life: Life::Up, epoch: me.epoch, restated: me.restated, run: me.run, ..Member::default() };
+            if let Some(shard) = &self.ledger.shard {
+                for k in 0..K {
+                    let of = shard.counters[k].of[m];
+                    reborn.totals[k] = of;
+                }
+            }
+            *me = reborn;
+            return;
+        }
+        self.members[m] = Member { life: Life::Lost, ..Member::default() };
+    }
+
+    fn deliver(&mut self, rules: &Scenario, message: &Message) {
+        let m = message.member;
+        match &message.body {
+            Body::Beat { .. } => {
+                let server = self.server();
+                if let Some(answer) = meta::beat(rules, &mut self.ledger, server, message) {
+                    self.net.push(answer);
+                }
+            }
+            Body::Take { .. } | Body::Give { .. } | Body::Settle(_) | Body::Restate(_) => {
+                self.shard_call(rules, message);
+            }
+            answer => {
+                let era = self.era;
+                let me = &mut self.members[m];
+                let beaten = matches!(answer, Body::Beaten { .. });
+                // From the composing of a restatement on, older epochs are not heard.
+                let old = message.epoch < me.epoch && !rules.has(Mutant::OldEpochAnswerTaken);
+                let newer = message.epoch > me.epoch && !beaten;
+                if me.life != Life::Up || old || newer {
+                    return;
+                }
+                match answer {
+                    Body::Beaten { .. } => me.beaten(rules, era, message),
+                    Body::Taken { .. } => me.taken(rules, era, answer),
+                    Body::Gave { .. } => me.gave(rules, answer),
+                    Body::Settled(view) => me.settled(rules, view),
+                    Body::Restated => me.restated = me.restated.max(message.epoch),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn shard_call(&mut self, rules: &Scenario, message: &Message) {
+        let m = message.member;
+        let restating = matches!(message.body, Body::Restate(_));
+        if self.ledger.shard.is_none() && restating && self.ledger.meta.is_some() {
+            self.ledger.shard = Some(Shard::default());
+        }
+        let Some(shard) = &mut self.ledger.shard else { return };
+        if !shard::admits(rules, shard, message.epoch, message.open) {
+            return;
+        }
+        let body = match &message.body {
+            Body::Take { id, attempt } => {
+                Some(shard::take(rules, shard, Claim { member: m, attempt: *attempt }, *id))
+            }
+            Body::Give { id } => shard::give(rules, shard, m, *id),
+            Body::Settle(report) => shard::settle(rules, shard, m, report).map(|v| Body::Settled(Box::new(v))),
+            Body::Restate(report) => {
+                shard::restate(rules, shard, m, report);
+                Some(Body::Restated)
+            }
+            _ => None,
+        };
+        let left = matches!(&body, Some(Body::Settled(v)) if v.left);
+        if let Some(body) = body {
+            let (epoch, open) = (shard.epoch, shard.open);
+            self.net.push(Message { member: m, run: message.run, epoch, open, body });
+        }
+        if left && self.ledger.meta.as_ref().is_some_and(|meta| !has(meta.gone, m)) {
+            self.mark_gone(m);
+        }
+    }
+}
