@@ -1,5 +1,6 @@
 //! The protocol in small.
 mod auditor;
+mod check;
 mod drain;
 mod member;
 mod meta;
@@ -8,27 +9,58 @@ mod scenario;
 mod scenarios;
 mod shard;
 mod step;
+mod table;
 mod walk;
 mod words;
 mod world;
 
+use walk::{shorten, tell, walk};
+
+/// How many times the usual number of walks and states: `IMQUOTA_MODEL=50` takes about half an hour.
+fn effort() -> u64 {
+    std::env::var("IMQUOTA_MODEL").map_or(1, |times| times.parse().expect("a whole number of times"))
+}
+
+/// Walks of each scenario.
+const WALKS: u64 = 150;
+/// Walks in which a mutant must be found.
+const HUNT: u64 = 4000;
+/// Steps that chance takes in a walk; then everything comes to rest.
+const STEPS: usize = 60;
+/// States that are followed breadth first in each scenario.
+const STATES: usize = 2500;
+
 #[test]
-fn explore() {
-    let seeds: u64 = std::env::var("SEEDS").map_or(2000, |v| v.parse().unwrap());
-    let steps: usize = std::env::var("STEPS").map_or(60, |v| v.parse().unwrap());
-    let only = std::env::var("ONLY").ok();
+fn the_protocol_holds_on_random_walks() {
     for rules in scenarios::all() {
-        if only.as_ref().is_some_and(|o| o != rules.name) { continue; }
-        let begun = std::time::Instant::now();
-        let mut bad = 0;
-        let mut best: Option<walk::Counterexample> = None;
-        for seed in 0..seeds {
-            if let Err(e) = walk::walk(&rules, seed, steps) {
-                bad += 1;
-                if best.as_ref().is_none_or(|b| e.trace.len() < b.trace.len()) { best = Some(e); }
+        for seed in 0..WALKS * effort() {
+            if let Err(found) = walk(&rules, seed, STEPS) {
+                panic!("{}", tell(&rules, &shorten(&rules, found)));
             }
         }
-        println!("{}: {bad} bad of {seeds}, {:?}", rules.name, begun.elapsed());
-        if let Some(e) = best { println!("{}", walk::tell(&rules, &walk::shorten(&rules, e))); }
     }
+}
+
+#[test]
+fn the_protocol_holds_breadth_first() {
+    for rules in scenarios::all() {
+        let states = check::breadth_first(&rules, STATES * usize::try_from(effort()).unwrap());
+        println!("{}: {states} states", rules.name);
+    }
+}
+
+#[test]
+fn every_mutant_is_found() {
+    let mut unfound = Vec::new();
+    for mutant in mutant::Mutant::ALL {
+        let Some((_, name)) = table::FOUND_IN.iter().find(|(m, _)| m == mutant) else {
+            panic!("{mutant:?} has no scenario");
+        };
+        let rules = scenarios::named(name).with(*mutant);
+        match (0..HUNT).find_map(|seed| walk(&rules, seed, STEPS).err()) {
+            Some(found) => println!("{mutant:?}: {} (seed {}, {} events)", found.why, found.seed, found.trace.len()),
+            None => unfound.push((mutant, name)),
+        }
+    }
+    assert!(unfound.is_empty(), "no counterexample for {unfound:?}");
 }

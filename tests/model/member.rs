@@ -7,7 +7,8 @@ use crate::words::*;
 impl Member {
     /// Whether it may admit from memory or take: the lease holds and no freeze is known.
     pub fn may_admit(&self, rules: &Scenario, era: u8) -> bool {
-        self.in_lease(rules, era) && self.frozen.is_none() && !self.leaving
+        let heard = self.heard_since == self.gaps || rules.has(Mutant::AdmitsAfterGap);
+        self.in_lease(rules, era) && self.frozen.is_none() && heard && !self.leaving
     }
     pub fn in_lease(&self, rules: &Scenario, era: u8) -> bool {
         self.lease == Some(era) || self.lease.is_some() && rules.has(Mutant::LeaseIgnored)
@@ -131,7 +132,10 @@ impl Member {
             && (view.seq > token || rules.has(Mutant::UnfreezeByOldAnswer))
         {
             self.frozen = view.frozen;
+        } else {
+            self.frozen = self.frozen.max(view.frozen);
         }
+        self.heard_since = self.heard_since.max(view.gaps);
         self.seq = self.seq.max(view.seq);
         for (id, ack) in &view.answered {
             let now = self.totals[rules.first(*id)].gen_;
@@ -198,6 +202,10 @@ impl Member {
         self.frozen = self.frozen.max(notice);
         if lease && !self.open {
             let counted = if rules.has(Mutant::LeaseFromReceipt) { era } else { sent };
+            if self.lease != Some(era) && counted == era {
+                // After a gap a recount may have come and gone: the app's shard is asked first.
+                self.gaps += 1;
+            }
             self.lease = self.lease.max(Some(counted));
         }
         if recall && !rules.has(Mutant::ForgottenRecall) {
@@ -275,6 +283,7 @@ impl Member {
             given: self.given.iter().filter(|g| g.done && (everything || !g.acked)).map(|g| g.id).collect(),
             wish,
             acks_freeze: self.frozen.filter(|_| self.quiet()),
+            gaps: self.gaps,
             leave,
             gone: self.gone,
             marks: self.marks,

@@ -28,6 +28,8 @@ mutants! {
     DoneReadAfterConsumed,
     /// The lease is counted from the receipt of the answer.
     LeaseFromReceipt,
+    /// After a gap of the lease the app is admitted at once.
+    AdmitsAfterGap,
     /// The deadline of the lease is not looked at.
     LeaseIgnored,
     /// Only what the ledger has not acknowledged is restated.
@@ -58,14 +60,10 @@ mutants! {
     GoneStillCounts,
     /// Retiring frees what is outstanding.
     RetireFrees,
-    /// Retiring does not wait for the lease.
-    RetireInLease,
     /// A leave drops the totals.
     LeaveDropsTotals,
     /// A recount keeps the generation.
     RecountKeepsGeneration,
-    /// A recount raises the generation by one, whatever was lost.
-    GenerationPlusOne,
     /// A recount does not wait for acknowledgements nor leases.
     RecountWithoutWait,
     /// The wait of a recount begins with the flag, before the notice is out.

@@ -2,6 +2,7 @@
 
 use crate::mutant::Mutant;
 use crate::words::*;
+use crate::world::Act;
 
 /// How often each kind of event may happen in one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -25,6 +26,16 @@ pub struct Budget {
     pub silences: u8,
 }
 
+/// How a run begins, before chance takes over. What is not offered is left out.
+#[derive(Clone, Copy, Debug)]
+pub enum Lead {
+    Do(Act),
+    /// Delivers until nothing is on its way.
+    Flow,
+    /// Delivers the first message of the kind.
+    Bring(Kind),
+}
+
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub name: &'static str,
@@ -39,6 +50,7 @@ pub struct Scenario {
     /// Whether the wait for a witness ends after a lease ttl.
     pub witness_bound: bool,
     pub budget: Budget,
+    pub lead: Vec<Lead>,
 }
 
 impl Scenario {

@@ -1,7 +1,10 @@
 //! The scenarios: each small, each aimed at one part of the protocol.
 
-use crate::scenario::{Budget, Scenario};
-use crate::words::K;
+use crate::scenario::{Budget, Lead, Scenario};
+use crate::words::{K, Kind};
+use crate::world::Act;
+
+use Lead::{Bring, Do, Flow};
 
 const NONE: Budget = Budget {
     asks: 4, releases: 0, drops: 1, doubles: 1, restarts: 0, losses: 0, joins: 0, ttls: 0, lease_ends: 0,
@@ -12,7 +15,7 @@ const LEASED: [bool; K] = [true, true];
 const MIXED: [bool; K] = [false, true];
 
 fn scenario(name: &'static str, limits: [i8; K], leased: [bool; K], ids: &'static [[i8; K]], budget: Budget) -> Scenario {
-    Scenario { name, mutant: None, limits, leased, ids, members: 2, witness_bound: false, budget }
+    Scenario { name, mutant: None, limits, leased, ids, members: 2, witness_bound: false, budget, lead: Vec::new() }
 }
 
 /// Takes of a tight limit, asked again elsewhere, aborted, answered late.
@@ -86,7 +89,85 @@ pub fn failover_recount() -> Scenario {
     scenario("recount in a recovery", [2, 1], [true, false], &[[1, 0], [0, 1], [1, 0], [1, 0]], Budget { asks: 5, rollbacks: 1, recounts: 2, ttls: 2, ..NONE })
 }
 
+/// One member and one recount, with a beginning of its own each.
+fn aimed(name: &'static str, leased: bool, lead: Vec<Lead>) -> Scenario {
+    let budget = Budget { asks: 3, recounts: 1, cancels: 1, ttls: 1, restarts: 1, doubles: 0, drops: 0, ..NONE };
+    let mut it = scenario(name, [2, 2], [leased, leased], &[[1, 0], [1, 0]], budget);
+    it.members = 1;
+    it.lead = lead;
+    it
+}
+/// The notice comes long after the flag.
+pub fn late_notice() -> Scenario {
+    aimed("late notice", true, vec![Do(Act::Wish(0, 0)), Flow, Do(Act::Freeze), Do(Act::TtlPasses), Do(Act::Beat(0)), Flow, Do(Act::Commit), Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0))])
+}
+/// The answer to a beat comes long after the beat.
+pub fn late_lease() -> Scenario {
+    aimed("late lease", true, vec![Do(Act::Wish(0, 0)), Flow, Do(Act::Freeze), Do(Act::Beat(0)), Bring(Kind::Beat), Do(Act::Notice), Do(Act::TtlPasses), Bring(Kind::Beaten), Do(Act::Commit), Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0))])
+}
+/// The answer to a report from before the freeze comes last.
+pub fn late_answer() -> Scenario {
+    aimed("late answer", true, vec![Do(Act::Wish(0, 0)), Flow, Do(Act::Settle(0)), Bring(Kind::Settle), Do(Act::Freeze), Do(Act::Notice), Do(Act::Beat(0)), Bring(Kind::Beat), Bring(Kind::Beaten), Do(Act::Settle(0)), Bring(Kind::Settle), Bring(Kind::Settled), Bring(Kind::Settled), Do(Act::Ask(0, 0)), Do(Act::Commit), Do(Act::Reply(0, 0))])
+}
+/// The acknowledgement of a freeze that was cancelled comes during the next.
+pub fn late_ack() -> Scenario {
+    aimed("late acknowledgement", true, vec![Do(Act::Wish(0, 0)), Flow, Do(Act::Freeze), Do(Act::Notice), Do(Act::Beat(0)), Flow, Do(Act::Settle(0)), Do(Act::Cancel), Do(Act::Settle(0)), Bring(Kind::Settle), Bring(Kind::Settled), Do(Act::Freeze), Bring(Kind::Settle), Do(Act::Commit), Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0))])
+}
+/// A member that had no lease during the whole recount comes back.
+pub fn late_return() -> Scenario {
+    aimed("late return", true, vec![Do(Act::Wish(0, 0)), Flow, Do(Act::Freeze), Do(Act::Notice), Do(Act::TtlPasses), Do(Act::Commit), Do(Act::Beat(0)), Flow, Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0))])
+}
+/// A take that was decided before the freeze is answered after the commit.
+pub fn late_take() -> Scenario {
+    aimed("late take", false, vec![Do(Act::Ask(0, 0)), Bring(Kind::Take), Do(Act::Freeze), Do(Act::Notice), Do(Act::TtlPasses), Do(Act::Beat(0)), Bring(Kind::Beat), Bring(Kind::Beaten), Do(Act::Commit), Bring(Kind::Taken), Do(Act::Reply(0, 0)), Do(Act::Settle(0)), Flow])
+}
+/// An answer that nobody heard is asked for again after the recount.
+pub fn late_replay() -> Scenario {
+    aimed("late replay", false, vec![Do(Act::Ask(0, 0)), Flow, Do(Act::Settle(0)), Flow, Do(Act::Restart(0)), Do(Act::Freeze), Do(Act::Notice), Do(Act::TtlPasses), Do(Act::Commit), Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0)), Do(Act::Settle(0)), Flow, Do(Act::Beat(0)), Flow, Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0))])
+}
+/// A newcomer gets a unit, is forgotten, and stays silent.
+pub fn forgotten_newcomer() -> Scenario {
+    let mut it = newcomer();
+    it.name = "forgotten newcomer";
+    it.lead = vec![Do(Act::Snapshot), Do(Act::Join(1)), Do(Act::Beat(1)), Flow, Do(Act::Ask(1, 0)), Flow, Do(Act::Reply(1, 0)), Do(Act::Rollback), Do(Act::Beat(0)), Flow, Do(Act::Restate(0)), Flow, Do(Act::TtlPasses), Do(Act::Beat(0)), Flow];
+    it
+}
+/// A member leaves; nobody has seen the base that has its count; all is flushed.
+pub fn forgotten_leave() -> Scenario {
+    let mut it = flush();
+    it.name = "forgotten leave";
+    it.limits = [2, 1];
+    it.lead = vec![Do(Act::Ask(0, 1)), Flow, Do(Act::Reply(0, 1)), Do(Act::Settle(0)), Flow, Do(Act::Leave(0)), Do(Act::Settle(0)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Flush), Do(Act::Beat(1)), Flow, Do(Act::Restate(1)), Flow, Do(Act::TtlPasses), Do(Act::Beat(1)), Flow, Do(Act::Settle(1)), Flow];
+    it
+}
+/// A silent member came back, worked, and the ledger forgot just that.
+pub fn back_from_silence() -> Scenario {
+    let mut it = silence();
+    it.name = "back from silence";
+    it.lead = vec![Do(Act::LeaseEnds(0)), Do(Act::Silent(0)), Do(Act::Beat(1)), Flow, Do(Act::Snapshot), Do(Act::Beat(0)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Beat(0)), Flow, Do(Act::Ask(0, 1)), Flow, Do(Act::Reply(0, 1)), Do(Act::Rollback), Do(Act::Beat(1)), Flow, Do(Act::Restate(1)), Flow, Do(Act::TtlPasses), Do(Act::Beat(1)), Flow, Do(Act::Settle(1)), Flow];
+    it
+}
+/// A pod that is gone with its journal does not block the next recovery.
+pub fn dead_and_silent() -> Scenario {
+    let mut it = silence();
+    it.name = "dead and silent";
+    it.lead = vec![Do(Act::Ask(0, 1)), Flow, Do(Act::Reply(0, 1)), Do(Act::Settle(0)), Flow, Do(Act::Lose(0)), Do(Act::Silent(0)), Do(Act::Beat(1)), Flow, Do(Act::Snapshot), Do(Act::Rollback), Do(Act::Beat(1)), Flow, Do(Act::Restate(1)), Flow, Do(Act::TtlPasses), Do(Act::Beat(1)), Flow];
+    it
+}
+/// A snapshot holds a release that its owner has settled since.
+pub fn given_in_snapshot() -> Scenario {
+    let mut it = failover_records();
+    it.name = "a release in the snapshot";
+    it.lead = vec![Do(Act::Ask(0, 0)), Flow, Do(Act::Reply(0, 0)), Do(Act::Settle(0)), Flow, Do(Act::Release(1, 0)), Flow, Do(Act::Snapshot), Do(Act::Rollback), Do(Act::Beat(0)), Flow];
+    it
+}
+
 pub fn all() -> Vec<Scenario> {
     vec![takes(), parts(), releases(), grants(), churn(), days(), lost_journal(), leaving(), recount(),
-        recount_records(), failover_records(), failover_grants(), newcomer(), failover_leaving(), flush(), silence(), failover_recount()]
+        recount_records(), failover_records(), failover_grants(), newcomer(), failover_leaving(), flush(), silence(), failover_recount(),
+        late_notice(), late_lease(), late_answer(), late_ack(), late_return(), late_take(), late_replay(), forgotten_newcomer(), forgotten_leave(), back_from_silence(), dead_and_silent(), given_in_snapshot()]
+}
+
+pub fn named(name: &str) -> Scenario {
+    all().into_iter().find(|s| s.name == name).expect("a scenario of that name")
 }

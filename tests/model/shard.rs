@@ -287,6 +287,7 @@ pub fn settle(rules: &Scenario, shard: &mut Shard, member: usize, report: &Repor
             answered: Vec::new(),
             aborted: Vec::new(),
             given: Vec::new(),
+            gaps: report.gaps,
             left: true,
         });
     }
@@ -318,6 +319,7 @@ pub fn settle(rules: &Scenario, shard: &mut Shard, member: usize, report: &Repor
         answered: acks,
         aborted,
         given: report.given.clone(),
+        gaps: report.gaps,
         left: false,
     };
     if report.leave && !has(shard.gone, member) {

@@ -1,5 +1,9 @@
 //! One event and what it does to the world.
 
+use std::hash::BuildHasher;
+
+use rustc_hash::FxBuildHasher;
+
 use crate::meta::{self, Server};
 use crate::mutant::Mutant;
 use crate::scenario::Scenario;
@@ -11,7 +15,8 @@ impl World {
     pub fn after(&self, rules: &Scenario, act: Act) -> World {
         let mut next = self.clone();
         next.apply(rules, act);
-        next.net.sort_by_cached_key(|n| (n.member, format!("{:?}", n.body)));
+        // The net is a multiset: two states that differ in the order of messages are one.
+        next.net.sort_by_cached_key(|n| (n.member, n.body.kind(), FxBuildHasher.hash_one(n)));
         next.truth.look(rules, &next.ledger, next.run);
         next
     }
@@ -72,6 +77,8 @@ impl World {
             Act::Restart(m) => {
                 self.left.restarts -= 1;
                 self.members[m].restart(rules);
+                // Nobody hears what the ledger answers to a process that is gone.
+                self.net.retain(|n| n.member != m || Self::to_ledger(&n.body));
             }
             Act::Lose(m) => self.lose(rules, m),
             Act::Join(m) => {
@@ -112,7 +119,13 @@ impl World {
                 self.left.rollbacks -= 1;
                 self.run += 1;
                 self.clock += 1;
-                self.ledger = *self.snapshot.take().expect("only offered with one");
+                let old = *self.snapshot.take().expect("only offered with one");
+                let gone = self.ledger.shard.as_ref().map_or(0, |s| s.gone);
+                let charged = |r: &Record| matches!(r.fate, Fate::Held | Fate::Pinned);
+                let of_gone = |r: &Record| charged(r) && r.owner.is_some_and(|o| has(gone, o.member));
+                // What a member that left had in `held` then stays charged beside its base.
+                self.truth.inexact |= old.shard.as_ref().is_some_and(|s| s.records.iter().any(of_gone));
+                self.ledger = old;
                 self.truth.forgotten = true;
             }
             Act::Flush => {
@@ -198,8 +211,6 @@ impl World {
         for (k, counter) in shard.counters.iter_mut().enumerate() {
             let gen_ = if rules.has(Mutant::RecountKeepsGeneration) {
                 counter.base.gen_
-            } else if rules.has(Mutant::GenerationPlusOne) {
-                counter.base.gen_ + 1
             } else {
                 clock.max(counter.base.gen_ + 1)
             };

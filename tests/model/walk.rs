@@ -2,7 +2,7 @@
 
 use crate::auditor::judge;
 use crate::drain::nothing_leaked;
-use crate::scenario::Scenario;
+use crate::scenario::{Lead, Scenario};
 use crate::world::{Act, World};
 
 /// A walk that ended badly: what was violated, and every event up to there.
@@ -31,7 +31,20 @@ pub fn walk(rules: &Scenario, seed: u64, steps: usize) -> Result<(), Counterexam
     let mut trace = Vec::new();
     let mut acts = Vec::new();
     let mut check = Ok(());
+    for lead in &rules.lead {
+        while let Some(act) = led(rules, &world, *lead) {
+            world = world.after(rules, act);
+            trace.push(act);
+            check = check.and(judge(rules, &world));
+            if !matches!(lead, Lead::Flow) {
+                break;
+            }
+        }
+    }
     for _ in 0..steps {
+        if check.is_err() {
+            break;
+        }
         acts.clear();
         world.acts(rules, &mut acts);
         if acts.is_empty() {
@@ -48,6 +61,17 @@ pub fn walk(rules: &Scenario, seed: u64, steps: usize) -> Result<(), Counterexam
     check
         .and_then(|()| nothing_leaked(rules, &world))
         .map_err(|why| Counterexample { seed, why, trace })
+}
+
+fn led(rules: &Scenario, world: &World, lead: Lead) -> Option<Act> {
+    let mut acts = Vec::new();
+    world.acts(rules, &mut acts);
+    acts.into_iter().find(|act| match (lead, act) {
+        (Lead::Do(wanted), act) => wanted == *act,
+        (Lead::Flow, Act::Deliver(_)) => true,
+        (Lead::Bring(kind), Act::Deliver(at)) => world.net[*at].body.kind() == kind,
+        _ => false,
+    })
 }
 
 /// Follows a trace, leaving out what is not offered.

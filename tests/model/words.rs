@@ -259,6 +259,9 @@ pub struct Member {
     /// The era in which the beat was sent that the lease rests on.
     pub lease: Option<u8>,
     pub frozen: Option<u8>,
+    /// Gaps of the lease so far, and the gap after which the app's shard was last heard.
+    pub gaps: u8,
+    pub heard_since: u8,
     pub replies: Set,
     /// Mutants only: answered and not journaled, a report composed in two steps, the old process.
     pub unjournaled: Vec<Answered>,
@@ -280,6 +283,8 @@ pub struct Report {
     pub given: Vec<usize>,
     pub wish: [i8; K],
     pub acks_freeze: Option<u8>,
+    /// The gap of the lease after which this was composed; the answer says it again.
+    pub gaps: u8,
     pub leave: bool,
     pub gone: Set,
     pub marks: [[u8; K]; S],
@@ -295,6 +300,7 @@ pub struct View {
     pub answered: Vec<(usize, Ack)>,
     pub aborted: Vec<u8>,
     pub given: Vec<usize>,
+    pub gaps: u8,
     pub left: bool,
 }
 
@@ -321,4 +327,36 @@ pub struct Message {
     pub epoch: u8,
     pub open: bool,
     pub body: Body,
+}
+
+impl Body {
+    /// Each kind of message, in the order in which a state lists them.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Body::Take { .. } => Kind::Take,
+            Body::Taken { .. } => Kind::Taken,
+            Body::Give { .. } => Kind::Give,
+            Body::Gave { .. } => Kind::Gave,
+            Body::Settle(_) => Kind::Settle,
+            Body::Settled(_) => Kind::Settled,
+            Body::Restate(_) => Kind::Restate,
+            Body::Restated => Kind::Restated,
+            Body::Beat { .. } => Kind::Beat,
+            Body::Beaten { .. } => Kind::Beaten,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Take,
+    Taken,
+    Give,
+    Gave,
+    Settle,
+    Settled,
+    Restate,
+    Restated,
+    Beat,
+    Beaten,
 }

@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    fn to_ledger(body: &Body) -> bool {
+    pub fn to_ledger(body: &Body) -> bool {
         matches!(
             body,
             Body::Take { .. } | Body::Give { .. } | Body::Settle(_) | Body::Restate(_) | Body::Beat { .. }
@@ -210,7 +210,7 @@ impl World {
         }
         if me.life != Life::Up {
             if me.life == Life::Lost {
-                self.acts_on_silent(rules, m, acts);
+                self.acts_on_silent(m, acts);
             }
             return;
         }
@@ -246,7 +246,7 @@ impl World {
             if !self.has_sent(m, |b| matches!(b, Body::Beat { .. })) {
                 acts.push(Act::Beat(m));
             }
-            let settling = self.has_sent(m, |b| matches!(b, Body::Settle(_)));
+            let settling = self.net.iter().filter(|n| n.member == m && n.body.kind() == Kind::Settle).count() > 1;
             if current && me.epoch > 0 && !settling {
                 acts.push(Act::Settle(m));
                 for k in 0..K {
@@ -278,17 +278,17 @@ impl World {
         if self.left.leaves > 0 && !me.leaving {
             acts.push(Act::Leave(m));
         }
-        self.acts_on_silent(rules, m, acts);
+        self.acts_on_silent(m, acts);
     }
 
     /// A member without a lease, from which nothing is on its way.
-    fn acts_on_silent(&self, rules: &Scenario, m: usize, acts: &mut Vec<Act>) {
+    fn acts_on_silent(&self, m: usize, acts: &mut Vec<Act>) {
         let me = &self.members[m];
         let quiet = !self.net.iter().any(|n| n.member == m);
         let ended = me.lease != Some(self.era) || me.life == Life::Lost;
         let Some(meta) = &self.ledger.meta else { return };
         let normal = !meta.open && meta.run == self.run && has(meta.registered, m) && !has(meta.gone, m);
-        if self.left.retires > 0 && normal && (ended && quiet || rules.has(Mutant::RetireInLease)) {
+        if self.left.retires > 0 && normal && ended && quiet {
             acts.push(Act::Retire(m));
         }
         if self.left.silences > 0 && normal && ended && quiet && meta.noted[m] == 0 {
