@@ -11,7 +11,7 @@ impl Model for Scenario {
     type Action = Act;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::start(self)]
+        vec![crate::walk::begin(self).0]
     }
     fn actions(&self, world: &World, acts: &mut Vec<Act>) {
         world.acts(self, acts);

@@ -22,13 +22,13 @@ fn effort() -> u64 {
 }
 
 /// Walks of each scenario.
-const WALKS: u64 = 150;
+const WALKS: u64 = 100;
 /// Walks in which a mutant must be found.
-const HUNT: u64 = 4000;
+const HUNT: u64 = 1500;
 /// Steps that chance takes in a walk; then everything comes to rest.
 const STEPS: usize = 60;
 /// States that are followed breadth first in each scenario.
-const STATES: usize = 2500;
+const STATES: usize = 1000;
 
 #[test]
 fn the_protocol_holds_on_random_walks() {

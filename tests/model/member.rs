@@ -202,7 +202,7 @@ impl Member {
         self.frozen = self.frozen.max(notice);
         if lease && !self.open {
             let counted = if rules.has(Mutant::LeaseFromReceipt) { era } else { sent };
-            if self.lease != Some(era) && counted == era {
+            if self.lease != Some(era) && sent == era {
                 // After a gap a recount may have come and gone: the app's shard is asked first.
                 self.gaps += 1;
             }
@@ -280,7 +280,7 @@ impl Member {
             answered: entries,
             aborts: aborted.iter().map(|a| Claim { member, attempt: a.number }).collect(),
             abort_ids: aborted.iter().map(|a| a.id).collect(),
-            given: self.given.iter().filter(|g| g.done && (everything || !g.acked)).map(|g| g.id).collect(),
+            given: self.given.iter().filter(|g| g.done && !g.acked).map(|g| g.id).collect(),
             wish,
             acks_freeze: self.frozen.filter(|_| self.quiet()),
             gaps: self.gaps,

@@ -66,8 +66,6 @@ mutants! {
     RecountKeepsGeneration,
     /// A recount does not wait for acknowledgements nor leases.
     RecountWithoutWait,
-    /// The wait of a recount begins with the flag, before the notice is out.
-    WaitFromFlag,
     /// An acknowledgement of any freeze counts for this one.
     AnyAck,
     /// An older answer ends a freeze.
@@ -94,8 +92,6 @@ mutants! {
     OldEpochAnswerTaken,
     /// A new epoch keeps `back` of the snapshot.
     EpochKeepsBack,
-    /// A member takes over a record while others may still say that it is theirs.
-    TakeOverWhileOpen,
     /// A base that nobody could restore is taken as it is.
     IncompleteIgnored,
     /// The mark of a gone member names no base version.

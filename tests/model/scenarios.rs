@@ -123,13 +123,13 @@ pub fn late_take() -> Scenario {
 }
 /// An answer that nobody heard is asked for again after the recount.
 pub fn late_replay() -> Scenario {
-    aimed("late replay", false, vec![Do(Act::Ask(0, 0)), Flow, Do(Act::Settle(0)), Flow, Do(Act::Restart(0)), Do(Act::Freeze), Do(Act::Notice), Do(Act::TtlPasses), Do(Act::Commit), Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0)), Do(Act::Settle(0)), Flow, Do(Act::Beat(0)), Flow, Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0))])
+    aimed("late replay", false, vec![Do(Act::Ask(0, 0)), Flow, Do(Act::Settle(0)), Flow, Do(Act::Restart(0)), Do(Act::Freeze), Do(Act::Notice), Do(Act::TtlPasses), Do(Act::Commit), Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0)), Do(Act::Settle(0)), Flow, Do(Act::Beat(0)), Flow, Do(Act::Settle(0)), Flow, Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0))])
 }
 /// A newcomer gets a unit, is forgotten, and stays silent.
 pub fn forgotten_newcomer() -> Scenario {
     let mut it = newcomer();
     it.name = "forgotten newcomer";
-    it.lead = vec![Do(Act::Snapshot), Do(Act::Join(1)), Do(Act::Beat(1)), Flow, Do(Act::Ask(1, 0)), Flow, Do(Act::Reply(1, 0)), Do(Act::Rollback), Do(Act::Beat(0)), Flow, Do(Act::Restate(0)), Flow, Do(Act::TtlPasses), Do(Act::Beat(0)), Flow];
+    it.lead = vec![Do(Act::Snapshot), Do(Act::Join(1)), Do(Act::Beat(1)), Flow, Do(Act::Settle(1)), Flow, Do(Act::Ask(1, 0)), Flow, Do(Act::Reply(1, 0)), Do(Act::Rollback), Do(Act::Beat(0)), Flow, Do(Act::Restate(0)), Flow, Do(Act::TtlPasses), Do(Act::Beat(0)), Flow];
     it
 }
 /// A member leaves; nobody has seen the base that has its count; all is flushed.
@@ -144,7 +144,7 @@ pub fn forgotten_leave() -> Scenario {
 pub fn back_from_silence() -> Scenario {
     let mut it = silence();
     it.name = "back from silence";
-    it.lead = vec![Do(Act::LeaseEnds(0)), Do(Act::Silent(0)), Do(Act::Beat(1)), Flow, Do(Act::Snapshot), Do(Act::Beat(0)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Beat(0)), Flow, Do(Act::Ask(0, 1)), Flow, Do(Act::Reply(0, 1)), Do(Act::Rollback), Do(Act::Beat(1)), Flow, Do(Act::Restate(1)), Flow, Do(Act::TtlPasses), Do(Act::Beat(1)), Flow, Do(Act::Settle(1)), Flow];
+    it.lead = vec![Do(Act::LeaseEnds(0)), Do(Act::Silent(0)), Do(Act::Beat(1)), Flow, Do(Act::Snapshot), Do(Act::Beat(0)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Beat(0)), Flow, Do(Act::Settle(0)), Flow, Do(Act::Ask(0, 1)), Flow, Do(Act::Reply(0, 1)), Do(Act::Rollback), Do(Act::Beat(1)), Flow, Do(Act::Restate(1)), Flow, Do(Act::TtlPasses), Do(Act::Beat(1)), Flow, Do(Act::Settle(1)), Flow];
     it
 }
 /// A pod that is gone with its journal does not block the next recovery.
@@ -158,14 +158,61 @@ pub fn dead_and_silent() -> Scenario {
 pub fn given_in_snapshot() -> Scenario {
     let mut it = failover_records();
     it.name = "a release in the snapshot";
-    it.lead = vec![Do(Act::Ask(0, 0)), Flow, Do(Act::Reply(0, 0)), Do(Act::Settle(0)), Flow, Do(Act::Release(1, 0)), Flow, Do(Act::Snapshot), Do(Act::Rollback), Do(Act::Beat(0)), Flow];
+    it.lead = vec![Do(Act::Ask(0, 0)), Flow, Do(Act::Reply(0, 0)), Do(Act::Settle(0)), Flow, Do(Act::Release(1, 0)), Flow, Do(Act::Snapshot), Do(Act::Settle(1)), Flow, Do(Act::Rollback), Do(Act::Beat(0)), Flow, Do(Act::Restate(0)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Restate(1)), Flow, Do(Act::TtlPasses), Do(Act::Beat(0)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Settle(1)), Flow];
+    it
+}
+
+/// A member sleeps through a recount and goes on.
+pub fn asleep() -> Scenario {
+    aimed("asleep", true, vec![Do(Act::Wish(0, 0)), Flow, Do(Act::Freeze), Do(Act::Notice), Do(Act::TtlPasses), Do(Act::Commit), Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0))])
+}
+/// A release that the ledger has and its owner has not heard of, then a recount.
+pub fn late_release() -> Scenario {
+    let mut it = aimed("late release", false, vec![Do(Act::Ask(0, 0)), Flow, Do(Act::Reply(0, 0)), Do(Act::Settle(0)), Flow, Do(Act::Release(0, 0)), Bring(Kind::Give), Do(Act::Freeze), Do(Act::Notice), Do(Act::TtlPasses), Do(Act::Commit)]);
+    it.budget.releases = 1;
+    it
+}
+/// A unit is asked for while a recovery is open.
+pub fn asked_in_a_recovery() -> Scenario {
+    let mut it = failover_records();
+    it.name = "asked in a recovery";
+    it.lead = vec![Do(Act::Snapshot), Do(Act::Ask(0, 0)), Flow, Do(Act::Reply(0, 0)), Do(Act::Rollback), Do(Act::Beat(1)), Flow, Do(Act::Ask(1, 1)), Flow, Do(Act::Reply(1, 1))];
+    it
+}
+/// A newcomer that a fellow knows gets a unit, is forgotten by the ledger, and stays silent.
+pub fn witnessed_newcomer() -> Scenario {
+    let mut it = newcomer();
+    it.name = "witnessed newcomer";
+    it.lead = vec![Do(Act::Snapshot), Do(Act::Join(1)), Do(Act::Beat(1)), Flow, Do(Act::Beat(0)), Flow, Do(Act::Beat(0)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Settle(1)), Flow, Do(Act::Ask(1, 0)), Flow, Do(Act::Reply(1, 0)), Do(Act::Rollback), Do(Act::Beat(0)), Flow, Do(Act::Restate(0)), Flow, Do(Act::TtlPasses), Do(Act::Beat(0)), Flow];
+    it
+}
+/// All is flushed, and a newcomer without a journal is the first to call.
+pub fn flushed_newcomer() -> Scenario {
+    let mut it = flush();
+    it.name = "flushed newcomer";
+    it.lead = vec![Do(Act::Ask(0, 1)), Flow, Do(Act::Reply(0, 1)), Do(Act::Settle(0)), Flow, Do(Act::Flush), Do(Act::Join(2)), Do(Act::Beat(2)), Flow, Do(Act::Restate(2)), Flow, Do(Act::TtlPasses), Do(Act::Beat(2)), Flow, Do(Act::Settle(2)), Flow];
+    it
+}
+/// All is flushed; the recovery's number must differ from every earlier one.
+pub fn flushed_and_told() -> Scenario {
+    let mut it = flush();
+    it.name = "flushed and told";
+    it.lead = vec![Do(Act::Ask(0, 1)), Flow, Do(Act::Reply(0, 1)), Do(Act::Settle(0)), Flow, Do(Act::Flush), Do(Act::Beat(0)), Flow, Do(Act::Beat(1)), Flow, Do(Act::TtlPasses)];
+    it
+}
+/// A grant of before the fail-over is heard after the restatement.
+pub fn answer_of_another_epoch() -> Scenario {
+    let mut it = failover_grants();
+    it.name = "answer of another epoch";
+    it.lead = vec![Do(Act::Snapshot), Do(Act::Wish(0, 0)), Bring(Kind::Settle), Do(Act::Rollback), Do(Act::Beat(0)), Bring(Kind::Beat), Bring(Kind::Beaten), Do(Act::Restate(0)), Bring(Kind::Restate), Bring(Kind::Restated), Bring(Kind::Settled), Do(Act::Ask(0, 0)), Do(Act::Reply(0, 0)), Do(Act::Beat(1)), Flow, Do(Act::Restate(1)), Flow, Do(Act::TtlPasses), Do(Act::Beat(0)), Flow, Do(Act::Beat(1)), Flow, Do(Act::Beat(0)), Flow, Do(Act::Wish(1, 0)), Do(Act::Settle(1)), Flow];
     it
 }
 
 pub fn all() -> Vec<Scenario> {
     vec![takes(), parts(), releases(), grants(), churn(), days(), lost_journal(), leaving(), recount(),
         recount_records(), failover_records(), failover_grants(), newcomer(), failover_leaving(), flush(), silence(), failover_recount(),
-        late_notice(), late_lease(), late_answer(), late_ack(), late_return(), late_take(), late_replay(), forgotten_newcomer(), forgotten_leave(), back_from_silence(), dead_and_silent(), given_in_snapshot()]
+        late_notice(), late_lease(), late_answer(), late_ack(), late_return(), late_take(), late_replay(), forgotten_newcomer(), forgotten_leave(), back_from_silence(), dead_and_silent(), given_in_snapshot(),
+        asleep(), late_release(), asked_in_a_recovery(), witnessed_newcomer(), flushed_newcomer(), flushed_and_told(), answer_of_another_epoch()]
 }
 
 pub fn named(name: &str) -> Scenario {

@@ -175,7 +175,7 @@ fn answered(rules: &Scenario, shard: &mut Shard, member: usize, entry: &Answered
     let now = gen_of(rules, shard, entry.id);
     let current = entry.gen_ == now || rules.has(Mutant::OldGenerationContains);
     let contained = entry.mine && current || entry.counted;
-    let open = shard.open && !rules.has(Mutant::TakeOverWhileOpen);
+    let open = shard.open;
     let record = record_of(rules, shard, entry.id);
     if record.fate == Fate::Freed {
         // Only a recovery brings this: the record was forgotten, or this claim to it was.

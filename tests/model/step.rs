@@ -309,7 +309,8 @@ impl World {
             me.replies |= 1 << id;
             return;
         }
-        if me.open || me.restated < me.epoch || self.net.len() >= crate::world::NET {
+        let settled = !me.open && me.restated == me.epoch || rules.has(Mutant::GrantWhileOpen);
+        if !settled || self.net.len() >= crate::world::NET {
             return;
         }
         let attempt = me.begin(rules, id);
@@ -318,11 +319,12 @@ impl World {
 
     fn release(&mut self, rules: &Scenario, m: usize, id: usize) {
         self.left.releases -= 1;
-        self.truth.asked_to_release |= 1 << id;
         let era = self.era;
-        let me = &mut self.members[m];
         let all_leased = (0..K).all(|k| rules.leased[k] || rules.part(id, k) == 0);
-        if all_leased && me.may_admit(rules, era) {
+        let first = self.truth.asked_to_release & (1 << id) == 0;
+        self.truth.asked_to_release |= 1 << id;
+        let me = &mut self.members[m];
+        if first && all_leased && me.may_admit(rules, era) {
             for k in 0..K {
                 me.totals[k].released += rules.part(id, k);
             }

@@ -27,20 +27,8 @@ impl Dice {
 
 pub fn walk(rules: &Scenario, seed: u64, steps: usize) -> Result<(), Counterexample> {
     let mut dice = Dice(seed);
-    let mut world = World::start(rules);
-    let mut trace = Vec::new();
+    let (mut world, mut trace, mut check) = begin(rules);
     let mut acts = Vec::new();
-    let mut check = Ok(());
-    for lead in &rules.lead {
-        while let Some(act) = led(rules, &world, *lead) {
-            world = world.after(rules, act);
-            trace.push(act);
-            check = check.and(judge(rules, &world));
-            if !matches!(lead, Lead::Flow) {
-                break;
-            }
-        }
-    }
     for _ in 0..steps {
         if check.is_err() {
             break;
@@ -61,6 +49,24 @@ pub fn walk(rules: &Scenario, seed: u64, steps: usize) -> Result<(), Counterexam
     check
         .and_then(|()| nothing_leaked(rules, &world))
         .map_err(|why| Counterexample { seed, why, trace })
+}
+
+/// The state in which chance takes over, and how it came about.
+pub fn begin(rules: &Scenario) -> (World, Vec<Act>, Result<(), &'static str>) {
+    let mut world = World::start(rules);
+    let mut trace = Vec::new();
+    let mut check = Ok(());
+    for lead in &rules.lead {
+        while check.is_ok() && let Some(act) = led(rules, &world, *lead) {
+            world = world.after(rules, act);
+            trace.push(act);
+            check = judge(rules, &world);
+            if !matches!(lead, Lead::Flow) {
+                break;
+            }
+        }
+    }
+    (world, trace, check)
 }
 
 fn led(rules: &Scenario, world: &World, lead: Lead) -> Option<Act> {

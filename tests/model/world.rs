@@ -172,13 +172,8 @@ impl World {
 
     fn token_is_out(&self, rules: &Scenario, freeze: &Freeze, meta: &Meta) -> bool {
         let all = meta.registered & !meta.gone;
-        let since = if rules.has(Mutant::WaitFromFlag) {
-            Some(0)
-        } else {
-            freeze.noticed
-        };
         freeze.acks & all == all
-            || since.is_some_and(|era| self.era > era)
+            || freeze.noticed.is_some_and(|era| self.era > era)
             || rules.has(Mutant::RecountWithoutWait)
     }
 
@@ -225,7 +220,10 @@ impl World {
                 acts.push(Act::Reply(m, id));
             }
             let live = has(self.truth.created, id) && !has(self.truth.asked_to_release, id);
-            if live && self.left.releases > 0 && room && !me.leaving {
+            // A gateway that got no answer may ask another sidecar.
+            let unanswered = me.given.iter().all(|g| g.id != id)
+                && self.members.iter().any(|n| n.given.iter().any(|g| g.id == id && !g.done));
+            if (live || unanswered) && self.left.releases > 0 && room && !me.leaving {
                 acts.push(Act::Release(m, id));
             }
             if me.given.iter().any(|g| g.id == id && !g.done) && room && me.may_admit(rules, self.era) && !me.open {
