@@ -22,7 +22,10 @@ pub struct Truth {
 impl Truth {
     pub fn live(&self, rules: &Scenario, k: usize) -> i8 {
         let alive = self.created & !self.asked_to_release;
-        (0..rules.ids.len()).filter(|id| has(alive, *id)).map(|id| rules.part(id, k)).sum()
+        (0..rules.ids.len())
+            .filter(|id| has(alive, *id))
+            .map(|id| rules.part(id, k))
+            .sum()
     }
 
     pub fn look(&mut self, _rules: &Scenario, ledger: &Ledger, run: u8) {
@@ -49,7 +52,9 @@ pub fn never_unseen(rules: &Scenario, world: &World) -> bool {
     if world.truth.forgotten {
         return true;
     }
-    let Some(shard) = &world.ledger.shard else { return true };
+    let Some(shard) = &world.ledger.shard else {
+        return true;
+    };
     (0..K).all(|k| {
         let counter = &shard.counters[k];
         counter.incomplete || world.truth.live(rules, k) <= counter.seen()
@@ -61,7 +66,9 @@ pub fn never_promised_over(rules: &Scenario, world: &World) -> bool {
     if world.truth.ever_forgotten || world.truth.recounted || world.truth.inexact {
         return true;
     }
-    let Some(shard) = &world.ledger.shard else { return true };
+    let Some(shard) = &world.ledger.shard else {
+        return true;
+    };
     (0..K).all(|k| shard.counters[k].seen() <= rules.limits[k])
 }
 

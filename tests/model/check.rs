@@ -30,7 +30,13 @@ impl Model for Scenario {
 
 /// All states of a scenario, the nearest first. Returns how many there were.
 pub fn breadth_first(rules: &Scenario, states: usize) -> usize {
-    let checker = rules.clone().checker().threads(2).target_state_count(states).spawn_bfs().join();
+    let checker = rules
+        .clone()
+        .checker()
+        .threads(2)
+        .target_state_count(states)
+        .spawn_bfs()
+        .join();
     checker.assert_properties();
     checker.unique_state_count()
 }

@@ -28,10 +28,18 @@ fn deliver_all(rules: &Scenario, world: &mut World) -> Result<(), &'static str> 
 /// Lets the world come to rest and looks for what leaked.
 pub fn nothing_leaked(rules: &Scenario, end: &World) -> Result<(), &'static str> {
     let mut world = end.clone();
-    world.left = Budget { ttls: 2, ..Budget::default() };
+    world.left = Budget {
+        ttls: 2,
+        ..Budget::default()
+    };
     deliver_all(rules, &mut world)?;
     act(rules, &mut world, Act::TtlPasses)?;
-    if world.ledger.shard.as_ref().is_some_and(|s| s.freeze.is_some()) {
+    if world
+        .ledger
+        .shard
+        .as_ref()
+        .is_some_and(|s| s.freeze.is_some())
+    {
         world.left.cancels = 1;
         act(rules, &mut world, Act::Cancel)?;
     }
@@ -61,7 +69,8 @@ fn one_round(rules: &Scenario, world: &mut World, m: usize) -> Result<(), &'stat
             act(rules, world, Act::Reply(m, id))?;
         }
         // The caller of an answer that was lost asks again.
-        let lost = before.remembers(id) == Some(before.totals[rules.first(id)].gen_) && !has(world.truth.created, id);
+        let lost = before.remembers(id) == Some(before.totals[rules.first(id)].gen_)
+            && !has(world.truth.created, id);
         if lost {
             world.left.asks = 1;
             act(rules, world, Act::Ask(m, id))?;
@@ -102,7 +111,11 @@ fn compare(rules: &Scenario, world: &World) -> Result<(), &'static str> {
     let everyone = meta.registered & !meta.gone;
     let alive = (0..S).all(|m| !has(everyone, m) || world.members[m].life == Life::Up);
     if meta.open {
-        return if alive { Err("a recovery that everybody answered stays open") } else { Ok(()) };
+        return if alive {
+            Err("a recovery that everybody answered stays open")
+        } else {
+            Ok(())
+        };
     }
     for k in 0..K {
         let counter = &shard.counters[k];

@@ -28,7 +28,12 @@ impl Member {
             self.next_attempt += 1;
         }
         let number = self.next_attempt;
-        self.attempts.push(Attempt { id, number, aborted: false, acked: false });
+        self.attempts.push(Attempt {
+            id,
+            number,
+            aborted: false,
+            acked: false,
+        });
         number
     }
 
@@ -51,10 +56,20 @@ impl Member {
     }
 
     pub fn taken(&mut self, rules: &Scenario, era: u8, body: &Body) {
-        let Body::Taken { id, attempt, allow, mine, gens } = *body else {
+        let Body::Taken {
+            id,
+            attempt,
+            allow,
+            mine,
+            gens,
+        } = *body
+        else {
             return;
         };
-        let at = self.attempts.iter().position(|a| a.number == attempt && a.id == id);
+        let at = self
+            .attempts
+            .iter()
+            .position(|a| a.number == attempt && a.id == id);
         let Some(at) = at else { return };
         if self.attempts[at].aborted && !rules.has(Mutant::LateAnswerTaken) {
             return;
@@ -71,7 +86,13 @@ impl Member {
             }
             Some(true) => {
                 let gen_ = gens[rules.first(id)];
-                let entry = Answered { id, attempt, mine, gen_, counted: false };
+                let entry = Answered {
+                    id,
+                    attempt,
+                    mine,
+                    gen_,
+                    counted: false,
+                };
                 self.replies |= 1 << id;
                 if rules.has(Mutant::JournalAfterAnswer) {
                     self.unjournaled.push(entry);
@@ -96,7 +117,13 @@ impl Member {
     }
 
     pub fn gave(&mut self, rules: &Scenario, body: &Body) {
-        let Body::Gave { id, given, mine, gen_ } = *body else {
+        let Body::Gave {
+            id,
+            given,
+            mine,
+            gen_,
+        } = *body
+        else {
             return;
         };
         let k = rules.first(id);
@@ -167,7 +194,17 @@ impl Member {
     }
 
     pub fn beaten(&mut self, rules: &Scenario, era: u8, message: &Message) {
-        let Body::Beaten { lease, roll, gone, marks, roll_version, sent, notice, recall, noted } = message.body
+        let Body::Beaten {
+            lease,
+            roll,
+            gone,
+            marks,
+            roll_version,
+            sent,
+            notice,
+            recall,
+            noted,
+        } = message.body
         else {
             return;
         };
@@ -195,13 +232,21 @@ impl Member {
         }
         for m in 0..S {
             for k in 0..K {
-                let mark = if rules.has(Mutant::MarkWithoutVersion) { 0 } else { marks[m][k] };
+                let mark = if rules.has(Mutant::MarkWithoutVersion) {
+                    0
+                } else {
+                    marks[m][k]
+                };
                 self.marks[m][k] = self.marks[m][k].max(mark);
             }
         }
         self.frozen = self.frozen.max(notice);
         if lease && !self.open {
-            let counted = if rules.has(Mutant::LeaseFromReceipt) { era } else { sent };
+            let counted = if rules.has(Mutant::LeaseFromReceipt) {
+                era
+            } else {
+                sent
+            };
             if self.lease != Some(era) && sent == era {
                 // After a gap a recount may have come and gone: the app's shard is asked first.
                 self.gaps += 1;
@@ -246,7 +291,14 @@ impl Member {
         self.replies == 0 && self.attempts.iter().all(|a| a.aborted) && self.unjournaled.is_empty()
     }
 
-    pub fn report(&mut self, rules: &Scenario, member: usize, wish: [i8; K], leave: bool, everything: bool) -> Report {
+    pub fn report(
+        &mut self,
+        rules: &Scenario,
+        member: usize,
+        wish: [i8; K],
+        leave: bool,
+        everything: bool,
+    ) -> Report {
         let mut totals = self.totals;
         if let Some(consumed) = self.half_report.take() {
             for k in 0..K {
@@ -271,16 +323,31 @@ impl Member {
             // "Newer" by the version it saw last: what was acknowledged then is left out.
             totals = std::array::from_fn(|k| Totals::new(totals[k].gen_));
         }
-        let aborted: Vec<_> = self.attempts.iter().filter(|a| a.aborted && (everything || !a.acked)).collect();
+        let aborted: Vec<_> = self
+            .attempts
+            .iter()
+            .filter(|a| a.aborted && (everything || !a.acked))
+            .collect();
         Report {
             totals,
             delta,
             bases: self.bases,
             seq: self.seq,
             answered: entries,
-            aborts: aborted.iter().map(|a| Claim { member, attempt: a.number }).collect(),
+            aborts: aborted
+                .iter()
+                .map(|a| Claim {
+                    member,
+                    attempt: a.number,
+                })
+                .collect(),
             abort_ids: aborted.iter().map(|a| a.id).collect(),
-            given: self.given.iter().filter(|g| g.done && !g.acked).map(|g| g.id).collect(),
+            given: self
+                .given
+                .iter()
+                .filter(|g| g.done && !g.acked)
+                .map(|g| g.id)
+                .collect(),
             wish,
             acks_freeze: self.frozen.filter(|_| self.quiet()),
             gaps: self.gaps,

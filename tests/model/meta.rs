@@ -33,8 +33,24 @@ fn open(rules: &Scenario, meta: &mut Meta, server: Server, known: u8) {
 }
 
 /// Answers a beat. `None` where there is nothing to answer: no meta key, and nobody may make one.
-pub fn beat(rules: &Scenario, ledger: &mut Ledger, server: Server, from: &Message) -> Option<Message> {
-    let Body::Beat { restated, roll, gone, marks, roll_version, stated_version, sent, leaving, fresh, noted } = from.body
+pub fn beat(
+    rules: &Scenario,
+    ledger: &mut Ledger,
+    server: Server,
+    from: &Message,
+) -> Option<Message> {
+    let Body::Beat {
+        restated,
+        roll,
+        gone,
+        marks,
+        roll_version,
+        stated_version,
+        sent,
+        leaving,
+        fresh,
+        noted,
+    } = from.body
     else {
         return None;
     };
@@ -44,7 +60,10 @@ pub fn beat(rules: &Scenario, ledger: &mut Ledger, server: Server, from: &Messag
         if !may {
             return None;
         }
-        let mut meta = Meta { made_anew: true, ..Meta::default() };
+        let mut meta = Meta {
+            made_anew: true,
+            ..Meta::default()
+        };
         open(rules, &mut meta, server, from.epoch);
         ledger.meta = Some(meta);
     }
@@ -65,7 +84,7 @@ pub fn beat(rules: &Scenario, ledger: &mut Ledger, server: Server, from: &Messag
         meta.joined[member] = meta.roll_version;
         meta.joined_era[member] = server.era;
     }
-    if meta.noted[member] > 0 && !meta.open {
+    if meta.noted[member] > 0 && !meta.open && !rules.has(Mutant::BackUnwitnessed) {
         // Back from silence: a fellow must know before it gets anything.
         meta.noted[member] = 0;
         meta.roll_version += 1;
@@ -76,7 +95,15 @@ pub fn beat(rules: &Scenario, ledger: &mut Ledger, server: Server, from: &Messag
         meta.roll_seen[member] = meta.roll_seen[member].max(roll_version);
     }
     if meta.open && restated == meta.epoch {
-        state_roll(meta, member, roll, gone, marks, stated_version, fresh || leaving);
+        state_roll(
+            meta,
+            member,
+            roll,
+            gone,
+            marks,
+            stated_version,
+            fresh || leaving,
+        );
         if stated_version > meta.noted_version {
             meta.noted_version = stated_version;
             meta.noted = noted;
@@ -98,7 +125,15 @@ pub fn beat(rules: &Scenario, ledger: &mut Ledger, server: Server, from: &Messag
     Some(answer(meta, from, lease, sent))
 }
 
-fn state_roll(meta: &mut Meta, member: usize, roll: Set, gone: Set, marks: [[u8; K]; S], version: u8, poor: bool) {
+fn state_roll(
+    meta: &mut Meta,
+    member: usize,
+    roll: Set,
+    gone: Set,
+    marks: [[u8; K]; S],
+    version: u8,
+    poor: bool,
+) {
     meta.restated |= 1 << member;
     meta.roll_stated |= !poor;
     meta.registered |= roll;
@@ -126,7 +161,8 @@ fn closes(rules: &Scenario, meta: &Meta, shard: Option<&Shard>, server: Server) 
             let calls = shard.map_or(0, |s| s.calls[m]);
             let noted = meta.noted[m];
             meta.recounted
-                || (noted > 0 && (calls == noted - 1 || rules.has(Mutant::SilentExcused)))
+                || noted > 0 && calls == noted - 1
+                || rules.has(Mutant::SilentExcused)
                 || rules.has(Mutant::OwnMembersOnly) && meta.joined[m] == 0
         })
 }

@@ -98,6 +98,8 @@ mutants! {
     MarkWithoutVersion,
     /// A silent member is excused whatever it did before it fell silent.
     SilentExcused,
+    /// A member that was silent gets units before a fellow knows that it is back.
+    BackUnwitnessed,
     /// Spare of one day is spent on the next.
     SpareCrossesDays,
     /// The older process of a journal goes on.

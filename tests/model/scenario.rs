@@ -69,6 +69,9 @@ impl Scenario {
         self.leased[self.first(id)].then_some(id % self.members)
     }
     pub fn with(&self, mutant: Mutant) -> Self {
-        Self { mutant: Some(mutant), ..self.clone() }
+        Self {
+            mutant: Some(mutant),
+            ..self.clone()
+        }
     }
 }

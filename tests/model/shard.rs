@@ -70,7 +70,13 @@ fn gen_of(rules: &Scenario, shard: &Shard, id: usize) -> u8 {
 
 pub fn take(rules: &Scenario, shard: &mut Shard, claim: Claim, id: usize) -> Body {
     let attempt = claim.attempt;
-    let none = |shard: &Shard| Body::Taken { id, attempt, allow: None, mine: false, gens: gens(shard) };
+    let none = |shard: &Shard| Body::Taken {
+        id,
+        attempt,
+        allow: None,
+        mine: false,
+        gens: gens(shard),
+    };
     let refused = shard.open && !rules.has(Mutant::GrantWhileOpen)
         || shard.freeze.is_some()
         || has(shard.gone, claim.member) && !rules.has(Mutant::GoneStillCounts);
@@ -106,7 +112,13 @@ pub fn take(rules: &Scenario, shard: &mut Shard, claim: Claim, id: usize) -> Bod
     }
     let allow = Some(record.fate != Fate::Denied);
     let mine = record.owner == Some(claim) || rules.has(Mutant::BothCount);
-    Body::Taken { id, attempt, allow, mine, gens: gens(shard) }
+    Body::Taken {
+        id,
+        attempt,
+        allow,
+        mine,
+        gens: gens(shard),
+    }
 }
 
 /// The record-path release of the object of `id`.
@@ -122,12 +134,23 @@ pub fn give(rules: &Scenario, shard: &mut Shard, member: usize, id: usize) -> Op
             shard.counters[k].back += given[k];
         }
         let gen_ = gen_of(rules, shard, id);
-        shard.gifts.push(Gift { id, owner: member, given, gen_, in_back: true });
+        shard.gifts.push(Gift {
+            id,
+            owner: member,
+            given,
+            gen_,
+            in_back: true,
+        });
         shard.gifts.sort_by_key(|g| g.id);
     }
     let gift = shard.gifts.iter().find(|g| g.id == id).unwrap();
     let mine = gift.owner == member || rules.has(Mutant::ReleaseByBoth);
-    Some(Body::Gave { id, given: gift.given, mine, gen_: gift.gen_ })
+    Some(Body::Gave {
+        id,
+        given: gift.given,
+        mine,
+        gen_: gift.gen_,
+    })
 }
 
 fn merge(rules: &Scenario, shard: &mut Shard, member: usize, report: &Report, restating: bool) {
@@ -136,7 +159,10 @@ fn merge(rules: &Scenario, shard: &mut Shard, member: usize, report: &Report, re
         let counter = &mut shard.counters[k];
         if said.gen_ > counter.base.gen_ {
             // Only a recovery brings this: the recount itself was forgotten.
-            counter.base = Base { gen_: said.gen_, ..Base::default() };
+            counter.base = Base {
+                gen_: said.gen_,
+                ..Base::default()
+            };
             counter.of = [Totals::new(said.gen_); S];
             counter.back = 0;
         }
@@ -163,7 +189,14 @@ fn record_of<'a>(rules: &Scenario, shard: &'a mut Shard, id: usize) -> &'a mut R
     if !shard.records.iter().any(|r| r.id == id) {
         let gen_ = gen_of(rules, shard, id);
         let (claims, tombstones) = (Vec::new(), Vec::new());
-        shard.records.push(Record { id, fate: Fate::Freed, gen_, owner: None, claims, tombstones });
+        shard.records.push(Record {
+            id,
+            fate: Fate::Freed,
+            gen_,
+            owner: None,
+            claims,
+            tombstones,
+        });
         shard.records.sort_by_key(|r| r.id);
     }
     let at = shard.records.iter().position(|r| r.id == id).unwrap();
@@ -180,7 +213,11 @@ fn answered(rules: &Scenario, shard: &mut Shard, member: usize, entry: &Answered
     if record.fate == Fate::Freed {
         // Only a recovery brings this: the record was forgotten, or this claim to it was.
         record.gen_ = now;
-        record.fate = if contained { Fate::Counted } else { Fate::Pinned };
+        record.fate = if contained {
+            Fate::Counted
+        } else {
+            Fate::Pinned
+        };
         if !contained {
             hold(rules, shard, entry.id, 1);
         }
@@ -196,7 +233,10 @@ fn answered(rules: &Scenario, shard: &mut Shard, member: usize, entry: &Answered
     }
     // Answered, and in no totals: it is charged here until its owner has counted it.
     record.fate = Fate::Pinned;
-    let claim = Claim { member, attempt: entry.attempt };
+    let claim = Claim {
+        member,
+        attempt: entry.attempt,
+    };
     if open || record.owner.is_some_and(|owner| owner != claim) {
         return None;
     }
@@ -257,7 +297,13 @@ pub fn fold_member(rules: &Scenario, shard: &mut Shard, member: usize, outstandi
 
 type Acks = (Vec<(usize, Ack)>, Vec<u8>);
 
-fn apply(rules: &Scenario, shard: &mut Shard, member: usize, report: &Report, restating: bool) -> Acks {
+fn apply(
+    rules: &Scenario,
+    shard: &mut Shard,
+    member: usize,
+    report: &Report,
+    restating: bool,
+) -> Acks {
     merge(rules, shard, member, report, restating);
     let mut aborted = Vec::new();
     for (claim, id) in report.aborts.iter().zip(&report.abort_ids) {

@@ -16,20 +16,35 @@ impl World {
         let mut next = self.clone();
         next.apply(rules, act);
         // The net is a multiset: two states that differ in the order of messages are one.
-        next.net.sort_by_cached_key(|n| (n.member, n.body.kind(), FxBuildHasher.hash_one(n)));
+        next.net
+            .sort_by_cached_key(|n| (n.member, n.body.kind(), FxBuildHasher.hash_one(n)));
         next.truth.look(rules, &next.ledger, next.run);
         next
     }
 
     fn server(&self) -> Server {
-        Server { run: self.run, era: self.era, clock: self.clock }
+        Server {
+            run: self.run,
+            era: self.era,
+            clock: self.clock,
+        }
     }
 
     fn send(&mut self, m: usize, body: Body) {
         let me = &self.members[m];
-        let run = if matches!(body, Body::Beat { .. }) { self.run } else { me.run };
+        let run = if matches!(body, Body::Beat { .. }) {
+            self.run
+        } else {
+            me.run
+        };
         let (epoch, open) = (me.epoch, me.open);
-        self.net.push(Message { member: m, run, epoch, open, body });
+        self.net.push(Message {
+            member: m,
+            run,
+            epoch,
+            open,
+            body,
+        });
     }
 
     fn apply(&mut self, rules: &Scenario, act: Act) {
@@ -78,12 +93,16 @@ impl World {
                 self.left.restarts -= 1;
                 self.members[m].restart(rules);
                 // Nobody hears what the ledger answers to a process that is gone.
-                self.net.retain(|n| n.member != m || Self::to_ledger(&n.body));
+                self.net
+                    .retain(|n| n.member != m || Self::to_ledger(&n.body));
             }
             Act::Lose(m) => self.lose(rules, m),
             Act::Join(m) => {
                 self.left.joins -= 1;
-                self.members[m] = Member { life: Life::Up, ..Member::default() };
+                self.members[m] = Member {
+                    life: Life::Up,
+                    ..Member::default()
+                };
             }
             Act::LeaseEnds(m) => {
                 self.left.lease_ends -= 1;
@@ -122,9 +141,13 @@ impl World {
                 let old = *self.snapshot.take().expect("only offered with one");
                 let gone = self.ledger.shard.as_ref().map_or(0, |s| s.gone);
                 let charged = |r: &Record| matches!(r.fate, Fate::Held | Fate::Pinned);
-                let of_gone = |r: &Record| charged(r) && r.owner.is_some_and(|o| has(gone, o.member));
+                let of_gone =
+                    |r: &Record| charged(r) && r.owner.is_some_and(|o| has(gone, o.member));
                 // What a member that left had in `held` then stays charged beside its base.
-                self.truth.inexact |= old.shard.as_ref().is_some_and(|s| s.records.iter().any(of_gone));
+                self.truth.inexact |= old
+                    .shard
+                    .as_ref()
+                    .is_some_and(|s| s.records.iter().any(of_gone));
                 self.ledger = old;
                 self.truth.forgotten = true;
             }
@@ -151,7 +174,11 @@ impl World {
                 self.left.recounts -= 1;
                 if let Some(shard) = &mut self.ledger.shard {
                     shard.seq += 1;
-                    shard.freeze = Some(Freeze { token: shard.seq, acks: 0, noticed: None });
+                    shard.freeze = Some(Freeze {
+                        token: shard.seq,
+                        acks: 0,
+                        noticed: None,
+                    });
                 }
             }
             Act::Notice => {
@@ -202,9 +229,16 @@ impl World {
         self.unfreeze();
         let clock = self.clock;
         let live: [i8; K] = std::array::from_fn(|k| self.truth.live(rules, k));
-        let Some(shard) = &mut self.ledger.shard else { return };
+        let Some(shard) = &mut self.ledger.shard else {
+            return;
+        };
         let all_quiet = self.members.iter().all(|m| m.life != Life::Up || !m.owes());
-        if shard.records.iter().any(|r| matches!(r.fate, Fate::Held | Fate::Pinned)) || !all_quiet {
+        if shard
+            .records
+            .iter()
+            .any(|r| matches!(r.fate, Fate::Held | Fate::Pinned))
+            || !all_quiet
+        {
             self.truth.inexact = true;
         }
         let seq = shard.seq;
@@ -214,7 +248,11 @@ impl World {
             } else {
                 clock.max(counter.base.gen_ + 1)
             };
-            counter.base = Base { gen_, amount: live[k], version: seq };
+            counter.base = Base {
+                gen_,
+                amount: live[k],
+                version: seq,
+            };
             counter.of = [Totals::new(gen_); S];
             counter.incomplete = false;
             counter.stated_version = 0;
@@ -256,7 +294,9 @@ impl World {
             return;
         }
         let era = self.era;
-        let Some(shard) = &mut self.ledger.shard else { return };
+        let Some(shard) = &mut self.ledger.shard else {
+            return;
+        };
         for m in 0..S {
             if self.members[m].lease != Some(era) {
                 for counter in &mut shard.counters {
@@ -295,7 +335,9 @@ impl World {
         let other_day: [bool; K] = std::array::from_fn(|k| crosses && me.totals[k].spare() == 0);
         let spent_from = |k: usize| if other_day[k] { 1 - k } else { k };
         let parts = |k: usize| rules.part(id, k) > 0;
-        let from_memory = (0..K).filter(|k| parts(*k)).all(|k| rules.leased[k] && me.totals[spent_from(k)].spare() > 0);
+        let from_memory = (0..K)
+            .filter(|k| parts(*k))
+            .all(|k| rules.leased[k] && me.totals[spent_from(k)].spare() > 0);
         if from_memory {
             for k in (0..K).filter(|k| parts(*k)) {
                 let from = spent_from(k);
@@ -330,7 +372,11 @@ impl World {
             }
             return;
         }
-        me.given.push(Given { id, done: false, acked: false });
+        me.given.push(Given {
+            id,
+            done: false,
+            acked: false,
+        });
         self.send(m, Body::Give { id });
     }
 
@@ -369,7 +415,13 @@ impl World {
         self.truth.inexact = true;
         if rules.has(Mutant::AdoptGrant) {
             let me = &mut self.members[m];
-            let mut reborn = Member { life: Life::Up, epoch: me.epoch, restated: me.restated, run: me.run, ..Member::default() };
+            let mut reborn = Member {
+                life: Life::Up,
+                epoch: me.epoch,
+                restated: me.restated,
+                run: me.run,
+                ..Member::default()
+            };
             if let Some(shard) = &self.ledger.shard {
                 for k in 0..K {
                     let of = shard.counters[k].of[m];
@@ -379,7 +431,10 @@ impl World {
             *me = reborn;
             return;
         }
-        self.members[m] = Member { life: Life::Lost, ..Member::default() };
+        self.members[m] = Member {
+            life: Life::Lost,
+            ..Member::default()
+        };
     }
 
     fn deliver(&mut self, rules: &Scenario, message: &Message) {
@@ -422,16 +477,26 @@ impl World {
         if self.ledger.shard.is_none() && restating && self.ledger.meta.is_some() {
             self.ledger.shard = Some(Shard::default());
         }
-        let Some(shard) = &mut self.ledger.shard else { return };
+        let Some(shard) = &mut self.ledger.shard else {
+            return;
+        };
         if !shard::admits(rules, shard, message.epoch, message.open) {
             return;
         }
         let body = match &message.body {
-            Body::Take { id, attempt } => {
-                Some(shard::take(rules, shard, Claim { member: m, attempt: *attempt }, *id))
-            }
+            Body::Take { id, attempt } => Some(shard::take(
+                rules,
+                shard,
+                Claim {
+                    member: m,
+                    attempt: *attempt,
+                },
+                *id,
+            )),
             Body::Give { id } => shard::give(rules, shard, m, *id),
-            Body::Settle(report) => shard::settle(rules, shard, m, report).map(|v| Body::Settled(Box::new(v))),
+            Body::Settle(report) => {
+                shard::settle(rules, shard, m, report).map(|v| Body::Settled(Box::new(v)))
+            }
             Body::Restate(report) => {
                 shard::restate(rules, shard, m, report);
                 Some(Body::Restated)
@@ -441,9 +506,21 @@ impl World {
         let left = matches!(&body, Some(Body::Settled(v)) if v.left);
         if let Some(body) = body {
             let (epoch, open) = (shard.epoch, shard.open);
-            self.net.push(Message { member: m, run: message.run, epoch, open, body });
+            self.net.push(Message {
+                member: m,
+                run: message.run,
+                epoch,
+                open,
+                body,
+            });
         }
-        if left && self.ledger.meta.as_ref().is_some_and(|meta| !has(meta.gone, m)) {
+        if left
+            && self
+                .ledger
+                .meta
+                .as_ref()
+                .is_some_and(|meta| !has(meta.gone, m))
+        {
             self.mark_gone(m);
         }
     }

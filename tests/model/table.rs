@@ -46,6 +46,7 @@ pub const FOUND_IN: &[(Mutant, &str)] = &[
     (IncompleteIgnored, "forgotten leave"),
     (MarkWithoutVersion, "forgotten leave"),
     (SilentExcused, "back from silence"),
+    (BackUnwitnessed, "back unheard"),
     (SpareCrossesDays, "days"),
     (NoFence, "grants"),
     (ReleaseByBoth, "releases"),

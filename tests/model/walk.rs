@@ -57,7 +57,9 @@ pub fn begin(rules: &Scenario) -> (World, Vec<Act>, Result<(), &'static str>) {
     let mut trace = Vec::new();
     let mut check = Ok(());
     for lead in &rules.lead {
-        while check.is_ok() && let Some(act) = led(rules, &world, *lead) {
+        while check.is_ok()
+            && let Some(act) = led(rules, &world, *lead)
+        {
             world = world.after(rules, act);
             trace.push(act);
             check = judge(rules, &world);
@@ -101,7 +103,11 @@ fn follow(rules: &Scenario, trace: &[Act]) -> Result<(), Counterexample> {
     }
     check
         .and_then(|()| nothing_leaked(rules, &world))
-        .map_err(|why| Counterexample { seed: 0, why, trace: done })
+        .map_err(|why| Counterexample {
+            seed: 0,
+            why,
+            trace: done,
+        })
 }
 
 /// The same violation with fewer events, as far as leaving out one after the other leads.

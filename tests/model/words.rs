@@ -71,7 +71,10 @@ pub struct Totals {
 
 impl Totals {
     pub fn new(gen_: u8) -> Self {
-        Self { gen_, ..Self::default() }
+        Self {
+            gen_,
+            ..Self::default()
+        }
     }
     pub fn spare(&self) -> i8 {
         self.granted - self.done
@@ -306,17 +309,54 @@ pub struct View {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
-    Take { id: usize, attempt: u8 },
+    Take {
+        id: usize,
+        attempt: u8,
+    },
     /// `allow` is `None` where nothing was decided: behind, frozen, open.
-    Taken { id: usize, attempt: u8, allow: Option<bool>, mine: bool, gens: [u8; K] },
-    Give { id: usize },
-    Gave { id: usize, given: [i8; K], mine: bool, gen_: u8 },
+    Taken {
+        id: usize,
+        attempt: u8,
+        allow: Option<bool>,
+        mine: bool,
+        gens: [u8; K],
+    },
+    Give {
+        id: usize,
+    },
+    Gave {
+        id: usize,
+        given: [i8; K],
+        mine: bool,
+        gen_: u8,
+    },
     Settle(Box<Report>),
     Settled(Box<View>),
     Restate(Box<Report>),
     Restated,
-    Beat { restated: u8, roll: Set, gone: Set, marks: [[u8; K]; S], roll_version: u8, stated_version: u8, sent: u8, leaving: bool, fresh: bool, noted: [u8; S] },
-    Beaten { lease: bool, roll: Set, gone: Set, marks: [[u8; K]; S], roll_version: u8, sent: u8, notice: Option<u8>, recall: bool, noted: [u8; S] },
+    Beat {
+        restated: u8,
+        roll: Set,
+        gone: Set,
+        marks: [[u8; K]; S],
+        roll_version: u8,
+        stated_version: u8,
+        sent: u8,
+        leaving: bool,
+        fresh: bool,
+        noted: [u8; S],
+    },
+    Beaten {
+        lease: bool,
+        roll: Set,
+        gone: Set,
+        marks: [[u8; K]; S],
+        roll_version: u8,
+        sent: u8,
+        notice: Option<u8>,
+        recall: bool,
+        noted: [u8; S],
+    },
 }
 
 /// A message to or from a member, with the run of the connection and the epoch of its sender.

@@ -66,13 +66,21 @@ impl World {
             epoch: 1,
             registered: everyone,
             roll_version: 1,
-            joined: [1; S],
+            joined: std::array::from_fn(|m| u8::from(m < rules.members)),
             roll_seen: std::array::from_fn(|m| u8::from(m < rules.members)),
             ..Meta::default()
         };
-        let shard = Shard { epoch: 1, seq: 1, ..Shard::default() };
+        let shard = Shard {
+            epoch: 1,
+            seq: 1,
+            ..Shard::default()
+        };
         let members = std::array::from_fn(|m| Member {
-            life: if m < rules.members { Life::Up } else { Life::Unborn },
+            life: if m < rules.members {
+                Life::Up
+            } else {
+                Life::Unborn
+            },
             epoch: u8::from(m < rules.members),
             restated: 1,
             roll: if m < rules.members { everyone } else { 0 },
@@ -83,7 +91,10 @@ impl World {
             ..Member::default()
         });
         Self {
-            ledger: Ledger { meta: Some(meta), shard: Some(shard) },
+            ledger: Ledger {
+                meta: Some(meta),
+                shard: Some(shard),
+            },
             snapshot: None,
             run: 0,
             era: 0,
@@ -98,7 +109,11 @@ impl World {
     pub fn to_ledger(body: &Body) -> bool {
         matches!(
             body,
-            Body::Take { .. } | Body::Give { .. } | Body::Settle(_) | Body::Restate(_) | Body::Beat { .. }
+            Body::Take { .. }
+                | Body::Give { .. }
+                | Body::Settle(_)
+                | Body::Restate(_)
+                | Body::Beat { .. }
         )
     }
 
@@ -136,7 +151,11 @@ impl World {
             acts.push(Act::TtlPasses);
         }
         if self.left.rollbacks > 0 {
-            acts.push(if self.snapshot.is_none() { Act::Snapshot } else { Act::Rollback });
+            acts.push(if self.snapshot.is_none() {
+                Act::Snapshot
+            } else {
+                Act::Rollback
+            });
         }
         if self.left.flushes > 0 {
             acts.push(Act::Flush);
@@ -200,7 +219,10 @@ impl World {
 
     fn acts_of(&self, rules: &Scenario, m: usize, acts: &mut Vec<Act>) {
         let me = &self.members[m];
-        if me.life == Life::Unborn && self.left.joins > 0 && (0..m).all(|n| self.members[n].life != Life::Unborn) {
+        if me.life == Life::Unborn
+            && self.left.joins > 0
+            && (0..m).all(|n| self.members[n].life != Life::Unborn)
+        {
             acts.push(Act::Join(m));
         }
         if me.life != Life::Up {
@@ -212,8 +234,10 @@ impl World {
         let room = self.net.len() < NET;
         for id in 0..rules.ids.len() {
             let at_home = rules.home(id).is_none_or(|home| home == m);
-            let wanted = !has(self.truth.created, id) || me.remembers(id).is_some() && rules.budget.recounts > 0;
-            if self.left.asks > 0 && at_home && wanted && me.attempt_on(id).is_none() && !me.leaving {
+            let wanted = !has(self.truth.created, id)
+                || me.remembers(id).is_some() && rules.budget.recounts > 0;
+            if self.left.asks > 0 && at_home && wanted && me.attempt_on(id).is_none() && !me.leaving
+            {
                 acts.push(Act::Ask(m, id));
             }
             if has(me.replies, id) {
@@ -222,11 +246,18 @@ impl World {
             let live = has(self.truth.created, id) && !has(self.truth.asked_to_release, id);
             // A gateway that got no answer may ask another sidecar.
             let unanswered = me.given.iter().all(|g| g.id != id)
-                && self.members.iter().any(|n| n.given.iter().any(|g| g.id == id && !g.done));
+                && self
+                    .members
+                    .iter()
+                    .any(|n| n.given.iter().any(|g| g.id == id && !g.done));
             if (live || unanswered) && self.left.releases > 0 && room && !me.leaving {
                 acts.push(Act::Release(m, id));
             }
-            if me.given.iter().any(|g| g.id == id && !g.done) && room && me.may_admit(rules, self.era) && !me.open {
+            if me.given.iter().any(|g| g.id == id && !g.done)
+                && room
+                && me.may_admit(rules, self.era)
+                && !me.open
+            {
                 acts.push(Act::GiveAgain(m, id));
             }
             if me.ghost[rules.first(id)] > 0 && !has(self.truth.created, id) {
@@ -244,7 +275,12 @@ impl World {
             if !self.has_sent(m, |b| matches!(b, Body::Beat { .. })) {
                 acts.push(Act::Beat(m));
             }
-            let settling = self.net.iter().filter(|n| n.member == m && n.body.kind() == Kind::Settle).count() > 1;
+            let settling = self
+                .net
+                .iter()
+                .filter(|n| n.member == m && n.body.kind() == Kind::Settle)
+                .count()
+                > 1;
             if current && me.epoch > 0 && !settling {
                 acts.push(Act::Settle(m));
                 for k in 0..K {
@@ -254,7 +290,10 @@ impl World {
                     }
                 }
             }
-            if me.epoch > 0 && me.restated < me.epoch && !self.has_sent(m, |b| matches!(b, Body::Restate(_))) {
+            if me.epoch > 0
+                && me.restated < me.epoch
+                && !self.has_sent(m, |b| matches!(b, Body::Restate(_)))
+            {
                 acts.push(Act::Restate(m));
             }
         }
@@ -284,8 +323,11 @@ impl World {
         let me = &self.members[m];
         let quiet = !self.net.iter().any(|n| n.member == m);
         let ended = me.lease != Some(self.era) || me.life == Life::Lost;
-        let Some(meta) = &self.ledger.meta else { return };
-        let normal = !meta.open && meta.run == self.run && has(meta.registered, m) && !has(meta.gone, m);
+        let Some(meta) = &self.ledger.meta else {
+            return;
+        };
+        let normal =
+            !meta.open && meta.run == self.run && has(meta.registered, m) && !has(meta.gone, m);
         if self.left.retires > 0 && normal && ended && quiet {
             acts.push(Act::Retire(m));
         }
