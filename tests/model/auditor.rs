@@ -5,6 +5,10 @@ use crate::words::*;
 use crate::world::World;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact about the past"
+)]
 pub struct Truth {
     /// Ids whose ALLOW reached a gateway: their objects were created, once each.
     pub created: Set,

@@ -47,10 +47,10 @@ pub fn nothing_leaked(rules: &Scenario, end: &World) -> Result<(), &'static str>
         if round == 2 {
             act(rules, &mut world, Act::TtlPasses)?;
         }
-        if round == 5 {
-            if let Some(meta) = &mut world.ledger.meta {
-                meta.recall = true;
-            }
+        if round == 5
+            && let Some(meta) = &mut world.ledger.meta
+        {
+            meta.recall = true;
         }
         for m in 0..S {
             if world.members[m].life != Life::Up {

@@ -33,6 +33,7 @@
 //! thousand states of each scenario, and looks for a counterexample to every [`mutant::Mutant`].
 //! `IMQUOTA_MODEL=50 cargo test --test model` does fifty times as much.
 
+mod aimed;
 mod auditor;
 mod check;
 mod drain;
@@ -41,6 +42,7 @@ mod meta;
 mod mutant;
 mod scenario;
 mod scenarios;
+mod script;
 mod shard;
 mod step;
 mod table;

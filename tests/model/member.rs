@@ -230,15 +230,8 @@ impl Member {
                 self.roll_known = roll_version;
             }
         }
-        for m in 0..S {
-            for k in 0..K {
-                let mark = if rules.has(Mutant::MarkWithoutVersion) {
-                    0
-                } else {
-                    marks[m][k]
-                };
-                self.marks[m][k] = self.marks[m][k].max(mark);
-            }
+        if !rules.has(Mutant::MarkWithoutVersion) {
+            raise(&mut self.marks, marks);
         }
         self.frozen = self.frozen.max(notice);
         if lease && !self.open {

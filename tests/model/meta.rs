@@ -130,7 +130,7 @@ fn state_roll(
     member: usize,
     roll: Set,
     gone: Set,
-    marks: [[u8; K]; S],
+    marks: Marks,
     version: u8,
     poor: bool,
 ) {
@@ -139,11 +139,7 @@ fn state_roll(
     meta.registered |= roll;
     meta.gone |= gone;
     meta.roll_version = meta.roll_version.max(version);
-    for m in 0..S {
-        for k in 0..K {
-            meta.marks[m][k] = meta.marks[m][k].max(marks[m][k]);
-        }
-    }
+    raise(&mut meta.marks, marks);
 }
 
 fn closes(rules: &Scenario, meta: &Meta, shard: Option<&Shard>, server: Server) -> bool {

@@ -129,9 +129,10 @@ pub fn give(rules: &Scenario, shard: &mut Shard, member: usize, id: usize) -> Op
     shard.seq += 1;
     shard.calls[member] += 1;
     if !shard.gifts.iter().any(|g| g.id == id) {
-        let given = std::array::from_fn(|k| rules.part(id, k).min(shard.counters[k].seen().max(0)));
-        for k in 0..K {
-            shard.counters[k].back += given[k];
+        let given: [i8; K] =
+            std::array::from_fn(|k| rules.part(id, k).min(shard.counters[k].seen().max(0)));
+        for (counter, given) in shard.counters.iter_mut().zip(given) {
+            counter.back += given;
         }
         let gen_ = gen_of(rules, shard, id);
         shard.gifts.push(Gift {

@@ -1,5 +1,7 @@
 //! Seeded random walks: deeper than breadth first can go.
 
+use std::fmt::Write as _;
+
 use crate::auditor::judge;
 use crate::drain::nothing_leaked;
 use crate::scenario::{Lead, Scenario};
@@ -137,7 +139,7 @@ pub fn tell(rules: &Scenario, found: &Counterexample) -> String {
             Act::Deliver(at) | Act::Double(at) | Act::Drop(at) => format!("{:?}", world.net[*at]),
             _ => String::new(),
         };
-        text += &format!("  {act:?} {about}\n");
+        writeln!(text, "  {act:?} {about}").expect("a string takes all");
         world = world.after(rules, *act);
     }
     text

@@ -11,6 +11,16 @@ pub const S: usize = 3;
 /// A set of members or of ids, one bit each.
 pub type Set = u8;
 
+/// The base versions in which the totals of each gone member are contained.
+pub type Marks = [[u8; K]; S];
+
+pub fn raise(marks: &mut Marks, said: Marks) {
+    let said = said.iter().flatten();
+    for (mark, said) in marks.iter_mut().flatten().zip(said) {
+        *mark = (*mark).max(*said);
+    }
+}
+
 pub const fn has(set: Set, bit: usize) -> bool {
     set & (1 << bit) != 0
 }
@@ -76,10 +86,10 @@ impl Totals {
             ..Self::default()
         }
     }
-    pub fn spare(&self) -> i8 {
+    pub fn spare(self) -> i8 {
         self.granted - self.done
     }
-    pub fn net(&self) -> i8 {
+    pub fn net(self) -> i8 {
         self.consumed - self.released
     }
 }
@@ -107,10 +117,10 @@ pub struct Counter {
 
 impl Counter {
     pub fn u(&self) -> i8 {
-        self.base.amount + self.of.iter().map(Totals::net).sum::<i8>()
+        self.base.amount + self.of.iter().copied().map(Totals::net).sum::<i8>()
     }
     pub fn o(&self) -> i8 {
-        self.of.iter().map(Totals::spare).sum()
+        self.of.iter().copied().map(Totals::spare).sum()
     }
     /// What a limit sees.
     pub fn seen(&self) -> i8 {
@@ -140,13 +150,17 @@ pub struct Shard {
     /// Left or retired: late calls of these change nothing.
     pub gone: Set,
     /// The base versions in which the totals of the gone are contained.
-    pub marks: [[u8; K]; S],
+    pub marks: Marks,
     /// Applied calls of each member.
     pub calls: [u8; S],
 }
 
 /// The meta key, the members, the notices.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the meta key"
+)]
 pub struct Meta {
     pub run: u8,
     pub epoch: u8,
@@ -160,7 +174,7 @@ pub struct Meta {
     pub recounted: bool,
     pub registered: Set,
     pub gone: Set,
-    pub marks: [[u8; K]; S],
+    pub marks: Marks,
     pub roll_version: u8,
     /// The roll version that each registration made, and the era in which.
     pub joined: [u8; S],
@@ -249,7 +263,7 @@ pub struct Member {
     pub given: Vec<Given>,
     pub roll: Set,
     pub gone: Set,
-    pub marks: [[u8; K]; S],
+    pub marks: Marks,
     pub roll_version: u8,
     /// The highest version of any epoch.
     pub roll_known: u8,
@@ -290,7 +304,7 @@ pub struct Report {
     pub gaps: u8,
     pub leave: bool,
     pub gone: Set,
-    pub marks: [[u8; K]; S],
+    pub marks: Marks,
 }
 
 /// What the shard answers to a report.
@@ -338,7 +352,7 @@ pub enum Body {
         restated: u8,
         roll: Set,
         gone: Set,
-        marks: [[u8; K]; S],
+        marks: Marks,
         roll_version: u8,
         stated_version: u8,
         sent: u8,
@@ -350,7 +364,7 @@ pub enum Body {
         lease: bool,
         roll: Set,
         gone: Set,
-        marks: [[u8; K]; S],
+        marks: Marks,
         roll_version: u8,
         sent: u8,
         notice: Option<u8>,
