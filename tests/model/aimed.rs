@@ -105,6 +105,19 @@ pub fn forgotten_newcomer() -> Scenario {
     );
     it
 }
+/// The same where the wait for a witness ends after a lease ttl: the named exception.
+pub fn bounded_wait() -> Scenario {
+    let mut it = newcomer();
+    it.name = "bounded wait";
+    it.witness_bound = true;
+    it.budget.ttls = 2;
+    it.lead = script(
+        "Snapshot; Join 1; Beat 1; flow; TtlPasses; Beat 1; flow; Settle 1; flow; Ask 1 0; flow; \
+         Reply 1 0; Rollback; Beat 0; flow; Restate 0; flow; TtlPasses; Beat 0; flow; \
+         Settle 0; flow",
+    );
+    it
+}
 /// A member leaves; nobody has seen the base that has its count; all is flushed.
 pub fn forgotten_leave() -> Scenario {
     let mut it = flush();

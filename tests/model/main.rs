@@ -38,8 +38,10 @@ mod auditor;
 mod check;
 mod drain;
 mod member;
+mod messages;
 mod meta;
 mod mutant;
+mod operator;
 mod scenario;
 mod scenarios;
 mod script;
@@ -105,4 +107,20 @@ fn every_mutant_is_found() {
         }
     }
     assert!(unfound.is_empty(), "no counterexample for {unfound:?}");
+}
+
+/// The wait for a witness may be bounded, at a price that the design names.
+#[test]
+fn a_bounded_wait_for_a_witness_is_an_exception() {
+    let (_, _, outcome) = walk::begin(&aimed::bounded_wait());
+    assert_eq!(outcome, Err("the limit does not see what exists"));
+}
+
+/// A pod that died with its node, silent for long, does not keep a recovery open.
+#[test]
+fn the_dead_do_not_block_a_recovery() {
+    let (world, _, outcome) = walk::begin(&aimed::dead_and_silent());
+    assert_eq!(outcome, Ok(()));
+    let meta = world.ledger.meta.expect("nothing was flushed");
+    assert!(meta.epoch > 1 && !meta.open, "{meta:?}");
 }
