@@ -2,7 +2,6 @@
 
 use crate::mutant::Mutant;
 use crate::scenario::Scenario;
-use crate::shard;
 use crate::words::*;
 use crate::world::{Act, World};
 
@@ -152,7 +151,7 @@ impl World {
         if let Some(shard) = &mut self.ledger.shard
             && !has(shard.gone, m)
         {
-            shard::fold_member(rules, shard, m, outstanding_is_used);
+            fold_member(rules, shard, m, outstanding_is_used);
         }
         self.mark_gone(m);
     }
@@ -180,5 +179,26 @@ impl World {
                 }
             }
         }
+    }
+}
+
+/// Folds what a member that left or is retired counted into the bases.
+pub fn fold_member(rules: &Scenario, shard: &mut Shard, member: usize, outstanding_is_used: bool) {
+    shard.seq += 1;
+    shard.gone |= 1 << member;
+    for k in 0..K {
+        let counter = &mut shard.counters[k];
+        let of = counter.of[member];
+        if !rules.has(Mutant::LeaveDropsTotals) {
+            counter.base.amount += of.net();
+        }
+        if outstanding_is_used && !rules.has(Mutant::RetireFrees) {
+            counter.base.amount += of.spare();
+        }
+        if of.net() != 0 || of.spare() != 0 {
+            counter.base.version = shard.seq;
+        }
+        shard.marks[member][k] = counter.base.version;
+        counter.of[member] = Totals::new(counter.base.gen_);
     }
 }

@@ -1,6 +1,7 @@
 //! The shard's steps, each atomic: take, give, settle, restate. The header comes first.
 
 use crate::mutant::Mutant;
+use crate::operator::fold_member;
 use crate::scenario::Scenario;
 use crate::words::*;
 
@@ -272,27 +273,6 @@ fn gave(shard: &mut Shard, id: usize) {
         for k in 0..K {
             shard.counters[k].back -= gift.given[k];
         }
-    }
-}
-
-/// Folds what a member that left or is retired counted into the bases.
-pub fn fold_member(rules: &Scenario, shard: &mut Shard, member: usize, outstanding_is_used: bool) {
-    shard.seq += 1;
-    shard.gone |= 1 << member;
-    for k in 0..K {
-        let counter = &mut shard.counters[k];
-        let of = counter.of[member];
-        if !rules.has(Mutant::LeaveDropsTotals) {
-            counter.base.amount += of.net();
-        }
-        if outstanding_is_used && !rules.has(Mutant::RetireFrees) {
-            counter.base.amount += of.spare();
-        }
-        if of.net() != 0 || of.spare() != 0 {
-            counter.base.version = shard.seq;
-        }
-        shard.marks[member][k] = counter.base.version;
-        counter.of[member] = Totals::new(counter.base.gen_);
     }
 }
 
