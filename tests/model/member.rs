@@ -55,6 +55,11 @@ impl Member {
         }
     }
 
+    fn is_newer(&self, rules: &Scenario, id: usize, gens: [u8; K]) -> bool {
+        let k = rules.first(id);
+        self.totals[k].gen_ > gens[k]
+    }
+
     pub fn taken(&mut self, rules: &Scenario, era: u8, body: &Body) {
         let Body::Taken {
             id,
@@ -81,6 +86,12 @@ impl Member {
             // A refusal decided nothing, and a copy of the call may still decide: withdraw it.
             None => self.attempts[at].aborted = true,
             Some(true) if !self.in_lease(rules, era) => self.attempts[at].aborted = true,
+            // What another answered before a recount may be charged no more.
+            Some(true)
+                if !mine && (!self.may_admit(rules, era) || self.is_newer(rules, id, gens)) =>
+            {
+                self.attempts[at].aborted = true;
+            }
             Some(false) => {
                 self.attempts.remove(at);
             }

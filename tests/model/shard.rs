@@ -95,6 +95,10 @@ pub fn take(rules: &Scenario, shard: &mut Shard, claim: Claim, id: usize) -> Bod
     let outlived = record.fate == Fate::Counted
         && record.gen_ < now
         && !rules.has(Mutant::ReplayAcrossRecountFree);
+    if outlived && record.claims.contains(&claim) {
+        // A copy of an old attempt: it takes no second unit.
+        return none(shard);
+    }
     if record.fate == Fate::Freed || outlived {
         let allowed = judge(rules, shard, id);
         if allowed {
