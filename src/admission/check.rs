@@ -98,7 +98,7 @@ impl Admission {
             .ask(self.ledger.store().take(open.take(), hard.now), patience)
             .await;
         match taken {
-            Ok(Taken::Allowed { view, replayed }) => {
+            Ok(Taken::Allowed { view, replayed, .. }) => {
                 open.allowed()?;
                 hard.entry.learn(&view, day);
                 let part = hard.charge.parts()[0];
@@ -112,6 +112,7 @@ impl Admission {
                 counter,
                 view,
                 replayed,
+                ..
             }) => {
                 // A refusal under an id of our own is remembered nowhere: nothing is to be kept.
                 if by_client {
@@ -136,7 +137,7 @@ impl Admission {
                 drop(open);
                 Ok(self.unavailable(&hard, &hard.charge.parts()[0]))
             }
-            Ok(Taken::Withdrawn) | Err(Silence::Store) => {
+            Ok(Taken::Withdrawn | Taken::Undecided(_)) | Err(Silence::Store) => {
                 drop(open);
                 Ok(self.without_ledger(CheckMode::Count, &hard)?)
             }

@@ -96,6 +96,7 @@ impl Admission {
                     released,
                     view,
                     replayed,
+                    ..
                 }) => {
                     open.done(Some(released));
                     entry.learn(&view, day);
@@ -111,7 +112,7 @@ impl Admission {
                     open.done(None);
                     return Err(Fault::OtherContent);
                 }
-                Err(_) => {}
+                Ok(GivenBack::Undecided(_)) | Err(_) => {}
             }
         }
         let used = shown(self.ledger.net(entry, counter, self.ledger.now())).saturating_sub(amount);

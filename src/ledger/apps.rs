@@ -92,6 +92,8 @@ impl Entry {
                     cell: Cell::Live(resource),
                     totals,
                     high,
+                    escrow: None,
+                    wish: None,
                 }
             })
             .collect();

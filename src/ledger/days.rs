@@ -112,6 +112,8 @@ impl Days {
                 cell,
                 totals: tally.totals,
                 high: tally.totals.net(),
+                escrow: None,
+                wish: None,
             })
     }
 

@@ -145,6 +145,7 @@ pub(super) async fn settle_apps(
     let apps = entries.iter().map(|entry| AppReport {
         app: entry.app,
         cells: entry.report(),
+        acks_freeze: None,
     });
     let apps: Vec<AppReport> = apps.collect();
     let mut telling = Telling {
@@ -157,11 +158,12 @@ pub(super) async fn settle_apps(
         apps,
         answered,
         aborts,
+        gave: Vec::new(),
     };
     if report == Report::default() {
         return Ok(());
     }
-    let views = ledger.store.settle(shard, &report, today, now).await?;
+    let views = ledger.store.settle(shard, &report, today, now).await?.views;
     ledger.owed.settled(&records);
     for ((entry, told), view) in telling.entries.drain(..).zip(&report.apps).zip(&views) {
         entry.settled(&told.cells, view, today);
@@ -199,6 +201,7 @@ async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Resu
         }
         Resend::Now => match ledger.store.release(&owed.give_back, now).await? {
             GivenBack::Released { released, .. } => Some(released),
+            GivenBack::Undecided(_) => return Ok(()),
             GivenBack::OtherContent => {
                 tracing::warn!(%app, "a kept release bears an id that stands for another request; dropped");
                 None

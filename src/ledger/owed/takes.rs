@@ -89,6 +89,7 @@ impl Owed {
                     due.answered.push(Answered {
                         take: owed.take.clone(),
                         refused,
+                        contained: None,
                     });
                 }
                 TakeState::Abort if due.aborts.len() < most => {

@@ -85,6 +85,8 @@ impl LedgerShard {
                         released: released.into(),
                         view: app.get().view(by.member, give_back.day),
                         replayed: true,
+                        groups: 0,
+                        mine: false,
                     }
                 }
                 _ => GivenBack::OtherContent,
@@ -112,6 +114,8 @@ impl LedgerShard {
             released,
             view: app.view(by.member, give_back.day),
             replayed: false,
+            groups: 0,
+            mine: false,
         })
     }
 
@@ -221,11 +225,16 @@ impl LedgerShard {
 
 fn taken(outcome: Result<(), crate::quota::Counter>, view: View, replayed: bool) -> Taken {
     match outcome {
-        Ok(()) => Taken::Allowed { view, replayed },
+        Ok(()) => Taken::Allowed {
+            view,
+            replayed,
+            mine: false,
+        },
         Err(counter) => Taken::Denied {
             counter,
             view,
             replayed,
+            recallable: false,
         },
     }
 }

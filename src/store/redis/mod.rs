@@ -95,8 +95,8 @@ use self::link::{Dialer, Way, Wire};
 use self::script::{Script, Scripts, Step};
 use self::seen::Seen;
 use super::{
-    GiveBack, GivenBack, Installation, Login, Member, Reply, Report, Shard, Store, StoreFault,
-    Take, Taken, Usage, View,
+    Bases, Beat, Beaten, GiveBack, GivenBack, Installation, Login, Member, Reply, Report, Settled,
+    Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
 };
 use crate::chance;
 use crate::clock::{Clock, Day, Millis, Zone};
@@ -306,8 +306,32 @@ impl Store for RedisStore {
         report: &'a Report,
         day: Day,
         _now: Millis,
-    ) -> Reply<'a, Vec<View>> {
+    ) -> Reply<'a, Settled> {
         Box::pin(self.settle_once(shard, report, day))
+    }
+
+    fn beat<'a>(&'a self, _beat: &'a Beat) -> Reply<'a, Beaten> {
+        Box::pin(std::future::ready(Ok(Beaten::default())))
+    }
+
+    fn restate<'a>(&'a self, _shard: Shard, _statement: &'a Statement, _day: Day) -> Reply<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn bases(&self, _shard: Shard, _since: u64) -> Reply<'_, Bases> {
+        Box::pin(std::future::ready(Ok(Bases::default())))
+    }
+
+    fn fold<'a>(&'a self, _shard: Shard, _apps: &'a [AppId]) -> Reply<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn leave(&self) -> Reply<'_, u64> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
+    fn recall(&self, _app: AppId) -> Reply<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn record_active<'a>(

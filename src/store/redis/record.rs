@@ -36,11 +36,16 @@ impl RedisStore {
         let counter = usize::try_from(answer.small()?).map_err(|_| unexpected())?;
         let view = answer.view()?;
         match outcome {
-            0 => Ok(Taken::Allowed { view, replayed }),
+            0 => Ok(Taken::Allowed {
+                view,
+                replayed,
+                mine: false,
+            }),
             1 => Ok(Taken::Denied {
                 counter: *COUNTERS.get(counter).ok_or_else(unexpected)?,
                 view,
                 replayed,
+                recallable: false,
             }),
             2 => Ok(Taken::OtherContent),
             3 => Ok(Taken::Withdrawn),
@@ -77,6 +82,8 @@ impl RedisStore {
                 released,
                 view,
                 replayed,
+                groups: 0,
+                mine: false,
             }),
             1 => Ok(GivenBack::OtherContent),
             _ => Err(unexpected()),

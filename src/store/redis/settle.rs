@@ -8,8 +8,8 @@ use super::{Link, RedisStore, keys};
 use crate::clock::Day;
 use crate::quota::{AppId, Counter, Limit};
 use crate::store::{
-    Abort, Answered, AppReport, Cell, CellReport, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report,
-    Shard, StoreFault, View,
+    Abort, Ack, Answered, AppReport, Cell, CellReport, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report,
+    Settled, Shard, StoreFault, View,
 };
 
 /// The most records that one step carries beside the cells: so many take about 2 ms, for which nobody
@@ -101,7 +101,7 @@ impl RedisStore {
         shard: Shard,
         report: &Report,
         day: Day,
-    ) -> Result<Vec<View>, StoreFault> {
+    ) -> Result<Settled, StoreFault> {
         debug_assert!(report.apps.len() <= REPORT_APPS_MAX);
         debug_assert!(report.answered.len() <= REPORT_RECORDS_MAX);
         debug_assert!(report.aborts.len() <= REPORT_RECORDS_MAX);
@@ -110,7 +110,8 @@ impl RedisStore {
         for part in parts(report) {
             views.extend(self.settle_part(&link, shard, &part, day).await?);
         }
-        Ok(views)
+        let acks = vec![Ack::Counted; report.answered.len()];
+        Ok(Settled { views, acks })
     }
 
     /// Settles one part; a view for each app of `part.apps`.

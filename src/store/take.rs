@@ -1,0 +1,136 @@
+//! The record path: creations and releases that the ledger decides one by one.
+
+use super::View;
+use crate::clock::Day;
+use crate::quota::{Amount, AppId, Charge, Counter, RequestId, Resource};
+
+/// The record's key within its app: the client's request id, or one that the sidecar made.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RecordKey {
+    /// The id that the client sent; its outcome is remembered, a refusal too.
+    Client(RequestId),
+    /// Made from incarnation and attempt for a call without an id: never repeated.
+    Own {
+        /// The member's incarnation.
+        incarnation: u64,
+        /// The attempt it was made for.
+        attempt: Attempt,
+    },
+}
+
+/// The number of one try of one member. Never repeats for an incarnation, not even after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Attempt(pub u64);
+
+/// A hash of all that a request asks for, so that one id cannot stand for two contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(pub u64);
+
+/// A creation on the record path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Take {
+    /// The app that creates.
+    pub app: AppId,
+    /// The record to write, or to find.
+    pub key: RecordKey,
+    /// What the request asks for.
+    pub fingerprint: Fingerprint,
+    /// This try; its claim can be withdrawn by [`Abort`].
+    pub attempt: Attempt,
+    /// What is created, and the limits it must stay within.
+    pub charge: Charge,
+    /// The day that the gain counts for.
+    pub day: Day,
+}
+
+/// What became of a [`Take`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// Counted, now or by an earlier try of the same id.
+    Allowed {
+        /// The app's counts, this creation included.
+        view: View,
+        /// Whether an earlier try of the same id had counted it.
+        replayed: bool,
+        /// Whether this attempt owns the record: the asker adds the charge to its own
+        /// [`Escrow::taken`](super::Escrow::taken) in the append that journals the answer. A record
+        /// that another attempt owns, or that is its own count (a ledger of one member), is added to
+        /// nothing.
+        mine: bool,
+    },
+    /// A limit stands in the way; nothing was counted.
+    Denied {
+        /// The first part of the charge that did not fit.
+        counter: Counter,
+        /// The app's counts.
+        view: View,
+        /// Whether this repeats what an earlier try of the same id was told.
+        replayed: bool,
+        /// Whether units that members hold and have not spent are all that stands in the way: worth
+        /// a [`Store::recall`](super::Store::recall). Such a refusal is not remembered under the id.
+        recallable: bool,
+    },
+    /// Nothing was decided: the app is frozen by a recount, or a recount has overtaken this attempt,
+    /// or its count is not known to be whole. Nothing was counted.
+    Undecided(Undecided),
+    /// The id belongs to a request of other content. Nothing was changed.
+    OtherContent,
+    /// This attempt was withdrawn before it arrived. Nothing was changed.
+    Withdrawn,
+}
+
+/// Why a step decided nothing. Each one is the operator's matter, and told to callers as such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undecided {
+    /// A recount is under way.
+    Frozen,
+    /// The ledger forgot something of this app that nobody could restate: it waits for a recount.
+    Incomplete,
+    /// This attempt was answered before a recount that does not contain it; a new attempt may ask.
+    Outlived,
+}
+
+/// A release on the record path: idempotent by its key, bounded by what the ledger has counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GiveBack {
+    /// The app that deletes.
+    pub app: AppId,
+    /// The record to write, or to find.
+    pub key: RecordKey,
+    /// What the request asks for.
+    pub fingerprint: Fingerprint,
+    /// What was deleted.
+    pub resource: Resource,
+    /// How many of them.
+    pub amount: Amount,
+    /// What it gave back, where that was answered already: a ledger in this process that lost it with
+    /// the process is told again, and gives back that much. `None`: it is not known.
+    pub given: Option<u32>,
+    /// Whether a group's counters move with it (a group, or an AV room that counts as one).
+    pub groups_follow: bool,
+    /// The day whose gain falls.
+    pub day: Day,
+}
+
+/// What became of a [`GiveBack`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GivenBack {
+    /// Done, now or by an earlier try of the same id.
+    Released {
+        /// How many were counted and are no more: 0 to the amount.
+        released: u32,
+        /// By how much the groups, and the day's gain, fell with them: 0 to `released`.
+        groups: u32,
+        /// The app's counts, this release included.
+        view: View,
+        /// Whether an earlier try of the same id had released them.
+        replayed: bool,
+        /// Whether this member owns the record: it adds what fell to its own
+        /// [`Escrow::given`](super::Escrow::given) in the append that journals the answer.
+        mine: bool,
+    },
+    /// Nothing was decided, as with a take. Nothing was given back.
+    Undecided(Undecided),
+    /// The id belongs to a request of other content. Nothing was changed.
+    OtherContent,
+}
