@@ -33,7 +33,8 @@ pub struct Escrow {
     /// a day has one life.
     pub generation: u64,
     /// How much of the member's net (all sums, see [`Escrow::net`]) the last recount already contains.
-    /// Belongs to `generation`.
+    /// Belongs to `generation`. Written by the ledger where the member acknowledged the freeze; else by the
+    /// member when it learns the generation: all that it had counted until then.
     pub offset: i64,
     /// Objects created by records that this member owns.
     pub taken: u64,
@@ -197,8 +198,11 @@ pub struct View {
     /// What this member's own totals contribute to `net`, so that it can add what is newer. What it
     /// took or gave by records is in `net` and not in here.
     pub mine: [Totals; 4],
-    /// This member's escrow as the ledger has it.
+    /// This member's escrow as the ledger has it. Its generation is older than the counter's while the
+    /// ledger waits for this member to take note of a recount.
     pub escrow: [Escrow; 4],
+    /// The counters' own generations.
+    pub generations: [u64; 4],
     /// Units lent to all members and not known to be spent or returned.
     pub outstanding: [u64; 4],
     /// The token of the freeze that a recount has put on the app.
