@@ -138,7 +138,7 @@ impl Process {
                 open.done(Some(released));
                 released
             }
-            GivenBack::OtherContent => panic!("the id was used for something else"),
+            other => panic!("{other:?}"),
         }
     }
 

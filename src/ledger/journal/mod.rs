@@ -6,10 +6,13 @@
 //! checkpoint and begins a new one.
 
 mod checkpoint;
+mod fellows;
 mod folder;
 mod log;
+mod parting;
 mod record;
 mod replay;
+mod roll;
 mod segment;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,10 +21,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use checkpoint::Checkpoint;
+pub use fellows::{AppCells, Whose};
 pub use folder::Folder;
 use log::Log;
 pub use log::{LogFull, Sealed};
+pub use parting::{Parting, Predecessor};
 pub use record::{Record, TOTALS_BYTES, totals_frame};
+pub use roll::Standing;
 
 use crate::chance;
 use crate::clock::{Day, Millis};
@@ -191,6 +197,7 @@ impl Journal {
             return Err(missing());
         }
         let checkpoint = Checkpoint::open(&database)?;
+        parting::succeed(&folder, &checkpoint)?;
         let damaged = |error: redb::Error| Fault::damaged(&database, error);
         let known = checkpoint
             .identity()
