@@ -2,7 +2,7 @@
 //!
 //! Start: listeners (so that a port in use is said at once), the store, the journal, the first meeting
 //! with the ledger, the tasks, the server. End: the server drains, the tasks finish what they are at,
-//! the ledger is told the rest, the journal is saved.
+//! the ledger is told the rest and left in good order, the journal is saved.
 
 use std::future::Future;
 use std::path::Path;
@@ -22,9 +22,10 @@ use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{self, RedisOptions, RedisStore};
 use crate::store::{Store, StoreFault};
 
-/// How long the first meeting with a shared ledger may take before the server starts without it.
+/// How long the first meeting with a shared ledger, the first lease included, may take before the server
+/// starts without it.
 const FIRST_MEETING_MAX: Duration = Duration::from_secs(2);
-/// How long the ledger may take to hear the rest at the end.
+/// How long the ledger may take to hear the rest, and to take over what this member counted, at the end.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// How long a check waits for a ledger in this process: it never does.
 const LOCAL_WAIT: Duration = Duration::from_millis(500);
@@ -101,8 +102,10 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
         // Dropped half-way, a checkpoint would be lost; each task ends after what it is at.
         tasks.await.map_err(|died| Fault::Task(died.to_string()))?;
     }
-    if timeout(CLOSE_MAX, ledger.settle_rest()).await.is_err() {
-        tracing::warn!("the ledger took too long; the next start settles what the journal holds");
+    if timeout(CLOSE_MAX, ledger.part()).await.is_err() {
+        tracing::warn!(
+            "the ledger took too long; the next start goes on with what the journal holds"
+        );
     }
     ledger.close().await;
     tracing::info!("stopped");
@@ -186,6 +189,7 @@ fn open_store(
             key_prefix,
             create,
             wait,
+            witness_wait: _,
         } => {
             let options = RedisOptions {
                 url: url.secret().into(),

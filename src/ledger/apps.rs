@@ -173,6 +173,11 @@ impl Apps {
         self.map.get(&app)
     }
 
+    /// All apps that were met.
+    pub fn all(&self) -> Vec<Arc<Entry>> {
+        self.map.iter().map(|entry| entry.clone()).collect()
+    }
+
     /// Whether another app can be kept.
     pub fn has_room(&self) -> bool {
         self.map.len() < APPS_MAX

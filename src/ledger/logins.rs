@@ -68,6 +68,11 @@ impl Logins {
         self.known.contains(login)
     }
 
+    /// The users that the ledger acknowledged, as far as they are remembered, some at a time.
+    pub fn known_in_parts(&self) -> impl Iterator<Item = Vec<Login>> + '_ {
+        self.known.parts()
+    }
+
     /// Tells the ledger, together with whoever does at the same time.
     pub async fn tell(&self, logins: Vec<Login>) -> Result<Vec<Active>, StoreFault> {
         let (reply, answer) = oneshot::channel();

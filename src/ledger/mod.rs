@@ -12,8 +12,10 @@ mod counting;
 mod days;
 mod journal;
 mod known;
+mod lease;
 mod logins;
 mod meeting;
+mod membership;
 mod outlook;
 mod owed;
 mod save;
@@ -33,7 +35,9 @@ pub use save::Saving;
 
 use apps::Apps;
 use journal::{Journal, Record};
+use lease::Lease;
 use logins::{Asked, Logins};
+use membership::Membership;
 use outlook::Outlook;
 use owed::{DueRecords, Owed, OwedCopy};
 
@@ -55,6 +59,8 @@ pub struct Ledger {
     owed: Arc<Owed>,
     logins: Logins,
     outlook: Outlook,
+    lease: Lease,
+    membership: Membership,
     installation: OnceLock<Installation>,
     met: watch::Sender<bool>,
     saving: Saving,
@@ -101,6 +107,7 @@ impl Ledger {
         } = parts;
         let (journal, left, unsettled) = Journal::open(folder, clock.now())?;
         let journal = Arc::new(journal);
+        let standing = journal.standing().map_err(|why| journal.unreadable(why))?;
         let identity = journal.identity();
         let (incarnation, boot) = (identity.incarnation, identity.boot);
         let member = Member {
@@ -126,6 +133,12 @@ impl Ledger {
             owed,
             logins,
             outlook: Outlook::default(),
+            lease: if local {
+                Lease::for_ever()
+            } else {
+                Lease::default()
+            },
+            membership: Membership::new(standing),
             installation: identity
                 .installation
                 .map_or_else(OnceLock::new, OnceLock::from),
@@ -163,10 +176,37 @@ impl Ledger {
     /// is finished, so this must not be dropped before.
     pub async fn keep(&self, queues: &mut Queues, stop: &watch::Receiver<bool>) {
         tokio::join!(
+            until(stop.clone(), self.beats()),
             until(stop.clone(), meeting::keep(self)),
             until(stop.clone(), logins::keep(self, &mut queues.asked)),
             save::keep(self, stop.clone()),
         );
+    }
+
+    /// The task by which a shared ledger knows this member. One in this process needs none.
+    async fn beats(&self) {
+        if self.store.is_local() {
+            std::future::pending().await
+        } else {
+            membership::keep(self).await;
+        }
+    }
+
+    /// Tells the ledger all that is known here, and leaves a shared one in good order, if it can be
+    /// reached. What it does not hear stays in the journal for the next start. May be broken off at any
+    /// time, which a start finds out.
+    pub async fn part(&self) {
+        if self.store.is_local() {
+            self.settle_rest().await;
+            return;
+        }
+        match membership::leave(self).await {
+            Ok(()) => tracing::info!("left: the next start is a new member"),
+            Err(why) => {
+                tracing::warn!(%why, "this sidecar stays a member; its journal waits for the next start");
+                self.settle_rest().await;
+            }
+        }
     }
 
     /// Tells the ledger all that is known here, if it can be reached. What it does not hear stays in
@@ -177,6 +217,15 @@ impl Ledger {
         {
             tracing::warn!(%fault, "some counts wait in the journal for the next start");
         }
+    }
+
+    /// Whether the ledger has yet to hear of anything.
+    fn owes(&self) -> bool {
+        !self.owed.is_quiet()
+            || Shard::all().any(|shard| {
+                self.apps.unsettled(shard) > 0 || !self.logins.waiting(shard).is_empty()
+            })
+            || self.apps.all().iter().any(|entry| entry.is_owed())
     }
 
     /// Saves the journal; the last thing to do.
@@ -211,9 +260,13 @@ impl Ledger {
         self.outlook.state()
     }
 
-    /// A call to the store failed.
+    /// A call to the store failed. One that is there, and knows less than it did, is asked at once what
+    /// became of it; one that gave no answer is not asked by anybody else meanwhile.
     pub fn doubt(&self, fault: &StoreFault) {
-        self.outlook.doubt(fault);
+        match fault {
+            StoreFault::Frozen(_) if !self.store.is_local() => self.membership.hurry(),
+            _ => self.outlook.doubt(fault),
+        }
     }
 
     /// The app's entry if it was met before. The guard must not live across an await.

@@ -294,7 +294,9 @@ fn row_of(saved: &Saved) -> CellRow {
     )
 }
 
-pub(super) fn saved_of((consumed, released, acked_consumed, acked_released, high): CellRow) -> Saved {
+pub(super) fn saved_of(
+    (consumed, released, acked_consumed, acked_released, high): CellRow,
+) -> Saved {
     Saved {
         totals: Totals { consumed, released },
         acked: Totals {

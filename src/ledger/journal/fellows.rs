@@ -1,13 +1,15 @@
 //! The journal's calls about the member's fellows, and about its own parting. All that write wait for the
 //! disk.
 
+use std::path::Path;
+
 use redb::{ReadableDatabase, TableDefinition};
 
 use super::checkpoint::{CELLS, CellRow, saved_of};
 use super::parting::{PARTED_CELLS, Parting, Predecessor};
 use super::record::cell_of;
 use super::roll::Standing;
-use super::{Journal, Saved};
+use super::{DATABASE, Fault, Journal, Saved};
 use crate::quota::AppId;
 use crate::store::{Base, Bases, Cell, Shard};
 
@@ -21,9 +23,19 @@ pub enum Whose {
 }
 
 /// An app with all its cells.
-pub type AppCells = (AppId, Vec<(Cell, Saved)>);
+type AppCells = (AppId, Vec<(Cell, Saved)>);
 
 impl Journal {
+    /// Where the journal is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The database holds what makes no sense, in words.
+    pub fn unreadable(&self, why: String) -> Fault {
+        Fault::Damaged(self.folder.path().join(DATABASE), why)
+    }
+
     /// How this member stood with the ledger when that was last kept.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use checkpoint::Checkpoint;
-pub use fellows::{AppCells, Whose};
+pub use fellows::Whose;
 pub use folder::Folder;
 use log::Log;
 pub use log::{LogFull, Sealed};
