@@ -257,7 +257,7 @@ async fn carry(ledger: &Ledger, round: Vec<Asked>) {
                 answers.extend(logins.iter().copied().zip(active.into_iter().map(Ok)));
             }
             Err(fault) => {
-                ledger.outlook.doubt(&fault);
+                ledger.doubt(&fault);
                 answers.extend(logins.iter().map(|login| (*login, Err(fault.clone()))));
             }
         }

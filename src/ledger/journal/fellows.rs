@@ -5,8 +5,8 @@ use std::path::Path;
 
 use redb::{ReadableDatabase, TableDefinition};
 
-use super::checkpoint::{CELLS, CellRow, saved_of};
-use super::parting::{PARTED_CELLS, Parting, Predecessor};
+use super::checkpoint::{CELLS, CellRow, ESCROWS, EscrowRow, account_of, saved_of};
+use super::parting::{PARTED_CELLS, PARTED_ESCROWS, Parting, Predecessor};
 use super::record::cell_of;
 use super::roll::Standing;
 use super::{DATABASE, Fault, Journal, Saved};
@@ -22,6 +22,8 @@ pub enum Whose {
     Predecessor,
 }
 
+/// App, tag and day of a cell.
+type CellKey = (u64, u8, i32);
 /// An app with all its cells.
 type AppCells = (AppId, Vec<(Cell, Saved)>);
 
@@ -123,20 +125,24 @@ impl Journal {
         after: Option<AppId>,
         most: usize,
     ) -> Result<Vec<AppCells>, String> {
-        let table = match whose {
-            Whose::Own => CELLS,
-            Whose::Predecessor => PARTED_CELLS,
+        let tables = match whose {
+            Whose::Own => (CELLS, ESCROWS),
+            Whose::Predecessor => (PARTED_CELLS, PARTED_ESCROWS),
         };
-        words(self.page_of(table, after, most))
+        words(self.page_of(tables, after, most))
     }
 
     fn page_of(
         &self,
-        table: TableDefinition<(u64, u8, i32), CellRow>,
+        (cells, escrows): (
+            TableDefinition<CellKey, CellRow>,
+            TableDefinition<CellKey, EscrowRow>,
+        ),
         after: Option<AppId>,
         most: usize,
     ) -> Result<Vec<AppCells>, redb::Error> {
-        let table = self.checkpoint.db.begin_read()?.open_table(table)?;
+        let read = self.checkpoint.db.begin_read()?;
+        let (table, escrows) = (read.open_table(cells)?, read.open_table(escrows)?);
         let Some(from) = after.map_or(Some(0), |app| app.get().checked_add(1)) else {
             return Ok(Vec::new());
         };
@@ -153,8 +159,11 @@ impl Journal {
                 }
                 page.push((app, Vec::new()));
             }
+            let escrow = escrows.get(key.value())?;
+            let account = escrow.map(|row| Box::new(account_of(row.value())));
+            let saved = saved_of(row.value());
             if let Some((_, cells)) = page.last_mut() {
-                cells.push((cell, saved_of(row.value())));
+                cells.push((cell, Saved { account, ..saved }));
             }
         }
         Ok(page)

@@ -11,7 +11,9 @@
 use bytes::{Buf, BufMut};
 use redb::{ReadableDatabase, TableDefinition};
 
-use super::checkpoint::{CELLS, CellRow, Checkpoint, IDENTITY, RELEASES, TAKES};
+use super::checkpoint::{
+    CELLS, CellRow, Checkpoint, ESCROWS, EscrowRow, IDENTITY, RELEASES, TAKES,
+};
 use super::roll::{self, Standing};
 use super::{Fault, Folder, Identity, checkpoint, replay};
 use crate::chance;
@@ -26,6 +28,9 @@ const LOG_IS_VOID: &str = "log_is_void";
 /// The sums of the predecessor.
 pub(super) const PARTED_CELLS: TableDefinition<(u64, u8, i32), CellRow> =
     TableDefinition::new("parted_cells");
+/// The predecessor's accounts of cells that a limit guarded.
+pub(super) const PARTED_ESCROWS: TableDefinition<(u64, u8, i32), EscrowRow> =
+    TableDefinition::new("parted_escrows");
 
 /// How far a member has parted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +171,8 @@ impl Checkpoint {
         write.open_table(IDENTITY)?.remove(PREDECESSOR)?;
         write.delete_table(PARTED_CELLS)?;
         write.open_table(PARTED_CELLS)?;
+        write.delete_table(PARTED_ESCROWS)?;
+        write.open_table(PARTED_ESCROWS)?;
         write.commit()?;
         Ok(())
     }
@@ -197,13 +204,18 @@ impl Checkpoint {
             }
         }
         write.delete_table(PARTED_CELLS)?;
+        write.delete_table(PARTED_ESCROWS)?;
         if predecessor.is_some() {
             write.rename_table(CELLS, PARTED_CELLS)?;
+            write.rename_table(ESCROWS, PARTED_ESCROWS)?;
         } else {
             write.delete_table(CELLS)?;
             write.open_table(PARTED_CELLS)?;
+            write.delete_table(ESCROWS)?;
+            write.open_table(PARTED_ESCROWS)?;
         }
         write.open_table(CELLS)?;
+        write.open_table(ESCROWS)?;
         write.delete_table(TAKES)?;
         write.open_table(TAKES)?;
         write.delete_table(RELEASES)?;

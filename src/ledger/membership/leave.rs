@@ -19,7 +19,7 @@ use super::beat::beat;
 use super::learn;
 use super::restate::{all, by_shard};
 use crate::ledger::Ledger;
-use crate::ledger::journal::{Parting, Saved, Standing, Whose};
+use crate::ledger::journal::{Parting, Standing, Whose};
 use crate::ledger::outlook::State;
 use crate::ledger::settle::{Scope, settle};
 use crate::quota::AppId;
@@ -105,8 +105,7 @@ fn apps_to_fold(ledger: &Ledger) -> Result<Vec<AppId>, NotLeft> {
         };
         after = Some(*last);
         for (app, cells) in page {
-            let owed = |saved: &Saved| saved.totals != saved.acked;
-            if apps.insert(app) && cells.iter().any(|(_, saved)| owed(saved)) {
+            if apps.insert(app) && cells.iter().any(|(_, saved)| saved.is_owed()) {
                 return Err(NotLeft::Unsettled(app));
             }
         }

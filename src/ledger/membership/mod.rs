@@ -15,7 +15,6 @@ mod beat;
 mod leave;
 mod notices;
 mod restate;
-mod stand_in;
 mod succession;
 mod users;
 

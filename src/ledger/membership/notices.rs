@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::restate::by_shard;
 use super::{bases::unread, lock};
-use crate::ledger::apps::Entry;
-use crate::ledger::owed::DueRecords;
+use crate::ledger::entry::Entry;
 use crate::ledger::{Ledger, settle};
 use crate::quota::AppId;
 use crate::store::{AppReport, Beaten, REPORT_APPS_MAX, Report, Shard, StoreFault};
@@ -26,7 +25,7 @@ pub struct Notices {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Notice {
     token: u64,
-    /// Whether the ledger has this member's acknowledgement.
+    /// Whether it was minded: the ledger has this member's acknowledgement, or the app's entry sees to it.
     acked: bool,
 }
 
@@ -49,7 +48,7 @@ impl Notices {
         }
         for (app, token) in beaten.notices.iter().take(NOTICES_MAX) {
             if let Some(entry) = of_memory(ledger, *app) {
-                freeze(ledger, &entry, *token);
+                ledger.freeze(&entry, *token);
             }
         }
         let mut recalled = lock(&self.recalled);
@@ -81,8 +80,8 @@ impl Notices {
     }
 }
 
-/// Answers recalls and notices of freezes: returns what was lent, and acknowledges a freeze as soon as
-/// nothing of the app is open here.
+/// Answers recalls, and notices of freezes. What was lent goes back; an app of which this member has
+/// nothing is acknowledged here, one in memory by its next report, as soon as nothing of it is open.
 ///
 /// # Errors
 /// [`StoreFault`]; what was not said is said in the next round.
@@ -97,40 +96,20 @@ pub async fn acknowledge(ledger: &Ledger) -> Result<(), StoreFault> {
         for entry in &entries {
             ledger.return_spare(entry);
         }
-        settle::settle_apps(ledger, shard, entries, DueRecords::default()).await?;
+        settle::settle_apps(ledger, shard, entries).await?;
     }
     for (app, token) in notices.unacked() {
-        let acked = match of_memory_or_journal(ledger, app)? {
-            Some(entry) => acknowledge_met(ledger, &entry, token).await?,
+        match of_memory_or_journal(ledger, app)? {
+            Some(entry) => ledger.freeze(&entry, token),
             None => acknowledge_unmet(ledger, app, token).await?,
-        };
-        if acked {
-            notices.acked(app, token);
         }
+        notices.acked(app, token);
     }
     Ok(())
 }
 
-/// Acknowledges for an app in memory, if nothing is open. Whether there is nothing more to say.
-async fn acknowledge_met(
-    ledger: &Ledger,
-    entry: &Arc<Entry>,
-    token: u64,
-) -> Result<bool, StoreFault> {
-    freeze(ledger, entry, token);
-    if entry.frozen() != Some(token) {
-        return Ok(true); // Its shard has told of a later moment since.
-    }
-    if entry.acks_freeze() != Some(token) || !ledger.owed.nothing_open(entry.app) {
-        return Ok(false);
-    }
-    let (shard, entries) = (Shard::of(entry.app), vec![entry.clone()]);
-    settle::settle_apps(ledger, shard, entries, DueRecords::default()).await?;
-    Ok(true)
-}
-
 /// Acknowledges for an app of which this member has nothing.
-async fn acknowledge_unmet(ledger: &Ledger, app: AppId, token: u64) -> Result<bool, StoreFault> {
+async fn acknowledge_unmet(ledger: &Ledger, app: AppId, token: u64) -> Result<(), StoreFault> {
     let report = Report {
         apps: vec![AppReport {
             app,
@@ -145,16 +124,7 @@ async fn acknowledge_unmet(ledger: &Ledger, app: AppId, token: u64) -> Result<bo
         .store
         .settle(Shard::of(app), &report, day, now)
         .await?;
-    Ok(true)
-}
-
-/// An app stops: nothing is spent any more, what was lent goes back, what is on its way is withdrawn.
-fn freeze(ledger: &Ledger, entry: &Arc<Entry>, token: u64) {
-    if entry.freeze(token) {
-        ledger.owed.abort_open_of(entry.app);
-        ledger.return_spare(entry);
-        ledger.apps.to_settle(entry);
-    }
+    Ok(())
 }
 
 fn of_memory(ledger: &Ledger, app: AppId) -> Option<Arc<Entry>> {

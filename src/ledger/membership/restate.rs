@@ -11,9 +11,8 @@ use futures_util::StreamExt;
 use super::TOGETHER_MAX;
 use super::bases::unread;
 use crate::ledger::Ledger;
-use crate::ledger::apps::Entry;
+use crate::ledger::entry::Entry;
 use crate::ledger::journal::{Saved, Standing, Whose};
-use crate::ledger::owed::DueRecords;
 use crate::quota::AppId;
 use crate::store::{
     AppReport, Base, Cell, CellReport, REPORT_APPS_MAX, REPORT_RECORDS_MAX, STATEMENT_BASES_MAX,
@@ -79,13 +78,13 @@ async fn head(
     whose: Whose,
     standing: &Standing,
 ) -> Result<(), StoreFault> {
-    let records = match whose {
-        Whose::Own => ledger.owed.to_restate(shard),
+    let (answered, aborts) = match whose {
+        Whose::Own => ledger.owed.to_restate(shard, ledger.now()),
         // It settled all before it began to leave.
-        Whose::Predecessor => DueRecords::default(),
+        Whose::Predecessor => (Vec::new(), Vec::new()),
     };
-    let mut answered = records.answered.chunks(REPORT_RECORDS_MAX);
-    let mut aborts = records.aborts.chunks(REPORT_RECORDS_MAX);
+    let mut answered = answered.chunks(REPORT_RECORDS_MAX);
+    let mut aborts = aborts.chunks(REPORT_RECORDS_MAX);
     let mut gone = Some(&standing.roll.gone);
     let mut last: Option<Base> = None;
     let mut more_bases = true;
@@ -154,7 +153,7 @@ fn told(cell: Cell, saved: &Saved) -> CellReport {
         cell,
         totals: saved.totals,
         high: saved.high.max(saved.totals.net()),
-        escrow: None,
+        escrow: saved.account.as_ref().map(|account| account.sums),
         wish: None,
     }
 }
