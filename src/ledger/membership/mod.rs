@@ -16,6 +16,8 @@ mod leave;
 mod notices;
 mod restate;
 mod succession;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
