@@ -12,8 +12,9 @@ use crate::store::Login;
 
 /// The most users remembered; about 40 bytes each.
 pub const KNOWN_MAX: usize = 2_000_000;
-const PARTS: usize = 64;
-const GENERATION_MAX: usize = KNOWN_MAX / PARTS / 2;
+/// How many parts the memory has.
+pub const KNOWN_PARTS: usize = 64;
+const GENERATION_MAX: usize = KNOWN_MAX / KNOWN_PARTS / 2;
 
 /// Two generations of users: when the younger is full, the elder is forgotten.
 #[derive(Debug, Default)]
@@ -39,7 +40,7 @@ pub struct Known {
 impl Default for Known {
     fn default() -> Self {
         Self {
-            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            parts: (0..KNOWN_PARTS).map(|_| Mutex::default()).collect(),
         }
     }
 }
@@ -60,17 +61,15 @@ impl Known {
         part.younger.insert(mark(login));
     }
 
-    /// All that are remembered, in parts of at most [`KNOWN_MAX`] / 64.
-    pub fn parts(&self) -> impl Iterator<Item = Vec<Login>> + '_ {
-        self.parts.iter().map(|part| {
-            let part = lock(part);
-            part.younger.union(&part.elder).map(login).collect()
-        })
+    /// What part number `at` remembers: at most a 64th of [`KNOWN_MAX`].
+    pub fn of_part(&self, at: usize) -> Vec<Login> {
+        let part = lock(&self.parts[at % KNOWN_PARTS]);
+        part.younger.union(&part.elder).map(login).collect()
     }
 
     fn part(&self, login: &Login) -> MutexGuard<'_, Part> {
         // The remainder of a division by 64 fits any usize.
-        let at = usize::try_from(login.user % PARTS as u128).unwrap_or(0);
+        let at = usize::try_from(login.user % KNOWN_PARTS as u128).unwrap_or(0);
         lock(&self.parts[at])
     }
 }
@@ -125,7 +124,8 @@ mod tests {
         for login in &all {
             known.insert(login);
         }
-        let mut told: Vec<Login> = known.parts().flatten().collect();
+        let parts = (0..KNOWN_PARTS).flat_map(|part| known.of_part(part));
+        let mut told: Vec<Login> = parts.collect();
         assert_eq!(told.len(), all.len());
         told.retain(|login| !all.contains(login));
         assert_eq!(told, []);
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_memory_is_bounded_and_keeps_the_youngest() {
         let known = Known::default();
-        let in_one_part = |n: usize| login(1, 20_000, (n * PARTS) as u128);
+        let in_one_part = |n: usize| login(1, 20_000, (n * KNOWN_PARTS) as u128);
         for n in 0..3 * GENERATION_MAX {
             known.insert(&in_one_part(n));
         }

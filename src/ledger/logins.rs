@@ -68,9 +68,9 @@ impl Logins {
         self.known.contains(login)
     }
 
-    /// The users that the ledger acknowledged, as far as they are remembered, some at a time.
-    pub fn known_in_parts(&self) -> impl Iterator<Item = Vec<Login>> + '_ {
-        self.known.parts()
+    /// Some of the users that the ledger acknowledged: part number `at` of those remembered.
+    pub fn known_part(&self, at: usize) -> Vec<Login> {
+        self.known.of_part(at)
     }
 
     /// Tells the ledger, together with whoever does at the same time.

@@ -154,10 +154,8 @@ async fn settle_and_learn(ledger: &Ledger) -> Result<(), StoreFault> {
 
 /// Tells the known users again, once for each recovery.
 async fn tell_users(ledger: &Ledger, epoch: u64) -> Result<(), StoreFault> {
-    if ledger.membership.has_told_users(epoch) {
-        return Ok(());
+    if membership::tell_again(ledger, epoch).await? {
+        ledger.membership.work_now();
     }
-    membership::tell_again(ledger).await?;
-    ledger.membership.told_users(epoch);
     Ok(())
 }

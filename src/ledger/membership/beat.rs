@@ -9,6 +9,7 @@ use super::{Membership, alarm, learn, lock, succession};
 use crate::chance;
 use crate::ledger::Ledger;
 use crate::ledger::journal::Standing;
+use crate::ledger::outlook::State;
 use crate::store::{BEAT_MS, Beaten, Installation, Member, Recovery, StoreFault};
 
 /// How often a beat is sent while all goes well.
@@ -144,7 +145,14 @@ fn heed(ledger: &Ledger, beaten: &Beaten, standing: &Standing, sent_at: Duration
         &standing.roll,
         ledger.clock.steady(),
     );
-    if news {
+    if news && beaten.recovery == Recovery::Incomplete {
+        ledger.outlook.hindered(&StoreFault::Frozen(format!(
+            "somebody did not tell what the ledger forgot (recovery {}): start the sidecars that are \
+             missing, or retire them and recount the apps that are refused",
+            standing.epoch
+        )));
+    }
+    if news || ledger.outlook.state() != State::Up {
         membership.work_now();
     }
 }

@@ -19,6 +19,7 @@ use super::beat::beat;
 use super::learn;
 use super::restate::{all, by_shard};
 use crate::ledger::Ledger;
+use crate::ledger::escrow::SavedAccount;
 use crate::ledger::journal::{Parting, Standing, Whose};
 use crate::ledger::outlook::State;
 use crate::ledger::settle::{Scope, settle};
@@ -36,6 +37,9 @@ pub enum NotLeft {
     /// The ledger is away, or refuses.
     #[error(transparent)]
     Store(#[from] StoreFault),
+    /// It has not been met, or does not answer.
+    #[error("the ledger is away")]
+    Away,
     /// It waits for members to tell what they know, this one among them.
     #[error("the ledger has not been told yet what it forgot")]
     Recovery,
@@ -58,11 +62,14 @@ pub async fn leave(ledger: &Ledger) -> Result<(), NotLeft> {
     let membership = &ledger.membership;
     membership.leaving.store(true, Ordering::Release);
     ledger.lease.ended();
+    match ledger.outlook.state() {
+        State::Up => {}
+        State::Away => return Err(NotLeft::Away),
+        State::Frozen => return Err(NotLeft::Recovery),
+    }
+    meet_lent(ledger)?;
     for entry in ledger.apps.all() {
         ledger.return_spare(&entry);
-    }
-    if ledger.outlook.state() != State::Up {
-        return Err(NotLeft::Recovery);
     }
     settle_all(ledger).await?;
     beat(ledger).await?;
@@ -89,6 +96,29 @@ async fn settle_all(ledger: &Ledger) -> Result<(), StoreFault> {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Meets the apps that were lent something before this run and not met since.
+fn meet_lent(ledger: &Ledger) -> Result<(), NotLeft> {
+    let mut after = None;
+    loop {
+        let page = ledger.journal.cells_page(Whose::Own, after, PAGE_APPS_MAX);
+        let page = page.map_err(NotLeft::Journal)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(());
+        };
+        after = Some(*last);
+        for (app, cells) in page {
+            let lent = |account: &SavedAccount| account.sums.spare() > 0;
+            if cells
+                .iter()
+                .any(|(_, saved)| saved.account.as_deref().is_some_and(lent))
+            {
+                let met = ledger.entry(app);
+                met.map_err(|why| NotLeft::Journal(why.to_string()))?;
+            }
+        }
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) use users::tell_again;
 
 use alarm::Alarms;
 use notices::Notices;
+use users::ToldAgain;
 
 use super::journal::Standing;
 use crate::store::{Beat, Beaten, Recovery, Roll, StoreFault};
@@ -51,8 +52,7 @@ pub struct Membership {
     restated: AtomicU64,
     /// The epoch and the number of the news up to which all bases are in the journal.
     pulled: Mutex<(u64, u64)>,
-    /// The recovery in which the known users were told again.
-    users_told: AtomicU64,
+    users: Mutex<ToldAgain>,
     /// How often the ledger was found to be away or forgetful.
     troubles: AtomicU64,
     leaving: AtomicBool,
@@ -88,8 +88,7 @@ impl Membership {
             word: Mutex::default(),
             restated: standing.restated.into(),
             pulled: Mutex::new((standing.epoch, standing.news)),
-            // A process that was just started knows no users.
-            users_told: standing.epoch.into(),
+            users: Mutex::new(ToldAgain::nothing_to_tell(standing.epoch)),
             standing: Mutex::new(Arc::new(standing)),
             troubles: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
@@ -124,16 +123,6 @@ impl Membership {
     /// Whether the restatement for `epoch` was acknowledged in full.
     fn has_restated(&self, epoch: u64) -> bool {
         self.restated.load(Ordering::Acquire) == epoch
-    }
-
-    /// Whether the users known here were told again in `epoch`.
-    pub(super) fn has_told_users(&self, epoch: u64) -> bool {
-        self.users_told.load(Ordering::Acquire) >= epoch
-    }
-
-    /// The users known here were told again in `epoch`.
-    pub(super) fn told_users(&self, epoch: u64) {
-        self.users_told.fetch_max(epoch, Ordering::AcqRel);
     }
 
     /// Whether the word of `word` on bases is more than what is in the journal.

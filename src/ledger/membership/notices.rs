@@ -53,11 +53,7 @@ impl Notices {
         }
         let mut recalled = lock(&self.recalled);
         let room = NOTICES_MAX.saturating_sub(recalled.len());
-        let met = beaten
-            .recalls
-            .iter()
-            .filter(|app| ledger.apps.get(**app).is_some());
-        recalled.extend(met.take(room));
+        recalled.extend(beaten.recalls.iter().take(room));
         due |= !recalled.is_empty();
         drop(recalled);
         if due {

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::ledger::{State, Wanted};
-use crate::store::{
-    Base, Fingerprint, Login, Recovery, SHARDS, Shard, Statement, StoreFault, Taken,
-};
+use crate::store::{Base, Fingerprint, Login, Recovery, SHARDS, Shard, Statement, StoreFault};
 
 impl Place {
     /// Opens a recovery.
@@ -111,7 +109,6 @@ async fn an_attempt_on_its_way_is_withdrawn_and_stated_so() {
     assert!(stated);
     let late = open.allowed(|_| Ok::<_, crate::ledger::NotTaken>(None));
     assert!(late.is_err(), "its answer counts for nothing");
-    let _: Option<Taken> = None;
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +118,7 @@ async fn a_statement_that_fails_is_made_anew_before_it_is_said_to_be_made() {
     creates(&running.ledger, 5);
     seconds(6).await;
     place.forgets(9);
-    place.store.state().fate = Some((100, super::fake::Fate::Lost));
+    place.store.state().fate = Some((100, fake::Fate::Lost));
     seconds(2).await;
     let restated = place
         .store
