@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use super::lock;
 use crate::clock::Millis;
-use crate::store::{Answered, ID_WINDOW_MS};
+use crate::store::{Answered, ID_WINDOW_MS, Shard};
 
 /// The most answers kept; about 200 bytes each. The oldest go first.
 pub const KEPT_MAX: usize = 65_536;
@@ -26,11 +26,13 @@ impl Kept {
         kept.push_back((now, answered));
     }
 
-    /// All that the window still has.
-    pub fn all(&self, now: Millis) -> Vec<Answered> {
+    /// All of `shard` that the window still has.
+    pub fn of(&self, shard: Shard, now: Millis) -> Vec<Answered> {
         let kept = lock(&self.0);
         let young = kept.iter().filter(|(at, _)| !is_old(*at, now));
-        young.map(|(_, answered)| answered.clone()).collect()
+        let all = young.map(|(_, answered)| answered);
+        let of = all.filter(|answered| Shard::of(answered.take.app) == shard);
+        of.cloned().collect()
     }
 }
 
