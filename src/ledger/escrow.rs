@@ -120,10 +120,12 @@ impl Account {
         self.hand_back(0);
     }
 
-    /// Takes what the ledger has lent. What it lent in another life of the cell is not in this one.
+    /// Takes what the ledger has lent. What it lent in another life of the cell is not in this one; and
+    /// of what it lent before a recount it takes all for done, whether it came here or not.
     pub fn learn(&mut self, told: &Escrow, outstanding: u64) {
         if told.generation == self.sums.generation {
             self.sums.granted = self.sums.granted.max(told.granted);
+            self.sums.done = self.sums.done.max(told.done);
         }
         self.outstanding = outstanding;
     }

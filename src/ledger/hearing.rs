@@ -10,7 +10,7 @@ use super::journal::{Frames, LogFull};
 use super::owed::{OpenRelease, OpenTake, Withdrawn};
 use crate::clock::Day;
 use crate::quota::{Charge, Counter, Resource};
-use crate::store::{Answered, Attempt, GiveBack, View};
+use crate::store::{Abort, Answered, Attempt, Cell, GiveBack, Shard, Take, View};
 
 /// Why an ALLOW of the ledger must not be passed on. Its take is withdrawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,25 @@ impl Ledger {
         }
     }
 
+    /// The life of a take's first counter, as far as this member knows.
+    pub(super) fn generation_of(&self, take: &Take) -> u64 {
+        let own = take.charge.parts()[0].counter;
+        let entry = self.apps.get(take.app).map(|entry| entry.clone());
+        entry.map_or(0, |entry| entry.books().generation(own, take.day))
+    }
+
+    /// Answers under clients' ids that a shard is to know again, and withdrawals that are owed to it.
+    /// What was settled before a recount is left out: it takes a new unit if it is asked again.
+    pub(super) fn records_to_restate(&self, shard: Shard) -> (Vec<Answered>, Vec<Abort>) {
+        let (mut kept, owed, aborts) = self.owed.to_restate(shard, self.now());
+        kept.retain(|kept| {
+            let known = || self.generation_of(&kept.take);
+            kept.contained.is_none_or(|contained| contained >= known())
+        });
+        kept.extend(owed);
+        (kept, aborts)
+    }
+
     /// Takes notice of a freeze: nothing is spent, taken or left open in the app until its shard has told
     /// that the freeze is over.
     pub fn freeze(&self, entry: &Arc<Entry>, token: u64) {
@@ -119,7 +138,7 @@ impl Ledger {
     pub(super) fn return_some(
         &self,
         entry: &Arc<Entry>,
-        mut keep: impl FnMut(&mut Books, crate::store::Cell) -> Option<u64>,
+        mut keep: impl FnMut(&mut Books, Cell) -> Option<u64>,
     ) {
         let returned =
             self.journal

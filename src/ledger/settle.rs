@@ -11,7 +11,9 @@ use super::entry::{Entry, Telling};
 use super::hearing::Fell;
 use super::journal::OwedRelease;
 use super::owed::{DueRecords, Resend};
-use crate::store::{AppReport, GivenBack, REPORT_APPS_MAX, Report, Settled, Shard, StoreFault};
+use crate::store::{
+    AppReport, GivenBack, REPORT_APPS_MAX, Report, Settled, Shard, StoreFault, Take,
+};
 
 /// How old a metered total may get before it is settled.
 pub const SETTLE_AGE: Duration = Duration::from_secs(5);
@@ -260,7 +262,11 @@ async fn tell(
         ledger.learn(entry, view, today, heard);
         ledger.note_acked(entry, &told.cells);
     }
-    for answered in ledger.owed.settled(shard, &records, &acks, ledger.now()) {
+    let generation = |take: &Take| ledger.generation_of(take);
+    let yours = ledger
+        .owed
+        .settled(shard, &records, &acks, ledger.now(), generation);
+    for answered in yours {
         if let Ok(Some(entry)) = ledger.entry(answered.take.app) {
             ledger.count_answered(&entry, &answered);
         }

@@ -78,11 +78,12 @@ async fn head(
     whose: Whose,
     standing: &Standing,
 ) -> Result<(), StoreFault> {
-    let (answered, aborts) = match whose {
+    let (mut answered, news, aborts) = match whose {
         Whose::Own => ledger.owed.to_restate(shard, ledger.now()),
         // It settled all before it began to leave.
-        Whose::Predecessor => (Vec::new(), Vec::new()),
+        Whose::Predecessor => (Vec::new(), Vec::new(), Vec::new()),
     };
+    answered.extend(news);
     let mut answered = answered.chunks(REPORT_RECORDS_MAX);
     let mut aborts = aborts.chunks(REPORT_RECORDS_MAX);
     let mut gone = Some(&standing.roll.gone);

@@ -7,7 +7,7 @@ use crate::clock::Millis;
 use crate::ledger::journal::{Record, TakeState};
 use crate::quota::AppId;
 use crate::store::{
-    Abort, Ack, Answered, Gave, REPORT_APPS_MAX, REPORT_RECORDS_MAX, RecordKey, Shard,
+    Abort, Ack, Answered, Gave, REPORT_APPS_MAX, REPORT_RECORDS_MAX, RecordKey, Shard, Take,
 };
 
 /// For how long an answer waits that the ledger wants to hear again.
@@ -109,6 +109,7 @@ impl Owed {
         due: &DueRecords,
         acks: &[Ack],
         now: Millis,
+        generation: impl Fn(&Take) -> u64,
     ) -> Vec<Answered> {
         let mut yours = Vec::new();
         for (at, answered) in due.answered.iter().enumerate() {
@@ -117,7 +118,7 @@ impl Owed {
             match acks.get(at).unwrap_or(&Ack::Counted) {
                 Ack::Counted => {
                     self.takes_of(answered.take.app).remove(&attempt);
-                    self.note_kept(answered, now);
+                    self.note_kept(answered, now, &generation);
                 }
                 Ack::Yours => yours.push(answered.clone()),
                 Ack::Again => {
@@ -138,7 +139,7 @@ impl Owed {
     }
 
     /// The ledger contains this answer for good.
-    fn note_kept(&self, answered: &Answered, now: Millis) {
+    fn note_kept(&self, answered: &Answered, now: Millis, generation: impl Fn(&Take) -> u64) {
         if !self.local && answered.contained.is_none() && answered.refused.is_none() {
             // Told again after a restart, when the ledger may have forgotten the record, it would be
             // charged as one that is in no sums.
@@ -147,7 +148,15 @@ impl Owed {
             }
         }
         if !self.local && matches!(answered.take.key, RecordKey::Client(_)) {
-            self.kept.note(answered.clone(), now);
+            // Contained in this life of the counter, in whosever sums.
+            let contained = answered
+                .contained
+                .or_else(|| Some(generation(&answered.take)));
+            let answered = Answered {
+                contained: contained.filter(|_| answered.refused.is_none()),
+                ..answered.clone()
+            };
+            self.kept.note(answered, now);
         }
     }
 }

@@ -26,15 +26,13 @@ impl Kept {
         kept.push_back((now, answered));
     }
 
-    /// All of apps of `shard` that the window still has.
+    /// All of `shard` that the window still has.
     pub fn of(&self, shard: Shard, now: Millis) -> Vec<Answered> {
         let kept = lock(&self.0);
         let young = kept.iter().filter(|(at, _)| !is_old(*at, now));
-        let answered = young.map(|(_, answered)| answered);
-        answered
-            .filter(|answered| Shard::of(answered.take.app) == shard)
-            .cloned()
-            .collect()
+        let all = young.map(|(_, answered)| answered);
+        let of = all.filter(|answered| Shard::of(answered.take.app) == shard);
+        of.cloned().collect()
     }
 }
 

@@ -2,6 +2,7 @@
 //! that it may not have. Each is in the journal as well.
 
 mod due;
+mod given;
 mod kept;
 mod releases;
 mod takes;
@@ -14,6 +15,7 @@ pub use due::DueRecords;
 pub use releases::{OpenRelease, Resend};
 pub use takes::{OpenTake, Wanted, Withdrawn};
 
+use given::Given;
 use kept::Kept;
 use releases::Sending;
 use takes::Tracked;
@@ -54,6 +56,8 @@ pub struct Owed {
     releases: Mutex<BTreeMap<u64, Sending>>,
     /// Releases that own sums contain, by ledger shard and number. Locked behind `releases`.
     gaves: Mutex<BTreeMap<(u16, u64), OwedRelease>>,
+    /// Locked behind `releases`.
+    given: Mutex<Given>,
     kept: Kept,
 }
 
@@ -85,6 +89,10 @@ impl Owed {
         let (gave, sent): (BTreeMap<_, _>, BTreeMap<_, _>) =
             left.releases.into_iter().partition(|(_, owed)| owed.gave);
         let releases = sent.into_iter().map(|(n, owed)| (n, Sending::left(owed)));
+        let mut given = Given::default();
+        for owed in gave.values() {
+            given.note(owed.give_back.app, &owed.give_back.key, clock.now());
+        }
         let gaves = gave.into_iter().map(|(number, owed)| {
             let shard = Shard::of(owed.give_back.app).number();
             ((shard, number), owed)
@@ -99,6 +107,7 @@ impl Owed {
             takes,
             releases: Mutex::new(releases.collect()),
             gaves: Mutex::new(gaves.collect()),
+            given: Mutex::new(given),
             kept: Kept::default(),
         };
         for (attempt, owed) in left.takes {

@@ -107,7 +107,8 @@ impl Owed {
     }
 
     /// The ledger has the release, and this member owns its record: `change` adds what it gave back to
-    /// own sums, and the ledger is to be told.
+    /// own sums, and the ledger is to be told. One that they contain already, by another call under the
+    /// same id, is added to nothing.
     ///
     /// # Errors
     /// [`LogFull`]: it stays open, and the ledger will be asked again.
@@ -120,12 +121,21 @@ impl Owed {
         let Some(sending) = releases.get(&number) else {
             return Ok(()); // Heard already, by another answer.
         };
-        self.journal.append_with(self.clock.now(), |frames| {
+        let (app, key) = (sending.owed.give_back.app, &sending.owed.give_back.key);
+        let now = self.clock.now();
+        let mut given = lock(&self.given);
+        if given.knows(app, key) {
+            self.append(&Record::ReleaseDone(number, None))?;
+            releases.remove(&number);
+            return Ok(());
+        }
+        self.journal.append_with(now, |frames| {
             change(frames)?;
             frames.gave(number);
             Ok::<_, LogFull>(())
         })?;
-        let shard = Shard::of(sending.owed.give_back.app).number();
+        given.note(app, key, now);
+        let shard = Shard::of(app).number();
         let owed = OwedRelease {
             gave: true,
             ..sending.owed.clone()

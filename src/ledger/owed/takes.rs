@@ -139,10 +139,15 @@ impl Owed {
         Ok(())
     }
 
-    /// Answers under clients' ids that the ledger is to know again if it forgot: those that it has, and
-    /// those that it is to be told. Withdrawals that are owed come with them.
-    pub fn to_restate(&self, shard: Shard, now: Millis) -> (Vec<Answered>, Vec<Abort>) {
-        let mut answered = self.kept.of(shard, now);
+    /// What the ledger is to know again if it forgot: answers under clients' ids that it had, answers
+    /// that it is to be told, and withdrawals that are owed.
+    pub fn to_restate(
+        &self,
+        shard: Shard,
+        now: Millis,
+    ) -> (Vec<Answered>, Vec<Answered>, Vec<Abort>) {
+        let kept = self.kept.of(shard, now);
+        let mut answered = Vec::new();
         let mut aborts = Vec::new();
         for Tracked { owed, .. } in lock(&self.takes[usize::from(shard.number())]).values() {
             match owed.state {
@@ -159,7 +164,7 @@ impl Owed {
                 TakeState::Open => {}
             }
         }
-        (answered, aborts)
+        (kept, answered, aborts)
     }
 
     fn abort_some(
