@@ -23,7 +23,7 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long a sidecar waits to be known to another one if nobody says: as long as a lease.
 const WITNESS_WAIT_DEFAULT: Duration = Duration::from_secs(5);
 /// The longest such wait that ends. Who would wait longer waits for ever: `0s`.
-const WITNESS_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+const WITNESS_WAIT_MAX: Duration = Duration::from_hours(1);
 /// The most Redis URLs of a sentinel or cluster.
 const URLS_MAX: usize = 64;
 

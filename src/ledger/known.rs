@@ -81,8 +81,9 @@ fn lock(part: &Mutex<Part>) -> MutexGuard<'_, Part> {
 
 fn mark(login: &Login) -> Mark {
     let Login { app, day, user } = *login;
-    // Two halves: a number of 128 bits would make 48 bytes of it.
-    let user = [(user >> 64) as u64, user as u64];
+    // Two halves, since a number of 128 bits would make 48 bytes of it; each fits.
+    let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
+    let user = [half(user >> 64), half(user)];
     Mark { user, app, day }
 }
 

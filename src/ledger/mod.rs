@@ -206,7 +206,7 @@ impl Ledger {
     /// The task by which a shared ledger knows this member. One in this process needs none.
     async fn beats(&self) {
         if self.store.is_local() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } else {
             membership::keep(self).await;
         }

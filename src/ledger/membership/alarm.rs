@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::store::Roll;
 
 /// How long a member is silent before somebody is called.
-pub const SILENT: Duration = Duration::from_secs(10 * 60);
+pub const SILENT: Duration = Duration::from_mins(10);
 /// How long the ledger already found it to be silent when it says so.
-const NOTED_AFTER: Duration = Duration::from_secs(60);
+const NOTED_AFTER: Duration = Duration::from_mins(1);
 
 /// Since when each silent member is known to be silent, by the steady clock, and when that was last said.
 /// As large as the roll's list.
@@ -64,7 +64,7 @@ mod tests {
     }
 
     fn minutes(minutes: u64) -> Duration {
-        Duration::from_secs(60 * minutes)
+        Duration::from_mins(minutes)
     }
 
     #[test]

@@ -52,6 +52,6 @@ async fn keep(ledger: &Ledger, epoch: u64, batch: Vec<(Shard, Bases)>) -> Result
 }
 
 /// The journal cannot be read: nothing can be told, as if the ledger were away.
-pub(super) fn unread(why: String) -> StoreFault {
+pub(super) fn unread(why: impl std::fmt::Display) -> StoreFault {
     StoreFault::Away(format!("the journal cannot be read: {why}"))
 }

@@ -53,7 +53,7 @@ pub async fn keep(ledger: &Ledger) {
         }
     }
     // For good: nothing is done any more, and the task is not to be taken for one that died.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// One beat, after a hello where one is due.

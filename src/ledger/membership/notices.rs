@@ -136,5 +136,5 @@ fn of_memory_or_journal(ledger: &Ledger, app: AppId) -> Result<Option<Arc<Entry>
     if ledger.journal.cells_of(app).map_err(unread)?.is_empty() {
         return Ok(None);
     }
-    ledger.entry(app).map_err(|why| unread(why.to_string()))
+    ledger.entry(app).map_err(unread)
 }

@@ -78,12 +78,11 @@ async fn head(
     whose: Whose,
     standing: &Standing,
 ) -> Result<(), StoreFault> {
-    let (mut answered, news, aborts) = match whose {
-        Whose::Own => ledger.owed.to_restate(shard, ledger.now()),
+    let (answered, aborts) = match whose {
+        Whose::Own => ledger.records_to_restate(shard),
         // It settled all before it began to leave.
-        Whose::Predecessor => (Vec::new(), Vec::new(), Vec::new()),
+        Whose::Predecessor => (Vec::new(), Vec::new()),
     };
-    answered.extend(news);
     let mut answered = answered.chunks(REPORT_RECORDS_MAX);
     let mut aborts = aborts.chunks(REPORT_RECORDS_MAX);
     let mut gone = Some(&standing.roll.gone);
