@@ -10,6 +10,7 @@
 //! | `scenario`, `chaos` | what goes wrong: a list of faults drawn from the seed, dealt one by one |
 //! | `auditor` | the truth; `books`: where the ledger keeps its counts |
 //! | `run`, `seeds`, `mutants`, `with_redis` | one run, many, with mistakes, with a real server |
+//! | `broken_off` | one call that nobody waits for any more |
 //!
 //! A new fault is a variant of `FaultKind`, its place in a list of `scenario` and its arm in `chaos`. A
 //! new layout of the counts changes `books` alone.
@@ -19,6 +20,7 @@
 
 mod auditor;
 mod books;
+mod broken_off;
 mod chaos;
 mod fake;
 mod gateway;

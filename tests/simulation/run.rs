@@ -47,7 +47,7 @@ pub struct Manner {
 }
 
 /// All that was late has come, all that was owed is settled.
-const REST: Duration = Duration::from_secs(15);
+pub const REST: Duration = Duration::from_secs(15);
 /// So many creations find out how much room a limit has left.
 const FILL_MAX: u32 = 40;
 
@@ -64,7 +64,7 @@ pub fn run_with_twin(seed: u64, manner: Manner, real: redis::Connection) -> Outc
     runtime().block_on(live(seed, manner, Some(Twin::new(real))))
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder
         .enable_time()
