@@ -18,7 +18,7 @@ use crate::fake::{Fake, Identity};
 use crate::gateway::Tenant;
 use crate::machine::Dial;
 use crate::network::Weather;
-use crate::run::{Place, REST, build, folder, runtime};
+use crate::run::{Place, REST, begin, build, folder, runtime};
 use crate::scenario::Scenario;
 use crate::server::Server;
 use crate::sidecar::Serving;
@@ -54,6 +54,7 @@ async fn live(killed: bool) -> i64 {
     };
     let mut rng = StdRng::seed_from_u64(0);
     let town = build(&scenario, &server, &auditor, &mut rng, &place);
+    begin(&scenario, &town).await;
     let sidecar = &town.sidecars[0];
     sleep(REST).await;
     let serving = sidecar.serving().expect("it has met the ledger");
@@ -105,6 +106,7 @@ fn quiet() -> Scenario {
     };
     Scenario {
         sidecars: 1,
+        apart_ms: 0,
         gateways: 0,
         deeds: 0,
         pause_ms_max: 0,

@@ -103,6 +103,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         url: None,
     };
     let town = build(&scenario, &server, &auditor, &mut rng, &place);
+    begin(&scenario, &town).await;
     work(&scenario, &town, &server, &mut rng).await;
     sleep(REST).await;
     let fake = &server.fake;
@@ -177,7 +178,17 @@ pub struct Place<'a> {
     pub url: Option<String>,
 }
 
-/// Sidecars with their machines and cables, started.
+/// Starts the sidecars, one after the other.
+pub async fn begin(scenario: &Scenario, town: &Town) {
+    for (number, sidecar) in town.sidecars.iter().enumerate() {
+        if number > 0 {
+            sleep(Duration::from_millis(scenario.apart_ms)).await;
+        }
+        sidecar.start();
+    }
+}
+
+/// Sidecars with their machines and cables.
 pub fn build(
     scenario: &Scenario,
     server: &Arc<Server>,
@@ -212,9 +223,7 @@ pub fn build(
         let seed = rng.random_range(0..u64::MAX);
         let cable = Arc::new(Cable::new(server.clone(), seed, scenario.weather));
         let dial = Arc::new(Dial::new(scenario.begins));
-        let sidecar = Arc::new(Sidecar::new(number, common.clone(), cable, dial));
-        sidecar.start();
-        sidecar
+        Arc::new(Sidecar::new(number, common.clone(), cable, dial))
     });
     Arc::new(Town {
         sidecars: sidecars.collect(),
