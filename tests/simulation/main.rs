@@ -9,6 +9,7 @@
 //! | `gateway` | who asks, how patiently, and how often |
 //! | `scenario`, `chaos` | what goes wrong: a list of faults drawn from the seed, dealt one by one |
 //! | `auditor` | the truth; `books`: where the ledger keeps its counts |
+//! | `aims` | plans in which a certain mistake shows |
 //! | `run`, `seeds`, `mutants`, `with_redis` | one run, many, with mistakes, with a real server |
 //! | `broken_off` | one call that nobody waits for any more |
 //!
@@ -18,6 +19,7 @@
 //! `IMQUOTA_SIM_SEEDS` says how many seeds are run, `IMQUOTA_SIM_FROM` with which one they begin. A seed
 //! that fails is printed with the command that tells its story again, with a log.
 
+mod aims;
 mod auditor;
 mod books;
 mod broken_off;

@@ -43,13 +43,15 @@ pub struct Outcomes {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Manner {
     pub mutation: Option<Mutation>,
+    /// Changes what was drawn.
+    pub aim: Option<fn(&mut Scenario)>,
     pub log: bool,
 }
 
 /// All that was late has come, all that was owed is settled.
 pub const REST: Duration = Duration::from_secs(15);
 /// So many creations find out how much room a limit has left.
-const FILL_MAX: u32 = 40;
+pub const FILL_MAX: u32 = 40;
 
 /// Runs a seed on a runtime of its own, whose time is virtual.
 pub fn run(seed: u64, manner: Manner) -> Outcomes {
@@ -76,6 +78,9 @@ pub fn runtime() -> tokio::runtime::Runtime {
 async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut scenario = Scenario::draw(&mut rng);
+    if let Some(aim) = manner.aim {
+        aim(&mut scenario);
+    }
     if twin.is_some()
         && !scenario
             .faults
