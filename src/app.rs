@@ -187,15 +187,14 @@ fn open_store(
             create,
             wait,
         } => {
+            let create = match create {
+                Create::Auto => redis::Create::Auto,
+                Create::Never => redis::Create::Never,
+            };
+            let (url, prefix) = (url.secret().into(), key_prefix.to_string());
             let options = RedisOptions {
-                url: url.secret().into(),
-                key_prefix: key_prefix.to_string(),
-                zone,
-                create: match create {
-                    Create::Auto => redis::Create::Auto,
-                    Create::Never => redis::Create::Never,
-                },
                 response_timeout: *wait,
+                ..RedisOptions::new(url, prefix, zone, create)
             };
             Arc::new(RedisStore::new(options, clock.clone())?)
         }
