@@ -10,22 +10,33 @@ mod apps;
 mod cell;
 mod counting;
 mod days;
+mod entry;
+mod escrow;
+mod guard;
+mod hearing;
 mod journal;
 mod known;
+mod lease;
 mod logins;
 mod meeting;
 mod outlook;
 mod owed;
 mod save;
 mod settle;
+mod spending;
+mod watch;
 
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch as signal};
 
-pub use apps::{APPS_MAX, Entry};
+pub use apps::APPS_MAX;
+pub use entry::Entry;
+pub use guard::Heard;
+pub use hearing::{Fell, NotTaken};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
+pub use lease::Lease;
 pub use logins::OpenLogins;
 pub use outlook::State;
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
@@ -35,7 +46,7 @@ use apps::Apps;
 use journal::{Journal, Record};
 use logins::{Asked, Logins};
 use outlook::Outlook;
-use owed::{DueRecords, Owed, OwedCopy};
+use owed::{Owed, OwedCopy};
 
 use crate::clock::{Clock, Millis, Zone};
 use crate::quota::{AppId, RequestId, Resource, Rulebook};
@@ -55,8 +66,12 @@ pub struct Ledger {
     owed: Arc<Owed>,
     logins: Logins,
     outlook: Outlook,
+    lease: Lease,
+    /// Something is to be settled at once.
+    hurry: Notify,
+    recalls: mpsc::Sender<AppId>,
     installation: OnceLock<Installation>,
-    met: watch::Sender<bool>,
+    met: signal::Sender<bool>,
     saving: Saving,
     /// When the oldest record was made that a restart may state again, in ms; 0 until a checkpoint of
     /// this run is done.
@@ -83,6 +98,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Queues {
     asked: mpsc::Receiver<Asked>,
+    recalls: mpsc::Receiver<AppId>,
 }
 
 impl Ledger {
@@ -115,6 +131,7 @@ impl Ledger {
         };
         let owed = Arc::new(Owed::new(journal.clone(), clock.clone(), local, owed));
         let (logins, asked) = Logins::new(left.logins);
+        let (recalls, wanted) = mpsc::channel(watch::RECALLS_MAX);
         let this = Self {
             clock,
             zone,
@@ -126,10 +143,17 @@ impl Ledger {
             owed,
             logins,
             outlook: Outlook::default(),
+            lease: if local {
+                Lease::for_ever()
+            } else {
+                Lease::default()
+            },
+            hurry: Notify::new(),
+            recalls,
             installation: identity
                 .installation
                 .map_or_else(OnceLock::new, OnceLock::from),
-            met: watch::Sender::new(false),
+            met: signal::Sender::new(false),
             saving,
             states_from: AtomicI64::new(0),
         };
@@ -138,10 +162,11 @@ impl Ledger {
         }
         for login in this.logins.copy() {
             this.take_up(login.app, |entry| {
-                entry.days().of(login.day).active_pending += 1;
+                entry.books().days.of(login.day).active_pending += 1;
             });
         }
-        Ok((this, Queues { asked }))
+        let recalls = wanted;
+        Ok((this, Queues { asked, recalls }))
     }
 
     /// Meets the ledger for the first time. Whoever goes on without it says so with
@@ -161,9 +186,12 @@ impl Ledger {
     /// Settles, carries logins and saves until `stop` turns true. What was on its way to the ledger is
     /// then broken off, since a ledger that hangs must not hold up the end: it stays owed. A checkpoint
     /// is finished, so this must not be dropped before.
-    pub async fn keep(&self, queues: &mut Queues, stop: &watch::Receiver<bool>) {
+    pub async fn keep(&self, queues: &mut Queues, stop: &signal::Receiver<bool>) {
         tokio::join!(
             until(stop.clone(), meeting::keep(self)),
+            until(stop.clone(), watch::keep(self)),
+            until(stop.clone(), watch::hurry(self)),
+            until(stop.clone(), watch::recall(self, &mut queues.recalls)),
             until(stop.clone(), logins::keep(self, &mut queues.asked)),
             save::keep(self, stop.clone()),
         );
@@ -187,7 +215,7 @@ impl Ledger {
     }
 
     /// Becomes true when the ledger was met for the first time and all that was owed is settled.
-    pub fn met(&self) -> watch::Receiver<bool> {
+    pub fn met(&self) -> signal::Receiver<bool> {
         self.met.subscribe()
     }
 
@@ -204,6 +232,11 @@ impl Ledger {
     /// The store behind it.
     pub fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// The lease under which this member admits.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// What is known of the store.
@@ -274,13 +307,7 @@ impl Ledger {
     /// # Errors
     /// [`StoreFault`].
     pub async fn settle_app(&self, entry: &Arc<Entry>) -> Result<(), StoreFault> {
-        settle::settle_apps(
-            self,
-            Shard::of(entry.app),
-            vec![entry.clone()],
-            DueRecords::default(),
-        )
-        .await
+        settle::settle_apps(self, Shard::of(entry.app), vec![entry.clone()]).await
     }
 
     /// Does something with an app of which the last run left something.
@@ -318,7 +345,7 @@ impl Ledger {
 }
 
 /// Runs `task` until `stop` turns true.
-async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) {
+async fn until(mut stop: signal::Receiver<bool>, task: impl Future<Output = ()>) {
     tokio::select! {
         biased;
         () = stopped(&mut stop) => {}
@@ -327,7 +354,7 @@ async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) 
 }
 
 /// Ends when `stop` turns true, or when nobody is left who could turn it.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+async fn stopped(stop: &mut signal::Receiver<bool>) {
     // What it answers holds the channel's lock; nobody may wait with it.
     drop(stop.wait_for(|stop| *stop).await);
 }
