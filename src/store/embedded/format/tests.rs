@@ -55,14 +55,14 @@ fn month() -> impl Strategy<Value = MonthPeaks> {
 fn app() -> impl Strategy<Value = App> {
     (
         any::<[i64; 3]>(),
-        any::<i64>(),
+        any::<[i64; 3]>(),
         vec(counts(), 0..5),
         vec(told(), 0..5),
         vec(month(), 0..4),
     )
-        .prop_map(|(live, held_groups, days, told, months)| App {
+        .prop_map(|(live, held, days, told, months)| App {
             live,
-            held_groups,
+            held,
             days,
             told,
             months,
