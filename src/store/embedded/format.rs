@@ -8,8 +8,8 @@ use super::peaks::MonthPeaks;
 use super::record::{CLAIMS_MAX, Claim, Minute, Record, State};
 use super::totals::Told;
 use crate::clock::Day;
-use crate::quota::{AppId, COUNTERS, Counter, RESOURCES};
 use crate::clock::Millis;
+use crate::quota::{AppId, COUNTERS, Counter, RESOURCES};
 use crate::store::{Attempt, AuditEntry, Cell, Fingerprint, Installation, Totals};
 
 /// The form that this program writes; the only one that it reads.

@@ -157,11 +157,7 @@ impl LedgerShard {
 
 impl Ledger {
     /// Sets a count and keeps it. Waits for the disk.
-    pub(super) fn recount(
-        &self,
-        member: u64,
-        recount: &Recount,
-    ) -> Result<Recounted, StoreFault> {
+    pub(super) fn recount(&self, member: u64, recount: &Recount) -> Result<Recounted, StoreFault> {
         let by = self.caller(member)?;
         let writing = self.writing()?;
         let (own, now) = (Shard::of(recount.app), self.now());
