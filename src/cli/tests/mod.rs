@@ -8,6 +8,7 @@ mod stub;
 use clap::Parser as _;
 
 use super::{Cli, Command, Exit, ask};
+use crate::config::Environment;
 
 /// Runs `imquota` with these arguments, parted by spaces: how it ends, and what it says to standard
 /// output and to standard error.
@@ -18,7 +19,7 @@ fn run(arguments: &str) -> (Exit, String, String) {
         panic!("{arguments} asks no server");
     };
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = ask(&what, &mut out, &mut err);
+    let exit = ask(&what, &Environment::default(), &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (exit, text(out), text(err))
 }
