@@ -138,7 +138,9 @@ impl Process {
                 open.done(Some(released));
                 released
             }
-            GivenBack::OtherContent => panic!("the id was used for something else"),
+            GivenBack::OtherContent | GivenBack::Undecided(_) => {
+                panic!("the id was used for something else, or the app is frozen")
+            }
         }
     }
 

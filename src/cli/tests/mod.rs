@@ -1,5 +1,6 @@
 //! The verbs against a server that answers what the test tells it to.
 
+mod admin;
 mod answers;
 mod arguments;
 mod failures;

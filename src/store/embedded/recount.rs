@@ -199,3 +199,6 @@ impl Ledger {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
