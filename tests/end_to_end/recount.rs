@@ -15,7 +15,7 @@ use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_the_embedded_store};
 use crate::wait::soon;
 
-use Resource::{Account, AvRoom, Group};
+use Resource::{Account, AvRoom};
 
 const PRO: u64 = 1;
 const TIGHT: u64 = 2;
@@ -25,6 +25,10 @@ apps:
   - { app_id: 1, plan: pro }
   - { app_id: 2, plan: pro, limits: { accounts: 50 } }
 ";
+
+/// How often the process is killed in the middle of a recount, and how much later each time.
+const KILLS: u32 = 10;
+const PACE: Duration = Duration::from_millis(1);
 
 on_the_embedded_store!(
     a_count_is_set_and_stays_set_whatever_happens,
@@ -192,31 +196,31 @@ async fn a_kill_leaves_the_old_count_or_the_new_one(store: Store) {
     let mut sidecar = start(&store).await;
     let mut known = 0_u64;
     let mut done = 0;
-    for round in 0..8_u64 {
+    for round in 0..KILLS {
         let client = sidecar.client().await;
         // Some are settled by the time of the kill, and some are in the journal alone.
         for _ in 0..3 {
-            assert_eq!(verdict(&client.create(PRO, Group).await), ALLOW);
+            assert_eq!(verdict(&client.create(PRO, Account).await), ALLOW);
             known += 1;
         }
-        let to = 1000 * (round + 1);
+        let to = 1000 * u64::from(round + 1);
         let uri = operators(&sidecar).replacen("unix:", "unix://", 1);
         let channel = Client::connect(uri).await.channel;
         let asking = tokio::spawn(async move {
             let recount = RecountRequest {
                 app_id: PRO,
-                resource: Group.into(),
+                resource: Account.into(),
                 to: Some(to),
                 ..Default::default()
             };
             AdminServiceClient::new(channel).recount(recount).await
         });
-        sleep(Duration::from_millis(3 * round)).await;
+        sleep(PACE * round).await;
         sidecar.process().signal(Signal::KILL);
         sidecar.kill().await;
         let answer = soon("an answer, or none", asking).await.expect("no panic");
         sidecar.start_again().await;
-        let used = sidecar.client().await.used(PRO, Group).await;
+        let used = sidecar.client().await.used(PRO, Account).await;
         let audit = json(&sidecar, "audit --limit 1").await;
         let last = audit["entries"][0]["to"].as_u64();
         if used == to {
@@ -229,7 +233,7 @@ async fn a_kill_leaves_the_old_count_or_the_new_one(store: Store) {
         done += u64::from(answer.is_ok());
         known = used;
     }
-    eprintln!("{done} of 8 recounts were answered before the kill");
+    eprintln!("{done} of {KILLS} recounts were answered before the kill");
 }
 
 async fn the_list_of_members_is_told(store: Store) {

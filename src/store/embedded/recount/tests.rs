@@ -342,6 +342,10 @@ async fn an_app_that_may_leave_memory_is_corrected_once() {
         seat.settle(report).await;
     }
     seat.store.checkpoint(NOW).await.unwrap();
+    // Looked at, they are in memory, and nothing keeps them there.
+    for one in &apps {
+        assert_eq!(seat.store.glance(*one, day()).unwrap().net[0], 1);
+    }
     assert_eq!(seat.recount(40).await, (1, 0));
     for _ in 0..2 {
         assert_eq!(seat.count().await, 40);
