@@ -79,9 +79,14 @@ async fn settle_records_and_totals(
     let mut calls = Vec::new();
     for shard in Shard::all() {
         let records = ledger.owed.due_records(shard, REPORT_RECORDS_MAX);
-        let since = ledger.apps.settled_since(shard);
-        let due = scope == Scope::All || since.is_none_or(|since| since >= SETTLE_AGE);
-        let apps = if due { ledger.apps.unsettled(shard) } else { 0 };
+        let mut apps = ledger.apps.unsettled(shard);
+        // Most shards have nothing: for them the time is not asked for.
+        if apps > 0 && scope == Scope::Due {
+            let since = ledger.apps.settled_since(shard);
+            if since.is_some_and(|since| since < SETTLE_AGE) {
+                apps = 0;
+            }
+        }
         if apps > 0 || !records.is_empty() {
             let full = records.answered.len().max(records.aborts.len()) == REPORT_RECORDS_MAX;
             calls.push(async move { (full, settle_shard(ledger, shard, records, apps).await) });

@@ -47,17 +47,24 @@ impl Member {
         }
     }
 
-    fn adopt_generation(&mut self, k: usize, gen_: u8) {
-        if gen_ > self.totals[k].gen_ {
-            self.totals[k] = Totals::new(gen_);
-            self.half_report = None;
-            self.reported[k] = 0;
+    /// Takes note of a recount. What this member counted until it hears of it is contained, as far as the
+    /// ledger had it if this member acknowledged the freeze, else all of it.
+    fn adopt(&mut self, k: usize, shown: Shown) {
+        let own = &mut self.totals[k];
+        if shown.gen_ <= own.gen_ {
+            return;
         }
+        own.granted = own.granted.max(shown.entry.granted);
+        own.recounted();
+        if shown.entry.gen_ == shown.gen_ {
+            own.offset = shown.entry.offset;
+        }
+        own.gen_ = shown.gen_;
     }
 
-    fn is_newer(&self, rules: &Scenario, id: usize, gens: [u8; K]) -> bool {
+    fn is_newer(&self, rules: &Scenario, id: usize, shown: [Shown; K]) -> bool {
         let k = rules.first(id);
-        self.totals[k].gen_ > gens[k]
+        self.totals[k].gen_ > shown[k].gen_
     }
 
     pub fn taken(&mut self, rules: &Scenario, era: u8, body: &Body) {
@@ -66,7 +73,7 @@ impl Member {
             attempt,
             allow,
             mine,
-            gens,
+            shown,
         } = *body
         else {
             return;
@@ -79,8 +86,8 @@ impl Member {
         if self.attempts[at].aborted && !rules.has(Mutant::LateAnswerTaken) {
             return;
         }
-        for (k, gen_) in gens.iter().enumerate() {
-            self.adopt_generation(k, *gen_);
+        for (k, shown) in shown.iter().enumerate() {
+            self.adopt(k, *shown);
         }
         match allow {
             // A refusal decided nothing, and a copy of the call may still decide: withdraw it.
@@ -88,7 +95,7 @@ impl Member {
             Some(true) if !self.in_lease(rules, era) => self.attempts[at].aborted = true,
             // What another answered before a recount may be charged no more.
             Some(true)
-                if !mine && (!self.may_admit(rules, era) || self.is_newer(rules, id, gens)) =>
+                if !mine && (!self.may_admit(rules, era) || self.is_newer(rules, id, shown)) =>
             {
                 self.attempts[at].aborted = true;
             }
@@ -96,7 +103,7 @@ impl Member {
                 self.attempts.remove(at);
             }
             Some(true) => {
-                let gen_ = gens[rules.first(id)];
+                let gen_ = shown[rules.first(id)].gen_;
                 let entry = Answered {
                     id,
                     attempt,
@@ -133,13 +140,14 @@ impl Member {
             given,
             mine,
             gen_,
+            shown,
         } = *body
         else {
             return;
         };
         let k = rules.first(id);
-        for each in 0..K {
-            self.adopt_generation(each, gen_);
+        for (each, shown) in shown.iter().enumerate() {
+            self.adopt(each, *shown);
         }
         let current = self.totals[k].gen_ == gen_ || rules.has(Mutant::OldGenerationContains);
         let Some(own) = self.given.iter_mut().find(|g| g.id == id && !g.done) else {
@@ -156,10 +164,9 @@ impl Member {
 
     pub fn settled(&mut self, rules: &Scenario, view: &View) {
         for k in 0..K {
-            self.adopt_generation(k, view.totals[k].gen_);
-            if view.totals[k].gen_ == self.totals[k].gen_ {
-                self.totals[k].granted = self.totals[k].granted.max(view.totals[k].granted);
-            }
+            self.adopt(k, view.shown[k]);
+            let own = &mut self.totals[k];
+            own.granted = own.granted.max(view.shown[k].entry.granted);
             let (new, old) = (view.bases[k], self.bases[k]);
             if (new.gen_, new.version) > (old.gen_, old.version) {
                 self.bases[k] = new;

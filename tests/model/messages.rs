@@ -25,7 +25,7 @@ pub struct Report {
 /// What the shard answers to a report.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct View {
-    pub totals: [Totals; K],
+    pub shown: [Shown; K],
     pub bases: [Base; K],
     pub seq: u8,
     pub frozen: Option<u8>,
@@ -48,7 +48,7 @@ pub enum Body {
         attempt: u8,
         allow: Option<bool>,
         mine: bool,
-        gens: [u8; K],
+        shown: [Shown; K],
     },
     Give {
         id: usize,
@@ -58,6 +58,7 @@ pub enum Body {
         given: [i8; K],
         mine: bool,
         gen_: u8,
+        shown: [Shown; K],
     },
     Settle(Box<Report>),
     Settled(Box<View>),

@@ -101,6 +101,7 @@ impl World {
     /// N is what the gateways count when the token is out.
     fn commit(&mut self, rules: &Scenario) {
         self.clock += 1;
+        let freeze = self.ledger.shard.as_ref().and_then(|s| s.freeze.clone());
         self.unfreeze();
         let clock = self.clock;
         let live: [i8; K] = std::array::from_fn(|k| self.truth.live(rules, k));
@@ -117,22 +118,24 @@ impl World {
             self.truth.inexact = true;
         }
         let seq = shard.seq;
+        let acks = freeze.map_or(0, |freeze| freeze.acks);
         for (k, counter) in shard.counters.iter_mut().enumerate() {
             let gen_ = if rules.has(Mutant::RecountKeepsGeneration) {
                 counter.base.gen_
             } else {
                 clock.max(counter.base.gen_ + 1)
             };
-            counter.base = Base {
+            let back = counter.back;
+            let base = Base {
                 gen_,
                 amount: live[k],
                 version: seq,
             };
-            counter.of = [Totals::new(gen_); S];
+            counter.recount(base, acks);
             counter.incomplete = false;
             counter.stated_version = 0;
-            if !rules.has(Mutant::RecountKeepsBack) {
-                counter.back = 0;
+            if rules.has(Mutant::RecountKeepsBack) {
+                counter.back = back;
             }
         }
         if !rules.has(Mutant::RecountKeepsBack) {

@@ -60,8 +60,8 @@ fn hold(rules: &Scenario, shard: &mut Shard, id: usize, sign: i8) {
     }
 }
 
-fn gens(shard: &Shard) -> [u8; K] {
-    std::array::from_fn(|k| shard.counters[k].base.gen_)
+fn shown(shard: &Shard, member: usize) -> [Shown; K] {
+    std::array::from_fn(|k| shard.counters[k].shown_to(member))
 }
 
 /// The generation of the counter that an id is charged to first.
@@ -76,7 +76,7 @@ pub fn take(rules: &Scenario, shard: &mut Shard, claim: Claim, id: usize) -> Bod
         attempt,
         allow: None,
         mine: false,
-        gens: gens(shard),
+        shown: shown(shard, claim.member),
     };
     let refused = shard.open && !rules.has(Mutant::GrantWhileOpen)
         || shard.freeze.is_some()
@@ -122,7 +122,7 @@ pub fn take(rules: &Scenario, shard: &mut Shard, claim: Claim, id: usize) -> Bod
         attempt,
         allow,
         mine,
-        gens: gens(shard),
+        shown: shown(shard, claim.member),
     }
 }
 
@@ -156,6 +156,7 @@ pub fn give(rules: &Scenario, shard: &mut Shard, member: usize, id: usize) -> Op
         given: gift.given,
         mine,
         gen_: gift.gen_,
+        shown: shown(shard, member),
     })
 }
 
@@ -165,16 +166,13 @@ fn merge(rules: &Scenario, shard: &mut Shard, member: usize, report: &Report, re
         let counter = &mut shard.counters[k];
         if said.gen_ > counter.base.gen_ {
             // Only a recovery brings this: the recount itself was forgotten.
-            counter.base = Base {
+            let base = Base {
                 gen_: said.gen_,
                 ..Base::default()
             };
-            counter.of = [Totals::new(said.gen_); S];
-            counter.back = 0;
+            counter.recount(base, 0);
         }
-        if said.gen_ < counter.base.gen_ {
-            continue;
-        }
+        let now = counter.base.gen_;
         let of = &mut counter.of[member];
         if rules.has(Mutant::DeltaInsteadOfTotal) && !restating {
             of.consumed += report.delta[k];
@@ -184,6 +182,13 @@ fn merge(rules: &Scenario, shard: &mut Shard, member: usize, report: &Report, re
         of.released = of.released.max(said.released);
         of.granted = of.granted.max(said.granted);
         of.done = of.done.max(said.done);
+        if of.gen_ < now && said.gen_ == now {
+            // It has heard: what it counts from here on is new.
+            of.gen_ = now;
+            of.offset = said.offset;
+        } else if of.gen_ < now {
+            of.recounted();
+        }
         if rules.has(Mutant::ClampAtZero) && counter.u() < 0 {
             counter.base.amount -= counter.u();
         }
@@ -311,7 +316,10 @@ fn apply(
 pub fn settle(rules: &Scenario, shard: &mut Shard, member: usize, report: &Report) -> Option<View> {
     if has(shard.gone, member) && !rules.has(Mutant::GoneStillCounts) {
         return Some(View {
-            totals: report.totals,
+            shown: std::array::from_fn(|k| Shown {
+                gen_: report.totals[k].gen_,
+                entry: report.totals[k],
+            }),
             bases: report.bases,
             seq: shard.seq,
             frozen: None,
@@ -343,7 +351,7 @@ pub fn settle(rules: &Scenario, shard: &mut Shard, member: usize, report: &Repor
         freeze.acks |= 1 << member;
     }
     let mut view = View {
-        totals: std::array::from_fn(|k| shard.counters[k].of[member]),
+        shown: shown(shard, member),
         bases: std::array::from_fn(|k| shard.counters[k].base),
         seq: shard.seq,
         frozen: shard.freeze.as_ref().map(|f| f.token),

@@ -69,7 +69,8 @@ pub struct Gift {
     pub in_back: bool,
 }
 
-/// A member's totals of one counter, in one generation. They only grow.
+/// A member's totals of one counter. They only grow, also over recounts: what the last one already
+/// contains is the offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Totals {
     pub gen_: u8,
@@ -79,6 +80,8 @@ pub struct Totals {
     pub granted: i8,
     /// Units of grants spent or returned.
     pub done: i8,
+    /// How much of `counted` the base of this generation contains.
+    pub offset: i8,
 }
 
 impl Totals {
@@ -91,8 +94,16 @@ impl Totals {
     pub fn spare(self) -> i8 {
         self.granted - self.done
     }
-    pub fn net(self) -> i8 {
+    pub fn counted(self) -> i8 {
         self.consumed - self.released
+    }
+    pub fn net(self) -> i8 {
+        self.counted() - self.offset
+    }
+    /// A recount contains all this, and nothing that was lent is left to spend.
+    pub fn recounted(&mut self) {
+        self.offset = self.counted();
+        self.done = self.granted.max(self.done);
     }
 }
 
@@ -118,6 +129,25 @@ pub struct Counter {
 }
 
 impl Counter {
+    /// What a take or a report is told of this member's entry and of the counter.
+    pub fn shown_to(&self, member: usize) -> Shown {
+        Shown {
+            gen_: self.base.gen_,
+            entry: self.of[member],
+        }
+    }
+    /// A recount: the base contains what everybody counted. Entries of members that acknowledged are
+    /// of the new generation; the others' when they say so.
+    pub fn recount(&mut self, base: Base, acks: Set) {
+        self.base = base;
+        for (m, of) in self.of.iter_mut().enumerate() {
+            of.recounted();
+            if has(acks, m) {
+                of.gen_ = base.gen_;
+            }
+        }
+        self.back = 0;
+    }
     pub fn u(&self) -> i8 {
         self.base.amount + self.of.iter().copied().map(Totals::net).sum::<i8>()
     }
@@ -128,6 +158,13 @@ impl Counter {
     pub fn seen(&self) -> i8 {
         self.u() + self.held - self.back + self.o()
     }
+}
+
+/// A counter as an answer shows it: its generation, and the member's entry, which may be of an older one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Shown {
+    pub gen_: u8,
+    pub entry: Totals,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
