@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use super::target::Target;
 use crate::config::{Flags, duration};
 use crate::grpc::proto;
-use crate::quota::AMOUNT_MAX;
+use crate::quota::{AMOUNT_MAX, Limit};
 
 /// The shortest and the longest that a client verb waits.
 const TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_hours(1));
@@ -50,16 +50,53 @@ pub enum Ask {
     RecordActive(RecordActiveArgs),
     /// Show an app's counts and limits
     Usage(UsageArgs),
+    /// Set an app's count to what really exists; for operators
+    Recount(RecountArgs),
+    /// List the sidecars that share the ledger, or retire one; for operators
+    #[command(subcommand)]
+    Members(Members),
+    /// Show what operators did; for operators
+    Audit(AuditArgs),
+}
+
+/// What can be done with members.
+#[derive(Debug, Subcommand)]
+pub enum Members {
+    /// List all, with when each gave its last sign of life
+    List(MembersListArgs),
+    /// End the membership of one that never comes back, because its data folder is lost. What it was
+    /// lent counts as used from then on; a recount frees it
+    Retire(RetireArgs),
+}
+
+/// What is said to all servers: where, how long, and how the answer is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner<'a> {
+    pub target: &'a Target,
+    pub json: bool,
+    pub timeout: Duration,
+    pub audience: Audience,
+}
+
+/// Whom a server serves at the address that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    Gateways,
+    Operators,
 }
 
 impl Ask {
     /// The flags that all of them take.
-    pub(super) fn common(&self) -> &Common {
+    pub(super) fn manner(&self) -> Manner<'_> {
         match self {
-            Self::Check(args) => &args.common,
-            Self::Release(args) => &args.common,
-            Self::RecordActive(args) => &args.common,
-            Self::Usage(args) => &args.common,
+            Self::Check(args) => args.common.manner(),
+            Self::Release(args) => args.common.manner(),
+            Self::RecordActive(args) => args.common.manner(),
+            Self::Usage(args) => args.common.manner(),
+            Self::Recount(args) => args.common.manner(),
+            Self::Members(Members::List(args)) => args.common.manner(),
+            Self::Members(Members::Retire(args)) => args.common.manner(),
+            Self::Audit(args) => args.common.manner(),
         }
     }
 }
@@ -82,7 +119,8 @@ pub struct ServeArgs {
     /// [env: IMQUOTA_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Where to serve the AdminService; not served by this version [env: IMQUOTA_ADMIN_LISTEN]
+    /// Where to serve operators: 127.0.0.1:50052, for who has the token that is made in the data
+    /// folder, or unix:/path, for this user and root; off by default [env: IMQUOTA_ADMIN_LISTEN]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
     /// Where to serve metrics and probes; not served by this version [env: IMQUOTA_HTTP_LISTEN]
@@ -133,6 +171,52 @@ pub struct Common {
     /// How long to wait for the answer
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = timeout)]
     pub timeout: Duration,
+}
+
+impl Common {
+    fn manner(&self) -> Manner<'_> {
+        Manner {
+            target: &self.endpoint,
+            json: self.json,
+            timeout: self.timeout,
+            audience: Audience::Gateways,
+        }
+    }
+}
+
+/// What every operator's verb takes.
+#[derive(Debug, Args)]
+pub struct AdminCommon {
+    /// The server's --admin-listen: http://host:port or unix:/path
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "IMQUOTA_ADMIN_ENDPOINT",
+        default_value = super::target::ADMIN_DEFAULT,
+        value_parser = Target::parse_admin
+    )]
+    pub admin_endpoint: Target,
+    /// The file with the token, which a unix: server does not ask for; admin.token in the data folder
+    /// that `serve` would choose by default
+    #[arg(long, value_name = "FILE", env = "IMQUOTA_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Print the reply as JSON, with the names of the contract
+    #[arg(long)]
+    pub json: bool,
+    /// How long to wait for the answer; what the sidecars must first agree on takes 5 s at most
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
+    pub timeout: Duration,
+}
+
+impl AdminCommon {
+    fn manner(&self) -> Manner<'_> {
+        Manner {
+            target: &self.admin_endpoint,
+            json: self.json,
+            timeout: self.timeout,
+            audience: Audience::Operators,
+        }
+    }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
@@ -238,4 +322,81 @@ pub struct UsageArgs {
     pub(super) app: u64,
     #[command(flatten)]
     pub(super) common: Common,
+}
+
+/// The flags of `recount`.
+#[derive(Debug, Args)]
+pub struct RecountArgs {
+    /// The SDKAppID
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) app: u64,
+    /// Which of its counts
+    #[arg(long)]
+    pub(super) resource: Resource,
+    /// How many there really are
+    #[arg(
+        long,
+        value_name = "N",
+        required_unless_present_any = ["dry_run", "cancel"],
+        value_parser = clap::value_parser!(u64).range(..=Limit::MAX)
+    )]
+    pub(super) to: Option<u64>,
+    /// Change nothing: freeze the app and print a token, so that the truth can be counted. Creations
+    /// that a limit could refuse are refused until the recount with that token, 10 minutes at most
+    #[arg(long, conflicts_with_all = ["token", "cancel"])]
+    pub(super) dry_run: bool,
+    /// The token of the dry run under which the truth was counted
+    #[arg(long, value_name = "TOKEN", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) token: Option<u64>,
+    /// Change nothing, and end the freeze of the dry run with that token
+    #[arg(long, requires = "token", conflicts_with = "to")]
+    pub(super) cancel: bool,
+    /// Why, for the audit list
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(super) reason: String,
+    #[command(flatten)]
+    pub(super) common: AdminCommon,
+}
+
+/// The flags of `members list`.
+#[derive(Debug, Args)]
+pub struct MembersListArgs {
+    #[command(flatten)]
+    pub(super) common: AdminCommon,
+}
+
+/// The flags of `members retire`.
+#[derive(Debug, Args)]
+pub struct RetireArgs {
+    /// Its name, or its incarnation where several bear the name
+    #[arg(value_name = "NAME")]
+    pub(super) member: String,
+    /// Why, for the audit list
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(super) reason: String,
+    #[command(flatten)]
+    pub(super) common: AdminCommon,
+}
+
+/// The flags of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Only what was done to this SDKAppID
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) app: Option<u64>,
+    /// The newest so many, 1000 at most
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) limit: u32,
+    #[command(flatten)]
+    pub(super) common: AdminCommon,
 }

@@ -18,6 +18,8 @@ pub struct Settings {
     /// Where the API is served; 1 to [`super::LISTENERS_MAX`], no two alike. Plain text off loopback
     /// only where the file says so.
     pub listen: Vec<Endpoint>,
+    /// Where operators are served: a Unix socket, or loopback. `None`: nowhere.
+    pub admin_listen: Option<Endpoint>,
     /// Where gRPC health alone is served, for probes that dial the Pod's address.
     pub health_listen: Option<Endpoint>,
     /// The folder of the journal and of the embedded store.

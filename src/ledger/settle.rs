@@ -11,6 +11,7 @@ use super::entry::{Entry, Telling};
 use super::hearing::Fell;
 use super::journal::OwedRelease;
 use super::owed::{DueRecords, Resend};
+use crate::clock::Millis;
 use crate::store::{
     AppReport, GivenBack, REPORT_APPS_MAX, Report, Settled, Shard, StoreFault, Take,
 };
@@ -82,13 +83,19 @@ struct Due {
 }
 
 impl Due {
-    fn of(ledger: &Ledger, shard: Shard, scope: Scope) -> Self {
-        let since = ledger.apps.settled_since(shard);
-        let old = scope == Scope::All || since.is_none_or(|since| since >= SETTLE_AGE);
+    fn of(ledger: &Ledger, shard: Shard, scope: Scope, now: Millis) -> Self {
+        let mut lazy = ledger.apps.unsettled(shard);
+        // Most shards have nothing: for them the time is not asked for.
+        if lazy > 0 && scope == Scope::Due {
+            let since = ledger.apps.settled_since(shard);
+            if since.is_some_and(|since| since < SETTLE_AGE) {
+                lazy = 0;
+            }
+        }
         Self {
-            records: ledger.owed.due_records(shard, ledger.now()),
+            records: ledger.owed.due_records(shard, now),
             soon: ledger.apps.unsettled_soon(shard),
-            lazy: if old { ledger.apps.unsettled(shard) } else { 0 },
+            lazy,
         }
     }
 
@@ -104,8 +111,9 @@ async fn settle_records_and_totals(
     refusals: &mut Refusals,
 ) -> Result<bool, StoreFault> {
     let mut calls = Vec::new();
+    let now = ledger.now();
     for shard in Shard::all() {
-        let due = Due::of(ledger, shard, scope);
+        let due = Due::of(ledger, shard, scope, now);
         if !due.is_nothing() {
             let more = due.records.more;
             calls.push(async move { (more, settle_shard(ledger, shard, due).await) });

@@ -22,6 +22,7 @@ mod limits;
 mod model;
 mod moments;
 mod outage;
+mod recount;
 mod releases;
 mod sharing;
 mod side_services;

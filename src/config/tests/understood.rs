@@ -46,6 +46,8 @@ fn the_contracts_example_is_understood_as_it_stands() {
     assert_eq!(settings.listen[0].to_string(), "127.0.0.1:50051");
     let health = settings.health_listen.as_ref().expect("a health listener");
     assert_eq!(health.to_string(), "127.0.0.1:50053");
+    let admin = settings.admin_listen.as_ref().expect("an admin listener");
+    assert_eq!(admin.to_string(), "127.0.0.1:50052");
     assert_eq!(settings.data_dir.to_str(), Some("/var/lib/imquota"));
     let StoreSettings::Redis {
         url,
@@ -77,7 +79,6 @@ fn the_contracts_example_is_understood_as_it_stands() {
     assert_eq!(
         notices,
         [
-            "f.yaml:2: admin_listen: understood, not served by this version",
             "f.yaml:3: http_listen: understood, not served by this version",
             "f.yaml:6: request_ids: understood, not served by this version",
         ]
@@ -99,6 +100,7 @@ fn nothing_at_all_is_a_server_on_loopback_with_the_built_in_plans() {
         assert_eq!(settings.listen.len(), 1);
         assert_eq!(settings.listen[0].to_string(), "127.0.0.1:50051");
         assert_eq!(settings.health_listen, None);
+        assert_eq!(settings.admin_listen, None);
         assert_eq!(settings.store, StoreSettings::Embedded);
         assert_eq!(
             settings.data_dir.to_str(),

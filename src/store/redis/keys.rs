@@ -8,7 +8,7 @@ use crate::quota::AppId;
 use crate::store::{RecordKey, Shard};
 
 /// The layout's version, which stands in each key and in the meta key.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// The keys under one prefix.
 #[derive(Debug)]

@@ -5,6 +5,8 @@ use std::io::Write;
 
 use redis::Cmd;
 
+use super::standing::Standing;
+
 /// A script with what it shares with others in front of it.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -43,7 +45,6 @@ pub(super) struct Scripts {
     pub(super) hello: Script,
     pub(super) mark: Script,
     pub(super) open: Script,
-    pub(super) state: Script,
     pub(super) take: Script,
     pub(super) release: Script,
     pub(super) settle: Script,
@@ -56,17 +57,22 @@ impl Scripts {
         let guard = include_str!("scripts/guard.lua");
         let counts = include_str!("scripts/counts.lua");
         let month = include_str!("scripts/month.lua");
+        let limit = include_str!("scripts/limit.lua");
         let record = include_str!("scripts/record.lua");
         let users = include_str!("scripts/users.lua");
+        let merge = include_str!("scripts/merge.lua");
+        let told = include_str!("scripts/told.lua");
+        let report = include_str!("scripts/report.lua");
+        let alone = |source| Script::new(&[source]);
         Self {
-            hello: Script::new(&[include_str!("scripts/hello.lua")]),
-            mark: Script::new(&[include_str!("scripts/mark.lua")]),
-            open: Script::new(&[include_str!("scripts/open.lua")]),
-            state: Script::new(&[guard, include_str!("scripts/state.lua")]),
+            hello: alone(include_str!("scripts/hello.lua")),
+            mark: alone(include_str!("scripts/mark.lua")),
+            open: alone(include_str!("scripts/open.lua")),
             take: Script::new(&[
                 guard,
                 counts,
                 month,
+                limit,
                 record,
                 include_str!("scripts/take.lua"),
             ]),
@@ -81,8 +87,13 @@ impl Scripts {
                 guard,
                 counts,
                 month,
+                limit,
                 record,
                 users,
+                merge,
+                told,
+                report,
+                include_str!("scripts/grant.lua"),
                 include_str!("scripts/settle.lua"),
             ]),
             active: Script::new(&[
@@ -96,12 +107,11 @@ impl Scripts {
         }
     }
 
-    pub(super) fn all(&self) -> [&Script; 9] {
+    pub(super) fn all(&self) -> [&Script; 8] {
         [
             &self.hello,
             &self.mark,
             &self.open,
-            &self.state,
             &self.take,
             &self.release,
             &self.settle,
@@ -116,6 +126,8 @@ impl Scripts {
 pub(super) struct Step {
     keys: Pieces,
     args: Pieces,
+    /// How it stood when the call was composed.
+    pub(super) standing: Standing,
 }
 
 impl Step {

@@ -127,8 +127,8 @@ local function add_day(users_key, month_key, month_before, app_key)
     keep_until(u, ends)
     save(u)
     local month = read_month(month_key)
-    if not month.begun then
-      apps[app_key] = apps[app_key] or read_app(app_key, '')
+    if not month.begun and not is_open then
+      apps[app_key] = apps[app_key] or read_app(app_key)
       begin_month(apps[app_key], month, day)
     end
     book_users(u, month, day)
