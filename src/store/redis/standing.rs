@@ -73,4 +73,9 @@ impl Heard {
     pub(super) fn doubt(&self, epoch: u64) {
         self.doubted.fetch_max(epoch, Ordering::Relaxed);
     }
+
+    /// The last epoch in which something was found missing; 0: none.
+    pub(super) fn doubted(&self) -> u64 {
+        self.doubted.load(Ordering::Relaxed)
+    }
 }
