@@ -211,6 +211,9 @@ fn guard(settings: &Settings) -> Result<Guard, TokenFault> {
     }))
 }
 
+/// A store as gateways and as operators use it.
+type Stores = (Arc<dyn Store>, Arc<dyn Operator>);
+
 /// The ledger, and what stands beside it.
 struct Opened {
     ledger: Arc<Ledger>,
@@ -246,11 +249,7 @@ fn open_ledger(settings: &Settings) -> Result<Opened, Fault> {
     })
 }
 
-fn open_store(
-    settings: &Settings,
-    folder: &Path,
-    clock: &Arc<Clock>,
-) -> Result<(Arc<dyn Store>, Arc<dyn Operator>), Fault> {
+fn open_store(settings: &Settings, folder: &Path, clock: &Arc<Clock>) -> Result<Stores, Fault> {
     let zone = settings.zone.clone();
     Ok(match &settings.store {
         StoreSettings::Embedded => both(EmbeddedStore::open(&folder.join("ledger.redb"), zone)?),
@@ -277,7 +276,7 @@ fn open_store(
 }
 
 /// The store as gateways and as operators use it.
-fn both<S: Store + Operator>(store: S) -> (Arc<dyn Store>, Arc<dyn Operator>) {
+fn both<S: Store + Operator>(store: S) -> Stores {
     let store = Arc::new(store);
     (store.clone(), store)
 }

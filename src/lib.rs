@@ -56,7 +56,7 @@
 //!
 //! # What is deliberately absent
 //!
-//! Leases (a large hard limit spent from memory), recounts, reservations, objects, request ids on the
+//! Leases (a large hard limit spent from memory), reservations, objects, request ids on the
 //! metered way, bills, metrics: the keys and the journal leave room for them, the contract names them
 //! where it refuses them. There is no cache of decisions and no approximate count.
 

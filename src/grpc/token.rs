@@ -1,8 +1,8 @@
 //! The token that lets an operator's call in over TCP, and the file that holds it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -81,7 +81,8 @@ impl Token {
     fn make(path: &Path) -> io::Result<Self> {
         let mut text = String::with_capacity(2 * DRAWN_BYTES);
         for byte in chance::draw::<[u8; DRAWN_BYTES]>() {
-            text.push_str(&format!("{byte:02x}"));
+            // Writing to a text cannot fail.
+            let _ = write!(text, "{byte:02x}");
         }
         // Under another name first: a process that is killed here leaves no half of a token.
         let new = path.with_extension("token.new");

@@ -136,19 +136,17 @@ fn order(order: Order) -> RecountOrder {
     }
 }
 
-fn done() -> Option<Result<Recounted, StoreFault>> {
-    Some(Ok(Recounted::Done {
-        from: 43,
-        generation: 2,
-        held: 1,
-    }))
-}
+const DONE: Recounted = Recounted::Done {
+    from: 43,
+    generation: 2,
+    held: 1,
+};
 
 #[tokio::test(start_paused = true)]
 async fn all_in_one_waits_for_every_member_and_then_counts() {
     let (operations, fake, desk) = on(Script {
         awaited: vec![vec![1, 2], vec![2], vec![2]],
-        recounted: done(),
+        recounted: Some(Ok(DONE)),
         ..Script::default()
     });
     let counted = operations.recount(&order(Order::Set { to: 40 })).await;
@@ -167,7 +165,7 @@ async fn all_in_one_waits_for_every_member_and_then_counts() {
 async fn a_silent_member_is_waited_for_as_long_as_a_lease() {
     let (operations, ..) = on(Script {
         silent: true,
-        recounted: done(),
+        recounted: Some(Ok(DONE)),
         ..Script::default()
     });
     let began = Instant::now();

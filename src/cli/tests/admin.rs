@@ -20,16 +20,18 @@ fn on_socket(answers: Answers) -> (tempfile::TempDir, Stub, String) {
     (folder, stub, at)
 }
 
-fn time(seconds: i64) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds, nanos: 0 })
-}
+/// 12:26:40 on 13 September 2020.
+const TIME: prost_types::Timestamp = prost_types::Timestamp {
+    seconds: 1_600_000_000,
+    nanos: 0,
+};
 
 fn member(standing: MemberStanding) -> MemberInfo {
     MemberInfo {
         name: "pod-1".into(),
         incarnation: "00000000000000ab".into(),
         boot: 3,
-        seen: time(1_600_000_000),
+        seen: Some(TIME),
         standing: standing.into(),
     }
 }
@@ -45,7 +47,7 @@ fn a_dry_run_prints_its_token_and_what_to_do_with_it() {
         recount: Some(Ok(RecountResponse {
             token: 77,
             from: 43,
-            frozen_until: time(1_600_000_000),
+            frozen_until: Some(TIME),
             ..Default::default()
         })),
         ..Answers::default()
@@ -171,7 +173,7 @@ pod-1   00000000000000ab  silent       3  2020-09-13T12:26:40Z
 #[test]
 fn the_audit_list_is_a_table() {
     let entry = AuditEntry {
-        at: time(1_600_000_000),
+        at: Some(TIME),
         who: "uid 0 at pod-1".into(),
         what: "recount".into(),
         app_id: 7,

@@ -10,7 +10,7 @@ use super::file::LedgerFile;
 use super::format::Identity;
 use super::shard::{Caller, LedgerShard};
 use crate::chance;
-use crate::clock::{Clock, Millis, Zone};
+use crate::clock::{Millis, Zone};
 use crate::quota::AppId;
 use crate::store::{AuditEntry, Installation, Shard, StoreFault};
 
@@ -204,11 +204,6 @@ impl Ledger {
             }
         }
         Ok(notices)
-    }
-
-    /// Now, by the system's clock: operators' calls carry no time.
-    pub(super) fn now(&self) -> Millis {
-        Clock::system()
     }
 
     /// What a day is.

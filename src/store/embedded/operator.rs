@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::EmbeddedStore;
 use super::ledger::stranger;
+use crate::clock::Clock;
 use crate::quota::{AppId, Resource};
 use crate::store::{
     AuditEntry, Freeze, MemberInfo, Operator, Recount, Recounted, Reply, Retired, Shard, Standing,
@@ -54,7 +55,7 @@ impl Operator for EmbeddedStore {
                 incarnation: member.incarnation,
                 name: (*member.name).into(),
                 boot: member.boot,
-                seen: self.ledger.now(),
+                seen: Clock::system(),
                 standing: Standing::Present,
             }]
         });

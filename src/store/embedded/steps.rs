@@ -48,7 +48,7 @@ impl LedgerShard {
             let view = self
                 .freezes
                 .mark(take.app, app.get().view(by.member, take.day));
-            return Ok(taken(refused.map_or(Ok(()), Err), view, false));
+            return Ok(taken(refused.map_or(Ok(()), Err), &view, false));
         };
         if record.get().fingerprint != take.fingerprint {
             return Ok(Taken::OtherContent);
@@ -72,7 +72,7 @@ impl LedgerShard {
             State::Released(_) | State::Freed => return Ok(Taken::OtherContent),
         };
         let view = app.get().view(by.member, take.day);
-        Ok(taken(outcome, self.freezes.mark(take.app, view), true))
+        Ok(taken(outcome, &self.freezes.mark(take.app, view), true))
     }
 
     /// Gives back what was counted, at most as much as was, or finds that it was done.
@@ -241,16 +241,16 @@ impl LedgerShard {
     }
 }
 
-fn taken(outcome: Result<(), crate::quota::Counter>, view: View, replayed: bool) -> Taken {
+fn taken(outcome: Result<(), crate::quota::Counter>, view: &View, replayed: bool) -> Taken {
     match outcome {
         Ok(()) => Taken::Allowed {
-            view,
+            view: *view,
             replayed,
             mine: false,
         },
         Err(counter) => Taken::Denied {
             counter,
-            view,
+            view: *view,
             replayed,
             recallable: false,
         },
