@@ -160,6 +160,9 @@ impl Ledger {
         for app in unsettled {
             this.take_up(app, |entry| this.apps.to_settle(entry));
         }
+        for app in this.owed.apps_that_gave() {
+            this.take_up(app, |entry| this.apps.to_settle_soon(entry));
+        }
         for login in this.logins.copy() {
             this.take_up(login.app, |entry| {
                 entry.books().days.of(login.day).active_pending += 1;

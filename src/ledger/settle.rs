@@ -8,11 +8,13 @@ use futures_util::StreamExt;
 
 use super::Ledger;
 use super::entry::{Entry, Telling};
+use super::guard::cell_of;
 use super::hearing::Fell;
 use super::journal::OwedRelease;
-use super::owed::{DueRecords, Resend};
+use super::owed::{DueRecords, LeftOut, Resend};
+use crate::quota::AppId;
 use crate::store::{
-    AppReport, GivenBack, REPORT_APPS_MAX, Report, Settled, Shard, StoreFault, Take,
+    AppReport, Cell, Escrow, GivenBack, REPORT_APPS_MAX, Report, Settled, Shard, StoreFault, Take,
 };
 
 /// How old a metered total may get before it is settled.
@@ -86,7 +88,7 @@ impl Due {
         let since = ledger.apps.settled_since(shard);
         let old = scope == Scope::All || since.is_none_or(|since| since >= SETTLE_AGE);
         Self {
-            records: ledger.owed.due_records(shard, ledger.now()),
+            records: ledger.owed.due_records(shard, None, ledger.now()),
             soon: ledger.apps.unsettled_soon(shard),
             lazy: if old { ledger.apps.unsettled(shard) } else { 0 },
         }
@@ -186,14 +188,25 @@ pub(super) async fn settle_at_once(ledger: &Ledger) -> Result<(), StoreFault> {
     Ok(())
 }
 
-/// Tells the ledger of some apps, and of no records.
+/// Tells the ledger of some apps, and of their records.
 pub(super) async fn settle_apps(
     ledger: &Ledger,
     shard: Shard,
     entries: Vec<Arc<Entry>>,
 ) -> Result<(), StoreFault> {
-    let entries = entries.into_iter().map(|entry| (entry, Telling::News));
-    tell(ledger, shard, entries.collect(), DueRecords::default()).await
+    let apps: Vec<_> = entries.iter().map(|entry| entry.app).collect();
+    let records = ledger.owed.due_records(shard, Some(&apps), ledger.now());
+    let contained = records.contained();
+    let entries = entries.into_iter().map(|entry| {
+        let whole = contained.contains(&entry.app);
+        let telling = if whole {
+            Telling::Accounts
+        } else {
+            Telling::News
+        };
+        (entry, telling)
+    });
+    tell(ledger, shard, entries.collect(), records).await
 }
 
 /// A report on its way. If it is dropped before the ledger has answered, all that it says is due
@@ -246,11 +259,18 @@ async fn tell(
             });
         }
     }
+    let apps: Vec<_> = on_the_way.apps.iter().map(|told| told.app).collect();
+    let generation = |take: &Take| ledger.generation_of(take);
+    let (owed, named) = (&ledger.owed, &records.answered);
+    let mut left = owed.left_out(shard, &apps, named, generation);
+    let (gave, given) = owed.gave(shard, &apps);
+    left.extend(given);
+    leave_out(&mut on_the_way.apps, &left);
     let report = Report {
         apps: on_the_way.apps.clone(),
         answered: records.answered.clone(),
         aborts: records.aborts.clone(),
-        gave: records.gave.iter().map(|(_, gave)| gave.clone()).collect(),
+        gave: gave.iter().map(|(_, gave)| gave.clone()).collect(),
     };
     if report == Report::default() {
         return Ok(());
@@ -262,16 +282,44 @@ async fn tell(
         ledger.learn(entry, view, today, heard);
         ledger.note_acked(entry, &told.cells);
     }
-    let generation = |take: &Take| ledger.generation_of(take);
-    let yours = ledger
-        .owed
-        .settled(shard, &records, &acks, ledger.now(), generation);
+    ledger.owed.gave_told(shard, &gave);
+    let yours = owed.settled(&records, &acks, ledger.now(), generation);
+    if !left.is_empty() {
+        entries
+            .iter()
+            .for_each(|entry| ledger.apps.to_settle_soon(entry));
+    }
     for answered in yours {
         if let Ok(Some(entry)) = ledger.entry(answered.take.app) {
             ledger.count_answered(&entry, &answered);
         }
     }
     Ok(())
+}
+
+/// Takes out of the sums what a report does not name.
+fn leave_out(apps: &mut [AppReport], left: &[LeftOut]) {
+    let mut without = |app: AppId, cell: Cell, how: &dyn Fn(&mut Escrow)| {
+        let told = apps.iter_mut().filter(|told| told.app == app);
+        let cells = told.flat_map(|told| &mut told.cells);
+        let cells = cells.filter(|told| told.cell == cell);
+        cells.filter_map(|told| told.escrow.as_mut()).for_each(how);
+    };
+    for left in left {
+        match *left {
+            LeftOut::Taken(app, charge, day) => {
+                let amount = u64::from(charge.amount().get());
+                for part in charge.parts() {
+                    without(app, cell_of(part.counter, day), &|told| {
+                        told.taken = told.taken.saturating_sub(amount);
+                    });
+                }
+            }
+            LeftOut::Given(app, cell, most) => without(app, cell, &|told| {
+                told.given = told.given.saturating_sub(most);
+            }),
+        }
+    }
 }
 
 /// Sends releases whose outcome is unknown, until the ledger has them.

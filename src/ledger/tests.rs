@@ -1,6 +1,9 @@
 //! A ledger in this process, killed between any two steps of its checkpoints: what it was told again
 //! by the journal is counted once.
 
+mod lender;
+mod sharing;
+
 use std::sync::Arc;
 
 use tempfile::TempDir;
