@@ -86,7 +86,8 @@ impl Admission {
         patience: Patience,
     ) -> Result<Verdict, Fault> {
         let counts = check.mode == CheckMode::Count;
-        if self.ledger.state() != State::Up || counts && !self.ledger.has_lease() {
+        let may_ask = self.ledger.has_lease() && hard.entry.frozen().is_none();
+        if self.ledger.state() != State::Up || counts && !may_ask {
             return self.without_ledger(check.mode, &hard).map_err(Fault::from);
         }
         match check.mode {

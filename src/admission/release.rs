@@ -46,9 +46,12 @@ impl Admission {
                 replayed: false,
             });
         }
-        let mut shared = self.ledger.state() == State::Up;
+        // In a frozen app it waits: what is under way would hold up the recount.
+        let mut shared =
+            self.ledger.state() == State::Up && self.ledger.has_lease() && entry.frozen().is_none();
         // What was admitted while the ledger was away must be there before it is given back.
-        let settles_first = charge.is_metered() || entry.is_owed();
+        let settles_first =
+            charge.is_metered() || entry.is_owed() || !entry.is_heard(self.ledger.lease());
         let follow = charge
             .parts()
             .iter()
@@ -68,6 +71,7 @@ impl Admission {
                 day: self.ledger.zone().day(now),
             },
             (shared && !settles_first).then_some(now),
+            entry.token_out(now),
         )?;
         if shared && settles_first {
             shared = if charge.is_metered() {
@@ -125,7 +129,8 @@ impl Admission {
                     open.done(None);
                     return Err(Fault::OtherContent);
                 }
-                Ok(GivenBack::Undecided(_)) | Err(_) => {}
+                Ok(GivenBack::Undecided(_)) => open.undecided(),
+                Err(_) => {}
             }
         }
         let used = shown(self.ledger.net(entry, counter, self.ledger.now())).saturating_sub(amount);

@@ -165,6 +165,9 @@ impl Ledger {
         for app in unsettled {
             this.take_up(app, |entry| this.apps.to_settle(entry));
         }
+        for app in this.owed.apps_that_gave() {
+            this.take_up(app, |entry| this.apps.to_settle_soon(entry));
+        }
         for login in this.logins.copy() {
             this.take_up(login.app, |entry| {
                 entry.books().days.of(login.day).active_pending += 1;
@@ -340,7 +343,7 @@ impl Ledger {
     }
 
     /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
-    /// it will be sent until the ledger has it.
+    /// it will be sent until the ledger has it. `behind`: the freeze whose token was out by then.
     ///
     /// # Errors
     /// [`Full`].
@@ -349,8 +352,9 @@ impl Ledger {
         request_id: Option<RequestId>,
         give_back: impl FnOnce(RecordKey) -> GiveBack,
         sent: Option<Millis>,
+        behind: Option<u64>,
     ) -> Result<OpenRelease, Full> {
-        self.owed.open_release(request_id, give_back, sent)
+        self.owed.open_release(request_id, give_back, sent, behind)
     }
 
     /// Tells the ledger at once what this sidecar did with one app.

@@ -8,12 +8,14 @@ use futures_util::StreamExt;
 
 use super::Ledger;
 use super::entry::{Entry, Telling};
+use super::guard::cell_of;
 use super::hearing::Fell;
 use super::journal::OwedRelease;
-use super::owed::{DueRecords, Resend};
+use super::owed::{DueRecords, LeftOut, Resend};
 use crate::clock::Millis;
+use crate::quota::AppId;
 use crate::store::{
-    AppReport, GivenBack, REPORT_APPS_MAX, Report, Settled, Shard, StoreFault, Take,
+    AppReport, Cell, Escrow, GivenBack, REPORT_APPS_MAX, Report, Settled, Shard, StoreFault, Take,
 };
 
 /// How old a metered total may get before it is settled.
@@ -93,7 +95,7 @@ impl Due {
             }
         }
         Self {
-            records: ledger.owed.due_records(shard, now),
+            records: ledger.owed.due_records(shard, None, now),
             soon: ledger.apps.unsettled_soon(shard),
             lazy,
         }
@@ -194,14 +196,25 @@ pub(super) async fn settle_at_once(ledger: &Ledger) -> Result<(), StoreFault> {
     Ok(())
 }
 
-/// Tells the ledger of some apps, and of no records.
+/// Tells the ledger of some apps, and of their records.
 pub(super) async fn settle_apps(
     ledger: &Ledger,
     shard: Shard,
     entries: Vec<Arc<Entry>>,
 ) -> Result<(), StoreFault> {
-    let entries = entries.into_iter().map(|entry| (entry, Telling::News));
-    tell(ledger, shard, entries.collect(), DueRecords::default()).await
+    let apps: Vec<_> = entries.iter().map(|entry| entry.app).collect();
+    let records = ledger.owed.due_records(shard, Some(&apps), ledger.now());
+    let contained = records.contained();
+    let entries = entries.into_iter().map(|entry| {
+        let whole = contained.contains(&entry.app);
+        let telling = if whole {
+            Telling::Accounts
+        } else {
+            Telling::News
+        };
+        (entry, telling)
+    });
+    tell(ledger, shard, entries.collect(), records).await
 }
 
 /// A report on its way. If it is dropped before the ledger has answered, all that it says is due
@@ -245,7 +258,8 @@ async fn tell(
         let quiet = entry.acks_freeze();
         let acks_freeze = quiet.filter(|_| ledger.owed.nothing_open(entry.app));
         let (app, cells) = (entry.app, entry.report(now, telling));
-        if !cells.is_empty() || telling != Telling::News || entry.frozen().is_some() {
+        let must_hear = entry.frozen().is_some() || !entry.is_heard(&ledger.lease);
+        if !cells.is_empty() || telling != Telling::News || must_hear {
             on_the_way.entries.push(entry);
             on_the_way.apps.push(AppReport {
                 app,
@@ -254,11 +268,18 @@ async fn tell(
             });
         }
     }
+    let apps: Vec<_> = on_the_way.apps.iter().map(|told| told.app).collect();
+    let generation = |take: &Take| ledger.generation_of(take);
+    let (owed, named) = (&ledger.owed, &records.answered);
+    let mut left = owed.left_out(shard, &apps, named, generation);
+    let (gave, given) = owed.gave(shard, &apps);
+    left.extend(given);
+    leave_out(&mut on_the_way.apps, &left);
     let report = Report {
         apps: on_the_way.apps.clone(),
         answered: records.answered.clone(),
         aborts: records.aborts.clone(),
-        gave: records.gave.iter().map(|(_, gave)| gave.clone()).collect(),
+        gave: gave.iter().map(|(_, gave)| gave.clone()).collect(),
     };
     if report == Report::default() {
         return Ok(());
@@ -270,16 +291,44 @@ async fn tell(
         ledger.learn(entry, view, today, heard);
         ledger.note_acked(entry, &told.cells);
     }
-    let generation = |take: &Take| ledger.generation_of(take);
-    let yours = ledger
-        .owed
-        .settled(shard, &records, &acks, ledger.now(), generation);
+    ledger.owed.gave_told(shard, &gave);
+    let yours = owed.settled(&records, &acks, ledger.now(), generation);
+    if !left.is_empty() {
+        entries
+            .iter()
+            .for_each(|entry| ledger.apps.to_settle_soon(entry));
+    }
     for answered in yours {
         if let Ok(Some(entry)) = ledger.entry(answered.take.app) {
             ledger.count_answered(&entry, &answered);
         }
     }
     Ok(())
+}
+
+/// Takes out of the sums what a report does not name.
+fn leave_out(apps: &mut [AppReport], left: &[LeftOut]) {
+    let mut without = |app: AppId, cell: Cell, how: &dyn Fn(&mut Escrow)| {
+        let told = apps.iter_mut().filter(|told| told.app == app);
+        let cells = told.flat_map(|told| &mut told.cells);
+        let cells = cells.filter(|told| told.cell == cell);
+        cells.filter_map(|told| told.escrow.as_mut()).for_each(how);
+    };
+    for left in left {
+        match *left {
+            LeftOut::Taken(app, charge, day) => {
+                let amount = u64::from(charge.amount().get());
+                for part in charge.parts() {
+                    without(app, cell_of(part.counter, day), &|told| {
+                        told.taken = told.taken.saturating_sub(amount);
+                    });
+                }
+            }
+            LeftOut::Given(app, cell, most) => without(app, cell, &|told| {
+                told.given = told.given.saturating_sub(most);
+            }),
+        }
+    }
 }
 
 /// Sends releases whose outcome is unknown, until the ledger has them.
@@ -298,8 +347,19 @@ async fn settle_releases(ledger: &Ledger, refusals: &mut Refusals) -> Result<(),
 async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Result<(), StoreFault> {
     let app = owed.give_back.app;
     let entry = ledger.entry(app).ok().flatten();
-    if let Some(entry) = entry.as_ref().filter(|entry| entry.is_owed()) {
-        // The ledger gives back what it counts at most: it must know of the creation first.
+    if let Some(entry) = &entry
+        && !ledger.store.is_local()
+    {
+        // The ledger gives back what it counts at most: it must know of the creation first. And this
+        // member must know of a recount: what was deleted before it is not to be given back after it.
+        entry.books().guard_mut();
+        if entry.is_owed() || !entry.is_heard(&ledger.lease) {
+            settle_apps(ledger, Shard::of(app), vec![entry.clone()]).await?;
+        }
+        if !ledger.owed.is_open(number) || !entry.may_admit(&ledger.lease, ledger.clock.steady()) {
+            return Ok(());
+        }
+    } else if let Some(entry) = entry.as_ref().filter(|entry| entry.is_owed()) {
         settle_apps(ledger, Shard::of(app), vec![entry.clone()]).await?;
     }
     let now = ledger.now();
@@ -329,7 +389,10 @@ async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Resu
                 }
                 return Ok(());
             }
-            GivenBack::Undecided(_) => return Ok(()),
+            GivenBack::Undecided(_) => {
+                ledger.owed.not_sent(number, owed.sent);
+                return Ok(());
+            }
             GivenBack::OtherContent => {
                 tracing::warn!(%app, "a kept release bears an id that stands for another request; dropped");
             }

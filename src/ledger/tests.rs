@@ -1,6 +1,9 @@
 //! A ledger in this process, killed between any two steps of its checkpoints: what it was told again
 //! by the journal is counted once.
 
+mod lender;
+mod sharing;
+
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -125,7 +128,7 @@ impl Process {
         let id = id.map(|id| RequestId::parse(id).unwrap());
         let open = self
             .0
-            .open_release(id, give_back, Some(self.0.now()))
+            .open_release(id, give_back, Some(self.0.now()), None)
             .unwrap();
         match self
             .0

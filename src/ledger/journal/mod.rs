@@ -90,7 +90,7 @@ pub enum TakeState {
 
 impl TakeState {
     /// The generation in which own sums contain it.
-    fn contained(self) -> Option<u64> {
+    pub fn contained(self) -> Option<u64> {
         match self {
             Self::Answered { contained, .. } => contained,
             Self::Open | Self::Abort => None,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::takes::Tracked;
 use super::{Owed, lock};
-use crate::clock::Millis;
+use crate::clock::{Day, Millis};
 use crate::ledger::journal::{Record, TakeState};
-use crate::quota::AppId;
+use crate::quota::{AppId, Charge, Resource};
 use crate::store::{
-    Abort, Ack, Answered, Gave, REPORT_APPS_MAX, REPORT_RECORDS_MAX, RecordKey, Shard, Take,
+    Abort, Ack, Answered, Cell, Gave, REPORT_APPS_MAX, REPORT_RECORDS_MAX, RecordKey, Shard, Take,
 };
 
 /// For how long an answer waits that the ledger wants to hear again.
@@ -20,8 +21,6 @@ pub struct DueRecords {
     pub answered: Vec<Answered>,
     /// Takes to withdraw.
     pub aborts: Vec<Abort>,
-    /// Releases that own sums contain, with their numbers.
-    pub gave: Vec<(u64, Gave)>,
     /// Whether more was due than fits.
     pub more: bool,
 }
@@ -29,39 +28,47 @@ pub struct DueRecords {
 impl DueRecords {
     /// Whether there is nothing to settle.
     pub fn is_empty(&self) -> bool {
-        self.answered.is_empty() && self.aborts.is_empty() && self.gave.is_empty()
+        self.answered.is_empty() && self.aborts.is_empty()
     }
 
     /// The apps whose sums contain some of these, and must be told in the same call: the ledger takes
     /// its own charge back when it hears of one.
     pub fn contained(&self) -> BTreeSet<AppId> {
         let answered = self.answered.iter();
-        let answered = answered.filter(|answered| answered.contained.is_some());
-        let gave = self.gave.iter().map(|(_, gave)| gave.app);
-        answered
-            .map(|answered| answered.take.app)
-            .chain(gave)
-            .collect()
+        let contained = answered.filter(|answered| answered.contained.is_some());
+        contained.map(|answered| answered.take.app).collect()
     }
 
     /// Leaves out what sums of `app` contain: they cannot be told now.
     pub fn leave_out(&mut self, app: AppId) {
         self.answered
             .retain(|answered| answered.take.app != app || answered.contained.is_none());
-        self.gave.retain(|(_, gave)| gave.app != app);
     }
 }
 
+/// What sums contain and a report does not name. Its amounts are left out of the sums that it tells: else
+/// the ledger would have them twice for a while, here and in the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// A take of this life of its counter.
+    Taken(AppId, Charge, Day),
+    /// A release; it gave back so many at most.
+    Given(AppId, Cell, u64),
+}
+
 impl Owed {
-    /// Records of `shard` to settle, at most [`REPORT_RECORDS_MAX`] of a kind, and of at most
-    /// [`REPORT_APPS_MAX`] apps whose sums are to be told with them.
-    pub fn due_records(&self, shard: Shard, now: Millis) -> DueRecords {
+    /// Records of `shard` to settle, or those of `only` some of its apps: at most [`REPORT_RECORDS_MAX`]
+    /// of a kind, and of at most [`REPORT_APPS_MAX`] apps whose sums are to be told with them. To be
+    /// asked before those sums are read, which then contain all that is named here.
+    pub fn due_records(&self, shard: Shard, only: Option<&[AppId]>, now: Millis) -> DueRecords {
         let mut due = DueRecords::default();
         let mut apps = BTreeSet::new();
         let mut has_room =
             |app: AppId| apps.contains(&app) || apps.len() < REPORT_APPS_MAX && apps.insert(app);
         let takes = lock(&self.takes[usize::from(shard.number())]);
-        for tracked in takes.values().filter(|tracked| tracked.due <= now) {
+        let of = |take: &Take| only.is_none_or(|only| only.contains(&take.app));
+        let is_due = |tracked: &&Tracked| tracked.due <= now && of(&tracked.owed.take);
+        for tracked in takes.values().filter(is_due) {
             let take = &tracked.owed.take;
             match tracked.owed.state {
                 TakeState::Answered { refused, contained } => {
@@ -87,25 +94,83 @@ impl Owed {
                 TakeState::Open => {}
             }
         }
+        due
+    }
+
+    /// What sums of `apps` contain and `named` does not name; `generation` is the life that a take's
+    /// counter is in. To be asked after the sums were read.
+    pub fn left_out(
+        &self,
+        shard: Shard,
+        apps: &[AppId],
+        named: &[Answered],
+        generation: impl Fn(&Take) -> u64,
+    ) -> Vec<LeftOut> {
+        let named: BTreeSet<_> = named.iter().map(|named| named.take.attempt).collect();
+        let takes = lock(&self.takes[usize::from(shard.number())]);
+        let left = takes.iter().filter(|(attempt, tracked)| {
+            let take = &tracked.owed.take;
+            let contained = tracked.owed.state.contained();
+            contained.is_some() && apps.contains(&take.app) && !named.contains(attempt)
+        });
+        let left: Vec<_> = left
+            .map(|(_, tracked)| (tracked.owed.take.clone(), tracked.owed.state.contained()))
+            .collect();
         drop(takes);
-        let number = shard.number();
+        let current = |(take, contained): &(Take, _)| *contained == Some(generation(take));
+        let left = left.into_iter().filter(current);
+        left.map(|(take, _)| LeftOut::Taken(take.app, take.charge, take.day))
+            .collect()
+    }
+
+    /// Releases that sums of `apps` contain and the ledger was not told of, at most
+    /// [`REPORT_RECORDS_MAX`], and what is left out of them. To be asked after the sums were read: one
+    /// that they contain and that was not told would be counted twice.
+    pub fn gave(&self, shard: Shard, apps: &[AppId]) -> (Vec<(u64, Gave)>, Vec<LeftOut>) {
+        // Whoever adds to sums holds this lock until the release stands in `gaves`.
+        let _releases = lock(&self.releases);
         let gaves = lock(&self.gaves);
+        let number = shard.number();
+        let (mut named, mut left) = (Vec::new(), Vec::new());
         for ((_, number), owed) in gaves.range((number, 0)..=(number, u64::MAX)) {
-            let app = owed.give_back.app;
-            if due.gave.len() < REPORT_RECORDS_MAX && has_room(app) {
-                let key = owed.give_back.key.clone();
-                due.gave.push((*number, Gave { app, key }));
-            } else {
-                due.more = true;
+            let give_back = &owed.give_back;
+            let (app, key) = (give_back.app, give_back.key.clone());
+            if !apps.contains(&app) {
+                continue;
+            }
+            if named.len() < REPORT_RECORDS_MAX {
+                named.push((*number, Gave { app, key }));
+                continue;
+            }
+            let most = u64::from(give_back.amount.get());
+            left.push(LeftOut::Given(app, Cell::Live(give_back.resource), most));
+            if give_back.groups_follow {
+                if give_back.resource == Resource::AvRoom {
+                    left.push(LeftOut::Given(app, Cell::Live(Resource::Group), most));
+                }
+                left.push(LeftOut::Given(app, Cell::Gained(give_back.day), most));
             }
         }
-        due
+        (named, left)
+    }
+
+    /// The apps of which some release is to be told.
+    pub fn apps_that_gave(&self) -> BTreeSet<AppId> {
+        let gaves = lock(&self.gaves);
+        gaves.values().map(|owed| owed.give_back.app).collect()
+    }
+
+    /// The ledger has these releases.
+    pub fn gave_told(&self, shard: Shard, told: &[(u64, Gave)]) {
+        let mut gaves = lock(&self.gaves);
+        for (number, _) in told {
+            gaves.remove(&(shard.number(), *number));
+        }
     }
 
     /// The ledger has these, and says `acks` to the answers. Answers those that this member is to count.
     pub fn settled(
         &self,
-        shard: Shard,
         due: &DueRecords,
         acks: &[Ack],
         now: Millis,
@@ -130,10 +195,6 @@ impl Owed {
         }
         for abort in &due.aborts {
             self.takes_of(abort.app).remove(&abort.attempt);
-        }
-        let mut gaves = lock(&self.gaves);
-        for (number, _) in &due.gave {
-            gaves.remove(&(shard.number(), *number));
         }
         yours
     }

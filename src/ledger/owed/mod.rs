@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use due::DueRecords;
+pub use due::{DueRecords, LeftOut};
 pub use releases::{OpenRelease, Resend};
 pub use takes::{OpenTake, Wanted, Withdrawn};
 
