@@ -17,6 +17,9 @@ mod store_suite;
 
 mod fixture;
 mod forgetting;
+mod grants;
+mod members;
+mod operators;
 mod records;
 mod server_faults;
 mod suite;

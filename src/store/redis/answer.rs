@@ -4,7 +4,7 @@ use redis::Value;
 
 use super::seen::Point;
 use crate::clock::Millis;
-use crate::quota::COUNTERS;
+use crate::quota::{AppId, COUNTERS};
 use crate::store::{Escrow, StoreFault, Totals, View};
 
 /// The rest of an answer, from the front.
@@ -75,6 +75,17 @@ impl Answer {
             Some(Value::SimpleString(text)) => Ok(text),
             _ => Err(unexpected()),
         }
+    }
+
+    /// An app's id, which is text in keys.
+    pub(super) fn app(&mut self) -> Result<AppId, StoreFault> {
+        let id = self.text()?.parse().ok();
+        id.and_then(AppId::new).ok_or_else(unexpected)
+    }
+
+    /// Whether all is read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.len() == 0
     }
 
     /// A number that is stored as text, and may never have been: 0 then.

@@ -72,3 +72,33 @@ pub(super) fn outdated() -> StoreFault {
 pub(super) fn unmet() -> StoreFault {
     StoreFault::Frozen("Redis runs anew: what it knows is to be looked at first".into())
 }
+
+/// Why a beat was not answered.
+pub(super) fn unbeaten(status: i64) -> StoreFault {
+    let words = match status {
+        1 => {
+            "the ledger has forgotten itself: Redis was flushed or has lost its data; it waits for a sidecar \
+             that knows it"
+        }
+        2 => "another installation stands where this sidecar's was",
+        3 => "a later process of this sidecar has taken its journal over",
+        _ => "another process runs on a copy of this data folder; give each sidecar its own",
+    };
+    StoreFault::Frozen(words.into())
+}
+
+/// Why the members' list was not changed.
+pub(super) fn unchanged(status: i64) -> StoreFault {
+    let words = match status {
+        1 => "the ledger has forgotten itself",
+        2 => "another installation stands where this sidecar's was",
+        3 => "the ledger knows of a later recovery than this sidecar",
+        _ => "sidecars state what they know: nobody leaves before that is done",
+    };
+    StoreFault::Frozen(words.into())
+}
+
+/// A change that may be lost with the server.
+pub(super) fn unconfirmed() -> StoreFault {
+    StoreFault::Away("it is done, but a replica has not confirmed it in time".into())
+}

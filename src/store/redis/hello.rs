@@ -1,7 +1,7 @@
 //! Meeting the ledger: connect, learn who it is, make it where there is none.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use redis::Value;
 
@@ -137,7 +137,7 @@ fn link(
 ) -> Arc<Link> {
     Arc::new(Link {
         wire: wire.clone(),
-        run: survey.run.clone(),
+        run: Mutex::new(survey.run.clone()),
         fill: survey.fill,
         installation: id_text(installation.id),
         user_key: key_text(installation.user_key),
@@ -145,5 +145,6 @@ fn link(
         process: format!("{} {}", member.boot, id_text(nonce)),
         name: member.name.clone(),
         met: AtomicBool::new(false),
+        unconfirmed: AtomicBool::new(false),
     })
 }

@@ -137,6 +137,11 @@ pub(super) fn standing(answer: &mut Answer) -> Result<Standing, StoreFault> {
     Ok(Standing { epoch, stance })
 }
 
+/// An incarnation as keys carry it.
+pub(super) fn read_id(text: &str) -> Result<u64, StoreFault> {
+    u64::from_str_radix(text, 16).map_err(|_| unexpected())
+}
+
 /// An id as keys and steps carry it.
 pub(super) fn id_text(id: u64) -> String {
     format!("{id:016x}")

@@ -70,14 +70,20 @@
 
 mod active;
 mod answer;
+mod audit;
+mod beat;
 mod fault;
 mod hello;
 mod keys;
+mod leave;
 mod link;
 mod meta;
+mod operator;
 mod options;
 mod record;
 mod report;
+mod restate;
+mod roll;
 mod script;
 mod seen;
 mod settle;
@@ -85,7 +91,7 @@ mod standing;
 mod survey;
 
 pub use link::{Session, Transport};
-pub use options::{Create, RedisOptions};
+pub use options::{Create, Pace, RedisOptions};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
@@ -118,6 +124,7 @@ pub struct RedisStore {
     keys: Keys,
     zone: Zone,
     create: Create,
+    pace: Pace,
     /// Drawn for this process: two that run on copies of one journal differ in nothing else.
     nonce: u64,
     scripts: Scripts,
@@ -133,7 +140,8 @@ pub struct RedisStore {
 #[derive(Debug)]
 struct Link {
     wire: Wire,
-    run: String,
+    /// The server's run, as it was when the connection was made, or as a beat found it.
+    run: std::sync::Mutex<String>,
     fill: u32,
     installation: String,
     user_key: String,
@@ -143,9 +151,26 @@ struct Link {
     name: Arc<str>,
     /// Whether it is known under which run the ledger was looked at last, and that this is it.
     met: AtomicBool,
+    /// Whether the replicas have not confirmed yet that this member is registered.
+    unconfirmed: AtomicBool,
 }
 
 impl Link {
+    fn run(&self) -> String {
+        // A string is whole even if a holder panicked.
+        self.run
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_run(&self, run: String) {
+        *self
+            .run
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = run;
+    }
+
     fn meet(&self) {
         self.met.store(true, Ordering::Release);
     }
@@ -196,6 +221,7 @@ impl RedisStore {
             dialer,
             zone: options.zone,
             create: options.create,
+            pace: options.pace,
             nonce: chance::draw(),
             scripts: Scripts::new(),
             clock,
@@ -264,11 +290,10 @@ impl RedisStore {
         self.correct(head.time, asked, answered);
         let told = step.standing;
         match head.status {
-            Status::Fine => {}
             // While members restate, a header that is missing has not been stated yet.
             Status::Missing if told.stance == Stance::Open => {}
             Status::Missing | Status::Lost => self.heard.doubt(told.epoch),
-            Status::Other | Status::Behind => {}
+            Status::Fine | Status::Other | Status::Behind => {}
             Status::Open | Status::Gone => self.seen.note(shard, head.point),
         }
         if self.heard.latest().epoch > told.epoch {
@@ -331,35 +356,28 @@ impl Store for RedisStore {
         Box::pin(self.settle_once(shard, report, day))
     }
 
-    fn beat<'a>(&'a self, _beat: &'a Beat) -> Reply<'a, Beaten> {
-        let standing = self.heard.latest();
-        let beaten = Beaten {
-            epoch: standing.epoch,
-            recovery: standing.stance.recovery(),
-            leased: true,
-            ..Beaten::default()
-        };
-        Box::pin(std::future::ready(Ok(beaten)))
+    fn beat<'a>(&'a self, beat: &'a Beat) -> Reply<'a, Beaten> {
+        Box::pin(self.beat_once(beat))
     }
 
-    fn restate<'a>(&'a self, _shard: Shard, _statement: &'a Statement, _day: Day) -> Reply<'a, ()> {
-        Box::pin(std::future::ready(Ok(())))
+    fn restate<'a>(&'a self, shard: Shard, statement: &'a Statement, day: Day) -> Reply<'a, ()> {
+        Box::pin(self.restate_all(shard, statement, day))
     }
 
-    fn bases(&self, _shard: Shard, _since: u64) -> Reply<'_, Bases> {
-        Box::pin(std::future::ready(Ok(Bases::default())))
+    fn bases(&self, shard: Shard, since: u64) -> Reply<'_, Bases> {
+        Box::pin(self.read_bases(shard, since))
     }
 
-    fn fold<'a>(&'a self, _shard: Shard, _apps: &'a [AppId]) -> Reply<'a, ()> {
-        Box::pin(std::future::ready(Ok(())))
+    fn fold<'a>(&'a self, shard: Shard, apps: &'a [AppId]) -> Reply<'a, ()> {
+        Box::pin(self.fold_mine(shard, apps))
     }
 
     fn leave(&self) -> Reply<'_, u64> {
-        Box::pin(std::future::ready(Ok(0)))
+        Box::pin(self.leave_once())
     }
 
-    fn recall(&self, _app: AppId) -> Reply<'_, ()> {
-        Box::pin(std::future::ready(Ok(())))
+    fn recall(&self, app: AppId) -> Reply<'_, ()> {
+        Box::pin(self.recall_once(app))
     }
 
     fn record_active<'a>(

@@ -11,6 +11,15 @@ use crate::store::{
     Abort, Answered, AppReport, Cell, CellReport, Escrow, Gave, Shard, StoreFault, Wish,
 };
 
+/// What the apps' first word says.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// Which freeze is acknowledged.
+    Report,
+    /// Whether the app's sums are stated.
+    Statement,
+}
+
 /// What one step says.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Part<'a> {
@@ -25,6 +34,8 @@ pub(super) struct Part<'a> {
 pub(super) struct Block<'a> {
     app: AppId,
     acks_freeze: Option<u64>,
+    /// Whether its sums are stated, and not only records.
+    has_sums: bool,
     cells: Vec<&'a CellReport>,
     /// Each with its place in the part.
     answered: Vec<(usize, &'a Answered)>,
@@ -56,6 +67,7 @@ impl<'a> Blocks<'a> {
         for app in part.apps {
             let block = at(&mut all, app.app);
             all[block].cells.extend(&app.cells);
+            all[block].has_sums = true;
             all[block].acks_freeze = app.acks_freeze.or(all[block].acks_freeze);
             shown.push(block);
         }
@@ -86,6 +98,7 @@ impl Block<'_> {
         Self {
             app,
             acks_freeze: None,
+            has_sums: false,
             cells: Vec::new(),
             answered: Vec::new(),
             aborts: Vec::new(),
@@ -102,21 +115,32 @@ impl RedisStore {
         shard: Shard,
         blocks: &Blocks<'_>,
         day: Day,
+        kind: Kind,
     ) -> Result<(), StoreFault> {
         step.arg(blocks.all.len());
         for block in &blocks.all {
             debug_assert_eq!(Shard::of(block.app), shard);
-            self.add_block(step, block, day)?;
+            self.add_block(step, block, day, kind)?;
         }
         Ok(())
     }
 
-    fn add_block(&self, step: &mut Step, block: &Block<'_>, day: Day) -> Result<(), StoreFault> {
+    fn add_block(
+        &self,
+        step: &mut Step,
+        block: &Block<'_>,
+        day: Day,
+        kind: Kind,
+    ) -> Result<(), StoreFault> {
         step.key(&self.keys.app(block.app))
             .key(&self.keys.records(block.app))
             .key(&self.keys.gain(block.app, day))
             .key(&self.keys.month(block.app, day.month()));
-        step.arg(Or(block.acks_freeze)).arg(block.cells.len());
+        match kind {
+            Kind::Report => step.arg(Or(block.acks_freeze)),
+            Kind::Statement => step.arg(Or(block.has_sums.then_some(1))),
+        };
+        step.arg(block.cells.len());
         for cell in &block.cells {
             self.add_cell(step, block.app, cell)?;
         }

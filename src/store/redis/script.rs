@@ -50,6 +50,16 @@ pub(super) struct Scripts {
     pub(super) settle: Script,
     pub(super) active: Script,
     pub(super) usage: Script,
+    pub(super) beat: Script,
+    pub(super) noted: Script,
+    pub(super) leave: Script,
+    pub(super) recall: Script,
+    pub(super) restate: Script,
+    pub(super) bases: Script,
+    pub(super) fold: Script,
+    pub(super) freeze: Script,
+    pub(super) recount: Script,
+    pub(super) retired: Script,
 }
 
 impl Scripts {
@@ -63,6 +73,9 @@ impl Scripts {
         let merge = include_str!("scripts/merge.lua");
         let told = include_str!("scripts/told.lua");
         let report = include_str!("scripts/report.lua");
+        let roll = include_str!("scripts/roll.lua");
+        let base = include_str!("scripts/base.lua");
+        let audit = include_str!("scripts/audit.lua");
         let alone = |source| Script::new(&[source]);
         Self {
             hello: alone(include_str!("scripts/hello.lua")),
@@ -104,10 +117,38 @@ impl Scripts {
                 include_str!("scripts/active.lua"),
             ]),
             usage: Script::new(&[guard, counts, users, include_str!("scripts/usage.lua")]),
+            beat: Script::new(&[roll, include_str!("scripts/beat.lua")]),
+            noted: Script::new(&[roll, include_str!("scripts/noted.lua")]),
+            leave: Script::new(&[roll, include_str!("scripts/leave.lua")]),
+            recall: alone(include_str!("scripts/recall.lua")),
+            restate: Script::new(&[
+                guard,
+                counts,
+                month,
+                record,
+                users,
+                merge,
+                told,
+                report,
+                base,
+                include_str!("scripts/restate.lua"),
+            ]),
+            bases: Script::new(&[guard, include_str!("scripts/bases.lua")]),
+            fold: Script::new(&[guard, counts, base, include_str!("scripts/fold.lua")]),
+            freeze: Script::new(&[guard, counts, include_str!("scripts/freeze.lua")]),
+            recount: Script::new(&[
+                guard,
+                counts,
+                month,
+                base,
+                audit,
+                include_str!("scripts/recount.lua"),
+            ]),
+            retired: Script::new(&[guard, audit, include_str!("scripts/retired.lua")]),
         }
     }
 
-    pub(super) fn all(&self) -> [&Script; 8] {
+    pub(super) fn all(&self) -> [&Script; 18] {
         [
             &self.hello,
             &self.mark,
@@ -117,6 +158,16 @@ impl Scripts {
             &self.settle,
             &self.active,
             &self.usage,
+            &self.beat,
+            &self.noted,
+            &self.leave,
+            &self.recall,
+            &self.restate,
+            &self.bases,
+            &self.fold,
+            &self.freeze,
+            &self.recount,
+            &self.retired,
         ]
     }
 }

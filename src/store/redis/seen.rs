@@ -27,6 +27,11 @@ impl Seen {
         if point.epoch == epoch { point.seq } else { 0 }
     }
 
+    /// The most writes that `shard` has ever shown.
+    pub(super) fn most(&self, shard: Shard) -> u64 {
+        self.lock(shard).1
+    }
+
     /// Takes note of an answer. Answers may come in any order.
     pub(super) fn note(&self, shard: Shard, point: Point) {
         let mut seen = self.lock(shard);

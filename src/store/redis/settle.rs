@@ -1,7 +1,7 @@
 //! Settling: one call for many apps of a shard.
 
 use super::answer::unexpected;
-use super::report::{Blocks, Part};
+use super::report::{Blocks, Kind, Part};
 use super::{Link, RedisStore};
 use crate::clock::Day;
 use crate::store::{
@@ -80,7 +80,7 @@ impl RedisStore {
         let mut step = self.step(link, shard)?;
         step.key(&self.keys.fold_queue(shard));
         step.arg(day.number()).arg(self.ends_s(day));
-        self.add_blocks(&mut step, shard, &blocks, day)?;
+        self.add_blocks(&mut step, shard, &blocks, day, Kind::Report)?;
         let (seq, mut answer) = self.run(link, shard, &self.scripts.settle, step).await?;
         let told = answer.text()?;
         if told.len() != blocks.answered.len() {

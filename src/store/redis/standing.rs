@@ -52,6 +52,7 @@ impl fmt::Display for Stance {
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     latest: Mutex<Standing>,
+    beaten: AtomicU64,
     doubted: AtomicU64,
 }
 
@@ -69,8 +70,23 @@ impl Heard {
         }
     }
 
+    /// Takes note that a beat was answered in `epoch`: what the next one says of the roll is of it.
+    pub(super) fn note_beat(&self, epoch: u64) {
+        self.beaten.fetch_max(epoch, Ordering::Relaxed);
+    }
+
+    /// The epoch of the last beat that was answered to this process; 0: none was.
+    pub(super) fn beaten(&self) -> u64 {
+        self.beaten.load(Ordering::Relaxed)
+    }
+
     /// Takes note that the ledger lacks something that it had in `epoch`.
     pub(super) fn doubt(&self, epoch: u64) {
         self.doubted.fetch_max(epoch, Ordering::Relaxed);
+    }
+
+    /// The last epoch in which something was found missing; 0: none.
+    pub(super) fn doubted(&self) -> u64 {
+        self.doubted.load(Ordering::Relaxed)
     }
 }

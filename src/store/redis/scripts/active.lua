@@ -12,7 +12,7 @@
 -- Unlike the other steps this one writes as it goes: a set is idempotent, and the count is written
 -- with the last of it.
 
-local refusal = refused(false)
+local refusal = refused(ALWAYS)
 if refusal then
   return refusal
 end

@@ -4,7 +4,7 @@
 -- KEYS[1]  the shard's header: inst (the installation's id), epoch (of the last recovery that was
 --          heard of), open (1 while members restate), inc (the epoch since which apps wait for a recount;
 --          0: for none does one), seq (its writes), c:INC (the steps of member INC that changed
---          something), x:INC (when INC was folded or marked gone, in ms)
+--          something), x:INC (when INC was folded or marked gone, in ms), bv (the highest version of a base)
 -- ARGV[1]  the installation's id
 -- ARGV[2]  the caller's epoch
 -- ARGV[3]  '-' if its recovery is open as far as the caller knows; else what inc must be
@@ -85,6 +85,7 @@ local function adopt(said, stance)
   if stance == '-' then
     return
   end
+  -- What is stated after the end is stated to a shard that has ended.
   local since = num(stance)
   if is_open or since == 0 and waiting_since ~= 0 then
     is_open, waiting_since = false, since
@@ -93,16 +94,24 @@ local function adopt(said, stance)
   end
 end
 
--- Returns the answer that refuses the step, or nil. `strict` is for steps on counts that wait while
--- members restate, and that those who are gone may not take.
-local function refused(strict)
+-- What a step may be done under: while members restate, by one who is gone, and without a header, which only
+-- an open recovery makes again.
+local COUNTING = {}
+local FOLDING = {gone = true}
+local ALWAYS = {open = true, gone = true}
+local RESTATING = {open = true, gone = true, make = true}
+
+-- Returns the answer that refuses the step, or nil.
+local function refused(may)
   local h = redis.call('HMGET', KEYS[1], 'inst', 'epoch', 'seq', 'open', 'inc', 'c:' .. member,
     'x:' .. member)
   if not h[1] then
-    return {MISSING, 0, 0, now}
-  end
-  if h[1] ~= ARGV[1] then
-    return {OTHER, 0, 0, now, h[1]}
+    if not may.make or ARGV[3] ~= '-' then
+      return {MISSING, 0, 0, now}
+    end
+    head('inst', ARGV[1])
+  elseif h[1] ~= ARGV[1] then
+    return {OTHER, 0, 0, now}
   end
   epoch, seq, calls = num(h[2]), num(h[3]), num(h[6])
   is_open, waiting_since, is_gone = h[4] == '1', num(h[5]), h[7]
@@ -114,10 +123,10 @@ local function refused(strict)
     return {LOST, epoch, seq, now}
   end
   adopt(said, ARGV[3])
-  if strict and is_gone then
+  if is_gone and not may.gone then
     return seal({GONE, 0, 0, now})
   end
-  if strict and is_open then
+  if is_open and not may.open then
     return seal({OPEN, 0, 0, now})
   end
 end

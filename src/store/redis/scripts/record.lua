@@ -80,13 +80,25 @@ local function add_claim(r, claim)
   return true
 end
 
--- Takes one claim away, if it is there.
-local function drop_claim(r, claim)
+local function strike(r, claim)
   local from = listed(r.claims, claim .. '.')
   if from then
     local to = string.find(r.claims, ',', from, true)
     r.claims = string.sub(r.claims, 1, from - 1) .. string.sub(r.claims, to + 1)
   end
+end
+
+-- Notes that a claim was heard of in this epoch.
+local function hear_claim(r, claim)
+  if not listed(r.claims, claim .. '.' .. str(epoch) .. ',') then
+    strike(r, claim)
+    add_claim(r, claim)
+  end
+end
+
+-- Takes one claim away, if it is there.
+local function drop_claim(r, claim)
+  strike(r, claim)
   if r.owner == claim then
     r.owner = ''
   end

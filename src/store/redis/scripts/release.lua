@@ -16,7 +16,7 @@
 local RELEASED, OTHER_CONTENT, FROZEN = 0, 1, 2
 local FOLD = 4
 
-local refusal = refused(true)
+local refusal = refused(COUNTING)
 if refusal then
   return refusal
 end

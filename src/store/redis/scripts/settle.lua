@@ -10,7 +10,7 @@
 
 local FOLD = 16
 
-local refusal = refused(true)
+local refusal = refused(COUNTING)
 if refusal then
   return refusal
 end

@@ -17,7 +17,7 @@
 local ALLOWED, DENIED, OTHER_CONTENT, WITHDRAWN, FROZEN, INCOMPLETE, OUTLIVED = 0, 1, 2, 3, 4, 5, 6
 local FOLD = 4
 
-local refusal = refused(true)
+local refusal = refused(COUNTING)
 if refusal then
   return refusal
 end

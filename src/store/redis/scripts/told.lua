@@ -52,7 +52,7 @@ local function answered(app, record, field, said, gain_of, restating)
     return COUNTED
   end
   record.state = 'p'
-  add_claim(record, said.claim)
+  hear_claim(record, said.claim)
   if restating or record.owner ~= '' and record.owner ~= said.claim then
     return AGAIN
   end

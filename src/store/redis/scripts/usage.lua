@@ -6,7 +6,7 @@
 -- Answers after the head: the day's users, this member's increments among them, the month's highest day,
 -- the month's highest net groups, view.
 
-local refusal = refused(false)
+local refusal = refused(ALWAYS)
 if refusal then
   return refusal
 end
