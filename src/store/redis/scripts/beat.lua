@@ -295,10 +295,15 @@ end
 -- Looks at all members: who is missing, whose calls are to be counted, who is to be noted as silent.
 local function look()
   change(meta, 'scan', now)
-  local members = everybody()
+  local members, incs = everybody(), {}
+  for inc in pairs(members) do
+    incs[#incs + 1] = inc
+  end
+  table.sort(incs)
   local missing = false
   meta.silent, meta.asked = {}, {}
-  for inc, m in pairs(members) do
+  for _, inc in ipairs(incs) do
+    local m = members[inc]
     if m.k then
       local p = parse_presence(m.k)
       if p.restated ~= meta.epoch and not (meta.open == 1 and is_excused(m)) then
