@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::super::EmbeddedStore;
 use super::super::broken_disk::{Disk, NOW, app, day, hello, open, take};
 use super::*;
+use crate::clock::{Clock, Zone};
 use crate::quota::Amount;
 use crate::store::{
     Abort, Answered, AppReport, Attempt, Cell, CellReport, Fingerprint, GiveBack, GivenBack,
@@ -352,6 +353,30 @@ async fn an_app_that_may_leave_memory_is_corrected_once() {
         seat.store.checkpoint(NOW).await.unwrap();
     }
     assert_eq!(seat.killed().await.count().await, 40);
+}
+
+#[tokio::test]
+async fn a_month_keeps_its_peak_and_takes_what_was_found() {
+    let seat = Seat::on(Disk::default()).await;
+    let set = async |to| {
+        let frozen = seat.store.freeze(app(), Resource::Group).await.unwrap();
+        let recount = Recount {
+            app: app(),
+            resource: Resource::Group,
+            to,
+            token: frozen.token,
+            who: "token".into(),
+            why: "".into(),
+        };
+        seat.store.recount(&recount).await.unwrap();
+        let today = Zone::parse("+08:00").unwrap().day(Clock::system());
+        let usage = seat.store.usage(app(), today, NOW).await.unwrap();
+        (usage.view.net[1], usage.month_peak_groups)
+    };
+    assert_eq!(set(70).await, (70, 70));
+    assert_eq!(set(20).await, (20, 70));
+    assert_eq!(set(80).await, (80, 80));
+    assert_eq!(seat.count().await, 0, "accounts are another count");
 }
 
 #[tokio::test]
