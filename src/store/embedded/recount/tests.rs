@@ -14,20 +14,20 @@ use crate::store::{
 };
 
 /// A ledger of one member, on a disk that outlives it.
-struct Seat {
-    store: EmbeddedStore,
+pub(super) struct Seat {
+    pub(super) store: EmbeddedStore,
     disk: Disk,
 }
 
 impl Seat {
-    async fn on(disk: Disk) -> Self {
+    pub(super) async fn on(disk: Disk) -> Self {
         let store = open(&disk);
         hello(&store).await;
         Self { store, disk }
     }
 
     /// The process dies and starts again.
-    async fn killed(self) -> Self {
+    pub(super) async fn killed(self) -> Self {
         let Self { store, disk } = self;
         drop(store);
         let store = open(&disk);
@@ -42,24 +42,24 @@ impl Seat {
         Self { store, disk }
     }
 
-    async fn count(&self) -> i64 {
+    pub(super) async fn count(&self) -> i64 {
         self.store.usage(app(), day(), NOW).await.unwrap().view.net[0]
     }
 
-    async fn take(&self, id: &str, attempt: u64) -> Take {
+    pub(super) async fn take(&self, id: &str, attempt: u64) -> Take {
         let take = take(id, attempt);
         let taken = self.store.take(&take, NOW).await.unwrap();
         assert!(matches!(taken, Taken::Allowed { .. }), "{taken:?}");
         take
     }
 
-    async fn settle(&self, report: Report) {
+    pub(super) async fn settle(&self, report: Report) {
         let shard = Shard::of(app());
         let settled = self.store.settle(shard, &report, day(), NOW);
         settled.await.unwrap();
     }
 
-    async fn answered(&self, take: &Take) {
+    pub(super) async fn answered(&self, take: &Take) {
         let answered = Answered {
             take: take.clone(),
             refused: None,
@@ -72,20 +72,20 @@ impl Seat {
         self.settle(report).await;
     }
 
-    async fn totals(&self, consumed: u64, released: u64) {
+    pub(super) async fn totals(&self, consumed: u64, released: u64) {
         self.settle(totals(consumed, released, None)).await;
     }
 
-    async fn freeze(&self) -> Freeze {
+    pub(super) async fn freeze(&self) -> Freeze {
         let frozen = self.store.freeze(app(), Resource::Account);
         frozen.await.unwrap()
     }
 
-    async fn awaited(&self, token: u64) -> Vec<u64> {
+    pub(super) async fn awaited(&self, token: u64) -> Vec<u64> {
         self.store.awaited(app(), token).await.unwrap()
     }
 
-    async fn commit(&self, to: u64, token: u64) -> Result<Recounted, StoreFault> {
+    pub(super) async fn commit(&self, to: u64, token: u64) -> Result<Recounted, StoreFault> {
         let recount = Recount {
             app: app(),
             resource: Resource::Account,
@@ -98,7 +98,7 @@ impl Seat {
     }
 
     /// Freezes and sets the count.
-    async fn recount(&self, to: u64) -> (i64, u64) {
+    pub(super) async fn recount(&self, to: u64) -> (i64, u64) {
         let frozen = self.freeze().await;
         match self.commit(to, frozen.token).await.unwrap() {
             Recounted::Done { from, held, .. } => (from, held),
@@ -106,24 +106,24 @@ impl Seat {
         }
     }
 
-    async fn audited(&self) -> Vec<(Option<i64>, Option<i64>)> {
+    pub(super) async fn audited(&self) -> Vec<(Option<i64>, Option<i64>)> {
         let entries = self.store.audit(None, 10).await.unwrap();
         entries.iter().map(|one| (one.from, one.to)).collect()
     }
 }
 
-/// A release of two accounts.
-fn two_back() -> GiveBack {
+/// A release of accounts, or what a replay says that it gave back.
+pub(super) fn give_back(number: u64, amount: u32, given: Option<u32>) -> GiveBack {
     GiveBack {
         app: app(),
         key: RecordKey::Own {
             incarnation: 1,
-            attempt: Attempt(2),
+            attempt: Attempt(number),
         },
-        fingerprint: Fingerprint(2),
+        fingerprint: Fingerprint(number),
         resource: Resource::Account,
-        amount: Amount::from_wire(2).unwrap(),
-        given: Some(2),
+        amount: Amount::from_wire(amount).unwrap(),
+        given,
         groups_follow: false,
         day: day(),
     }
@@ -183,7 +183,7 @@ async fn what_happens_after_a_recount_and_before_a_kill_counts_beside_it() {
     seat.recount(50).await;
     let after = seat.take("after", 1).await;
     seat.answered(&after).await;
-    let back = two_back();
+    let back = give_back(2, 2, Some(2));
     seat.store.release(&back, NOW).await.unwrap();
     assert_eq!(seat.count().await, 49);
     let seat = seat.killed().await;
@@ -204,7 +204,11 @@ async fn a_frozen_app_decides_nothing_and_waits_for_what_is_under_way() {
     assert_eq!(notices.unwrap().notices, [(app(), frozen.token)]);
     let refused = seat.store.take(&take("new", 3), NOW).await.unwrap();
     assert_eq!(refused, Taken::Undecided(Undecided::Frozen));
-    let refused = seat.store.release(&two_back(), NOW).await.unwrap();
+    let refused = seat
+        .store
+        .release(&give_back(2, 2, None), NOW)
+        .await
+        .unwrap();
     assert_eq!(refused, GivenBack::Undecided(Undecided::Frozen));
     let view = seat.store.glance(app(), day()).unwrap();
     assert_eq!(view.frozen, Some(frozen.token));
