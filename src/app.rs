@@ -1,8 +1,8 @@
 //! Puts the parts together, in the order in which they start and end.
 //!
 //! Start: listeners (so that a port in use is said at once), the store, the journal, the operators'
-//! token, the first meeting with the ledger, the tasks, the server. End: the server drains, the tasks finish what they are at,
-//! the ledger is told the rest, the journal is saved.
+//! token, the first meeting with the ledger, the tasks, the server. End: the server drains, the tasks
+//! finish what they are at, the ledger is told the rest and left in good order, the journal is saved.
 
 use std::future::Future;
 use std::path::Path;
@@ -26,9 +26,10 @@ use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{self, RedisOptions, RedisStore};
 use crate::store::{Operator, Store, StoreFault};
 
-/// How long the first meeting with a shared ledger may take before the server starts without it.
+/// How long the first meeting with a shared ledger, the first lease included, may take before the server
+/// starts without it.
 const FIRST_MEETING_MAX: Duration = Duration::from_secs(2);
-/// How long the ledger may take to hear the rest at the end.
+/// How long the ledger may take to hear the rest, and to take over what this member counted, at the end.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// How long a check waits for a ledger in this process: it never does.
 const LOCAL_WAIT: Duration = Duration::from_millis(500);
@@ -118,8 +119,10 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
         // Dropped half-way, a checkpoint would be lost; each task ends after what it is at.
         tasks.await.map_err(|died| Fault::Task(died.to_string()))?;
     }
-    if timeout(CLOSE_MAX, ledger.settle_rest()).await.is_err() {
-        tracing::warn!("the ledger took too long; the next start settles what the journal holds");
+    if timeout(CLOSE_MAX, ledger.part()).await.is_err() {
+        tracing::warn!(
+            "the ledger took too long; the next start goes on with what the journal holds"
+        );
     }
     ledger.close().await;
     tracing::info!("stopped");
@@ -255,16 +258,17 @@ fn open_store(settings: &Settings, folder: &Path, clock: &Arc<Clock>) -> Result<
             key_prefix,
             create,
             wait,
+            witness_wait,
         } => {
+            let create = match create {
+                Create::Auto => redis::Create::Auto,
+                Create::Never => redis::Create::Never,
+            };
+            let (url, prefix) = (url.secret().into(), key_prefix.to_string());
             let options = RedisOptions {
-                url: url.secret().into(),
-                key_prefix: key_prefix.to_string(),
-                zone,
-                create: match create {
-                    Create::Auto => redis::Create::Auto,
-                    Create::Never => redis::Create::Never,
-                },
                 response_timeout: *wait,
+                witness_wait_ms: witness_wait.map_or(0, in_ms),
+                ..RedisOptions::new(url, prefix, zone, create)
             };
             both(RedisStore::new(options, clock.clone())?)
         }
@@ -275,6 +279,11 @@ fn open_store(settings: &Settings, folder: &Path, clock: &Arc<Clock>) -> Result<
 fn both<S: Store + Operator>(store: S) -> Stores {
     let store = Arc::new(store);
     (store.clone(), store)
+}
+
+/// A wait in milliseconds; settings bound it far below what fits.
+fn in_ms(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Meets the ledger before the first call is answered. One in this process must be there; a shared

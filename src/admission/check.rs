@@ -10,7 +10,7 @@ use super::{
     Verdict, shown,
 };
 use crate::clock::{Day, Millis};
-use crate::ledger::{Entry, LogFull, State, Wanted};
+use crate::ledger::{Entry, LogFull, NotTaken, State, Wanted};
 use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
 use crate::store::{Fingerprint, Taken};
 
@@ -53,6 +53,11 @@ impl Admission {
         let charge = Charge::new(check.resource, check.amount, &rules.limits);
         let now = self.ledger.now();
         if !charge.is_metered() {
+            if self.spends(check)
+                && let Some(net) = self.ledger.spend(entry, &charge, now)?
+            {
+                return Ok(Ok(allowed(charge.parts()[0].limit, net, self.memory())));
+            }
             return Ok(Err(Hard {
                 entry: entry.clone(),
                 charge,
@@ -66,13 +71,23 @@ impl Admission {
         Ok(Ok(allowed(charge.parts()[0].limit, net, self.memory())))
     }
 
+    /// Whether a check may be answered from what was lent. One under an id may not: its answer is to be
+    /// found again by every sidecar, and only the ledger's record can tell.
+    fn spends(&self, check: &Check) -> bool {
+        check.mode == CheckMode::Count
+            && check.request_id.is_none()
+            && !self.ledger.store().is_local()
+    }
+
     async fn with_ledger(
         &self,
         check: Check,
         hard: Hard,
         patience: Patience,
     ) -> Result<Verdict, Fault> {
-        if self.ledger.state() != State::Up {
+        let counts = check.mode == CheckMode::Count;
+        let may_ask = self.ledger.has_lease() && hard.entry.frozen().is_none();
+        if self.ledger.state() != State::Up || counts && !may_ask {
             return self.without_ledger(check.mode, &hard).map_err(Fault::from);
         }
         match check.mode {
@@ -94,13 +109,26 @@ impl Admission {
         };
         let by_client = wanted.request_id.is_some();
         let open = self.ledger.open_take(wanted)?;
+        let heard = self.ledger.composing();
         let taken = self
             .ask(self.ledger.store().take(open.take(), hard.now), patience)
             .await;
         match taken {
-            Ok(Taken::Allowed { view, replayed, .. }) => {
-                open.allowed()?;
-                hard.entry.learn(&view, day);
+            Ok(Taken::Allowed {
+                view,
+                replayed,
+                mine,
+            }) => {
+                match self
+                    .ledger
+                    .take_allowed(&hard.entry, open, &view, mine, heard)
+                {
+                    Ok(()) => {}
+                    Err(NotTaken::Full(full)) => return Err(full.into()),
+                    Err(NotTaken::Late) => {
+                        return Ok(self.without_ledger(CheckMode::Count, &hard)?);
+                    }
+                }
                 let part = hard.charge.parts()[0];
                 let net = view.net[part.counter.index()];
                 Ok(Verdict {
@@ -112,15 +140,19 @@ impl Admission {
                 counter,
                 view,
                 replayed,
-                ..
+                recallable,
             }) => {
-                // A refusal under an id of our own is remembered nowhere: nothing is to be kept.
-                if by_client {
+                // A refusal under an id of our own is remembered nowhere, nor is one that others can
+                // lift: nothing is to be kept.
+                if by_client && !recallable {
                     open.refused(counter)?;
                 } else {
                     open.forget();
                 }
-                hard.entry.learn(&view, day);
+                self.ledger.learn(&hard.entry, &view, day, heard);
+                if recallable {
+                    self.ledger.wants_recall(&hard.entry, hard.now);
+                }
                 let limit = hard.entry.rules.limits.of(counter);
                 let used = shown(view.net[counter.index()]);
                 let refusal = limit_reached(counter);

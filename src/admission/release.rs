@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::check::fingerprint;
 use super::{Admission, Fault, Patience, Release, Released, shown};
-use crate::ledger::{Entry, OpenRelease, State};
+use crate::ledger::{Entry, Fell, OpenRelease, State};
 use crate::quota::{Charge, Counter, Limit};
 use crate::store::{GiveBack, GivenBack};
 
@@ -46,9 +46,12 @@ impl Admission {
                 replayed: false,
             });
         }
-        let mut shared = self.ledger.state() == State::Up;
+        // In a frozen app it waits: what is under way would hold up the recount.
+        let mut shared =
+            self.ledger.state() == State::Up && self.ledger.has_lease() && entry.frozen().is_none();
         // What was admitted while the ledger was away must be there before it is given back.
-        let settles_first = charge.is_metered() || entry.is_owed();
+        let settles_first =
+            charge.is_metered() || entry.is_owed() || !entry.is_heard(self.ledger.lease());
         let follow = charge
             .parts()
             .iter()
@@ -68,6 +71,7 @@ impl Admission {
                 day: self.ledger.zone().day(now),
             },
             (shared && !settles_first).then_some(now),
+            entry.token_out(now),
         )?;
         if shared && settles_first {
             shared = if charge.is_metered() {
@@ -83,13 +87,14 @@ impl Admission {
     /// Sends an open release; without the ledger it stays open and is sent in the background.
     async fn give_back(
         &self,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         open: OpenRelease,
         limit: Limit,
         shared: bool,
         patience: Patience,
     ) -> Result<Released, Fault> {
-        let (resource, day) = (open.give_back().resource, open.give_back().day);
+        let resource = open.give_back().resource;
+        let heard = self.ledger.composing();
         let amount = u64::from(open.give_back().amount.get());
         let counter = resource.counter();
         if shared {
@@ -100,12 +105,18 @@ impl Admission {
             match self.ask(reply, patience).await {
                 Ok(GivenBack::Released {
                     released,
+                    groups,
                     view,
                     replayed,
-                    ..
+                    mine,
                 }) => {
-                    open.done(Some(released));
-                    entry.learn(&view, day);
+                    let fell = Fell {
+                        released,
+                        groups,
+                        mine,
+                    };
+                    self.ledger
+                        .release_answered(entry, open, fell, &view, heard);
                     let used = shown(entry.live(resource).net());
                     return Ok(Released {
                         released: released.into(),
@@ -118,7 +129,8 @@ impl Admission {
                     open.done(None);
                     return Err(Fault::OtherContent);
                 }
-                Ok(GivenBack::Undecided(_)) | Err(_) => {}
+                Ok(GivenBack::Undecided(_)) => open.undecided(),
+                Err(_) => {}
             }
         }
         let used = shown(self.ledger.net(entry, counter, self.ledger.now())).saturating_sub(amount);

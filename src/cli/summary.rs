@@ -110,6 +110,7 @@ fn store(store: &StoreSettings) -> String {
             key_prefix,
             create,
             wait,
+            ..
         } => {
             let create = match create {
                 Create::Auto => "made if it is not there",

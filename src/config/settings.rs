@@ -73,6 +73,9 @@ pub enum StoreSettings {
         create: Create,
         /// How long a check waits for an answer, 10 ms to 2 s, and never past its caller's deadline.
         wait: Duration,
+        /// How long a sidecar that is new to the others waits until one of them knows of it, before it may
+        /// create what a limit guards; `None`: for ever.
+        witness_wait: Option<Duration>,
     },
 }
 

@@ -10,22 +10,34 @@ mod apps;
 mod cell;
 mod counting;
 mod days;
+mod entry;
+mod escrow;
+mod guard;
+mod hearing;
 mod journal;
 mod known;
+mod lease;
 mod logins;
 mod meeting;
+mod membership;
 mod outlook;
 mod owed;
 mod save;
 mod settle;
+mod spending;
+mod watch;
 
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch as signal};
 
-pub use apps::{APPS_MAX, Entry};
+pub use apps::APPS_MAX;
+pub use entry::Entry;
+pub use guard::Heard;
+pub use hearing::{Fell, NotTaken};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
+pub use lease::Lease;
 pub use logins::OpenLogins;
 pub use outlook::State;
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
@@ -34,8 +46,9 @@ pub use save::Saving;
 use apps::Apps;
 use journal::{Journal, Record};
 use logins::{Asked, Logins};
+use membership::Membership;
 use outlook::Outlook;
-use owed::{DueRecords, Owed, OwedCopy};
+use owed::{Owed, OwedCopy};
 
 use crate::clock::{Clock, Millis, Zone};
 use crate::quota::{AppId, RequestId, Resource, Rulebook};
@@ -55,8 +68,13 @@ pub struct Ledger {
     owed: Arc<Owed>,
     logins: Logins,
     outlook: Outlook,
+    lease: Lease,
+    membership: Membership,
+    /// Something is to be settled at once.
+    hurry: Notify,
+    recalls: mpsc::Sender<AppId>,
     installation: OnceLock<Installation>,
-    met: watch::Sender<bool>,
+    met: signal::Sender<bool>,
     saving: Saving,
     /// When the oldest record was made that a restart may state again, in ms; 0 until a checkpoint of
     /// this run is done.
@@ -83,6 +101,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Queues {
     asked: mpsc::Receiver<Asked>,
+    recalls: mpsc::Receiver<AppId>,
 }
 
 impl Ledger {
@@ -101,6 +120,7 @@ impl Ledger {
         } = parts;
         let (journal, left, unsettled) = Journal::open(folder, clock.now())?;
         let journal = Arc::new(journal);
+        let standing = journal.standing().map_err(|why| journal.unreadable(why))?;
         let identity = journal.identity();
         let (incarnation, boot) = (identity.incarnation, identity.boot);
         let member = Member {
@@ -115,6 +135,7 @@ impl Ledger {
         };
         let owed = Arc::new(Owed::new(journal.clone(), clock.clone(), local, owed));
         let (logins, asked) = Logins::new(left.logins);
+        let (recalls, wanted) = mpsc::channel(watch::RECALLS_MAX);
         let this = Self {
             clock,
             zone,
@@ -126,22 +147,34 @@ impl Ledger {
             owed,
             logins,
             outlook: Outlook::default(),
+            lease: if local {
+                Lease::for_ever()
+            } else {
+                Lease::default()
+            },
+            membership: Membership::new(standing),
+            hurry: Notify::new(),
+            recalls,
             installation: identity
                 .installation
                 .map_or_else(OnceLock::new, OnceLock::from),
-            met: watch::Sender::new(false),
+            met: signal::Sender::new(false),
             saving,
             states_from: AtomicI64::new(0),
         };
         for app in unsettled {
             this.take_up(app, |entry| this.apps.to_settle(entry));
         }
+        for app in this.owed.apps_that_gave() {
+            this.take_up(app, |entry| this.apps.to_settle_soon(entry));
+        }
         for login in this.logins.copy() {
             this.take_up(login.app, |entry| {
-                entry.days().of(login.day).active_pending += 1;
+                entry.books().days.of(login.day).active_pending += 1;
             });
         }
-        Ok((this, Queues { asked }))
+        let recalls = wanted;
+        Ok((this, Queues { asked, recalls }))
     }
 
     /// Meets the ledger for the first time. Whoever goes on without it says so with
@@ -161,12 +194,42 @@ impl Ledger {
     /// Settles, carries logins and saves until `stop` turns true. What was on its way to the ledger is
     /// then broken off, since a ledger that hangs must not hold up the end: it stays owed. A checkpoint
     /// is finished, so this must not be dropped before.
-    pub async fn keep(&self, queues: &mut Queues, stop: &watch::Receiver<bool>) {
+    pub async fn keep(&self, queues: &mut Queues, stop: &signal::Receiver<bool>) {
         tokio::join!(
+            until(stop.clone(), self.beats()),
             until(stop.clone(), meeting::keep(self)),
+            until(stop.clone(), watch::keep(self)),
+            until(stop.clone(), watch::hurry(self)),
+            until(stop.clone(), watch::recall(self, &mut queues.recalls)),
             until(stop.clone(), logins::keep(self, &mut queues.asked)),
             save::keep(self, stop.clone()),
         );
+    }
+
+    /// The task by which a shared ledger knows this member. One in this process needs none.
+    async fn beats(&self) {
+        if self.store.is_local() {
+            std::future::pending::<()>().await;
+        } else {
+            membership::keep(self).await;
+        }
+    }
+
+    /// Tells the ledger all that is known here, and leaves a shared one in good order, if it can be
+    /// reached. What it does not hear stays in the journal for the next start. May be broken off at any
+    /// time, which a start finds out.
+    pub async fn part(&self) {
+        if self.store.is_local() {
+            self.settle_rest().await;
+            return;
+        }
+        match membership::leave(self).await {
+            Ok(()) => tracing::info!("left: the next start is a new member"),
+            Err(why) => {
+                tracing::warn!(%why, "this sidecar stays a member; its journal waits for the next start");
+                self.settle_rest().await;
+            }
+        }
     }
 
     /// Tells the ledger all that is known here, if it can be reached. What it does not hear stays in
@@ -179,6 +242,19 @@ impl Ledger {
         }
     }
 
+    /// Whether the ledger has yet to hear of anything.
+    fn owes(&self) -> bool {
+        let OwedCopy { takes, releases } = self.owed.copy();
+        let waits = |shard| {
+            self.apps.unsettled(shard) + self.apps.unsettled_soon(shard) > 0
+                || !self.logins.waiting(shard).is_empty()
+        };
+        !takes.is_empty()
+            || !releases.is_empty()
+            || Shard::all().any(waits)
+            || self.apps.all().iter().any(|entry| entry.is_owed())
+    }
+
     /// Saves the journal; the last thing to do.
     pub async fn close(&self) {
         if let Err(why) = save::save(self).await {
@@ -187,7 +263,7 @@ impl Ledger {
     }
 
     /// Becomes true when the ledger was met for the first time and all that was owed is settled.
-    pub fn met(&self) -> watch::Receiver<bool> {
+    pub fn met(&self) -> signal::Receiver<bool> {
         self.met.subscribe()
     }
 
@@ -206,14 +282,25 @@ impl Ledger {
         &*self.store
     }
 
+    /// The lease under which this member admits.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
     /// What is known of the store.
     pub fn state(&self) -> State {
         self.outlook.state()
     }
 
-    /// A call to the store failed.
+    /// A call to the store failed. A ledger that gave no answer is asked by nobody until one task has
+    /// found out how it is; one that knows less than it did is asked at once what became of it. What a
+    /// single shard refuses for good is no reason to doubt the others.
     pub fn doubt(&self, fault: &StoreFault) {
-        self.outlook.doubt(fault);
+        match fault {
+            StoreFault::Away(_) => self.outlook.doubt(fault),
+            StoreFault::Frozen(_) => self.membership.hurry(),
+            StoreFault::Unusable(_) => {}
+        }
     }
 
     /// The app's entry if it was met before. The guard must not live across an await.
@@ -256,7 +343,7 @@ impl Ledger {
     }
 
     /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
-    /// it will be sent until the ledger has it.
+    /// it will be sent until the ledger has it. `behind`: the freeze whose token was out by then.
     ///
     /// # Errors
     /// [`Full`].
@@ -265,8 +352,9 @@ impl Ledger {
         request_id: Option<RequestId>,
         give_back: impl FnOnce(RecordKey) -> GiveBack,
         sent: Option<Millis>,
+        behind: Option<u64>,
     ) -> Result<OpenRelease, Full> {
-        self.owed.open_release(request_id, give_back, sent)
+        self.owed.open_release(request_id, give_back, sent, behind)
     }
 
     /// Tells the ledger at once what this sidecar did with one app.
@@ -274,13 +362,7 @@ impl Ledger {
     /// # Errors
     /// [`StoreFault`].
     pub async fn settle_app(&self, entry: &Arc<Entry>) -> Result<(), StoreFault> {
-        settle::settle_apps(
-            self,
-            Shard::of(entry.app),
-            vec![entry.clone()],
-            DueRecords::default(),
-        )
-        .await
+        settle::settle_apps(self, Shard::of(entry.app), vec![entry.clone()]).await
     }
 
     /// Does something with an app of which the last run left something.
@@ -318,7 +400,7 @@ impl Ledger {
 }
 
 /// Runs `task` until `stop` turns true.
-async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) {
+async fn until(mut stop: signal::Receiver<bool>, task: impl Future<Output = ()>) {
     tokio::select! {
         biased;
         () = stopped(&mut stop) => {}
@@ -327,7 +409,7 @@ async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) 
 }
 
 /// Ends when `stop` turns true, or when nobody is left who could turn it.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+async fn stopped(stop: &mut signal::Receiver<bool>) {
     // What it answers holds the channel's lock; nobody may wait with it.
     drop(stop.wait_for(|stop| *stop).await);
 }

@@ -1,6 +1,9 @@
 //! A ledger in this process, killed between any two steps of its checkpoints: what it was told again
 //! by the journal is counted once.
 
+mod lender;
+mod sharing;
+
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -95,7 +98,7 @@ impl Process {
     async fn takes(&self, id: Option<&str>) {
         let open = self.open(id);
         match self.0.store.take(open.take(), self.0.now()).await.unwrap() {
-            Taken::Allowed { .. } => open.allowed().unwrap(),
+            Taken::Allowed { .. } => open.allowed(|_| Ok::<_, NotTaken>(None)).unwrap(),
             other => panic!("{other:?}"),
         }
     }
@@ -125,7 +128,7 @@ impl Process {
         let id = id.map(|id| RequestId::parse(id).unwrap());
         let open = self
             .0
-            .open_release(id, give_back, Some(self.0.now()))
+            .open_release(id, give_back, Some(self.0.now()), None)
             .unwrap();
         match self
             .0
@@ -138,9 +141,7 @@ impl Process {
                 open.done(Some(released));
                 released
             }
-            GivenBack::OtherContent | GivenBack::Undecided(_) => {
-                panic!("the id was used for something else, or the app is frozen")
-            }
+            other => panic!("{other:?}"),
         }
     }
 

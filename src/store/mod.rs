@@ -14,7 +14,6 @@ mod operator;
 pub mod redis;
 mod report;
 mod take;
-mod unserved;
 
 pub use active::{Active, Login, Usage};
 pub use member::{

@@ -54,10 +54,12 @@ fn the_contracts_example_is_understood_as_it_stands() {
         key_prefix,
         create,
         wait,
+        witness_wait,
     } = &settings.store
     else {
         panic!("{:?}", settings.store);
     };
+    assert_eq!(*witness_wait, Some(Duration::from_secs(5)));
     assert_eq!(url.secret(), "redis://127.0.0.1:6379/0");
     assert_eq!(
         (&**key_prefix, *create, *wait),
@@ -190,6 +192,7 @@ fn a_redis_is_told_everything_and_never_shows_its_password() {
   key_prefix: a.b:c-1_
   create: never
   timeout: 2s
+  witness_wait: 0s
 ",
     )
     .expect("no fault");
@@ -197,11 +200,13 @@ fn a_redis_is_told_everything_and_never_shows_its_password() {
         key_prefix,
         create,
         wait,
+        witness_wait,
         ..
     } = &settings.store
     else {
         panic!("{:?}", settings.store);
     };
+    assert_eq!(*witness_wait, None, "for ever");
     assert_eq!(
         (&**key_prefix, *create, *wait),
         ("a.b:c-1_", Create::Never, Duration::from_secs(2))

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{Full, Owed, lock};
 use crate::clock::Millis;
-use crate::ledger::journal::{OwedRelease, Record};
-use crate::quota::RequestId;
-use crate::store::{GiveBack, RecordKey};
+use crate::ledger::journal::{Frames, LogFull, OwedRelease, Record};
+use crate::quota::{AppId, Counter, RequestId};
+use crate::store::{GiveBack, RecordKey, Shard};
 
 /// The most releases that may be owed at a time.
 pub const RELEASES_MAX: usize = 100_000;
@@ -19,6 +19,8 @@ pub const RELEASE_RESEND_MS: u64 = 9 * 60 * 1000;
 pub(super) struct Sending {
     pub(super) owed: OwedRelease,
     by_caller: bool,
+    /// The freeze behind whose token it was accepted: the truth that was counted has what it deletes.
+    behind: Option<u64>,
 }
 
 impl Sending {
@@ -27,6 +29,7 @@ impl Sending {
         Self {
             owed,
             by_caller: false,
+            behind: None,
         }
     }
 }
@@ -44,29 +47,32 @@ pub enum Resend {
 
 impl Owed {
     /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
-    /// it will be sent until the ledger has it.
+    /// it will be sent until the ledger has it. `behind`: the freeze whose token was out by then.
     pub fn open_release(
         self: &Arc<Self>,
         request_id: Option<RequestId>,
         give_back: impl FnOnce(RecordKey) -> GiveBack,
         sent: Option<Millis>,
+        behind: Option<u64>,
     ) -> Result<OpenRelease, Full> {
         let number = self.number();
         let give_back = give_back(self.key(request_id, number));
         let mut releases = lock(&self.releases);
-        if releases.len() >= RELEASES_MAX {
+        if releases.len() + lock(&self.gaves).len() >= RELEASES_MAX {
             return Err(Full::Waiting);
         }
         self.append(&Record::Release(number, sent, give_back.clone()))?;
         let owed = OwedRelease {
             sent,
             give_back: give_back.clone(),
+            gave: false,
         };
         releases.insert(
             number,
             Sending {
                 owed,
                 by_caller: true,
+                behind,
             },
         );
         drop(releases);
@@ -104,6 +110,53 @@ impl Owed {
         true
     }
 
+    /// Whether a release is still to be sent or heard of.
+    pub fn is_open(&self, number: u64) -> bool {
+        lock(&self.releases).contains_key(&number)
+    }
+
+    /// The ledger decided nothing: the release is as unsent as before this sending.
+    pub fn not_sent(&self, number: u64, before: Option<Millis>) {
+        if let Some(sending) = lock(&self.releases).get_mut(&number) {
+            sending.owed.sent = before;
+        }
+    }
+
+    /// Drops the releases of an app's counters that were recounted, but for those that came in behind the
+    /// token of `freeze`, and for the one whose answer is being heard: what they gave back, or would
+    /// have, the recount does not contain any more. Where it cannot be told which it was, a release
+    /// stays charged until the next recount: that passes no limit.
+    pub fn drop_releases_of(
+        &self,
+        app: AppId,
+        recounted: &[Counter],
+        freeze: Option<u64>,
+        but: Option<u64>,
+    ) {
+        let outlived = |give_back: &GiveBack| {
+            let own = give_back.resource.counter();
+            let groups = give_back.groups_follow.then_some(Counter::Groups);
+            give_back.app == app
+                && (recounted.contains(&own) || groups.is_some_and(|of| recounted.contains(&of)))
+        };
+        let mut releases = lock(&self.releases);
+        releases.retain(|number, sending| {
+            if Some(*number) == but || !outlived(&sending.owed.give_back) {
+                return true;
+            }
+            if freeze.is_some() && sending.behind.take() == freeze {
+                return true;
+            }
+            match self.append(&Record::ReleaseDone(*number, None)) {
+                Ok(()) => false,
+                Err(full) => {
+                    tracing::warn!(%app, %full, "a release that a recount has overtaken is kept");
+                    true
+                }
+            }
+        });
+    }
+
     /// The ledger has the release: `released` is what it gave back. `None`: it will never take it.
     pub fn release_done(&self, number: u64, released: Option<u32>) {
         let restate = released.filter(|_| self.local);
@@ -113,6 +166,52 @@ impl Owed {
             // It would be sent again after a restart, under the same key: no second effect.
             tracing::warn!(%full, "a settled release could not be noted");
         }
+    }
+
+    /// The ledger has the release, and this member owns its record: `change` adds what it gave back to
+    /// own sums, and the ledger is to be told. One that they contain already, by another call under the
+    /// same id, is added to nothing.
+    ///
+    /// # Errors
+    /// [`LogFull`]: it stays open, and the ledger will be asked again.
+    pub fn release_gave(
+        &self,
+        number: u64,
+        change: impl FnOnce(&mut Frames) -> Result<(), LogFull>,
+    ) -> Result<(), LogFull> {
+        let mut releases = lock(&self.releases);
+        let Some(sending) = releases.get(&number) else {
+            return Ok(()); // Heard already, by another answer.
+        };
+        let (app, key) = (sending.owed.give_back.app, &sending.owed.give_back.key);
+        let now = self.clock.now();
+        let mut given = lock(&self.given);
+        if given.knows(app, key) {
+            self.append(&Record::ReleaseDone(number, None))?;
+            releases.remove(&number);
+            return Ok(());
+        }
+        self.journal.append_with(now, |frames| {
+            change(frames)?;
+            frames.gave(number);
+            Ok::<_, LogFull>(())
+        })?;
+        given.note(app, key, now);
+        let shard = Shard::of(app).number();
+        let owed = OwedRelease {
+            gave: true,
+            ..sending.owed.clone()
+        };
+        lock(&self.gaves).insert((shard, number), owed);
+        releases.remove(&number);
+        Ok(())
+    }
+
+    /// Whether a release of `app` was sent whose answer was not heard.
+    pub(super) fn has_open_release(&self, app: AppId) -> bool {
+        let open =
+            |sending: &Sending| sending.owed.give_back.app == app && sending.owed.sent.is_some();
+        lock(&self.releases).values().any(open)
     }
 
     /// Releases to send again, oldest first.
@@ -144,6 +243,27 @@ impl OpenRelease {
     /// in the background.
     pub fn note_sent(&self, now: Millis) -> bool {
         self.owed.note_sent(self.number, now)
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The ledger decided nothing: it waits, as one that was never sent.
+    pub fn undecided(self) {
+        self.owed.not_sent(self.number, None);
+    }
+
+    /// As [`Owed::release_gave`].
+    ///
+    /// # Errors
+    /// [`LogFull`].
+    pub fn gave(
+        self,
+        change: impl FnOnce(&mut Frames) -> Result<(), LogFull>,
+    ) -> Result<(), LogFull> {
+        self.owed.release_gave(self.number, change)
     }
 
     /// The ledger has it: `released` is what it gave back. `None`: it will never take it.
