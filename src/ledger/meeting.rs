@@ -41,7 +41,7 @@ pub async fn keep(ledger: &Ledger) {
                 seen_at = Instant::now();
             }
             match settled {
-                Ok(()) => {}
+                Ok(()) => ledger.outlook.settled(),
                 // Perhaps a shard, perhaps all of it: the ledger itself says which.
                 Err(fault @ (StoreFault::Frozen(_) | StoreFault::Unusable(_))) => {
                     match hello(ledger).await {
@@ -71,7 +71,10 @@ pub async fn meet(ledger: &Ledger) -> Result<(), StoreFault> {
     let installation = hello(ledger).await?;
     ledger.belong_to(installation)?;
     match settle(ledger, Scope::All).await {
-        Ok(()) => ledger.outlook.rose(),
+        Ok(()) => {
+            ledger.outlook.rose();
+            ledger.outlook.settled_whole();
+        }
         Err(fault @ (StoreFault::Frozen(_) | StoreFault::Unusable(_))) => {
             ledger.outlook.rose();
             ledger.outlook.hindered(&fault);

@@ -14,8 +14,10 @@ mod journal;
 mod known;
 mod logins;
 mod meeting;
+mod outage;
 mod outlook;
 mod owed;
+mod room;
 mod save;
 mod settle;
 
@@ -27,18 +29,17 @@ use tokio::sync::{mpsc, watch};
 pub use apps::{APPS_MAX, Entry};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
 pub use logins::OpenLogins;
-pub use outlook::State;
+pub use outlook::{Outlook, State};
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 pub use save::Saving;
 
 use apps::Apps;
 use journal::{Journal, Record};
 use logins::{Asked, Logins};
-use outlook::Outlook;
 use owed::{DueRecords, Owed, OwedCopy};
 
 use crate::clock::{Clock, Millis, Zone};
-use crate::quota::{AppId, RequestId, Resource, Rulebook};
+use crate::quota::{AppId, OutagePolicy, RequestId, Resource, Rulebook};
 use crate::store::{
     Cell, CellReport, GiveBack, Installation, Member, RecordKey, Shard, Store, StoreFault,
 };
@@ -116,6 +117,7 @@ impl Ledger {
         let owed = Arc::new(Owed::new(journal.clone(), clock.clone(), local, owed));
         let (logins, asked) = Logins::new(left.logins);
         let this = Self {
+            outlook: Outlook::new(clock.clone()),
             clock,
             zone,
             rules,
@@ -125,7 +127,6 @@ impl Ledger {
             apps: Arc::default(),
             owed,
             logins,
-            outlook: Outlook::default(),
             installation: identity
                 .installation
                 .map_or_else(OnceLock::new, OnceLock::from),
@@ -142,6 +143,13 @@ impl Ledger {
             });
         }
         Ok((this, Queues { asked }))
+    }
+
+    /// The same, going by `policy` while the ledger is away, and not by the default.
+    #[must_use]
+    pub fn under(mut self, policy: OutagePolicy) -> Self {
+        self.outlook.go_by(policy);
+        self
     }
 
     /// Meets the ledger for the first time. Whoever goes on without it says so with
@@ -164,6 +172,7 @@ impl Ledger {
     pub async fn keep(&self, queues: &mut Queues, stop: &watch::Receiver<bool>) {
         tokio::join!(
             until(stop.clone(), meeting::keep(self)),
+            until(stop.clone(), outage::keep(self)),
             until(stop.clone(), logins::keep(self, &mut queues.asked)),
             save::keep(self, stop.clone()),
         );
@@ -209,6 +218,11 @@ impl Ledger {
     /// What is known of the store.
     pub fn state(&self) -> State {
         self.outlook.state()
+    }
+
+    /// What is admitted while it is away, since when it is, and how that is told.
+    pub fn outlook(&self) -> &Outlook {
+        &self.outlook
     }
 
     /// A call to the store failed.

@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use checkpoint::Checkpoint;
 pub use folder::Folder;
 use log::Log;
-pub use log::{LogFull, Sealed};
+pub use log::{LogFull, SEALED_MAX, Sealed};
 pub use record::{Record, TOTALS_BYTES, totals_frame};
 
 use crate::chance;
@@ -304,6 +304,11 @@ impl Journal {
     /// Whether the log grew so far that a checkpoint is due.
     pub fn wants_checkpoint(&self) -> bool {
         self.log.has_sealed()
+    }
+
+    /// How many finished log segments wait for a checkpoint, of [`SEALED_MAX`].
+    pub fn sealed(&self) -> usize {
+        self.log.sealed()
     }
 
     /// Whether there is anything that a checkpoint could take over.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use releases::{OpenRelease, Resend};
+pub use releases::{OpenRelease, RELEASES_MAX, Resend};
 pub use takes::{DueRecords, OpenTake, Wanted};
 
 use releases::Sending;

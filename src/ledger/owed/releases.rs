@@ -105,6 +105,11 @@ impl Owed {
         }
     }
 
+    /// How many releases are owed, of [`RELEASES_MAX`].
+    pub fn releases_kept(&self) -> usize {
+        lock(&self.releases).len()
+    }
+
     /// Releases to send again, oldest first.
     pub fn due_releases(&self, most: usize) -> Vec<(u64, OwedRelease)> {
         let releases = lock(&self.releases);
