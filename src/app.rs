@@ -168,7 +168,7 @@ fn open_ledger(settings: &Settings) -> Result<(Arc<Ledger>, Queues), Fault> {
         saving: Saving::Beside,
     };
     let (ledger, queues) = Ledger::open(folder, parts)?;
-    Ok((Arc::new(ledger), queues))
+    Ok((Arc::new(ledger.under(settings.outage)), queues))
 }
 
 fn open_store(
