@@ -11,7 +11,7 @@ use super::{
     Verdict, shown,
 };
 use crate::clock::{Day, Millis};
-use crate::ledger::{Entry, LogFull, State, Wanted};
+use crate::ledger::{Entry, LogFull, NotTaken, State, Wanted};
 use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
 use crate::store::{Fingerprint, Taken, Undecided};
 
@@ -59,6 +59,11 @@ impl Admission {
             now,
         };
         if !charge.is_metered() {
+            if self.spends(check)
+                && let Some(net) = self.ledger.spend(entry, &charge, now)?
+            {
+                return Ok(Ok(allowed(charge.parts()[0].limit, net, self.memory())));
+            }
             return Ok(Err(hard()));
         }
         if let Some(part) = self.stops_metered(entry, &charge) {
@@ -71,6 +76,14 @@ impl Admission {
         Ok(Ok(allowed(charge.parts()[0].limit, net, self.memory())))
     }
 
+    /// Whether a check may be answered from what was lent. One under an id may not: its answer is to be
+    /// found again by every sidecar, and only the ledger's record can tell.
+    fn spends(&self, check: &Check) -> bool {
+        check.mode == CheckMode::Count
+            && check.request_id.is_none()
+            && !self.ledger.store().is_local()
+    }
+
     async fn with_ledger(
         &self,
         check: Check,
@@ -79,6 +92,9 @@ impl Admission {
     ) -> Result<Verdict, Fault> {
         if self.ledger.state() != State::Up {
             return Ok(self.without_ledger(check.mode, &hard, Wordless::Away)?);
+        }
+        if check.mode == CheckMode::Count && !self.ledger.has_lease() {
+            return Ok(self.without_ledger(check.mode, &hard, Wordless::Withheld)?);
         }
         match check.mode {
             CheckMode::Count => self.take(check, hard, patience).await,
@@ -99,14 +115,31 @@ impl Admission {
         };
         let by_client = wanted.request_id.is_some();
         let open = self.ledger.open_take(wanted)?;
+        let heard = self.ledger.composing();
         let taken = self
             .ask(self.ledger.store().take(open.take(), hard.now), patience)
             .await;
         match taken {
-            Ok(Taken::Allowed { view, replayed, .. }) => {
-                open.allowed()?;
+            Ok(Taken::Allowed {
+                view,
+                replayed,
+                mine,
+            }) => {
+                match self
+                    .ledger
+                    .take_allowed(&hard.entry, open, &view, mine, heard)
+                {
+                    Ok(()) => {}
+                    Err(NotTaken::Full(full)) => return Err(full.into()),
+                    Err(NotTaken::Late) => {
+                        return Ok(self.without_ledger(
+                            CheckMode::Count,
+                            &hard,
+                            Wordless::Withheld,
+                        )?);
+                    }
+                }
                 self.ledger.outlook().decided(check.app);
-                hard.entry.learn(&view, day);
                 let part = hard.charge.parts()[0];
                 let net = view.net[part.counter.index()];
                 Ok(Verdict {
@@ -118,16 +151,20 @@ impl Admission {
                 counter,
                 view,
                 replayed,
-                ..
+                recallable,
             }) => {
                 self.ledger.outlook().decided(check.app);
-                // A refusal under an id of our own is remembered nowhere: nothing is to be kept.
-                if by_client {
+                // A refusal under an id of our own is remembered nowhere, nor is one that others can
+                // lift: nothing is to be kept.
+                if by_client && !recallable {
                     open.refused(counter)?;
                 } else {
                     open.forget();
                 }
-                hard.entry.learn(&view, day);
+                self.ledger.learn(&hard.entry, &view, day, heard);
+                if recallable {
+                    self.ledger.wants_recall(&hard.entry, hard.now);
+                }
                 let limit = hard.entry.rules.limits.of(counter);
                 let used = shown(view.net[counter.index()]);
                 let refusal = limit_reached(counter);

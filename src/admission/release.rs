@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::check::fingerprint;
 use super::{Admission, Fault, Patience, Release, Released, shown};
-use crate::ledger::{Entry, OpenRelease, State};
+use crate::ledger::{Entry, Fell, OpenRelease, State};
 use crate::quota::{Charge, Counter, Limit};
 use crate::store::{GiveBack, GivenBack};
 
@@ -77,13 +77,14 @@ impl Admission {
     /// Sends an open release; without the ledger it stays open and is sent in the background.
     async fn give_back(
         &self,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         open: OpenRelease,
         limit: Limit,
         shared: bool,
         patience: Patience,
     ) -> Result<Released, Fault> {
-        let (resource, day) = (open.give_back().resource, open.give_back().day);
+        let resource = open.give_back().resource;
+        let heard = self.ledger.composing();
         let amount = u64::from(open.give_back().amount.get());
         let counter = resource.counter();
         if shared {
@@ -94,12 +95,18 @@ impl Admission {
             match self.ask(reply, patience).await {
                 Ok(GivenBack::Released {
                     released,
+                    groups,
                     view,
                     replayed,
-                    ..
+                    mine,
                 }) => {
-                    open.done(Some(released));
-                    entry.learn(&view, day);
+                    let fell = Fell {
+                        released,
+                        groups,
+                        mine,
+                    };
+                    self.ledger
+                        .release_answered(entry, open, fell, &view, heard);
                     let used = shown(entry.live(resource).net());
                     return Ok(Released {
                         released: released.into(),

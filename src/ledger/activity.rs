@@ -6,13 +6,13 @@ use std::sync::Arc;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::Ledger;
-use super::apps::Entry;
-use super::journal::{LogFull, Record, totals_frame};
+use super::entry::Entry;
+use super::journal::{LogFull, Record};
 use super::logins::OpenLogins;
 use super::owed::Full;
 use crate::clock::Day;
 use crate::quota::UserId;
-use crate::store::{Active, Cell, LOGINS_MAX, Login, Shard, StoreFault, Totals};
+use crate::store::{Active, Cell, LOGINS_MAX, Login, Shard, StoreFault};
 
 impl Ledger {
     /// The keyed hash of a user's id; `None` until the ledger was met, since it holds the key.
@@ -70,8 +70,8 @@ impl Ledger {
 
     /// The day's active users as far as this sidecar knows them.
     pub fn active(&self, entry: &Entry, day: Day) -> u64 {
-        let mut days = entry.days();
-        let sums = days.of(day);
+        let mut books = entry.books();
+        let sums = books.days.of(day);
         let own = sums.increments.totals.consumed;
         let elsewhere = sums.active_elsewhere.unwrap_or(0);
         elsewhere
@@ -82,8 +82,8 @@ impl Ledger {
     /// What this sidecar knows of the day's active users and a ledger that counts `told` of its
     /// increments does not: increments not settled, users who wait.
     pub fn active_unsettled(&self, entry: &Entry, day: Day, told: u64) -> u64 {
-        let mut days = entry.days();
-        let sums = days.of(day);
+        let mut books = entry.books();
+        let sums = books.days.of(day);
         sums.increments
             .totals
             .consumed
@@ -96,19 +96,15 @@ impl Ledger {
     /// # Errors
     /// [`LogFull`]; nothing is counted then.
     pub fn increment(&self, entry: &Arc<Entry>, day: Day, by: u64) -> Result<u64, LogFull> {
-        {
-            let mut days = entry.days();
-            let totals = &mut days.of(day).increments.totals;
-            let grown = Totals {
-                consumed: totals.consumed.saturating_add(by),
-                released: 0,
-            };
-            let frame = totals_frame(entry.app, Cell::Increment(day), grown);
-            let mark = || self.apps.to_save(entry);
-            // A checkpoint that sees the mark waits for this app's days, and finds the sum grown.
-            self.journal.append_marked(&frame, self.now(), mark)?;
-            *totals = grown;
-        }
+        self.journal
+            .append_with(self.clock.now(), |frames| -> Result<(), LogFull> {
+                self.apps.to_save(entry);
+                let mut books = entry.books();
+                let totals = &mut books.days.of(day).increments.totals;
+                totals.consumed = totals.consumed.saturating_add(by);
+                frames.totals(entry.app, Cell::Increment(day), *totals);
+                Ok(())
+            })?;
         self.apps.to_settle(entry);
         Ok(self.active(entry, day))
     }
@@ -119,8 +115,8 @@ impl Ledger {
             let Some(entry) = self.apps.get(login.app) else {
                 continue;
             };
-            let mut days = entry.days();
-            let sums = days.of(login.day);
+            let mut books = entry.books();
+            let sums = books.days.of(login.day);
             let own = sums.increments.acked.consumed;
             sums.active_elsewhere = Some(active.daily_active.saturating_sub(own));
         }
@@ -128,12 +124,12 @@ impl Ledger {
 
     /// Whether the ledger has told of the day's active users.
     pub fn knows_active(&self, entry: &Entry, day: Day) -> bool {
-        entry.days().of(day).active_elsewhere.is_some()
+        entry.books().days.of(day).active_elsewhere.is_some()
     }
 
     /// The ledger told of the day's active users, `mine` of which are this member's own increments.
     pub fn learn_active(&self, entry: &Entry, day: Day, daily_active: u64, mine: u64) {
-        entry.days().of(day).active_elsewhere = Some(daily_active.saturating_sub(mine));
+        entry.books().days.of(day).active_elsewhere = Some(daily_active.saturating_sub(mine));
     }
 
     /// Logins of an app wait for the ledger, or do so no more.
@@ -141,8 +137,8 @@ impl Ledger {
         let Some(entry) = self.apps.get(login.app) else {
             return;
         };
-        let mut days = entry.days();
-        let sums = days.of(login.day);
+        let mut books = entry.books();
+        let sums = books.days.of(login.day);
         sums.active_pending = sums.active_pending.saturating_add(change);
     }
 }

@@ -20,7 +20,7 @@ pub struct LiveCell {
 
 impl LiveCell {
     /// A cell as the journal kept it.
-    pub fn restored(saved: Saved) -> Self {
+    pub fn restored(saved: &Saved) -> Self {
         Self {
             consumed: saved.totals.consumed.into(),
             released: saved.totals.released.into(),
@@ -119,6 +119,7 @@ impl LiveCell {
             acked,
             totals: self.totals(),
             high: self.high.load(Ordering::Relaxed),
+            account: None,
         }
     }
 

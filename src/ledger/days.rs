@@ -37,7 +37,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn restored(saved: Saved) -> Self {
+    fn restored(saved: &Saved) -> Self {
         Self {
             totals: saved.totals,
             acked: saved.acked,
@@ -50,6 +50,7 @@ impl Tally {
             totals: self.totals,
             acked: self.acked,
             high: self.totals.net(),
+            account: None,
         }
     }
 
@@ -91,7 +92,7 @@ impl Days {
     }
 
     /// Takes a cell as the journal kept it.
-    pub fn restore(&mut self, cell: Cell, saved: Saved) {
+    pub fn restore(&mut self, cell: Cell, saved: &Saved) {
         match cell {
             Cell::Live(_) => {}
             Cell::Gained(day) => self.of(day).gained = Tally::restored(saved),
@@ -102,19 +103,6 @@ impl Days {
     /// Every cell with its sums.
     pub fn saved(&self) -> impl Iterator<Item = (Cell, Saved)> + '_ {
         self.tallies().map(|(cell, tally)| (cell, tally.saved()))
-    }
-
-    /// The cells of which the ledger has yet to hear.
-    pub fn reports(&self) -> impl Iterator<Item = CellReport> + '_ {
-        self.tallies()
-            .filter(|(_, tally)| tally.totals != tally.acked)
-            .map(|(cell, tally)| CellReport {
-                cell,
-                totals: tally.totals,
-                high: tally.totals.net(),
-                escrow: None,
-                wish: None,
-            })
     }
 
     /// The ledger acknowledged a cell's sums.

@@ -10,8 +10,13 @@ mod apps;
 mod cell;
 mod counting;
 mod days;
+mod entry;
+mod escrow;
+mod guard;
+mod hearing;
 mod journal;
 mod known;
+mod lease;
 mod logins;
 mod meeting;
 mod outage;
@@ -20,14 +25,20 @@ mod owed;
 mod room;
 mod save;
 mod settle;
+mod spending;
+mod watch;
 
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch as signal};
 
-pub use apps::{APPS_MAX, Entry};
+pub use apps::APPS_MAX;
+pub use entry::Entry;
+pub use guard::Heard;
+pub use hearing::{Fell, NotTaken};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
+pub use lease::Lease;
 pub use logins::OpenLogins;
 pub use outlook::{Outlook, State};
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
@@ -36,7 +47,7 @@ pub use save::Saving;
 use apps::Apps;
 use journal::{Journal, Record};
 use logins::{Asked, Logins};
-use owed::{DueRecords, Owed, OwedCopy};
+use owed::{Owed, OwedCopy};
 
 use crate::clock::{Clock, Millis, Zone};
 use crate::quota::{AppId, OutagePolicy, RequestId, Resource, Rulebook};
@@ -56,8 +67,12 @@ pub struct Ledger {
     owed: Arc<Owed>,
     logins: Logins,
     outlook: Outlook,
+    lease: Lease,
+    /// Something is to be settled at once.
+    hurry: Notify,
+    recalls: mpsc::Sender<AppId>,
     installation: OnceLock<Installation>,
-    met: watch::Sender<bool>,
+    met: signal::Sender<bool>,
     saving: Saving,
     /// When the oldest record was made that a restart may state again, in ms; 0 until a checkpoint of
     /// this run is done.
@@ -84,6 +99,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Queues {
     asked: mpsc::Receiver<Asked>,
+    recalls: mpsc::Receiver<AppId>,
 }
 
 impl Ledger {
@@ -116,6 +132,7 @@ impl Ledger {
         };
         let owed = Arc::new(Owed::new(journal.clone(), clock.clone(), local, owed));
         let (logins, asked) = Logins::new(left.logins);
+        let (recalls, wanted) = mpsc::channel(watch::RECALLS_MAX);
         let this = Self {
             outlook: Outlook::new(clock.clone()),
             clock,
@@ -127,22 +144,33 @@ impl Ledger {
             apps: Arc::default(),
             owed,
             logins,
+            lease: if local {
+                Lease::for_ever()
+            } else {
+                Lease::default()
+            },
+            hurry: Notify::new(),
+            recalls,
             installation: identity
                 .installation
                 .map_or_else(OnceLock::new, OnceLock::from),
-            met: watch::Sender::new(false),
+            met: signal::Sender::new(false),
             saving,
             states_from: AtomicI64::new(0),
         };
         for app in unsettled {
             this.take_up(app, |entry| this.apps.to_settle(entry));
         }
+        for app in this.owed.apps_that_gave() {
+            this.take_up(app, |entry| this.apps.to_settle_soon(entry));
+        }
         for login in this.logins.copy() {
             this.take_up(login.app, |entry| {
-                entry.days().of(login.day).active_pending += 1;
+                entry.books().days.of(login.day).active_pending += 1;
             });
         }
-        Ok((this, Queues { asked }))
+        let recalls = wanted;
+        Ok((this, Queues { asked, recalls }))
     }
 
     /// The same, going by `policy` while the ledger is away, and not by the default.
@@ -169,10 +197,13 @@ impl Ledger {
     /// Settles, carries logins and saves until `stop` turns true. What was on its way to the ledger is
     /// then broken off, since a ledger that hangs must not hold up the end: it stays owed. A checkpoint
     /// is finished, so this must not be dropped before.
-    pub async fn keep(&self, queues: &mut Queues, stop: &watch::Receiver<bool>) {
+    pub async fn keep(&self, queues: &mut Queues, stop: &signal::Receiver<bool>) {
         tokio::join!(
             until(stop.clone(), meeting::keep(self)),
             until(stop.clone(), outage::keep(self)),
+            until(stop.clone(), watch::keep(self)),
+            until(stop.clone(), watch::hurry(self)),
+            until(stop.clone(), watch::recall(self, &mut queues.recalls)),
             until(stop.clone(), logins::keep(self, &mut queues.asked)),
             save::keep(self, stop.clone()),
         );
@@ -196,7 +227,7 @@ impl Ledger {
     }
 
     /// Becomes true when the ledger was met for the first time and all that was owed is settled.
-    pub fn met(&self) -> watch::Receiver<bool> {
+    pub fn met(&self) -> signal::Receiver<bool> {
         self.met.subscribe()
     }
 
@@ -213,6 +244,11 @@ impl Ledger {
     /// The store behind it.
     pub fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// The lease under which this member admits.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// What is known of the store.
@@ -288,13 +324,7 @@ impl Ledger {
     /// # Errors
     /// [`StoreFault`].
     pub async fn settle_app(&self, entry: &Arc<Entry>) -> Result<(), StoreFault> {
-        settle::settle_apps(
-            self,
-            Shard::of(entry.app),
-            vec![entry.clone()],
-            DueRecords::default(),
-        )
-        .await
+        settle::settle_apps(self, Shard::of(entry.app), vec![entry.clone()]).await
     }
 
     /// Does something with an app of which the last run left something.
@@ -332,7 +362,7 @@ impl Ledger {
 }
 
 /// Runs `task` until `stop` turns true.
-async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) {
+async fn until(mut stop: signal::Receiver<bool>, task: impl Future<Output = ()>) {
     tokio::select! {
         biased;
         () = stopped(&mut stop) => {}
@@ -341,7 +371,7 @@ async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) 
 }
 
 /// Ends when `stop` turns true, or when nobody is left who could turn it.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+async fn stopped(stop: &mut signal::Receiver<bool>) {
     // What it answers holds the channel's lock; nobody may wait with it.
     drop(stop.wait_for(|stop| *stop).await);
 }

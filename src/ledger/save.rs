@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::apps::{Apps, Entry};
+use super::apps::Apps;
 use super::days::DAYS_KEPT;
+use super::entry::Entry;
 use super::journal::{Sealed, Snapshot};
 use super::{Ledger, stopped};
 use crate::clock::{Day, Millis};
@@ -165,10 +166,10 @@ impl Begun {
         let drop_before = Day::from_number(today.number() - DAYS_KEPT).unwrap_or(today);
         let mut snapshot = Snapshot::default();
         for entry in &entries {
-            for (cell, saved) in entry.saved() {
+            for (cell, saved) in ledger.journal.between_appends(|| entry.saved()) {
                 snapshot.cells.insert((entry.app, cell), saved);
             }
-            entry.days().forget_before(drop_before);
+            entry.books().forget_before(drop_before);
         }
         let owed = ledger.owed.copy();
         let oldest = owed.oldest().unwrap_or(sealed.log_from);

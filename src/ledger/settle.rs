@@ -1,16 +1,20 @@
 //! Telling the ledger what this sidecar did: sums, outcomes of takes, releases, logins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 
 use super::Ledger;
-use super::apps::Entry;
+use super::entry::{Entry, Telling};
+use super::guard::cell_of;
+use super::hearing::Fell;
 use super::journal::OwedRelease;
-use super::owed::{DueRecords, Resend};
+use super::owed::{DueRecords, LeftOut, Resend};
+use crate::quota::AppId;
 use crate::store::{
-    AppReport, GivenBack, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Shard, StoreFault,
+    AppReport, Cell, Escrow, GivenBack, REPORT_APPS_MAX, Report, Settled, Shard, StoreFault, Take,
 };
 
 /// How old a metered total may get before it is settled.
@@ -70,6 +74,31 @@ impl Refusals {
     }
 }
 
+/// What one shard has to hear in a round.
+struct Due {
+    records: DueRecords,
+    /// How many apps that limits wait for.
+    soon: usize,
+    /// How many others.
+    lazy: usize,
+}
+
+impl Due {
+    fn of(ledger: &Ledger, shard: Shard, scope: Scope) -> Self {
+        let since = ledger.apps.settled_since(shard);
+        let old = scope == Scope::All || since.is_none_or(|since| since >= SETTLE_AGE);
+        Self {
+            records: ledger.owed.due_records(shard, None, ledger.now()),
+            soon: ledger.apps.unsettled_soon(shard),
+            lazy: if old { ledger.apps.unsettled(shard) } else { 0 },
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.records.is_empty() && self.soon == 0 && self.lazy == 0
+    }
+}
+
 /// One call for each shard that has something due. Answers whether some shard has more than that.
 async fn settle_records_and_totals(
     ledger: &Ledger,
@@ -78,98 +107,219 @@ async fn settle_records_and_totals(
 ) -> Result<bool, StoreFault> {
     let mut calls = Vec::new();
     for shard in Shard::all() {
-        let records = ledger.owed.due_records(shard, REPORT_RECORDS_MAX);
-        let since = ledger.apps.settled_since(shard);
-        let due = scope == Scope::All || since.is_none_or(|since| since >= SETTLE_AGE);
-        let apps = if due { ledger.apps.unsettled(shard) } else { 0 };
-        if apps > 0 || !records.is_empty() {
-            let full = records.answered.len().max(records.aborts.len()) == REPORT_RECORDS_MAX;
-            calls.push(async move { (full, settle_shard(ledger, shard, records, apps).await) });
+        let due = Due::of(ledger, shard, scope);
+        if !due.is_nothing() {
+            let more = due.records.more;
+            calls.push(async move { (more, settle_shard(ledger, shard, due).await) });
         }
     }
     let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
-    let mut more = false;
-    while let Some((full, settled)) = calls.next().await {
+    let mut some_has_more = false;
+    while let Some((more, settled)) = calls.next().await {
         // A ledger that is away ends the round: the calls that are left would only wait in vain.
-        more |= refusals.pass(settled)?.is_some() && full;
+        some_has_more |= refusals.pass(settled)?.is_some() && more;
     }
-    Ok(more)
+    Ok(some_has_more)
 }
 
-/// Settles records and `apps` waiting apps of one shard, in as many calls as that takes.
-async fn settle_shard(
-    ledger: &Ledger,
-    shard: Shard,
-    mut records: DueRecords,
-    mut apps: usize,
-) -> Result<(), StoreFault> {
-    if apps > 0 {
+/// Settles records and waiting apps of one shard, in as many calls as that takes.
+async fn settle_shard(ledger: &Ledger, shard: Shard, due: Due) -> Result<(), StoreFault> {
+    let Due {
+        mut records,
+        mut soon,
+        mut lazy,
+    } = due;
+    if lazy > 0 {
         ledger.apps.settling(shard);
     }
     loop {
-        let entries = ledger.apps.take_unsettled(shard, apps.min(REPORT_APPS_MAX));
-        apps = apps.saturating_sub(REPORT_APPS_MAX);
-        settle_apps(ledger, shard, entries, std::mem::take(&mut records)).await?;
-        if apps == 0 {
+        let told = with_records(ledger, &mut records);
+        let room = REPORT_APPS_MAX - told.len();
+        let hard = ledger.apps.take_soon(shard, soon.min(room));
+        soon = soon.saturating_sub(room);
+        let room = room - hard.len();
+        let rest = ledger.apps.take_unsettled(shard, lazy.min(room));
+        lazy = lazy.saturating_sub(room);
+        let mut entries: Vec<_> = told.into_iter().map(|e| (e, Telling::Accounts)).collect();
+        for entry in hard.into_iter().chain(rest) {
+            if !entries.iter().any(|(other, _)| other.app == entry.app) {
+                entries.push((entry, Telling::News));
+            }
+        }
+        tell(ledger, shard, entries, std::mem::take(&mut records)).await?;
+        if soon == 0 && lazy == 0 {
             return Ok(());
         }
     }
 }
 
+/// The apps whose sums contain some of the records and must be told with them. Records of an app that is
+/// in the settings no more stay owed.
+fn with_records(ledger: &Ledger, records: &mut DueRecords) -> Vec<Arc<Entry>> {
+    let mut entries = Vec::new();
+    for app in records.contained() {
+        match ledger.entry(app) {
+            Ok(Some(entry)) => entries.push(entry),
+            Ok(None) | Err(_) => records.leave_out(app),
+        }
+    }
+    entries
+}
+
+/// Settles what is to be settled at once: a lent part that ran low, or is missing.
+pub(super) async fn settle_at_once(ledger: &Ledger) -> Result<(), StoreFault> {
+    let mut by_shard: BTreeMap<Shard, Vec<Arc<Entry>>> = BTreeMap::new();
+    for entry in ledger.apps.take_at_once() {
+        by_shard
+            .entry(Shard::of(entry.app))
+            .or_default()
+            .push(entry);
+    }
+    let mut calls = Vec::new();
+    for (shard, entries) in by_shard {
+        for part in entries.chunks(REPORT_APPS_MAX) {
+            calls.push(settle_apps(ledger, shard, part.to_vec()));
+        }
+    }
+    let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
+    while let Some(settled) = calls.next().await {
+        settled?;
+    }
+    Ok(())
+}
+
+/// Tells the ledger of some apps, and of their records.
+pub(super) async fn settle_apps(
+    ledger: &Ledger,
+    shard: Shard,
+    entries: Vec<Arc<Entry>>,
+) -> Result<(), StoreFault> {
+    let apps: Vec<_> = entries.iter().map(|entry| entry.app).collect();
+    let records = ledger.owed.due_records(shard, Some(&apps), ledger.now());
+    let contained = records.contained();
+    let entries = entries.into_iter().map(|entry| {
+        let whole = contained.contains(&entry.app);
+        let telling = if whole {
+            Telling::Accounts
+        } else {
+            Telling::News
+        };
+        (entry, telling)
+    });
+    tell(ledger, shard, entries.collect(), records).await
+}
+
 /// A report on its way. If it is dropped before the ledger has answered, all that it says is due
 /// again.
-struct Telling<'a> {
+struct OnTheWay<'a> {
     ledger: &'a Ledger,
     entries: Vec<Arc<Entry>>,
     apps: Vec<AppReport>,
 }
 
-impl Drop for Telling<'_> {
+impl Drop for OnTheWay<'_> {
     fn drop(&mut self) {
         for (entry, told) in self.entries.iter().zip(&self.apps) {
             entry.report_failed(&told.cells);
-            self.ledger.apps.to_settle(entry);
+            if told.cells.iter().any(|cell| cell.escrow.is_some()) {
+                self.ledger.apps.to_settle_soon(entry);
+            } else {
+                self.ledger.apps.to_settle(entry);
+            }
         }
     }
 }
 
 /// One call to the ledger. If it fails, all that it would have settled is due again.
-pub(super) async fn settle_apps(
+async fn tell(
     ledger: &Ledger,
     shard: Shard,
-    entries: Vec<Arc<Entry>>,
+    entries: Vec<(Arc<Entry>, Telling)>,
     records: DueRecords,
 ) -> Result<(), StoreFault> {
     let now = ledger.now();
     let today = ledger.zone.day(now);
-    let apps = entries.iter().map(|entry| AppReport {
-        app: entry.app,
-        cells: entry.report(),
-        acks_freeze: None,
-    });
-    let apps: Vec<AppReport> = apps.collect();
-    let mut telling = Telling {
+    let heard = ledger.composing();
+    let mut on_the_way = OnTheWay {
         ledger,
-        entries,
-        apps: apps.clone(),
+        entries: Vec::with_capacity(entries.len()),
+        apps: Vec::with_capacity(entries.len()),
     };
-    let (answered, aborts) = (records.answered.clone(), records.aborts.clone());
+    for (entry, telling) in entries {
+        // Acknowledged before the sums are read: what is acknowledged has nothing to come.
+        let quiet = entry.acks_freeze();
+        let acks_freeze = quiet.filter(|_| ledger.owed.nothing_open(entry.app));
+        let (app, cells) = (entry.app, entry.report(now, telling));
+        if !cells.is_empty() || telling != Telling::News || entry.frozen().is_some() {
+            on_the_way.entries.push(entry);
+            on_the_way.apps.push(AppReport {
+                app,
+                cells,
+                acks_freeze,
+            });
+        }
+    }
+    let apps: Vec<_> = on_the_way.apps.iter().map(|told| told.app).collect();
+    let generation = |take: &Take| ledger.generation_of(take);
+    let (owed, named) = (&ledger.owed, &records.answered);
+    let mut left = owed.left_out(shard, &apps, named, generation);
+    let (gave, given) = owed.gave(shard, &apps);
+    left.extend(given);
+    leave_out(&mut on_the_way.apps, &left);
     let report = Report {
-        apps,
-        answered,
-        aborts,
-        gave: Vec::new(),
+        apps: on_the_way.apps.clone(),
+        answered: records.answered.clone(),
+        aborts: records.aborts.clone(),
+        gave: gave.iter().map(|(_, gave)| gave.clone()).collect(),
     };
     if report == Report::default() {
         return Ok(());
     }
-    let views = ledger.store.settle(shard, &report, today, now).await?.views;
-    ledger.owed.settled(&records);
-    for ((entry, told), view) in telling.entries.drain(..).zip(&report.apps).zip(&views) {
-        entry.settled(&told.cells, view, today);
-        ledger.note_acked(&entry, &told.cells);
+    let Settled { views, acks } = ledger.store.settle(shard, &report, today, now).await?;
+    let entries = std::mem::take(&mut on_the_way.entries);
+    for ((entry, told), view) in entries.iter().zip(&report.apps).zip(&views) {
+        entry.settled(&told.cells);
+        ledger.learn(entry, view, today, heard);
+        ledger.note_acked(entry, &told.cells);
+    }
+    ledger.owed.gave_told(shard, &gave);
+    let yours = owed.settled(&records, &acks, ledger.now(), generation);
+    if !left.is_empty() {
+        entries
+            .iter()
+            .for_each(|entry| ledger.apps.to_settle_soon(entry));
+    }
+    for answered in yours {
+        if let Ok(Some(entry)) = ledger.entry(answered.take.app) {
+            ledger.count_answered(&entry, &answered);
+        }
     }
     Ok(())
+}
+
+/// Takes out of the sums what a report does not name.
+fn leave_out(apps: &mut [AppReport], left: &[LeftOut]) {
+    let mut without = |app: AppId, cell: Cell, how: &dyn Fn(&mut Escrow)| {
+        let told = apps.iter_mut().filter(|told| told.app == app);
+        let cells = told.flat_map(|told| &mut told.cells);
+        let cells = cells.filter(|told| told.cell == cell);
+        cells.filter_map(|told| told.escrow.as_mut()).for_each(how);
+    };
+    for left in left {
+        match *left {
+            LeftOut::Taken(app, charge, day) => {
+                let amount = u64::from(charge.amount().get());
+                for part in charge.parts() {
+                    without(app, cell_of(part.counter, day), &|told| {
+                        told.taken = told.taken.saturating_sub(amount);
+                    });
+                }
+            }
+            LeftOut::Given(app, cell, most) => without(app, cell, &|told| {
+                told.given = told.given.saturating_sub(most);
+            }),
+        }
+    }
 }
 
 /// Sends releases whose outcome is unknown, until the ledger has them.
@@ -187,28 +337,45 @@ async fn settle_releases(ledger: &Ledger, refusals: &mut Refusals) -> Result<(),
 
 async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Result<(), StoreFault> {
     let app = owed.give_back.app;
-    let entry = ledger.apps.get(app).map(|entry| entry.clone());
-    if let Some(entry) = entry.filter(|entry| entry.is_owed()) {
+    let entry = ledger.entry(app).ok().flatten();
+    if let Some(entry) = entry.as_ref().filter(|entry| entry.is_owed()) {
         // The ledger gives back what it counts at most: it must know of the creation first.
-        settle_apps(ledger, Shard::of(app), vec![entry], DueRecords::default()).await?;
+        settle_apps(ledger, Shard::of(app), vec![entry.clone()]).await?;
     }
     let now = ledger.now();
-    let released = match ledger.owed.resend(number, &owed, now) {
+    let heard = ledger.composing();
+    match ledger.owed.resend(number, &owed, now) {
         Resend::Later => return Ok(()),
         Resend::Never => {
             tracing::error!(%app, "a release is too old to be sent safely; its places stay charged until a recount");
-            None
         }
         Resend::Now => match ledger.store.release(&owed.give_back, now).await? {
-            GivenBack::Released { released, .. } => Some(released),
+            GivenBack::Released {
+                released,
+                groups,
+                view,
+                mine,
+                ..
+            } => {
+                let fell = Fell {
+                    released,
+                    groups,
+                    mine,
+                };
+                if let Some(entry) = entry {
+                    ledger.release_settled(&entry, number, &owed.give_back, fell, &view, heard);
+                } else {
+                    ledger.owed.release_done(number, Some(released));
+                }
+                return Ok(());
+            }
             GivenBack::Undecided(_) => return Ok(()),
             GivenBack::OtherContent => {
                 tracing::warn!(%app, "a kept release bears an id that stands for another request; dropped");
-                None
             }
         },
-    };
-    ledger.owed.release_done(number, released);
+    }
+    ledger.owed.release_done(number, None);
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! A ledger in this process, killed between any two steps of its checkpoints: what it was told again
 //! by the journal is counted once.
 
+mod lender;
+mod sharing;
+
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -95,7 +98,7 @@ impl Process {
     async fn takes(&self, id: Option<&str>) {
         let open = self.open(id);
         match self.0.store.take(open.take(), self.0.now()).await.unwrap() {
-            Taken::Allowed { .. } => open.allowed().unwrap(),
+            Taken::Allowed { .. } => open.allowed(|_| Ok::<_, NotTaken>(None)).unwrap(),
             other => panic!("{other:?}"),
         }
     }
@@ -138,7 +141,7 @@ impl Process {
                 open.done(Some(released));
                 released
             }
-            GivenBack::OtherContent => panic!("the id was used for something else"),
+            other => panic!("{other:?}"),
         }
     }
 

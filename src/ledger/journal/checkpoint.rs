@@ -1,21 +1,23 @@
 //! The journal's checkpoint: a small database that holds what the log said up to some point, so that
 //! the log can be cut. It answers who the member is, and what an app's sums were.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
 
+use super::super::escrow::SavedAccount;
 use super::record::{
-    cell_code, cell_of, get_give_back, get_take, put_give_back, put_take, sent_of,
+    cell_code, cell_of, generation_of, get_give_back, get_take, put_give_back, put_take, sent_of,
 };
 use super::{Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot};
 use crate::clock::{Day, Millis};
 use crate::quota::AppId;
-use crate::store::{Attempt, Cell, Installation, Totals};
+use crate::store::{Attempt, Cell, Escrow, Installation, Totals};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 const IDENTITY: TableDefinition<&str, &[u8]> = TableDefinition::new("identity");
@@ -26,11 +28,15 @@ const LOG_BEGINS: &str = "log_begins";
 /// consumed, released, acknowledged consumed, acknowledged released, high
 type CellRow = (u64, u64, u64, u64, i64);
 const CELLS: TableDefinition<(u64, u8, i32), CellRow> = TableDefinition::new("cells");
+/// generation, offset, taken, given, granted, done; then what was acknowledged of generation, taken,
+/// given and done. Only of cells that a limit guards.
+type EscrowRow = (u64, i64, u64, u64, u64, u64, u64, u64, u64, u64);
+const ESCROWS: TableDefinition<(u64, u8, i32), EscrowRow> = TableDefinition::new("escrows");
 /// The state (0 open, 1 to abort, 2 allowed, from 3 on denied by that counter), when it was
-/// sent, and the take.
-const TAKES: TableDefinition<u64, (u8, i64, &[u8])> = TableDefinition::new("takes");
-/// When it was first sent (0: never), and the release.
-const RELEASES: TableDefinition<u64, (i64, &[u8])> = TableDefinition::new("releases");
+/// sent, the generation in which own sums contain it (the largest number: none), and the take.
+const TAKES: TableDefinition<u64, (u8, i64, u64, &[u8])> = TableDefinition::new("takes");
+/// When it was first sent (0: never), whether own sums contain it, and the release.
+const RELEASES: TableDefinition<u64, (i64, bool, &[u8])> = TableDefinition::new("releases");
 const LOGINS: TableDefinition<(u64, i32, u128), ()> = TableDefinition::new("logins");
 
 /// The open database.
@@ -71,6 +77,7 @@ impl Checkpoint {
         let write = self.begin_write()?;
         write.open_table(IDENTITY)?;
         write.open_table(CELLS)?;
+        write.open_table(ESCROWS)?;
         write.open_table(TAKES)?;
         write.open_table(RELEASES)?;
         write.open_table(LOGINS)?;
@@ -129,13 +136,20 @@ impl Checkpoint {
     /// # Errors
     /// The database's own.
     pub fn cells_of(&self, app: AppId) -> Result<Vec<(Cell, Saved)>, redb::Error> {
-        let table = self.db.begin_read()?.open_table(CELLS)?;
+        let read = self.db.begin_read()?;
+        let escrows = read.open_table(ESCROWS)?;
+        let table = read.open_table(CELLS)?;
         let rows = table.range((app.get(), 0, i32::MIN)..=(app.get(), u8::MAX, i32::MAX))?;
         let mut cells = Vec::new();
         for row in rows {
             let (key, row) = row?;
             let (_, tag, day) = key.value();
-            cells.extend(cell_of(tag, day).map(|cell| (cell, saved_of(row.value()))));
+            if let Some(cell) = cell_of(tag, day) {
+                let escrow = escrows.get(key.value())?;
+                let account = escrow.map(|row| Box::new(account_of(row.value())));
+                let saved = saved_of(row.value());
+                cells.push((cell, Saved { account, ..saved }));
+            }
         }
         Ok(cells)
     }
@@ -154,17 +168,21 @@ impl Checkpoint {
     /// # Errors
     /// The database's own.
     pub fn unsettled(&self) -> Result<Vec<AppId>, redb::Error> {
-        let table = self.db.begin_read()?.open_table(CELLS)?;
-        let mut apps = Vec::new();
-        for row in table.iter()? {
+        let read = self.db.begin_read()?;
+        let mut apps = BTreeSet::new();
+        for row in read.open_table(CELLS)?.iter()? {
             let (key, row) = row?;
-            let saved = saved_of(row.value());
-            if saved.totals != saved.acked {
+            if saved_of(row.value()).is_owed() {
                 apps.extend(AppId::new(key.value().0));
             }
         }
-        apps.dedup();
-        Ok(apps)
+        for row in read.open_table(ESCROWS)?.iter()? {
+            let (key, row) = row?;
+            if account_of(row.value()).is_owed() {
+                apps.extend(AppId::new(key.value().0));
+            }
+        }
+        Ok(apps.into_iter().collect())
     }
 
     /// What was owed when the last snapshot was taken.
@@ -177,9 +195,9 @@ impl Checkpoint {
             let mut owed = Snapshot::default();
             for row in read.open_table(TAKES)?.iter()? {
                 let (attempt, row) = row?;
-                let (state, at, mut take) = row.value();
-                let (Some(state), Some(take)) = (OwedTake::state_of(state), get_take(&mut take))
-                else {
+                let (state, at, contained, mut take) = row.value();
+                let state = OwedTake::state_of(state, generation_of(contained));
+                let (Some(state), Some(take)) = (state, get_take(&mut take)) else {
                     return Ok(None);
                 };
                 let at = Millis(at);
@@ -188,7 +206,7 @@ impl Checkpoint {
             }
             for row in read.open_table(RELEASES)?.iter()? {
                 let (number, row) = row?;
-                let (at, mut give_back) = row.value();
+                let (at, gave, mut give_back) = row.value();
                 let Some(give_back) = get_give_back(&mut give_back) else {
                     return Ok(None);
                 };
@@ -197,6 +215,7 @@ impl Checkpoint {
                     OwedRelease {
                         sent: sent_of(at),
                         give_back,
+                        gave,
                     },
                 );
             }
@@ -231,14 +250,20 @@ impl Checkpoint {
                 .open_table(IDENTITY)?
                 .insert(LOG_BEGINS, log_begins.to_le_bytes().as_slice())?;
             let mut cells = write.open_table(CELLS)?;
+            let mut escrows = write.open_table(ESCROWS)?;
             for ((app, cell), saved) in &snapshot.cells {
                 let (tag, day) = cell_code(*cell);
                 let over =
                     drop_before.is_some_and(|before| day_of(*cell).is_some_and(|d| d < before));
-                if over && saved.totals == saved.acked {
-                    cells.remove((app.get(), tag, day))?;
+                let key = (app.get(), tag, day);
+                if over && !saved.is_owed() {
+                    cells.remove(key)?;
+                    escrows.remove(key)?;
                 } else {
-                    cells.insert((app.get(), tag, day), row_of(saved))?;
+                    cells.insert(key, row_of(saved))?;
+                    if let Some(account) = &saved.account {
+                        escrows.insert(key, escrow_row_of(account))?;
+                    }
                 }
             }
             write.delete_table(TAKES)?;
@@ -246,7 +271,9 @@ impl Checkpoint {
             for (attempt, owed) in &snapshot.takes {
                 let mut bytes = Vec::new();
                 put_take(&mut bytes, &owed.take);
-                takes.insert(attempt.0, (owed.state.code(), owed.at.0, bytes.as_slice()))?;
+                let (state, contained) = (owed.state.code(), owed.state.contained());
+                let contained = contained.unwrap_or(u64::MAX);
+                takes.insert(attempt.0, (state, owed.at.0, contained, bytes.as_slice()))?;
             }
             write.delete_table(RELEASES)?;
             let mut releases = write.open_table(RELEASES)?;
@@ -255,7 +282,11 @@ impl Checkpoint {
                 put_give_back(&mut bytes, &owed.give_back);
                 releases.insert(
                     *number,
-                    (owed.sent.map_or(0, |sent| sent.0), bytes.as_slice()),
+                    (
+                        owed.sent.map_or(0, |sent| sent.0),
+                        owed.gave,
+                        bytes.as_slice(),
+                    ),
                 )?;
             }
             write.delete_table(LOGINS)?;
@@ -281,6 +312,7 @@ fn row_of(saved: &Saved) -> CellRow {
         totals,
         acked,
         high,
+        account: _,
     } = saved;
     (
         totals.consumed,
@@ -299,6 +331,44 @@ fn saved_of((consumed, released, acked_consumed, acked_released, high): CellRow)
             released: acked_released,
         },
         high,
+        account: None,
+    }
+}
+
+fn escrow_row_of(SavedAccount { sums, acked }: &SavedAccount) -> EscrowRow {
+    (
+        sums.generation,
+        sums.offset,
+        sums.taken,
+        sums.given,
+        sums.granted,
+        sums.done,
+        acked.generation,
+        acked.taken,
+        acked.given,
+        acked.done,
+    )
+}
+
+fn account_of(row: EscrowRow) -> SavedAccount {
+    let (generation, offset, taken, given, granted, done, ..) = row;
+    let (.., acked_generation, acked_taken, acked_given, acked_done) = row;
+    SavedAccount {
+        sums: Escrow {
+            generation,
+            offset,
+            taken,
+            given,
+            granted,
+            done,
+        },
+        acked: Escrow {
+            generation: acked_generation,
+            taken: acked_taken,
+            given: acked_given,
+            done: acked_done,
+            ..Escrow::default()
+        },
     }
 }
 

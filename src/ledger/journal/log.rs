@@ -7,6 +7,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::folder::Folder;
+use super::frames::{FRAMES_BYTES_MAX, Frames};
 use super::record::FRAME_BYTES;
 use super::segment::{HEADER_BYTES, Segment};
 use crate::clock::Millis;
@@ -76,30 +77,40 @@ impl Log {
         })
     }
 
-    /// Appends frames, all or none: the first head is written last, so that a process killed in
-    /// between leaves an end of the log where they would begin. `mark` runs when it is sure that they
-    /// will be written, and before a seal can come behind them: a checkpoint that cuts these frames
-    /// sees what `mark` did.
+    /// Appends a frame.
     ///
     /// # Errors
     /// [`LogFull`].
-    pub fn append(&self, frames: &[u8], now: Millis, mark: impl FnOnce()) -> Result<(), LogFull> {
-        debug_assert!(frames.len() <= APPEND_BYTES_MAX);
+    pub fn append(&self, frame: &[u8], now: Millis) -> Result<(), LogFull> {
+        debug_assert!(frame.len() <= APPEND_BYTES_MAX);
         let mut writer = self.writer();
-        if writer.at + frames.len() > self.segment_bytes {
-            writer.turn(self.incarnation, now)?;
-        }
-        mark();
-        let at = writer.at;
-        let to = &mut writer.active.bytes()[at..at + frames.len()];
-        let Some((head, rest)) = frames.split_first_chunk::<FRAME_BYTES>() else {
-            return Ok(()); // Nothing to append: every frame has a head.
-        };
-        to[FRAME_BYTES..].copy_from_slice(rest);
-        compiler_fence(Ordering::SeqCst);
-        to[..FRAME_BYTES].copy_from_slice(head);
-        writer.at += frames.len();
+        writer.make_room(self, frame.len(), now)?;
+        writer.write(frame);
         Ok(())
+    }
+
+    /// Appends the frames that `change` builds, all or none; it runs when it is sure that there is room
+    /// for them, and before a seal can come behind them.
+    ///
+    /// # Errors
+    /// [`LogFull`], `change` did not run then; or what it refuses with, and nothing is written.
+    pub fn append_with<T, E: From<LogFull>>(
+        &self,
+        now: Millis,
+        change: impl FnOnce(&mut Frames) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut writer = self.writer();
+        writer.make_room(self, FRAMES_BYTES_MAX, now)?;
+        let mut frames = Frames::default();
+        let done = change(&mut frames)?;
+        writer.write(frames.bytes());
+        Ok(done)
+    }
+
+    /// Runs `look` while nothing can be appended.
+    pub fn between_appends<T>(&self, look: impl FnOnce() -> T) -> T {
+        let _writer = self.writer();
+        look()
     }
 
     /// Whether the file at `path` is the segment in use or the one in reserve.
@@ -189,6 +200,27 @@ impl Log {
 }
 
 impl Writer {
+    fn make_room(&mut self, log: &Log, bytes: usize, now: Millis) -> Result<(), LogFull> {
+        if self.at + bytes > log.segment_bytes {
+            self.turn(log.incarnation, now)?;
+        }
+        Ok(())
+    }
+
+    /// Writes frames. The first head is written last, so that a process killed in between leaves an end
+    /// of the log where they would begin.
+    fn write(&mut self, frames: &[u8]) {
+        let at = self.at;
+        let to = &mut self.active.bytes()[at..at + frames.len()];
+        let Some((head, rest)) = frames.split_first_chunk::<FRAME_BYTES>() else {
+            return; // Nothing to append: every frame has a head.
+        };
+        to[FRAME_BYTES..].copy_from_slice(rest);
+        compiler_fence(Ordering::SeqCst);
+        to[..FRAME_BYTES].copy_from_slice(head);
+        self.at += frames.len();
+    }
+
     fn turn(&mut self, incarnation: u64, now: Millis) -> Result<(), LogFull> {
         let mut next = self.spare.take().ok_or(LogFull)?;
         next.begin(incarnation, now);

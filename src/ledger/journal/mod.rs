@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod folder;
+mod frames;
 mod log;
 mod record;
 mod replay;
@@ -19,10 +20,12 @@ use std::sync::{Mutex, PoisonError};
 
 use checkpoint::Checkpoint;
 pub use folder::Folder;
+pub use frames::Frames;
 use log::Log;
 pub use log::{LogFull, SEALED_MAX, Sealed};
-pub use record::{Record, TOTALS_BYTES, totals_frame};
+pub use record::Record;
 
+use super::escrow::SavedAccount;
 use crate::chance;
 use crate::clock::{Day, Millis};
 use crate::quota::{AppId, COUNTERS, Counter};
@@ -43,7 +46,7 @@ pub struct Identity {
 }
 
 /// A cell's sums: what they are, what the ledger acknowledged, the highest net since then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Saved {
     /// The sums.
     pub totals: Totals,
@@ -51,6 +54,16 @@ pub struct Saved {
     pub acked: Totals,
     /// The highest net since the acknowledged report.
     pub high: i64,
+    /// The account of a cell that a limit guards.
+    pub account: Option<Box<SavedAccount>>,
+}
+
+impl Saved {
+    /// Whether the ledger has yet to hear of something here.
+    pub fn is_owed(&self) -> bool {
+        let account = self.account.as_deref();
+        self.totals != self.acked || account.is_some_and(SavedAccount::is_owed)
+    }
 }
 
 /// How far a take has come.
@@ -62,19 +75,30 @@ pub enum TakeState {
     Answered {
         /// The counter that stood in the way; `None`: the answer was ALLOW.
         refused: Option<Counter>,
+        /// The generation in which this member's own sums contain it; `None`: they do not.
+        contained: Option<u64>,
     },
     /// Given up; the ledger is to withdraw it.
     Abort,
 }
 
 impl TakeState {
+    /// The generation in which own sums contain it.
+    pub fn contained(self) -> Option<u64> {
+        match self {
+            Self::Answered { contained, .. } => contained,
+            Self::Open | Self::Abort => None,
+        }
+    }
+
     fn code(self) -> u8 {
         match self {
             Self::Open => 0,
             Self::Abort => 1,
-            Self::Answered { refused: None } => 2,
+            Self::Answered { refused: None, .. } => 2,
             Self::Answered {
                 refused: Some(counter),
+                ..
             } => 3 + counter as u8,
         }
     }
@@ -92,15 +116,19 @@ pub struct OwedTake {
 }
 
 impl OwedTake {
-    fn state_of(code: u8) -> Option<TakeState> {
+    fn state_of(code: u8, contained: Option<u64>) -> Option<TakeState> {
         Some(match code {
             0 => TakeState::Open,
             1 => TakeState::Abort,
-            2 => TakeState::Answered { refused: None },
+            2 => TakeState::Answered {
+                refused: None,
+                contained,
+            },
             _ => {
                 let counter = code.checked_sub(3).map(usize::from)?;
                 TakeState::Answered {
                     refused: Some(*COUNTERS.get(counter)?),
+                    contained,
                 }
             }
         })
@@ -114,6 +142,8 @@ pub struct OwedRelease {
     pub sent: Option<Millis>,
     /// What to release.
     pub give_back: GiveBack,
+    /// Whether this member's own sums contain what it gave back, and the ledger is to be told so.
+    pub gave: bool,
 }
 
 /// A login that the ledger has not acknowledged.
@@ -253,26 +283,34 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes frames made by [`Record::frame`] or [`totals_frame`], all or none.
+    /// Writes one record's frame.
     ///
     /// # Errors
     /// [`LogFull`].
-    pub fn append(&self, frames: &[u8], now: Millis) -> Result<(), LogFull> {
-        self.log.append(frames, now, || {})
+    pub fn append(&self, frame: &[u8], now: Millis) -> Result<(), LogFull> {
+        self.log.append(frame, now)
     }
 
-    /// As [`Journal::append`]; `mark` says what the frames are about, so that no checkpoint cuts them
+    /// Lets `change` move sums and build their frames, and writes these, all or none. While it runs
+    /// nothing else is appended: what the sums are then stands in the log in the order in which they
+    /// grew, and no frame contains what another, not written yet, answers for. It runs only when there
+    /// is room; where it refuses, it must have changed nothing, and nothing is written. An entry that it
+    /// changes is put on the list of those to be saved by it, so that no checkpoint cuts the frames
     /// without having seen it.
     ///
     /// # Errors
-    /// [`LogFull`]; `mark` did not run then.
-    pub fn append_marked(
+    /// [`LogFull`], `change` did not run then; or what it refuses with.
+    pub fn append_with<T, E: From<LogFull>>(
         &self,
-        frames: &[u8],
         now: Millis,
-        mark: impl FnOnce(),
-    ) -> Result<(), LogFull> {
-        self.log.append(frames, now, mark)
+        change: impl FnOnce(&mut Frames) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.log.append_with(now, change)
+    }
+
+    /// Looks at sums while nothing is appended, so that they are those of a moment between two appends.
+    pub fn between_appends<T>(&self, look: impl FnOnce() -> T) -> T {
+        self.log.between_appends(look)
     }
 
     /// An app's cells as the last snapshot had them.

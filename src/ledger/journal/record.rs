@@ -9,12 +9,18 @@ use crate::clock::{Day, Millis};
 use crate::quota::{
     Amount, AppId, COUNTERS, Charge, Counter, Limit, Part, RESOURCES, RequestId, Resource,
 };
-use crate::store::{Attempt, Cell, Fingerprint, GiveBack, RecordKey, Take, Totals};
+use crate::store::{Attempt, Cell, Escrow, Fingerprint, GiveBack, RecordKey, Take, Totals};
 
 /// Bytes of a frame before its payload.
 pub const FRAME_BYTES: usize = 8;
 /// Bytes of a whole frame of totals: the record of the hot path.
 pub const TOTALS_BYTES: usize = FRAME_BYTES + 29;
+/// Bytes of a whole frame of an account.
+pub const ESCROW_BYTES: usize = FRAME_BYTES + 61;
+/// Bytes of a whole frame of an answered take.
+pub const ANSWERED_BYTES: usize = FRAME_BYTES + 17;
+/// Bytes of a whole frame of a number.
+pub const NUMBER_BYTES: usize = FRAME_BYTES + 8;
 
 /// In the place of the counter that refused: none did.
 const ALLOWED: u8 = u8::MAX;
@@ -28,8 +34,11 @@ pub enum Record {
     Acked(AppId, Cell, Totals),
     /// A take is about to be sent, at that time.
     Attempt(Millis, Take),
-    /// A take's answer is about to go out: ALLOW, or DENY because of a counter.
-    Answered(Attempt, Option<Counter>),
+    /// A take's answer is about to go out: ALLOW, or DENY because of a counter. With the generation in
+    /// which this member's own sums contain it from now on, where they do.
+    Answered(Attempt, Option<Counter>, Option<u64>),
+    /// The ledger has this answer, and contains it in sums that are not this member's.
+    Kept(Attempt),
     /// A take of unknown outcome is given up and must be withdrawn.
     Abort(Attempt),
     /// A release was accepted. It is about to be sent for the first time, or (`None`) waits for a
@@ -40,20 +49,16 @@ pub enum Record {
     /// The ledger has the release of this number. A ledger in this process may forget it with the
     /// process: a restart states again that so many were given back. `None` for a shared one.
     ReleaseDone(u64, Option<u32>),
+    /// This member's own sums contain what the release of this number gave back.
+    Gave(u64),
+    /// A cell's account, absolute.
+    Escrow(AppId, Cell, Escrow),
     /// Users who logged in, before the ledger is asked.
     Logins(AppId, Day, Vec<u128>),
 }
 
-/// The frame of [`Record::Totals`], without an allocation.
-pub fn totals_frame(app: AppId, cell: Cell, totals: Totals) -> [u8; TOTALS_BYTES] {
-    let mut frame = [0; TOTALS_BYTES];
-    put_totals(&mut &mut frame[FRAME_BYTES..], app, cell, totals);
-    seal(&mut frame, 1);
-    frame
-}
-
 /// Writes the frame's head over its first bytes.
-fn seal(frame: &mut [u8], kind: u8) {
+pub fn seal(frame: &mut [u8], kind: u8) {
     // The largest payload is a call's 1,000 users of 16 bytes, far below 2^16.
     let length = u16::try_from(frame.len() - FRAME_BYTES).unwrap_or(u16::MAX);
     frame[..2].copy_from_slice(&length.to_le_bytes());
@@ -129,10 +134,13 @@ impl Record {
                 put_take(to, take);
                 3
             }
-            Self::Answered(attempt, refused) => {
-                to.put_u64_le(attempt.0);
-                to.put_u8(refused.map_or(ALLOWED, |counter| counter as u8));
+            Self::Answered(attempt, refused, contained) => {
+                put_answered(to, *attempt, *refused, *contained);
                 4
+            }
+            Self::Kept(attempt) => {
+                to.put_u64_le(attempt.0);
+                11
             }
             Self::Abort(attempt) => {
                 to.put_u64_le(attempt.0);
@@ -153,6 +161,14 @@ impl Record {
                 to.put_u64_le(*number);
                 to.put_u32_le(restate.unwrap_or(NOTHING));
                 7
+            }
+            Self::Gave(number) => {
+                to.put_u64_le(*number);
+                12
+            }
+            Self::Escrow(app, cell, escrow) => {
+                put_escrow(to, *app, *cell, escrow);
+                10
             }
             Self::Logins(app, day, users) => {
                 to.put_u64_le(app.get());
@@ -185,7 +201,7 @@ impl Record {
                     ALLOWED => None,
                     counter => Some(counter_of(counter)?),
                 };
-                Self::Answered(attempt, refused)
+                Self::Answered(attempt, refused, generation_of(u64_of(from)?))
             }
             5 => Self::Abort(Attempt(u64_of(from)?)),
             6 => Self::Release(
@@ -195,6 +211,12 @@ impl Record {
             ),
             9 => Self::ReleaseSent(u64_of(from)?, Millis(from.try_get_i64_le().ok()?)),
             7 => Self::ReleaseDone(u64_of(from)?, some_of(from.try_get_u32_le().ok()?)),
+            10 => {
+                let (app, cell) = get_cell(from)?;
+                Self::Escrow(app, cell, get_escrow(from)?)
+            }
+            11 => Self::Kept(Attempt(u64_of(from)?)),
+            12 => Self::Gave(u64_of(from)?),
             8 => {
                 let (app, day) = (AppId::new(u64_of(from)?)?, day_of(from)?);
                 let mut users = Vec::with_capacity(from.len() / 16);
@@ -248,19 +270,67 @@ fn resource_of(tag: u8) -> Option<Resource> {
     RESOURCES.get(usize::from(tag)).copied()
 }
 
-fn put_totals(to: &mut impl BufMut, app: AppId, cell: Cell, totals: Totals) {
+/// A generation from how it is written; the largest number: none.
+pub fn generation_of(written: u64) -> Option<u64> {
+    (written != u64::MAX).then_some(written)
+}
+
+/// Writes an answer.
+pub fn put_answered(
+    to: &mut impl BufMut,
+    attempt: Attempt,
+    refused: Option<Counter>,
+    contained: Option<u64>,
+) {
+    to.put_u64_le(attempt.0);
+    to.put_u8(refused.map_or(ALLOWED, |counter| counter as u8));
+    to.put_u64_le(contained.unwrap_or(u64::MAX));
+}
+
+fn put_cell(to: &mut impl BufMut, app: AppId, cell: Cell) {
     let (tag, day) = cell_code(cell);
     to.put_u64_le(app.get());
     to.put_u8(tag);
     to.put_i32_le(day);
+}
+
+fn get_cell(from: &mut &[u8]) -> Option<(AppId, Cell)> {
+    let app = AppId::new(u64_of(from)?)?;
+    let tag = from.try_get_u8().ok()?;
+    Some((app, cell_of(tag, from.try_get_i32_le().ok()?)?))
+}
+
+/// Writes a cell's account.
+pub fn put_escrow(to: &mut impl BufMut, app: AppId, cell: Cell, escrow: &Escrow) {
+    put_cell(to, app, cell);
+    to.put_u64_le(escrow.generation);
+    to.put_i64_le(escrow.offset);
+    to.put_u64_le(escrow.taken);
+    to.put_u64_le(escrow.given);
+    to.put_u64_le(escrow.granted);
+    to.put_u64_le(escrow.done);
+}
+
+fn get_escrow(from: &mut &[u8]) -> Option<Escrow> {
+    Some(Escrow {
+        generation: u64_of(from)?,
+        offset: from.try_get_i64_le().ok()?,
+        taken: u64_of(from)?,
+        given: u64_of(from)?,
+        granted: u64_of(from)?,
+        done: u64_of(from)?,
+    })
+}
+
+/// Writes a cell's sums.
+pub fn put_totals(to: &mut impl BufMut, app: AppId, cell: Cell, totals: Totals) {
+    put_cell(to, app, cell);
     to.put_u64_le(totals.consumed);
     to.put_u64_le(totals.released);
 }
 
 fn get_totals(from: &mut &[u8]) -> Option<(AppId, Cell, Totals)> {
-    let app = AppId::new(u64_of(from)?)?;
-    let tag = from.try_get_u8().ok()?;
-    let cell = cell_of(tag, from.try_get_i32_le().ok()?)?;
+    let (app, cell) = get_cell(from)?;
     Some((
         app,
         cell,

@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::folder::Folder;
+use super::frames::FRAMES_BYTES_MAX;
 use super::log::APPEND_BYTES_MAX;
-use super::record::{Framed, Record, TOTALS_BYTES};
+use super::record::{Framed, Record};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::{Fault, LoginKey, OwedRelease, OwedTake, Saved, Snapshot, TakeState};
 use crate::quota::AppId;
-use crate::store::{Cell, Totals};
+use crate::store::{Cell, Escrow, Totals};
 
 /// How far an unfinished append can reach. Its first head is written last, so it shows as an end of
 /// the log with something behind; whatever lies further on means that the log is damaged.
 const UNFINISHED_BYTES_MAX: usize = APPEND_BYTES_MAX;
 /// The most bytes of an append of several frames. Behind these, a frame that can be read means that
 /// what stands before it was written, and lost.
-const SEVERAL_BYTES_MAX: usize = 3 * TOTALS_BYTES;
+const SEVERAL_BYTES_MAX: usize = FRAMES_BYTES_MAX;
 
 /// What the last run left.
 pub struct Left {
@@ -60,6 +61,11 @@ pub fn replay(folder: &Folder, checkpoint: &Checkpoint, incarnation: u64) -> Res
             Record::Totals(app, cell, totals) => {
                 cells
                     .totals(app, cell, totals)
+                    .map_err(|e| Fault::damaged(&database, e))?;
+            }
+            Record::Escrow(app, cell, escrow) => {
+                cells
+                    .escrow(app, cell, &escrow)
                     .map_err(|e| Fault::damaged(&database, e))?;
             }
             other => owe(&mut state, other),
@@ -154,11 +160,24 @@ impl<'a> Cells<'a> {
         }
         Ok(())
     }
+
+    fn escrow(&mut self, app: AppId, cell: Cell, said: &Escrow) -> Result<(), redb::Error> {
+        let saved = self.cell(app, cell)?;
+        let sums = &mut saved.account.get_or_insert_default().sums;
+        if said.generation >= sums.generation {
+            (sums.generation, sums.offset) = (said.generation, said.offset);
+        }
+        sums.taken = sums.taken.max(said.taken);
+        sums.given = sums.given.max(said.given);
+        sums.granted = sums.granted.max(said.granted);
+        sums.done = sums.done.max(said.done);
+        Ok(())
+    }
 }
 
 fn owe(state: &mut Snapshot, record: Record) {
     match record {
-        Record::Totals(..) | Record::Acked(..) => {}
+        Record::Totals(..) | Record::Acked(..) | Record::Escrow(..) => {}
         Record::Attempt(at, take) => {
             let (attempt, open) = (take.attempt, TakeState::Open);
             state.takes.insert(
@@ -170,10 +189,13 @@ fn owe(state: &mut Snapshot, record: Record) {
                 },
             );
         }
-        Record::Answered(attempt, refused) => {
+        Record::Answered(attempt, refused, contained) => {
             if let Some(owed) = state.takes.get_mut(&attempt) {
-                owed.state = TakeState::Answered { refused };
+                owed.state = TakeState::Answered { refused, contained };
             }
+        }
+        Record::Kept(attempt) => {
+            state.takes.remove(&attempt);
         }
         Record::Abort(attempt) => {
             if let Some(owed) = state.takes.get_mut(&attempt) {
@@ -181,9 +203,19 @@ fn owe(state: &mut Snapshot, record: Record) {
             }
         }
         Record::Release(number, sent, give_back) => {
-            state
-                .releases
-                .insert(number, OwedRelease { sent, give_back });
+            state.releases.insert(
+                number,
+                OwedRelease {
+                    sent,
+                    give_back,
+                    gave: false,
+                },
+            );
+        }
+        Record::Gave(number) => {
+            if let Some(owed) = state.releases.get_mut(&number) {
+                owed.gave = true;
+            }
         }
         Record::ReleaseSent(number, at) => {
             if let Some(owed) = state.releases.get_mut(&number) {

@@ -20,7 +20,7 @@ pub const HEADER_BYTES: usize = 64;
 
 /// What a segment is called until it has its size.
 const UNNAMED: &str = "log.new";
-const MAGIC: &[u8; 8] = b"IMQLOG01";
+const MAGIC: &[u8; 8] = b"IMQLOG02";
 const SUMMED_BYTES: usize = 32;
 
 /// What a segment says of itself.

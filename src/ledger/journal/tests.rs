@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
+use super::record::TOTALS_BYTES;
 use super::segment::{HEADER_BYTES, SEGMENT_BYTES, path_of};
 use super::*;
 use crate::quota::{Amount, Charge, Limits, RequestId, Resource};
-use crate::store::{Fingerprint, RecordKey};
+use crate::store::{Escrow, Fingerprint, RecordKey};
 
 const NOW: Millis = Millis(1_760_000_000_000);
 
@@ -92,6 +93,7 @@ fn totals_come_back_as_the_largest_that_were_written() {
         totals: totals(5, 2),
         acked: Totals::default(),
         high: 5,
+        account: None,
     };
     assert_eq!(journal.cells_of(app(7)).unwrap(), [(cell, saved)]);
 }
@@ -116,6 +118,7 @@ fn a_high_that_the_ledger_acknowledged_is_not_reported_again() {
         totals: totals(10, 6),
         acked: totals(9, 6),
         high: 4,
+        account: None,
     };
     assert_eq!(journal.cells_of(app(7)).unwrap(), [(cell, saved)]);
 }
@@ -131,8 +134,8 @@ fn a_take_comes_back_as_far_as_it_had_come() {
             Record::Attempt(NOW, take(2)),
             Record::Attempt(NOW, take(3)),
             Record::Attempt(NOW, take(4)),
-            Record::Answered(Attempt(2), None),
-            Record::Answered(Attempt(3), Some(Counter::AvRooms)),
+            Record::Answered(Attempt(2), None, None),
+            Record::Answered(Attempt(3), Some(Counter::AvRooms), None),
             Record::Abort(Attempt(4)),
         ],
     );
@@ -145,11 +148,18 @@ fn a_take_comes_back_as_far_as_it_had_come() {
         .collect();
     let expected = [
         (1, TakeState::Abort),
-        (2, TakeState::Answered { refused: None }),
+        (
+            2,
+            TakeState::Answered {
+                refused: None,
+                contained: None,
+            },
+        ),
         (
             3,
             TakeState::Answered {
                 refused: Some(Counter::AvRooms),
+                contained: None,
             },
         ),
         (4, TakeState::Abort),
@@ -199,7 +209,14 @@ fn what_is_owed_survives_a_second_restart_without_its_log() {
                 ..give_back.clone()
             };
             let number = if given.is_some() { 3 } else { 2 };
-            (number, OwedRelease { sent, give_back })
+            (
+                number,
+                OwedRelease {
+                    sent,
+                    give_back,
+                    gave: false,
+                },
+            )
         }))
     );
     let login = |user| LoginKey {
@@ -222,8 +239,9 @@ fn a_checkpoint_cuts_the_log_and_keeps_what_came_after_it() {
         totals: totals(1, 0),
         acked: totals(1, 0),
         high: 1,
+        account: None,
     };
-    let cells = HashMap::from([((app(1), cell), saved)]);
+    let cells = HashMap::from([((app(1), cell), saved.clone())]);
     journal
         .save(
             &sealed,
@@ -395,7 +413,11 @@ fn a_hole_before_records_is_damage() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, ..) = open(&folder);
     let record = Record::Totals(app(1), Cell::Live(Resource::Account), totals(1, 0));
-    append(&journal, &vec![record; 5]);
+    // More than one append can write.
+    append(
+        &journal,
+        &vec![record; 2 * frames::FRAMES_BYTES_MAX / TOTALS_BYTES],
+    );
     drop(journal);
     write_at(
         &only_segment(&folder),
@@ -439,11 +461,17 @@ proptest! {
             app, key, fingerprint, resource: Resource::Group, amount, given: own.then_some(7),
             groups_follow: own, day,
         };
+        let escrow = Escrow {
+            generation: b, offset: i64::from(days), taken: c, given: d, granted: a, done: b,
+        };
         for record in [
             Record::Totals(app, Cell::Gained(day), totals(b, c)),
             Record::Acked(app, Cell::Increment(day), totals(b, c)),
             Record::Attempt(NOW, take),
-            Record::Answered(attempt, own.then_some(Counter::Groups)),
+            Record::Answered(attempt, own.then_some(Counter::Groups), own.then_some(b / 2)),
+            Record::Kept(attempt),
+            Record::Gave(b),
+            Record::Escrow(app, Cell::Gained(day), escrow),
             Record::Abort(attempt),
             Record::Release(b, own.then_some(NOW), give_back),
             Record::ReleaseSent(b, NOW),
@@ -457,9 +485,18 @@ proptest! {
             broken[at] ^= 1;
             prop_assert!(!matches!(Record::read(&broken), record::Framed::Record(..)));
         }
-        prop_assert_eq!(
-            totals_frame(app, Cell::Gained(day), totals(b, c)).to_vec(),
-            Record::Totals(app, Cell::Gained(day), totals(b, c)).frame()
-        );
+        let mut frames = Frames::default();
+        frames.totals(app, Cell::Gained(day), totals(b, c));
+        frames.escrow(app, Cell::Gained(day), &escrow);
+        frames.answered(attempt, None, Some(b / 2));
+        frames.gave(b);
+        let records = [
+            Record::Totals(app, Cell::Gained(day), totals(b, c)),
+            Record::Escrow(app, Cell::Gained(day), escrow),
+            Record::Answered(attempt, None, Some(b / 2)),
+            Record::Gave(b),
+        ];
+        let one_by_one: Vec<u8> = records.iter().flat_map(Record::frame).collect();
+        prop_assert_eq!(frames.bytes(), one_by_one);
     }
 }

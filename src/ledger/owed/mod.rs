@@ -1,6 +1,9 @@
 //! What the ledger must still hear of: takes whose outcome it is to keep or to withdraw, releases
 //! that it may not have. Each is in the journal as well.
 
+mod due;
+mod given;
+mod kept;
 mod releases;
 mod takes;
 
@@ -8,16 +11,20 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use due::{DueRecords, LeftOut};
 pub use releases::{OpenRelease, RELEASES_MAX, Resend};
-pub use takes::{DueRecords, OpenTake, Wanted};
+pub use takes::{OpenTake, Wanted, Withdrawn};
 
+use given::Given;
+use kept::Kept;
 use releases::Sending;
+use takes::Tracked;
 
 use super::journal::{Journal, LogFull, OwedRelease, OwedTake, Record};
 use crate::chance;
 use crate::clock::{Clock, Millis};
 use crate::quota::RequestId;
-use crate::store::{Attempt, RecordKey, SHARDS};
+use crate::store::{Attempt, RecordKey, SHARDS, Shard};
 
 /// Numbers of one run: so many attempts and releases would take two years at 20,000 a second.
 const RUN_BITS: u32 = 40;
@@ -45,8 +52,13 @@ pub struct Owed {
     local: bool,
     next: AtomicU64,
     /// By ledger shard, so that a busy app fills up its own shard alone.
-    takes: Box<[Mutex<BTreeMap<Attempt, OwedTake>>]>,
+    takes: Box<[Mutex<BTreeMap<Attempt, Tracked>>]>,
     releases: Mutex<BTreeMap<u64, Sending>>,
+    /// Releases that own sums contain, by ledger shard and number. Locked behind `releases`.
+    gaves: Mutex<BTreeMap<(u16, u64), OwedRelease>>,
+    /// Locked behind `releases`.
+    given: Mutex<Given>,
+    kept: Kept,
 }
 
 /// What a checkpoint keeps of this.
@@ -74,10 +86,17 @@ impl Owed {
     pub fn new(journal: Arc<Journal>, clock: Arc<Clock>, local: bool, left: OwedCopy) -> Self {
         let boot = u64::from(journal.identity().boot);
         let takes: Box<[Mutex<BTreeMap<_, _>>]> = (0..SHARDS).map(|_| Mutex::default()).collect();
-        let releases = left
-            .releases
-            .into_iter()
-            .map(|(n, owed)| (n, Sending::left(owed)));
+        let (gave, sent): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            left.releases.into_iter().partition(|(_, owed)| owed.gave);
+        let releases = sent.into_iter().map(|(n, owed)| (n, Sending::left(owed)));
+        let mut given = Given::default();
+        for owed in gave.values() {
+            given.note(owed.give_back.app, &owed.give_back.key, clock.now());
+        }
+        let gaves = gave.into_iter().map(|(number, owed)| {
+            let shard = Shard::of(owed.give_back.app).number();
+            ((shard, number), owed)
+        });
         let this = Self {
             journal,
             clock,
@@ -87,9 +106,13 @@ impl Owed {
             next: AtomicU64::new(boot << RUN_BITS),
             takes,
             releases: Mutex::new(releases.collect()),
+            gaves: Mutex::new(gaves.collect()),
+            given: Mutex::new(given),
+            kept: Kept::default(),
         };
         for (attempt, owed) in left.takes {
-            this.takes_of(owed.take.app).insert(attempt, owed);
+            this.takes_of(owed.take.app)
+                .insert(attempt, Tracked::due(owed));
         }
         this
     }
@@ -101,13 +124,18 @@ impl Owed {
             takes.extend(
                 lock(shard)
                     .iter()
-                    .map(|(attempt, owed)| (*attempt, owed.clone())),
+                    .map(|(attempt, tracked)| (*attempt, tracked.owed.clone())),
             );
         }
         let releases = lock(&self.releases);
+        let gaves = lock(&self.gaves);
+        let gaves = gaves
+            .iter()
+            .map(|((_, number), owed)| (*number, owed.clone()));
         let releases = releases
             .iter()
-            .map(|(number, sending)| (*number, sending.owed.clone()));
+            .map(|(number, sending)| (*number, sending.owed.clone()))
+            .chain(gaves);
         OwedCopy {
             takes,
             releases: releases.collect(),

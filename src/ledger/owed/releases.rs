@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{Full, Owed, lock};
 use crate::clock::Millis;
-use crate::ledger::journal::{OwedRelease, Record};
-use crate::quota::RequestId;
-use crate::store::{GiveBack, RecordKey};
+use crate::ledger::journal::{Frames, LogFull, OwedRelease, Record};
+use crate::quota::{AppId, RequestId};
+use crate::store::{GiveBack, RecordKey, Shard};
 
 /// The most releases that may be owed at a time.
 pub const RELEASES_MAX: usize = 100_000;
@@ -54,13 +54,14 @@ impl Owed {
         let number = self.number();
         let give_back = give_back(self.key(request_id, number));
         let mut releases = lock(&self.releases);
-        if releases.len() >= RELEASES_MAX {
+        if releases.len() + lock(&self.gaves).len() >= RELEASES_MAX {
             return Err(Full::Waiting);
         }
         self.append(&Record::Release(number, sent, give_back.clone()))?;
         let owed = OwedRelease {
             sent,
             give_back: give_back.clone(),
+            gave: false,
         };
         releases.insert(
             number,
@@ -110,6 +111,52 @@ impl Owed {
         lock(&self.releases).len()
     }
 
+    /// The ledger has the release, and this member owns its record: `change` adds what it gave back to
+    /// own sums, and the ledger is to be told. One that they contain already, by another call under the
+    /// same id, is added to nothing.
+    ///
+    /// # Errors
+    /// [`LogFull`]: it stays open, and the ledger will be asked again.
+    pub fn release_gave(
+        &self,
+        number: u64,
+        change: impl FnOnce(&mut Frames) -> Result<(), LogFull>,
+    ) -> Result<(), LogFull> {
+        let mut releases = lock(&self.releases);
+        let Some(sending) = releases.get(&number) else {
+            return Ok(()); // Heard already, by another answer.
+        };
+        let (app, key) = (sending.owed.give_back.app, &sending.owed.give_back.key);
+        let now = self.clock.now();
+        let mut given = lock(&self.given);
+        if given.knows(app, key) {
+            self.append(&Record::ReleaseDone(number, None))?;
+            releases.remove(&number);
+            return Ok(());
+        }
+        self.journal.append_with(now, |frames| {
+            change(frames)?;
+            frames.gave(number);
+            Ok::<_, LogFull>(())
+        })?;
+        given.note(app, key, now);
+        let shard = Shard::of(app).number();
+        let owed = OwedRelease {
+            gave: true,
+            ..sending.owed.clone()
+        };
+        lock(&self.gaves).insert((shard, number), owed);
+        releases.remove(&number);
+        Ok(())
+    }
+
+    /// Whether a release of `app` was sent whose answer was not heard.
+    pub(super) fn has_open_release(&self, app: AppId) -> bool {
+        let open =
+            |sending: &Sending| sending.owed.give_back.app == app && sending.owed.sent.is_some();
+        lock(&self.releases).values().any(open)
+    }
+
     /// Releases to send again, oldest first.
     pub fn due_releases(&self, most: usize) -> Vec<(u64, OwedRelease)> {
         let releases = lock(&self.releases);
@@ -133,6 +180,17 @@ impl OpenRelease {
     /// The release to send.
     pub fn give_back(&self) -> &GiveBack {
         &self.give_back
+    }
+
+    /// As [`Owed::release_gave`].
+    ///
+    /// # Errors
+    /// [`LogFull`].
+    pub fn gave(
+        self,
+        change: impl FnOnce(&mut Frames) -> Result<(), LogFull>,
+    ) -> Result<(), LogFull> {
+        self.owed.release_gave(self.number, change)
     }
 
     /// The ledger has it: `released` is what it gave back. `None`: it will never take it.

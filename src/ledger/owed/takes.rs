@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
 
 use super::{Full, Owed, lock};
-use crate::clock::Day;
-use crate::ledger::journal::{LogFull, OwedTake, Record, TakeState};
+use crate::clock::{Day, Millis};
+use crate::ledger::journal::{Frames, LogFull, OwedTake, Record, TakeState};
 use crate::quota::{AppId, Charge, Counter, RequestId};
 use crate::store::{Abort, Answered, Attempt, Fingerprint, Shard, Take};
 
@@ -27,21 +27,26 @@ pub struct Wanted {
     pub day: Day,
 }
 
-/// One call's worth of records to settle.
-#[derive(Debug, Default)]
-pub struct DueRecords {
-    /// Takes whose answer went out.
-    pub answered: Vec<Answered>,
-    /// Takes to withdraw.
-    pub aborts: Vec<Abort>,
+/// A take, and from when on the ledger is to hear of it.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    pub(super) owed: OwedTake,
+    pub(super) due: Millis,
 }
 
-impl DueRecords {
-    /// Whether there is nothing to settle.
-    pub fn is_empty(&self) -> bool {
-        self.answered.is_empty() && self.aborts.is_empty()
+impl Tracked {
+    /// One that is due.
+    pub(super) fn due(owed: OwedTake) -> Self {
+        Self {
+            owed,
+            due: Millis(0),
+        }
     }
 }
+
+/// The attempt was withdrawn while its answer was on its way: that answer counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withdrawn;
 
 impl Owed {
     /// Journals a take that is about to be sent.
@@ -71,7 +76,7 @@ impl Owed {
         // Under the lock that a checkpoint copies under: it sees the journal's record or this one.
         self.append(&Record::Attempt(at, take.clone()))?;
         let (open, state) = (take.clone(), TakeState::Open);
-        takes.insert(attempt, OwedTake { take, at, state });
+        takes.insert(attempt, Tracked::due(OwedTake { take, at, state }));
         drop(takes);
         Ok(OpenTake {
             owed: self.clone(),
@@ -80,44 +85,109 @@ impl Owed {
         })
     }
 
-    /// Records of `shard` to settle, at most `most` of a kind.
-    pub fn due_records(&self, shard: Shard, most: usize) -> DueRecords {
-        let mut due = DueRecords::default();
-        for owed in lock(&self.takes[usize::from(shard.number())]).values() {
+    /// Withdraws every attempt that has no answer, also those whose callers wait for one.
+    pub fn abort_open(&self) {
+        for shard in &self.takes {
+            self.abort_some(lock(shard), |_| true);
+        }
+    }
+
+    /// As [`Owed::abort_open`], for one app, but for one attempt whose answer is being heard.
+    pub fn abort_open_of(&self, app: AppId, but: Option<Attempt>) {
+        self.abort_some(self.takes_of(app), |take| {
+            take.app == app && Some(take.attempt) != but
+        });
+    }
+
+    /// Whether nothing of the app is under way: no take without an answer, no release that the ledger
+    /// may have done and whose answer was not heard.
+    pub fn nothing_open(&self, app: AppId) -> bool {
+        let open = |tracked: &Tracked| {
+            tracked.owed.take.app == app && tracked.owed.state == TakeState::Open
+        };
+        !self.takes_of(app).values().any(open) && !self.has_open_release(app)
+    }
+
+    /// Counts a take, which the ledger says nobody else will count, in own sums: `change` does so, and
+    /// answers in which generation.
+    ///
+    /// # Errors
+    /// [`LogFull`]; it stays as it was.
+    pub fn count(
+        &self,
+        answered: &Answered,
+        change: impl FnOnce(&mut Frames) -> Result<u64, LogFull>,
+    ) -> Result<(), LogFull> {
+        let attempt = answered.take.attempt;
+        let mut takes = self.takes_of(answered.take.app);
+        let Some(tracked) = takes.get_mut(&attempt) else {
+            return Ok(());
+        };
+        let TakeState::Answered { refused, contained } = tracked.owed.state else {
+            return Ok(());
+        };
+        if contained != answered.contained {
+            return Ok(()); // Counted meanwhile, by the answer to another report.
+        }
+        let contained = self.journal.append_with(self.clock.now(), |frames| {
+            let contained = change(frames)?;
+            frames.answered(attempt, refused, Some(contained));
+            Ok::<_, LogFull>(contained)
+        })?;
+        let contained = Some(contained);
+        tracked.owed.state = TakeState::Answered { refused, contained };
+        Ok(())
+    }
+
+    /// What the ledger is to know again if it forgot: answers under clients' ids that it had, answers
+    /// that it is to be told, and withdrawals that are owed.
+    pub fn to_restate(
+        &self,
+        shard: Shard,
+        now: Millis,
+    ) -> (Vec<Answered>, Vec<Answered>, Vec<Abort>) {
+        let kept = self.kept.of(shard, now);
+        let mut answered = Vec::new();
+        let mut aborts = Vec::new();
+        for Tracked { owed, .. } in lock(&self.takes[usize::from(shard.number())]).values() {
             match owed.state {
-                TakeState::Answered { refused } if due.answered.len() < most => {
-                    due.answered.push(Answered {
-                        take: owed.take.clone(),
-                        refused,
-                        contained: None,
-                    });
-                }
-                TakeState::Abort if due.aborts.len() < most => {
-                    let (app, key) = (owed.take.app, owed.take.key.clone());
-                    due.aborts.push(Abort {
-                        app,
-                        key,
-                        attempt: owed.take.attempt,
-                    });
-                }
-                TakeState::Open | TakeState::Answered { .. } | TakeState::Abort => {}
+                TakeState::Answered { refused, contained } => answered.push(Answered {
+                    take: owed.take.clone(),
+                    refused,
+                    contained,
+                }),
+                TakeState::Abort => aborts.push(Abort {
+                    app: owed.take.app,
+                    key: owed.take.key.clone(),
+                    attempt: owed.take.attempt,
+                }),
+                TakeState::Open => {}
             }
         }
-        due
+        (kept, answered, aborts)
     }
 
-    /// The ledger has these.
-    pub fn settled(&self, records: &DueRecords) {
-        for answered in &records.answered {
-            self.takes_of(answered.take.app)
-                .remove(&answered.take.attempt);
-        }
-        for abort in &records.aborts {
-            self.takes_of(abort.app).remove(&abort.attempt);
+    fn abort_some(
+        &self,
+        mut takes: MutexGuard<'_, BTreeMap<Attempt, Tracked>>,
+        which: impl Fn(&Take) -> bool,
+    ) {
+        for (attempt, Tracked { owed, .. }) in takes.iter_mut() {
+            if owed.state == TakeState::Open && which(&owed.take) {
+                self.journal_abort(*attempt);
+                owed.state = TakeState::Abort;
+            }
         }
     }
 
-    pub(super) fn takes_of(&self, app: AppId) -> MutexGuard<'_, BTreeMap<Attempt, OwedTake>> {
+    fn journal_abort(&self, attempt: Attempt) {
+        if let Err(full) = self.append(&Record::Abort(attempt)) {
+            // A restart withdraws every attempt without an outcome, so nothing hangs on this record.
+            tracing::warn!(%full, "an abort could not be journaled");
+        }
+    }
+
+    pub(super) fn takes_of(&self, app: AppId) -> MutexGuard<'_, BTreeMap<Attempt, Tracked>> {
         lock(&self.takes[usize::from(Shard::of(app).number())])
     }
 }
@@ -137,12 +207,36 @@ impl OpenTake {
         &self.take
     }
 
-    /// Journals the ALLOW that is about to go out; the ledger is to be told.
+    /// Journals the ALLOW that is about to go out; the ledger is to be told. `change` moves the sums that
+    /// contain it, in the same append, and answers in which generation they do; `None`: they are not
+    /// this member's.
     ///
     /// # Errors
-    /// [`LogFull`]: the answer must not go out, and the take is withdrawn.
-    pub fn allowed(self) -> Result<(), LogFull> {
-        self.answered(None, true)
+    /// What `change` refuses with, [`LogFull`], or [`Withdrawn`]: the answer must not go out, and the take
+    /// is withdrawn.
+    pub fn allowed<E: From<LogFull> + From<Withdrawn>>(
+        mut self,
+        change: impl FnOnce(&mut Frames) -> Result<Option<u64>, E>,
+    ) -> Result<(), E> {
+        let attempt = self.take.attempt;
+        {
+            // As in `open_take`: a checkpoint must not come between the two.
+            let mut takes = self.owed.takes_of(self.take.app);
+            let tracked = takes.get_mut(&attempt).ok_or(Withdrawn)?;
+            if tracked.owed.state != TakeState::Open {
+                return Err(Withdrawn.into());
+            }
+            let now = self.owed.clock.now();
+            let contained = self.owed.journal.append_with(now, |frames| {
+                let contained = change(frames)?;
+                frames.answered(attempt, None, contained);
+                Ok::<_, E>(contained)
+            })?;
+            let refused = None;
+            tracked.owed.state = TakeState::Answered { refused, contained };
+        }
+        self.over = true;
+        Ok(())
     }
 
     /// Journals the DENY that is about to go out. The ledger wrote it in the take itself; one in this
@@ -150,35 +244,37 @@ impl OpenTake {
     ///
     /// # Errors
     /// [`LogFull`]: the answer must not go out, and the take is withdrawn.
-    pub fn refused(self, counter: Counter) -> Result<(), LogFull> {
+    pub fn refused(mut self, counter: Counter) -> Result<(), LogFull> {
         if self.owed.local {
-            self.answered(Some(counter), false)
-        } else {
-            self.forget();
-            Ok(())
-        }
-    }
-
-    /// The ledger wrote nothing for this attempt: there is nothing to settle.
-    pub fn forget(mut self) {
-        self.over = true;
-        self.owed.takes_of(self.take.app).remove(&self.take.attempt);
-    }
-
-    fn answered(mut self, refused: Option<Counter>, owed: bool) -> Result<(), LogFull> {
-        let attempt = self.take.attempt;
-        {
-            // As in `open_take`: a checkpoint must not come between the two.
+            let attempt = self.take.attempt;
             let mut takes = self.owed.takes_of(self.take.app);
-            self.owed.append(&Record::Answered(attempt, refused))?;
-            if !owed {
-                takes.remove(&attempt);
-            } else if let Some(owed) = takes.get_mut(&attempt) {
-                owed.state = TakeState::Answered { refused };
-            }
+            let refused = Record::Answered(attempt, Some(counter), None);
+            self.owed.append(&refused)?;
+            takes.remove(&attempt);
+        } else {
+            let (take, refused) = (self.take.clone(), Some(counter));
+            let answered = Answered {
+                take,
+                refused,
+                contained: None,
+            };
+            self.owed.kept.note(answered, self.owed.clock.now());
+            self.forget();
+            return Ok(());
         }
         self.over = true;
         Ok(())
+    }
+
+    /// The ledger wrote nothing for this attempt: there is nothing to settle. One that was withdrawn
+    /// meanwhile stays withdrawn.
+    pub fn forget(mut self) {
+        self.over = true;
+        let mut takes = self.owed.takes_of(self.take.app);
+        let open = |tracked: &Tracked| tracked.owed.state == TakeState::Open;
+        if takes.get(&self.take.attempt).is_some_and(open) {
+            takes.remove(&self.take.attempt);
+        }
     }
 }
 
@@ -188,12 +284,12 @@ impl Drop for OpenTake {
             return;
         }
         let mut takes = self.owed.takes_of(self.take.app);
-        if let Err(full) = self.owed.append(&Record::Abort(self.take.attempt)) {
-            // A restart withdraws every attempt without an outcome, so nothing hangs on this record.
-            tracing::warn!(%full, "an abort could not be journaled");
-        }
-        if let Some(owed) = takes.get_mut(&self.take.attempt) {
-            owed.state = TakeState::Abort;
+        let Some(tracked) = takes.get_mut(&self.take.attempt) else {
+            return;
+        };
+        if tracked.owed.state == TakeState::Open {
+            self.owed.journal_abort(self.take.attempt);
+            tracked.owed.state = TakeState::Abort;
         }
     }
 }

@@ -134,6 +134,7 @@ async fn nothing_is_lost_when_the_disk_is_full_for_a_while() {
         answered: vec![Answered {
             take: take("during", 3),
             refused: None,
+            contained: None,
         }],
         aborts: vec![Abort {
             app: app(),

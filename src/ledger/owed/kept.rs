@@ -1,0 +1,41 @@
+//! Answers that the ledger has, kept for the case that it forgets them: within the id window a client may
+//! ask again.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use super::lock;
+use crate::clock::Millis;
+use crate::store::{Answered, ID_WINDOW_MS, Shard};
+
+/// The most answers kept; about 200 bytes each. The oldest go first.
+pub const KEPT_MAX: usize = 65_536;
+
+/// The last answers under clients' ids, oldest first. Memory only: an id that is asked again after both a
+/// restart here and a loss there is charged anew.
+#[derive(Debug, Default)]
+pub struct Kept(Mutex<VecDeque<(Millis, Answered)>>);
+
+impl Kept {
+    /// Keeps one.
+    pub fn note(&self, answered: Answered, now: Millis) {
+        let mut kept = lock(&self.0);
+        while kept.len() >= KEPT_MAX || kept.front().is_some_and(|(at, _)| is_old(*at, now)) {
+            kept.pop_front();
+        }
+        kept.push_back((now, answered));
+    }
+
+    /// All of `shard` that the window still has.
+    pub fn of(&self, shard: Shard, now: Millis) -> Vec<Answered> {
+        let kept = lock(&self.0);
+        let young = kept.iter().filter(|(at, _)| !is_old(*at, now));
+        let all = young.map(|(_, answered)| answered);
+        let of = all.filter(|answered| Shard::of(answered.take.app) == shard);
+        of.cloned().collect()
+    }
+}
+
+fn is_old(at: Millis, now: Millis) -> bool {
+    now.since(at) > ID_WINDOW_MS.cast_unsigned()
+}

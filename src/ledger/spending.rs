@@ -1,0 +1,139 @@
+//! Spending what was lent: a creation under limits, decided here without asking.
+//!
+//! The whole decision is one act inside the journal's append, under the entry's lock: every part is
+//! spent, *then* the lease is looked at, and only then anything is written. So there is no moment at
+//! which a unit is neither spare nor counted, a freeze or a recount comes before a spending or after
+//! it, and there is nothing to undo.
+
+use std::sync::Arc;
+
+use super::Ledger;
+use super::entry::Entry;
+use super::guard::cell_of;
+use super::journal::{Frames, LogFull};
+use crate::clock::{Day, Millis};
+use crate::quota::Charge;
+use crate::store::Cell;
+
+/// Why nothing was spent.
+enum Unspent {
+    /// The ledger must be asked.
+    Ask,
+    /// The journal takes nothing.
+    Full(LogFull),
+}
+
+impl From<LogFull> for Unspent {
+    fn from(full: LogFull) -> Self {
+        Self::Full(full)
+    }
+}
+
+impl Ledger {
+    /// Counts a creation from what was lent, if that covers all its limited parts and may be spent now.
+    /// Answers the count of the charge's first part, the creation included; `Ok(None)`: the ledger must
+    /// be asked.
+    ///
+    /// # Errors
+    /// [`LogFull`]; nothing is counted then.
+    pub fn spend(
+        &self,
+        entry: &Arc<Entry>,
+        charge: &Charge,
+        now: Millis,
+    ) -> Result<Option<i64>, LogFull> {
+        let day = self.zone.day(now);
+        if !self.note_demand(entry, charge, day, now) {
+            return Ok(None);
+        }
+        let spent = self.journal.append_with(self.clock.now(), |frames| {
+            self.spend_inside(entry, charge, day, frames)
+        });
+        match spent {
+            Ok(()) => {}
+            Err(Unspent::Ask) => return Ok(None),
+            Err(Unspent::Full(full)) => return Err(full),
+        }
+        self.apps.to_settle_soon(entry);
+        if entry.runs_low(charge, day, now) {
+            self.settle_at_once(entry, now);
+        }
+        Ok(Some(self.net(entry, charge.parts()[0].counter, now)))
+    }
+
+    fn spend_inside(
+        &self,
+        entry: &Arc<Entry>,
+        charge: &Charge,
+        day: Day,
+        frames: &mut Frames,
+    ) -> Result<(), Unspent> {
+        let amount = u64::from(charge.amount().get());
+        let mut books = entry.books();
+        let guard = books.guard_mut();
+        let covered = limited(charge, day).all(|cell| {
+            guard
+                .account(cell)
+                .is_some_and(|a| a.sums().spare() >= amount)
+        });
+        if !covered || !guard.may_admit(&self.lease, self.clock.steady()) {
+            return Err(Unspent::Ask);
+        }
+        self.apps.to_save(entry);
+        for cell in limited(charge, day) {
+            let account = guard.open(cell);
+            account.spend(amount);
+            frames.escrow(entry.app, cell, &account.sums());
+        }
+        entry.consume(&mut books, charge, day, frames);
+        Ok(())
+    }
+
+    /// Takes note of what is asked for. Answers whether it may be there; if not, the ledger is told what
+    /// would be wished for.
+    fn note_demand(&self, entry: &Arc<Entry>, charge: &Charge, day: Day, now: Millis) -> bool {
+        let amount = u64::from(charge.amount().get());
+        let mut covered = true;
+        {
+            let mut books = entry.books();
+            let guard = books.guard_mut();
+            for cell in limited(charge, day) {
+                let account = guard.open(cell);
+                account.want(amount, now);
+                covered &= account.sums().spare() >= amount;
+            }
+        }
+        if !covered {
+            self.settle_at_once(entry, now);
+        }
+        covered
+    }
+
+    /// Has an app settled within a few milliseconds, but not the same one again and again.
+    fn settle_at_once(&self, entry: &Arc<Entry>, now: Millis) {
+        self.apps.to_settle_soon(entry);
+        if entry.books().guard_mut().may_wish(now) {
+            self.apps.to_settle_at_once(entry);
+            self.hurry.notify_one();
+        }
+    }
+}
+
+impl Entry {
+    /// Whether less than half of what is wished for is left of some part.
+    fn runs_low(&self, charge: &Charge, day: Day, now: Millis) -> bool {
+        let books = self.books();
+        let Some(guard) = books.guard() else {
+            return false;
+        };
+        limited(charge, day).any(|cell| guard.account(cell).is_some_and(|a| a.runs_low(now)))
+    }
+}
+
+/// The cells of a charge that a limit guards.
+fn limited(charge: &Charge, day: Day) -> impl Iterator<Item = Cell> {
+    let limited = charge.parts().iter();
+    limited
+        .filter(|part| part.limit.get().is_some())
+        .map(move |part| cell_of(part.counter, day))
+}

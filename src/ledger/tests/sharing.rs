@@ -1,0 +1,553 @@
+//! Members that share a ledger: what is lent, taken, given back, frozen, recounted and killed, with the
+//! limit and every count looked at after each step.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::super::lease::Lease;
+use super::super::*;
+use super::lender::{Lender, Shared};
+use crate::admission::{Admission, Check, CheckMode, Outcome, Patience, Refusal, Release, Source};
+use crate::clock::{Clock, Millis, Zone};
+use crate::quota::{Amount, AppRules, Counter, Limit, Limits, Plan, PlanName};
+
+const START: i64 = 1_760_000_000_000;
+
+/// A ledger, and the folders of its members.
+struct World {
+    shared: Arc<Mutex<Shared>>,
+    clock: Arc<Clock>,
+    limit: u64,
+}
+
+/// A sidecar. Its gateway knows what it has created.
+struct Sidecar {
+    folder: TempDir,
+    deaf: Arc<AtomicBool>,
+    ledger: Arc<Ledger>,
+    admission: Admission,
+}
+
+impl World {
+    fn new(limit: u64) -> Self {
+        let this = Self {
+            shared: Arc::default(),
+            clock: Arc::default(),
+            limit,
+        };
+        this.at(0);
+        this
+    }
+
+    fn at(&self, ms: i64) {
+        self.clock.correct(Millis(START + ms), Clock::system());
+    }
+
+    fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap()
+    }
+
+    async fn sidecar(&self, folder: TempDir) -> Sidecar {
+        let limits = Limits {
+            groups: Limit::AtMost(self.limit),
+            ..Limits::UNLIMITED
+        };
+        let plan = Plan {
+            name: PlanName::parse("any").unwrap(),
+            limits,
+            fees: Vec::new(),
+        };
+        let rules = AppRules {
+            limits,
+            plan: Arc::new(plan),
+            disabled: false,
+        };
+        let deaf = Arc::new(AtomicBool::new(false));
+        let parts = Parts {
+            clock: self.clock.clone(),
+            zone: Zone::parse("+08:00").unwrap(),
+            rules: Rulebook {
+                apps: [(app(), Arc::new(rules))].into(),
+                unknown: None,
+            },
+            store: Arc::new(Lender::new(self.shared.clone(), deaf.clone())),
+            member: "test".into(),
+            saving: Saving::Beside,
+        };
+        let locked = Folder::lock(folder.path()).unwrap();
+        let locked = locked.with_segments_of(64 * 1024);
+        let (ledger, _queues) = Ledger::open(locked, parts).unwrap();
+        ledger.meet().await.unwrap();
+        let ledger = Arc::new(ledger);
+        let sidecar = Sidecar {
+            folder,
+            deaf,
+            admission: Admission::new(ledger.clone(), Duration::from_secs(5)),
+            ledger,
+        };
+        sidecar.beats();
+        sidecar
+    }
+
+    async fn new_sidecar(&self) -> Sidecar {
+        self.sidecar(tempfile::tempdir().unwrap()).await
+    }
+
+    /// Kills a sidecar and starts it again on the journal that it left.
+    async fn restarted(&self, killed: Sidecar) -> Sidecar {
+        let Sidecar {
+            folder,
+            ledger,
+            admission,
+            ..
+        } = killed;
+        drop(admission);
+        assert_eq!(Arc::strong_count(&ledger), 1);
+        drop(ledger);
+        self.sidecar(folder).await
+    }
+}
+
+impl Sidecar {
+    fn lease(&self) -> &Lease {
+        self.ledger.lease()
+    }
+
+    fn beats(&self) {
+        let now = self.ledger.clock.steady();
+        self.lease().renewed(now, now);
+    }
+
+    fn member(&self) -> u64 {
+        self.ledger.member.incarnation
+    }
+
+    async fn creates(&self, id: Option<&str>) -> (Outcome, Source) {
+        let check = Check {
+            app: app(),
+            resource: Resource::Group,
+            amount: Amount::ONE,
+            request_id: id.map(|id| RequestId::parse(id).unwrap()),
+            mode: CheckMode::Count,
+        };
+        let patience = Patience(Some(Instant::now() + Duration::from_secs(5)));
+        let verdict = self.admission.check(check, patience).await.unwrap();
+        (verdict.outcome, verdict.source)
+    }
+
+    async fn deletes(&self, id: Option<&str>) -> u64 {
+        let release = Release {
+            app: app(),
+            resource: Resource::Group,
+            amount: Amount::ONE,
+            request_id: id.map(|id| RequestId::parse(id).unwrap()),
+        };
+        let released = self.admission.release(release, Patience(None)).await;
+        released.unwrap().released
+    }
+
+    async fn settles(&self) {
+        if self.ledger.state() != State::Up {
+            self.ledger.meet().await.unwrap();
+        }
+        settle::settle(&self.ledger, settle::Scope::All)
+            .await
+            .unwrap();
+    }
+
+    fn spare(&self) -> u64 {
+        let entry = self.entry();
+        let books = entry.books();
+        let guard = books.guard();
+        let account = guard.and_then(|guard| guard.account(Cell::Live(Resource::Group)));
+        account.map_or(0, |account| account.sums().spare())
+    }
+
+    fn entry(&self) -> Arc<Entry> {
+        self.ledger.entry(app()).unwrap().unwrap()
+    }
+}
+
+fn app() -> AppId {
+    AppId::new(7).unwrap()
+}
+
+fn allowed(outcome: Outcome) -> bool {
+    outcome == Outcome::Allow
+}
+
+fn is_unavailable(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Deny(Refusal::StoreUnavailable { .. }))
+}
+
+#[tokio::test]
+async fn a_large_limit_is_spent_from_memory_once_it_is_lent() {
+    let world = World::new(1_000);
+    let sidecar = world.new_sidecar().await;
+    assert_eq!(
+        sidecar.creates(None).await,
+        (Outcome::Allow, Source::Ledger)
+    );
+    sidecar.settles().await;
+    let spare = sidecar.spare();
+    assert!(spare >= 4, "{spare} lent");
+    assert_eq!(
+        sidecar.creates(None).await,
+        (Outcome::Allow, Source::Memory)
+    );
+    assert_eq!(sidecar.spare(), spare - 1);
+    assert_eq!(world.shared().shown(Counter::Groups), 1);
+    sidecar.settles().await;
+    assert_eq!(world.shared().shown(Counter::Groups), 2);
+    assert_eq!(world.shared().shown(Counter::GroupsGained), 2);
+}
+
+#[tokio::test]
+async fn what_was_lent_survives_a_kill_and_is_not_spent_twice() {
+    let world = World::new(1_000);
+    let sidecar = world.new_sidecar().await;
+    sidecar.creates(None).await;
+    sidecar.settles().await;
+    sidecar.creates(None).await;
+    let spare = sidecar.spare();
+    let sidecar = world.restarted(sidecar).await;
+    assert_eq!(sidecar.spare(), spare);
+    // Its shard was not heard in this life, so the first one is asked for.
+    assert_eq!(
+        sidecar.creates(None).await,
+        (Outcome::Allow, Source::Ledger)
+    );
+    assert_eq!(
+        sidecar.creates(None).await,
+        (Outcome::Allow, Source::Memory)
+    );
+    sidecar.settles().await;
+    assert_eq!(world.shared().shown(Counter::Groups), 4);
+}
+
+#[tokio::test]
+async fn without_a_lease_nothing_is_admitted_and_with_one_also_without_the_ledger() {
+    let world = World::new(1_000);
+    let sidecar = world.new_sidecar().await;
+    sidecar.creates(None).await;
+    sidecar.settles().await;
+    sidecar.deaf.store(true, Ordering::Relaxed);
+    let (outcome, _) = sidecar.creates(Some("asks")).await;
+    assert!(is_unavailable(outcome));
+    assert_eq!(
+        sidecar.creates(None).await,
+        (Outcome::Allow, Source::Degraded)
+    );
+    sidecar.lease().ended();
+    assert!(is_unavailable(sidecar.creates(None).await.0));
+    sidecar.deaf.store(false, Ordering::Relaxed);
+    sidecar.settles().await;
+    assert_eq!(world.shared().shown(Counter::Groups), 2);
+}
+
+#[tokio::test]
+async fn after_a_gap_of_the_lease_the_shard_is_heard_first() {
+    let world = World::new(1_000);
+    let sidecar = world.new_sidecar().await;
+    sidecar.creates(None).await;
+    sidecar.settles().await;
+    sidecar.lease().ended();
+    sidecar.beats();
+    assert_eq!(sidecar.creates(None).await.1, Source::Ledger);
+    assert_eq!(sidecar.creates(None).await.1, Source::Memory);
+}
+
+#[tokio::test]
+async fn an_answer_for_an_attempt_that_was_withdrawn_meanwhile_is_refused() {
+    let world = World::new(10);
+    let sidecar = world.new_sidecar().await;
+    let wanted = Wanted {
+        app: app(),
+        request_id: None,
+        fingerprint: crate::store::Fingerprint(1),
+        charge: crate::quota::Charge::new(
+            Resource::Group,
+            Amount::ONE,
+            &sidecar.entry().rules.limits,
+        ),
+        day: sidecar.ledger.zone.day(sidecar.ledger.now()),
+    };
+    let open = sidecar.ledger.open_take(wanted).unwrap();
+    let heard = sidecar.ledger.composing();
+    let taken = sidecar.ledger.store.take(open.take(), Millis(0)).await;
+    let Ok(crate::store::Taken::Allowed { view, mine, .. }) = taken else {
+        panic!("{taken:?}");
+    };
+    assert!(!sidecar.ledger.owed.nothing_open(app()));
+    sidecar.ledger.owed.abort_open();
+    assert!(sidecar.ledger.owed.nothing_open(app()));
+    let entry = sidecar.entry();
+    let heard = sidecar
+        .ledger
+        .take_allowed(&entry, open, &view, mine, heard);
+    assert_eq!(heard, Err(NotTaken::Late));
+    sidecar.settles().await;
+    assert_eq!(world.shared().shown(Counter::Groups), 0);
+}
+
+#[tokio::test]
+async fn a_release_that_is_asked_for_twice_is_counted_once() {
+    let world = World::new(10);
+    let sidecar = world.new_sidecar().await;
+    for _ in 0..3 {
+        sidecar.creates(None).await;
+    }
+    sidecar.settles().await;
+    assert_eq!(sidecar.deletes(Some("once")).await, 1);
+    assert_eq!(sidecar.deletes(Some("once")).await, 1);
+    sidecar.settles().await;
+    assert_eq!(sidecar.deletes(Some("once")).await, 1);
+    sidecar.settles().await;
+    assert_eq!(world.shared().shown(Counter::Groups), 2);
+}
+
+#[tokio::test]
+async fn a_recall_brings_back_all_that_is_not_spent() {
+    let world = World::new(100);
+    let sidecar = world.new_sidecar().await;
+    sidecar.creates(None).await;
+    sidecar.settles().await;
+    assert!(sidecar.spare() > 0);
+    sidecar.ledger.recalled(app());
+    assert_eq!(sidecar.spare(), 0);
+    // Nobody asks for a minute: nothing is wished for.
+    world.at(120_000);
+    sidecar.settles().await;
+    assert_eq!(world.shared().outstanding(Counter::Groups), 0);
+}
+
+#[tokio::test]
+async fn scarce_units_go_back_after_two_looks_and_plenty_stays() {
+    let world = World::new(100);
+    let rich = world.new_sidecar().await;
+    rich.creates(None).await;
+    rich.settles().await;
+    let spare = rich.spare();
+    let now = |ms: i64| Millis(START + ms);
+    world.at(120_000);
+    for _ in 0..5 {
+        watch::look(&rich.ledger, now(120_000));
+    }
+    assert_eq!(rich.spare(), spare, "more than half of the limit is free");
+    let busy = world.new_sidecar().await;
+    for _ in 0..60 {
+        busy.creates(Some(&format!("{}", world.shared().takes)))
+            .await;
+    }
+    busy.settles().await;
+    rich.ledger.apps.to_settle_soon(&rich.entry());
+    rich.entry().learn(
+        &busy_view(&world, &rich).await,
+        rich.ledger.zone.day(rich.ledger.now()),
+    );
+    watch::look(&rich.ledger, now(121_000));
+    assert_eq!(rich.spare(), spare);
+    watch::look(&rich.ledger, now(122_000));
+    assert_eq!(rich.spare(), 0);
+}
+
+async fn busy_view(world: &World, sidecar: &Sidecar) -> crate::store::View {
+    let day = sidecar.ledger.zone.day(sidecar.ledger.now());
+    let usage = sidecar.ledger.store.usage(app(), day, world.clock.now());
+    usage.await.unwrap().view
+}
+
+#[tokio::test]
+async fn a_frozen_app_waits_acknowledges_and_goes_on_with_the_new_count() {
+    let world = World::new(1_000);
+    let sidecar = world.new_sidecar().await;
+    for _ in 0..5 {
+        sidecar.creates(None).await;
+        sidecar.settles().await;
+    }
+    let token = world.shared().freeze();
+    sidecar.ledger.freeze(&sidecar.entry(), token);
+    assert_eq!(sidecar.spare(), 0);
+    assert!(is_unavailable(sidecar.creates(None).await.0));
+    sidecar.settles().await;
+    assert!(world.shared().has_acked(sidecar.member()));
+    world.shared().recount(Counter::Groups, 3);
+    // A notice that was overtaken freezes nothing again, once the shard has told.
+    sidecar.ledger.apps.to_settle_soon(&sidecar.entry());
+    sidecar.settles().await;
+    sidecar.ledger.freeze(&sidecar.entry(), token);
+    assert_eq!(sidecar.creates(None).await.0, Outcome::Allow);
+    sidecar.settles().await;
+    assert_eq!(world.shared().shown(Counter::Groups), 4);
+}
+
+/// One step of one of two sidecars.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Create,
+    CreateAs(u8),
+    Delete,
+    DeleteAs(u8),
+    Settle,
+    LoseAnswer,
+    Kill,
+    Checkpoint,
+    Gap,
+    Recall,
+    Wait,
+    Recount { heard: bool },
+}
+
+fn steps() -> impl Strategy<Value = Vec<(bool, Step)>> {
+    let step = prop_oneof![
+        8 => Just(Step::Create),
+        3 => (0..4u8).prop_map(Step::CreateAs),
+        3 => Just(Step::Delete),
+        2 => (0..4u8).prop_map(Step::DeleteAs),
+        4 => Just(Step::Settle),
+        2 => Just(Step::LoseAnswer),
+        1 => Just(Step::Kill),
+        1 => Just(Step::Checkpoint),
+        1 => Just(Step::Gap),
+        1 => Just(Step::Recall),
+        1 => Just(Step::Wait),
+        1 => any::<bool>().prop_map(|heard| Step::Recount { heard }),
+    ];
+    prop::collection::vec((any::<bool>(), step), 1..60)
+}
+
+/// What gateways know: every object that exists.
+#[derive(Debug, Default)]
+struct Truth {
+    exists: i64,
+    ids: std::collections::BTreeSet<u8>,
+    deleted: std::collections::BTreeSet<u8>,
+}
+
+async fn walk(steps: Vec<(bool, Step)>, limit: u64) {
+    let world = World::new(limit);
+    let mut sidecars = [
+        Some(world.new_sidecar().await),
+        Some(world.new_sidecar().await),
+    ];
+    let mut truth = Truth::default();
+    let mut clock = 0;
+    for (which, step) in steps {
+        let which = usize::from(which);
+        let sidecar = sidecars[which].as_ref().unwrap();
+        match step {
+            Step::Create => {
+                truth.exists += i64::from(allowed(sidecar.creates(None).await.0));
+            }
+            Step::CreateAs(id) => {
+                // An id of an earlier round may be charged anew after a recount: each round has its own.
+                let name = format!("{id} {}", world.shared().recounts);
+                if allowed(sidecar.creates(Some(&name)).await.0) && truth.ids.insert(id) {
+                    truth.exists += 1;
+                }
+            }
+            Step::Delete if truth.exists > 0 => {
+                truth.exists -= i64::try_from(sidecar.deletes(None).await).unwrap();
+            }
+            Step::DeleteAs(id) if truth.exists > 0 => {
+                let name = format!("d{id} {}", world.shared().recounts);
+                let released = sidecar.deletes(Some(&name)).await;
+                if released > 0 && truth.deleted.insert(id) {
+                    truth.exists -= 1;
+                }
+            }
+            Step::Delete | Step::DeleteAs(_) => {}
+            Step::Settle => sidecar.settles().await,
+            Step::LoseAnswer => {
+                sidecar.deaf.store(true, Ordering::Relaxed);
+                let (outcome, _) = sidecar.creates(None).await;
+                truth.exists += i64::from(allowed(outcome));
+                sidecar.deaf.store(false, Ordering::Relaxed);
+                sidecar.settles().await;
+            }
+            Step::Kill => {
+                let killed = sidecars[which].take().unwrap();
+                sidecars[which] = Some(world.restarted(killed).await);
+            }
+            Step::Checkpoint => {
+                sidecar.ledger.journal.reserve().unwrap();
+                super::save(&sidecar.ledger).await.unwrap();
+            }
+            Step::Gap => {
+                sidecar.lease().ended();
+                sidecar.beats();
+            }
+            Step::Recall => {
+                sidecar.ledger.recalled(app());
+                world.shared().recalled = false;
+            }
+            Step::Wait => {
+                clock += 1_000;
+                world.at(clock);
+                watch::look(&sidecar.ledger, world.clock.now());
+            }
+            Step::Recount { heard } => {
+                recount(&world, &sidecars, heard, &truth).await;
+                truth.ids.clear();
+                truth.deleted.clear();
+            }
+        }
+        let shared = world.shared();
+        let charged = shared.shown(Counter::Groups) + shared.outstanding(Counter::Groups);
+        assert!(truth.exists <= charged, "{truth:?}, charged {charged}");
+        assert!(
+            charged <= limit.cast_signed(),
+            "charged {charged} of {limit}"
+        );
+    }
+    for sidecar in sidecars.iter().flatten() {
+        sidecar.settles().await;
+    }
+    for sidecar in sidecars.iter().flatten() {
+        // What another had pinned is counted by now, and told.
+        world.at(clock + 10_000);
+        sidecar.settles().await;
+        sidecar.settles().await;
+    }
+    assert_eq!(world.shared().shown(Counter::Groups), truth.exists);
+}
+
+async fn recount(world: &World, sidecars: &[Option<Sidecar>; 2], heard: bool, truth: &Truth) {
+    for sidecar in sidecars.iter().flatten() {
+        sidecar.settles().await;
+        sidecar.settles().await;
+    }
+    let token = world.shared().freeze();
+    for (at, sidecar) in sidecars.iter().flatten().enumerate() {
+        if heard || at == 0 {
+            sidecar.ledger.freeze(&sidecar.entry(), token);
+            sidecar.settles().await;
+            assert!(world.shared().has_acked(sidecar.member()));
+        } else {
+            // It sleeps through the recount: its lease runs out, and begins anew afterwards.
+            sidecar.lease().ended();
+        }
+    }
+    world.shared().recount(Counter::Groups, truth.exists);
+    for sidecar in sidecars.iter().flatten() {
+        sidecar.beats();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_limit_is_passed_and_no_count_is_lost(steps in steps(), limit in 5u64..60) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(walk(steps, limit));
+    }
+}

@@ -1,0 +1,101 @@
+//! What is lent and may be wanted elsewhere: looked at once a second. And the recalls that this member
+//! asks for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use super::Ledger;
+use super::entry::Entry;
+use super::outlook::State;
+use super::settle;
+use crate::clock::Millis;
+use crate::quota::AppId;
+
+/// How often what is lent is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a call waits for others that are to be settled at once.
+const TOGETHER: Duration = Duration::from_millis(3);
+/// The most recalls that wait to be asked for.
+pub const RECALLS_MAX: usize = 1_024;
+
+/// Looks at what is lent, until it is dropped.
+pub async fn keep(ledger: &Ledger) {
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        look(ledger, ledger.now());
+    }
+}
+
+/// Settles what is to be settled at once, until it is dropped.
+pub async fn hurry(ledger: &Ledger) {
+    loop {
+        ledger.hurry.notified().await;
+        tokio::time::sleep(TOGETHER).await;
+        if ledger.outlook.state() != State::Up {
+            continue; // All of it is on the list of what is settled when the ledger is back.
+        }
+        if let Err(fault) = settle::settle_at_once(ledger).await {
+            ledger.outlook.doubt(&fault);
+        }
+    }
+}
+
+/// Asks for recalls, until it is dropped.
+pub async fn recall(ledger: &Ledger, wanted: &mut mpsc::Receiver<AppId>) {
+    while let Some(app) = wanted.recv().await {
+        if let Err(fault) = ledger.store.recall(app).await {
+            // Whoever starves asks again.
+            tracing::debug!(%app, %fault, "a recall was not heard");
+        }
+    }
+}
+
+/// One look at all that is lent or frozen.
+pub(super) fn look(ledger: &Ledger, now: Millis) {
+    let today = ledger.zone.day(now);
+    for entry in ledger.apps.take_watched() {
+        let frozen = entry.frozen().is_some();
+        ledger.return_some(&entry, |books, cell| {
+            let over = cell.day().is_some_and(|day| day < today);
+            match entry.limit_of(cell) {
+                Some(limit) if !frozen && !over => {
+                    let net = entry.net_of(books, cell);
+                    let account = books.guard_mut().open(cell);
+                    account.look(limit, net, now)
+                }
+                _ => Some(0),
+            }
+        });
+        if frozen {
+            // Only its shard can tell that a freeze is over.
+            ledger.apps.to_settle_soon(&entry);
+        }
+        if frozen || !entry.books().spare_cells().is_empty() {
+            ledger.apps.to_watch(&entry);
+        }
+    }
+}
+
+impl Ledger {
+    /// Others hold what this member was refused: they are asked to return it, in the background and not
+    /// again and again.
+    pub fn wants_recall(&self, entry: &Arc<Entry>, now: Millis) {
+        if entry.books().guard_mut().may_recall(now) {
+            // A full queue means that the ledger is slow; whoever starves asks again.
+            let _ = self.recalls.try_send(entry.app);
+        }
+    }
+
+    /// Somebody starves for what lies idle in an app: all that was lent is returned.
+    pub fn recalled(&self, app: AppId) {
+        let entry = self.apps.get(app).map(|entry| entry.clone());
+        if let Some(entry) = entry {
+            self.return_spare(&entry);
+        }
+    }
+}
