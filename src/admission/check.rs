@@ -90,11 +90,8 @@ impl Admission {
         hard: Hard,
         patience: Patience,
     ) -> Result<Verdict, Fault> {
-        if self.ledger.state() != State::Up {
-            return Ok(self.without_ledger(check.mode, &hard, Wordless::Away)?);
-        }
-        if check.mode == CheckMode::Count && !self.ledger.has_lease() {
-            return Ok(self.without_ledger(check.mode, &hard, Wordless::Withheld)?);
+        if let Some(why) = self.wordless(check.mode, &hard.entry) {
+            return Ok(self.without_ledger(check.mode, &hard, why)?);
         }
         match check.mode {
             CheckMode::Count => self.take(check, hard, patience).await,

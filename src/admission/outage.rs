@@ -13,8 +13,9 @@ use crate::quota::{Charge, OutageRule, Part};
 pub(super) enum Wordless {
     /// The ledger is away, or does not know itself what it once acknowledged.
     Away,
-    /// It is there and decides this one creation not now: a recount is under way, or has overtaken it. No
-    /// policy lifts a limit for that: what is created meanwhile is counted by nobody, and it is soon over.
+    /// It is there and decides this one creation not now: a recount is under way or has overtaken it, or
+    /// this member has no lease yet. No policy lifts a limit for that: nobody is away, it is soon over, and
+    /// a truth that is being counted might lack what is created meanwhile.
     Withheld,
 }
 
@@ -27,6 +28,18 @@ impl Admission {
             return None;
         }
         outlook.refuses(entry.app, charge, true)
+    }
+
+    /// Why the ledger is not even asked about a creation under limits; `None`: it is.
+    pub(super) fn wordless(&self, mode: CheckMode, entry: &Entry) -> Option<Wordless> {
+        let counts = mode == CheckMode::Count;
+        if counts && entry.frozen().is_some() {
+            Some(Wordless::Withheld)
+        } else if self.ledger.state() != State::Up {
+            Some(Wordless::Away)
+        } else {
+            (counts && !self.ledger.has_lease()).then_some(Wordless::Withheld)
+        }
     }
 
     /// Decides by the policy alone; counted here if it is admitted, and settled later.

@@ -46,10 +46,12 @@ impl Admission {
                 replayed: false,
             });
         }
-        let mut shared = self.ledger.state() == State::Up;
+        // In a frozen app it waits: what is under way would hold up the recount.
+        let mut shared =
+            self.ledger.state() == State::Up && self.ledger.has_lease() && entry.frozen().is_none();
         if shared && charge.is_metered() {
             shared = self.cover(&entry, &charge, patience).await;
-        } else if shared && entry.is_owed() {
+        } else if shared && (entry.is_owed() || !entry.is_heard(self.ledger.lease())) {
             // What was admitted while the ledger was away must be there before it is given back.
             shared = self.tell(&entry, patience).await;
         }
@@ -70,6 +72,7 @@ impl Admission {
                 day: self.ledger.zone().day(now),
             },
             shared.then_some(now),
+            entry.token_out(now),
         )?;
         self.give_back(&entry, open, limit, shared, patience).await
     }
@@ -119,7 +122,8 @@ impl Admission {
                     open.done(None);
                     return Err(Fault::OtherContent);
                 }
-                Ok(GivenBack::Undecided(_)) | Err(_) => {}
+                Ok(GivenBack::Undecided(_)) => open.undecided(),
+                Err(_) => {}
             }
         }
         let used = shown(self.ledger.net(entry, counter, self.ledger.now())).saturating_sub(amount);

@@ -211,14 +211,14 @@ impl Entry {
 
     /// Takes what the ledger lends and says of freezes, once recounts in it were noted. Answers what
     /// follows from it.
-    pub fn hear(&self, view: &View, day: Day, heard: Heard) -> News {
+    pub fn hear(&self, view: &View, day: Day, heard: Heard, now: Millis) -> News {
         let mut books = self.books();
         if books.guard().is_none() && !says_anything(view) {
             return News::default();
         }
         let guard = books.guard_mut();
         let known = guard.frozen();
-        guard.learn(view, day, heard);
+        guard.learn(view, day, heard, now);
         News {
             frozen: guard.frozen().is_some() && guard.frozen() != known,
             recalled: view.recalled && guard.has_spare(),
@@ -226,9 +226,20 @@ impl Entry {
         }
     }
 
+    /// Whether the app's shard was heard since the lease last began, as far as anything depends on it.
+    pub fn is_heard(&self, lease: &Lease) -> bool {
+        let books = self.books();
+        books.guard().is_none_or(|guard| guard.is_heard(lease))
+    }
+
     /// Takes notice of a freeze. Answers whether it is news.
-    pub fn freeze(&self, token: u64) -> bool {
-        self.books().guard_mut().freeze(token)
+    pub fn freeze(&self, token: u64, now: Millis) -> bool {
+        self.books().guard_mut().freeze(token, now)
+    }
+
+    /// The freeze whose token is out for certain.
+    pub fn token_out(&self, now: Millis) -> Option<u64> {
+        self.books().guard()?.token_out(now)
     }
 
     /// The freeze that this app is known to be in.

@@ -7,7 +7,7 @@ use super::escrow::Account;
 use super::lease::Lease;
 use crate::clock::{Day, Millis};
 use crate::quota::{COUNTERS, Counter};
-use crate::store::{Cell, Totals, View};
+use crate::store::{Cell, LEASE_TTL_MS, Totals, View};
 
 /// The shortest time between two recalls that this member asks for in one app.
 const RECALL_MS: u64 = 250;
@@ -32,6 +32,8 @@ pub struct Guard {
     accounts: Vec<(Cell, Account)>,
     /// The token of the freeze that is known.
     frozen: Option<u64>,
+    /// When that was heard of.
+    frozen_at: Option<Millis>,
     /// The shard's count of writes in the newest view.
     seq: u64,
     /// After which gap of the lease the shard was asked what it answered last.
@@ -79,7 +81,12 @@ impl Guard {
     /// Whether units may be spent at `now`: the lease holds, the shard was heard since it began, and no
     /// freeze is known.
     pub fn may_admit(&self, lease: &Lease, now: Duration) -> bool {
-        lease.holds(now) && self.heard == Some(Heard::now(lease)) && self.frozen.is_none()
+        lease.holds(now) && self.is_heard(lease) && self.frozen.is_none()
+    }
+
+    /// Whether the shard was heard since the lease last began.
+    pub fn is_heard(&self, lease: &Lease) -> bool {
+        self.heard == Some(Heard::now(lease))
     }
 
     /// The token of the freeze that is known.
@@ -89,12 +96,19 @@ impl Guard {
 
     /// Takes notice of a freeze. Answers whether it is news: a notice may be older than what the shard
     /// itself has told since.
-    pub fn freeze(&mut self, token: u64) -> bool {
+    pub fn freeze(&mut self, token: u64, now: Millis) -> bool {
         let news = token > self.seq && self.frozen.is_none_or(|known| known < token);
         if news {
-            self.frozen = Some(token);
+            (self.frozen, self.frozen_at) = (Some(token), Some(now));
         }
         news
+    }
+
+    /// The token of the freeze that is known, once it is certain to be out: what happens from then on is
+    /// not in the truth that is being counted.
+    pub fn token_out(&self, now: Millis) -> Option<u64> {
+        let heard = self.frozen_at?;
+        self.frozen.filter(|_| now.since(heard) > LEASE_TTL_MS)
     }
 
     /// Whether something lent is left here.
@@ -127,7 +141,7 @@ impl Guard {
     }
 
     /// Takes what the ledger tells, once every recount in it was noted.
-    pub fn learn(&mut self, view: &View, day: Day, heard: Heard) {
+    pub fn learn(&mut self, view: &View, day: Day, heard: Heard, now: Millis) {
         for counter in COUNTERS {
             let (k, cell) = (counter.index(), cell_of(counter, day));
             let told = &view.escrow[k];
@@ -142,9 +156,12 @@ impl Guard {
         self.seq = view.seq;
         // A freeze ends by a view from after it; one from before may lack it.
         if view.frozen.is_some() || self.frozen.is_none_or(|token| view.seq > token) {
-            self.frozen = view
-                .frozen
-                .max(self.frozen.filter(|token| *token > view.seq));
+            let known = self.frozen;
+            let newer = known.filter(|token| *token > view.seq);
+            self.frozen = view.frozen.max(newer);
+            if self.frozen != known {
+                self.frozen_at = Some(now);
+            }
         }
     }
 

@@ -57,23 +57,17 @@ impl Ledger {
 
     /// Takes in what an app's shard answered to a call; the view's gain is `day`'s.
     pub fn learn(&self, entry: &Arc<Entry>, view: &View, day: Day, heard: Heard) {
-        self.learn_but(entry, view, day, heard, None);
+        self.learn_but(entry, view, day, heard, But::Nothing);
     }
 
-    fn learn_but(
-        &self,
-        entry: &Arc<Entry>,
-        view: &View,
-        day: Day,
-        heard: Heard,
-        but: Option<Attempt>,
-    ) {
+    fn learn_but(&self, entry: &Arc<Entry>, view: &View, day: Day, heard: Heard, but: But) {
         entry.learn(view, day);
         if self.store.is_local() {
             return;
         }
-        let reborn = match self.outlive(entry, view, day) {
-            Ok(reborn) => reborn,
+        let freeze = entry.frozen();
+        let recounted = match self.outlive(entry, view, day) {
+            Ok(recounted) => recounted,
             Err(full) => {
                 tracing::warn!(app = %entry.app, %full, "a recount could not be noted: the app is not served from memory");
                 entry.books().guard_mut().unhear();
@@ -84,15 +78,18 @@ impl Ledger {
             frozen,
             recalled,
             watch,
-        } = entry.hear(view, day, heard);
-        if reborn || frozen {
-            self.owed.abort_open_of(entry.app, but);
+        } = entry.hear(view, day, heard, self.now());
+        if frozen || !recounted.is_empty() {
+            self.owed.abort_open_of(entry.app, but.attempt());
+            self.apps.to_settle_soon(entry);
+        }
+        if !recounted.is_empty() {
+            let but = but.release();
+            self.owed
+                .drop_releases_of(entry.app, &recounted, freeze, but);
         }
         if frozen || recalled {
             self.return_spare(entry);
-        }
-        if reborn || frozen {
-            self.apps.to_settle_soon(entry);
         }
         if watch {
             self.apps.to_watch(entry);
@@ -121,7 +118,7 @@ impl Ledger {
     /// Takes notice of a freeze: nothing is spent, taken or left open in the app until its shard has told
     /// that the freeze is over.
     pub fn freeze(&self, entry: &Arc<Entry>, token: u64) {
-        if entry.freeze(token) {
+        if entry.freeze(token, self.now()) {
             self.owed.abort_open_of(entry.app, None);
             self.return_spare(entry);
             self.apps.to_watch(entry);
@@ -181,7 +178,7 @@ impl Ledger {
     ) -> Result<(), NotTaken> {
         let take = open.take();
         let (charge, day, attempt) = (take.charge, take.day, take.attempt);
-        self.learn_but(entry, view, day, heard, Some(attempt));
+        self.learn_but(entry, view, day, heard, But::Attempt(attempt));
         if self.store.is_local() {
             return open.allowed(|_| Ok(None));
         }
@@ -239,7 +236,8 @@ impl Ledger {
         heard: Heard,
     ) {
         let give_back = open.give_back().clone();
-        self.learn(entry, view, give_back.day, heard);
+        let but = But::Release(open.number());
+        self.learn_but(entry, view, give_back.day, heard, but);
         if fell.mine {
             self.apps.to_settle_soon(entry);
             let gave = open.gave(|frames| self.give_parts(entry, &give_back, fell, view, frames));
@@ -259,7 +257,7 @@ impl Ledger {
         view: &View,
         heard: Heard,
     ) {
-        self.learn(entry, view, give_back.day, heard);
+        self.learn_but(entry, view, give_back.day, heard, But::Release(number));
         if fell.mine {
             self.apps.to_settle_soon(entry);
             let give = |frames: &mut Frames| self.give_parts(entry, give_back, fell, view, frames);
@@ -301,23 +299,47 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes note of recounts that `view` shows. Answers whether there was one.
-    fn outlive(&self, entry: &Arc<Entry>, view: &View, day: Day) -> Result<bool, LogFull> {
+    /// Takes note of recounts that `view` shows. Answers which counters they were of.
+    fn outlive(&self, entry: &Arc<Entry>, view: &View, day: Day) -> Result<Vec<Counter>, LogFull> {
         if !entry.books().is_outlived(view, day) {
-            return Ok(false);
+            return Ok(Vec::new());
         }
         self.journal.append_with(self.clock.now(), |frames| {
             self.apps.to_save(entry);
             let mut books = entry.books();
             let outlived: Vec<_> = books.guard_mut().outlived(view, day).collect();
-            for (cell, counter) in outlived {
+            for (cell, counter) in outlived.iter().copied() {
                 let totals = entry.totals_of(&mut books, cell);
                 let guard = books.guard_mut();
                 guard.outlive(cell, counter, view, totals);
                 frames.escrow(entry.app, cell, &guard.open(cell).sums());
             }
-            Ok(true)
+            Ok(outlived.into_iter().map(|(_, counter)| counter).collect())
         })
+    }
+}
+
+/// What of an app is not withdrawn by an answer, because that answer is its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum But {
+    Nothing,
+    Attempt(Attempt),
+    Release(u64),
+}
+
+impl But {
+    fn attempt(self) -> Option<Attempt> {
+        match self {
+            Self::Attempt(attempt) => Some(attempt),
+            Self::Nothing | Self::Release(_) => None,
+        }
+    }
+
+    fn release(self) -> Option<u64> {
+        match self {
+            Self::Release(number) => Some(number),
+            Self::Nothing | Self::Attempt(_) => None,
+        }
     }
 }
 

@@ -306,7 +306,7 @@ impl Ledger {
     }
 
     /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
-    /// it will be sent until the ledger has it.
+    /// it will be sent until the ledger has it. `behind`: the freeze whose token was out by then.
     ///
     /// # Errors
     /// [`Full`].
@@ -315,8 +315,9 @@ impl Ledger {
         request_id: Option<RequestId>,
         give_back: impl FnOnce(RecordKey) -> GiveBack,
         sent: Option<Millis>,
+        behind: Option<u64>,
     ) -> Result<OpenRelease, Full> {
-        self.owed.open_release(request_id, give_back, sent)
+        self.owed.open_release(request_id, give_back, sent, behind)
     }
 
     /// Tells the ledger at once what this sidecar did with one app.

@@ -250,7 +250,8 @@ async fn tell(
         let quiet = entry.acks_freeze();
         let acks_freeze = quiet.filter(|_| ledger.owed.nothing_open(entry.app));
         let (app, cells) = (entry.app, entry.report(now, telling));
-        if !cells.is_empty() || telling != Telling::News || entry.frozen().is_some() {
+        let must_hear = entry.frozen().is_some() || !entry.is_heard(&ledger.lease);
+        if !cells.is_empty() || telling != Telling::News || must_hear {
             on_the_way.entries.push(entry);
             on_the_way.apps.push(AppReport {
                 app,
@@ -338,8 +339,19 @@ async fn settle_releases(ledger: &Ledger, refusals: &mut Refusals) -> Result<(),
 async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Result<(), StoreFault> {
     let app = owed.give_back.app;
     let entry = ledger.entry(app).ok().flatten();
-    if let Some(entry) = entry.as_ref().filter(|entry| entry.is_owed()) {
-        // The ledger gives back what it counts at most: it must know of the creation first.
+    if let Some(entry) = &entry
+        && !ledger.store.is_local()
+    {
+        // The ledger gives back what it counts at most: it must know of the creation first. And this
+        // member must know of a recount: what was deleted before it is not to be given back after it.
+        entry.books().guard_mut();
+        if entry.is_owed() || !entry.is_heard(&ledger.lease) {
+            settle_apps(ledger, Shard::of(app), vec![entry.clone()]).await?;
+        }
+        if !ledger.owed.is_open(number) || !entry.may_admit(&ledger.lease, ledger.clock.steady()) {
+            return Ok(());
+        }
+    } else if let Some(entry) = entry.as_ref().filter(|entry| entry.is_owed()) {
         settle_apps(ledger, Shard::of(app), vec![entry.clone()]).await?;
     }
     let now = ledger.now();
@@ -369,7 +381,10 @@ async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Resu
                 }
                 return Ok(());
             }
-            GivenBack::Undecided(_) => return Ok(()),
+            GivenBack::Undecided(_) => {
+                ledger.owed.not_sent(number, owed.sent);
+                return Ok(());
+            }
             GivenBack::OtherContent => {
                 tracing::warn!(%app, "a kept release bears an id that stands for another request; dropped");
             }

@@ -128,7 +128,7 @@ impl Process {
         let id = id.map(|id| RequestId::parse(id).unwrap());
         let open = self
             .0
-            .open_release(id, give_back, Some(self.0.now()))
+            .open_release(id, give_back, Some(self.0.now()), None)
             .unwrap();
         match self
             .0

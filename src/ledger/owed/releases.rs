@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Full, Owed, lock};
 use crate::clock::Millis;
 use crate::ledger::journal::{Frames, LogFull, OwedRelease, Record};
-use crate::quota::{AppId, RequestId};
+use crate::quota::{AppId, Counter, RequestId};
 use crate::store::{GiveBack, RecordKey, Shard};
 
 /// The most releases that may be owed at a time.
@@ -19,6 +19,8 @@ pub const RELEASE_RESEND_MS: u64 = 9 * 60 * 1000;
 pub(super) struct Sending {
     pub(super) owed: OwedRelease,
     by_caller: bool,
+    /// The freeze behind whose token it was accepted: the truth that was counted has what it deletes.
+    behind: Option<u64>,
 }
 
 impl Sending {
@@ -27,6 +29,7 @@ impl Sending {
         Self {
             owed,
             by_caller: false,
+            behind: None,
         }
     }
 }
@@ -44,12 +47,13 @@ pub enum Resend {
 
 impl Owed {
     /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
-    /// it will be sent until the ledger has it.
+    /// it will be sent until the ledger has it. `behind`: the freeze whose token was out by then.
     pub fn open_release(
         self: &Arc<Self>,
         request_id: Option<RequestId>,
         give_back: impl FnOnce(RecordKey) -> GiveBack,
         sent: Option<Millis>,
+        behind: Option<u64>,
     ) -> Result<OpenRelease, Full> {
         let number = self.number();
         let give_back = give_back(self.key(request_id, number));
@@ -68,6 +72,7 @@ impl Owed {
             Sending {
                 owed,
                 by_caller: true,
+                behind,
             },
         );
         drop(releases);
@@ -93,6 +98,53 @@ impl Owed {
             sending.owed.sent = Some(now);
         }
         Resend::Now
+    }
+
+    /// Whether a release is still to be sent or heard of.
+    pub fn is_open(&self, number: u64) -> bool {
+        lock(&self.releases).contains_key(&number)
+    }
+
+    /// The ledger decided nothing: the release is as unsent as before this sending.
+    pub fn not_sent(&self, number: u64, before: Option<Millis>) {
+        if let Some(sending) = lock(&self.releases).get_mut(&number) {
+            sending.owed.sent = before;
+        }
+    }
+
+    /// Drops the releases of an app's counters that were recounted, but for those that came in behind the
+    /// token of `freeze`, and for the one whose answer is being heard: what they gave back, or would
+    /// have, the recount does not contain any more. Where it cannot be told which it was, a release
+    /// stays charged until the next recount: that passes no limit.
+    pub fn drop_releases_of(
+        &self,
+        app: AppId,
+        recounted: &[Counter],
+        freeze: Option<u64>,
+        but: Option<u64>,
+    ) {
+        let outlived = |give_back: &GiveBack| {
+            let own = give_back.resource.counter();
+            let groups = give_back.groups_follow.then_some(Counter::Groups);
+            give_back.app == app
+                && (recounted.contains(&own) || groups.is_some_and(|of| recounted.contains(&of)))
+        };
+        let mut releases = lock(&self.releases);
+        releases.retain(|number, sending| {
+            if Some(*number) == but || !outlived(&sending.owed.give_back) {
+                return true;
+            }
+            if freeze.is_some() && sending.behind.take() == freeze {
+                return true;
+            }
+            match self.append(&Record::ReleaseDone(*number, None)) {
+                Ok(()) => false,
+                Err(full) => {
+                    tracing::warn!(%app, %full, "a release that a recount has overtaken is kept");
+                    true
+                }
+            }
+        });
     }
 
     /// The ledger has the release: `released` is what it gave back. `None`: it will never take it.
@@ -180,6 +232,16 @@ impl OpenRelease {
     /// The release to send.
     pub fn give_back(&self) -> &GiveBack {
         &self.give_back
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The ledger decided nothing: it waits, as one that was never sent.
+    pub fn undecided(self) {
+        self.owed.not_sent(self.number, None);
     }
 
     /// As [`Owed::release_gave`].

@@ -386,6 +386,29 @@ async fn a_frozen_app_waits_acknowledges_and_goes_on_with_the_new_count() {
     assert_eq!(world.shared().shown(Counter::Groups), 4);
 }
 
+#[tokio::test]
+async fn what_is_deleted_in_a_freeze_is_given_back_if_the_truth_still_had_it() {
+    for (wait, left) in [(1_000, 3), (6_000, 2)] {
+        let world = World::new(1_000);
+        let sidecar = world.new_sidecar().await;
+        for _ in 0..5 {
+            sidecar.creates(None).await;
+        }
+        sidecar.settles().await;
+        let token = world.shared().freeze();
+        sidecar.ledger.freeze(&sidecar.entry(), token);
+        world.at(wait);
+        assert_eq!(sidecar.deletes(None).await, 1);
+        sidecar.settles().await;
+        assert!(world.shared().has_acked(sidecar.member()));
+        world.shared().recount(Counter::Groups, 3);
+        watch::look(&sidecar.ledger, world.clock.now());
+        sidecar.settles().await;
+        sidecar.settles().await;
+        assert_eq!(world.shared().shown(Counter::Groups), left, "{wait}");
+    }
+}
+
 /// One step of one of two sidecars.
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -534,8 +557,12 @@ async fn recount(world: &World, sidecars: &[Option<Sidecar>; 2], heard: bool, tr
         }
     }
     world.shared().recount(Counter::Groups, truth.exists);
-    for sidecar in sidecars.iter().flatten() {
+    for (at, sidecar) in sidecars.iter().flatten().enumerate() {
         sidecar.beats();
+        if heard || at == 0 {
+            watch::look(&sidecar.ledger, world.clock.now());
+            sidecar.settles().await;
+        }
     }
 }
 
