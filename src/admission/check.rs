@@ -11,7 +11,7 @@ use super::{
     Verdict, shown,
 };
 use crate::clock::{Day, Millis};
-use crate::ledger::{Entry, LogFull, NotTaken, State, Wanted};
+use crate::ledger::{Entry, LogFull, NotTaken, Wanted};
 use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
 use crate::store::{Fingerprint, Taken, Undecided};
 
