@@ -65,7 +65,8 @@ impl RedisStore {
     }
 
     fn beat_step(&self, link: &Link, beat: &Beat) -> Step {
-        let known = self.heard.latest().epoch;
+        // A process that was just started has heard nothing, and its journal may know better.
+        let known = self.heard.latest().epoch.max(beat.epoch);
         let mut step = Step::default();
         step.key(&self.keys.meta())
             .key(&self.keys.members())
