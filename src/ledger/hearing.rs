@@ -7,7 +7,7 @@ use super::Ledger;
 use super::entry::{Books, Entry, News};
 use super::guard::{Heard, cell_of};
 use super::journal::{Frames, LogFull};
-use super::owed::{OpenRelease, OpenTake, Withdrawn};
+use super::owed::{Accepted, OpenRelease, OpenTake, Withdrawn};
 use crate::clock::Day;
 use crate::quota::{Charge, Counter, Resource};
 use crate::store::{Abort, Answered, Attempt, Cell, GiveBack, Shard, Take, View};
@@ -113,6 +113,16 @@ impl Ledger {
         });
         kept.extend(owed);
         (kept, aborts)
+    }
+
+    /// What is known of recounts of an app just now.
+    pub(super) fn acceptance(&self, entry: &Entry) -> Accepted {
+        let now = self.clock.steady();
+        match entry.token_out(self.now()) {
+            Some(token) => Accepted::Behind(token),
+            None if entry.frozen().is_none() && self.lease.holds(now) => Accepted::Leased(now),
+            None => Accepted::Unknown,
+        }
     }
 
     /// Takes notice of a freeze: nothing is spent, taken or left open in the app until its shard has told
