@@ -249,9 +249,12 @@ impl Ledger {
         let but = But::Release(open.number());
         self.learn_but(entry, view, give_back.day, heard, but);
         if fell.mine {
-            self.apps.to_settle_soon(entry);
-            let gave = open.gave(|frames| self.give_parts(entry, &give_back, fell, view, frames));
+            let gave = open.gave(|frames| {
+                self.give_parts(entry, &give_back, fell, view, frames);
+                Ok(())
+            });
             warn_unkept(gave);
+            self.apps.to_settle_soon(entry);
         } else {
             open.done(Some(fell.released));
         }
@@ -269,9 +272,12 @@ impl Ledger {
     ) {
         self.learn_but(entry, view, give_back.day, heard, But::Release(number));
         if fell.mine {
-            self.apps.to_settle_soon(entry);
-            let give = |frames: &mut Frames| self.give_parts(entry, give_back, fell, view, frames);
+            let give = |frames: &mut Frames| {
+                self.give_parts(entry, give_back, fell, view, frames);
+                Ok(())
+            };
             warn_unkept(self.owed.release_gave(number, give));
+            self.apps.to_settle_soon(entry);
         } else {
             self.owed.release_done(number, Some(fell.released));
         }
@@ -284,7 +290,7 @@ impl Ledger {
         fell: Fell,
         view: &View,
         frames: &mut Frames,
-    ) -> Result<(), LogFull> {
+    ) {
         self.apps.to_save(entry);
         let mut books = entry.books();
         let own = give_back.resource.counter();
@@ -306,7 +312,6 @@ impl Ledger {
                 frames.escrow(entry.app, cell, &account.sums());
             }
         }
-        Ok(())
     }
 
     /// Takes note of recounts that `view` shows. Answers which counters they were of.
