@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use due::{DueRecords, LeftOut};
 pub use recounted::Accepted;
-pub use releases::{OpenRelease, Resend};
+pub use releases::{OpenRelease, RELEASES_MAX, Resend};
 pub use takes::{OpenTake, Wanted, Withdrawn};
 
 use given::Given;
