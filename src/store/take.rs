@@ -35,7 +35,7 @@ pub struct Take {
     pub key: RecordKey,
     /// What the request asks for.
     pub fingerprint: Fingerprint,
-    /// This try; its claim can be withdrawn by [`Abort`].
+    /// This try; its claim can be withdrawn by [`Abort`](super::Abort).
     pub attempt: Attempt,
     /// What is created, and the limits it must stay within.
     pub charge: Charge,

@@ -226,7 +226,7 @@ impl OpenRelease {
         self.owed.note_sent(self.number, now)
     }
 
-    /// As [`Owed::release_gave`].
+    /// As `Owed::release_gave`.
     ///
     /// # Errors
     /// [`LogFull`].
