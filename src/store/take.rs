@@ -113,6 +113,10 @@ pub struct GiveBack {
 }
 
 /// What became of a [`GiveBack`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual answer, and lives for one call"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GivenBack {
     /// Done, now or by an earlier try of the same id.
