@@ -6,13 +6,13 @@ use std::{env, error, fs};
 
 use prost::Message as _;
 
-const CONTRACT: &str = "imquota/v1/imquota.proto";
+const CONTRACT: [&str; 2] = ["imquota/v1/imquota.proto", "imquota/v1/admin.proto"];
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     // The folder, not the file: an import that is added later is seen too.
     println!("cargo:rerun-if-changed=proto");
 
-    let files = protox::compile([CONTRACT], ["proto"])?;
+    let files = protox::compile(CONTRACT, ["proto"])?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     fs::write(out.join("imquota.bin"), files.encode_to_vec())?;
 

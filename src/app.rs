@@ -1,8 +1,8 @@
 //! Puts the parts together, in the order in which they start and end.
 //!
-//! Start: listeners (so that a port in use is said at once), the store, the journal, the first meeting
-//! with the ledger, the tasks, the server. End: the server drains, the tasks finish what they are at,
-//! the ledger is told the rest, the journal is saved.
+//! Start: listeners (so that a port in use is said at once), the store, the journal, the operators'
+//! token, the first meeting with the ledger, the tasks, the server. End: the server drains, the tasks
+//! finish what they are at, the ledger is told the rest and left in good order, the journal is saved.
 
 use std::future::Future;
 use std::path::Path;
@@ -16,15 +16,20 @@ use tokio::time::timeout;
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{Create, Settings, StoreSettings};
-use crate::grpc::{self, BindFault, Bound, Bounds, Readiness, ServeFault};
+use crate::endpoint::Endpoint;
+use crate::grpc::{
+    self, BindFault, Bound, Bounds, Guard, Readiness, ServeFault, Token, TokenFault,
+};
 use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues, Saving};
+use crate::operator::Operations;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{self, RedisOptions, RedisStore};
-use crate::store::{Store, StoreFault};
+use crate::store::{Operator, Store, StoreFault};
 
-/// How long the first meeting with a shared ledger may take before the server starts without it.
+/// How long the first meeting with a shared ledger, the first lease included, may take before the server
+/// starts without it.
 const FIRST_MEETING_MAX: Duration = Duration::from_secs(2);
-/// How long the ledger may take to hear the rest at the end.
+/// How long the ledger may take to hear the rest, and to take over what this member counted, at the end.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// How long a check waits for a ledger in this process: it never does.
 const LOCAL_WAIT: Duration = Duration::from_millis(500);
@@ -44,6 +49,9 @@ pub enum Fault {
     /// The ledger cannot be used.
     #[error("{0}")]
     Store(#[from] StoreFault),
+    /// Operators cannot be told from others.
+    #[error("the operators' token: {0}")]
+    Token(#[from] TokenFault),
     /// The server broke off.
     #[error(transparent)]
     Serve(#[from] ServeFault),
@@ -69,11 +77,20 @@ pub fn serve(settings: &Settings) -> Result<(), Fault> {
 async fn run(settings: &Settings) -> Result<(), Fault> {
     let stop = stop_signal()?;
     let listeners = grpc::bind(&settings.listen)?;
-    let probes = match &settings.health_listen {
-        Some(endpoint) => grpc::bind(std::slice::from_ref(endpoint))?,
-        None => Vec::new(),
+    let probes = bind_one(settings.health_listen.as_ref())?;
+    let admin_listeners = bind_one(settings.admin_listen.as_ref())?;
+    let opened = open_ledger(settings)?;
+    let (ledger, queues) = (opened.ledger, opened.queues);
+    let admin = Admin {
+        operations: Operations::new(
+            opened.operator,
+            ledger.clone(),
+            opened.clock,
+            settings.member.clone(),
+        ),
+        guard: guard(settings)?,
+        listeners: admin_listeners,
     };
-    let (ledger, queues) = open_ledger(settings)?;
     first_meeting(&ledger).await?;
 
     let (stop_tasks, tasks_stop) = watch::channel(false);
@@ -86,6 +103,7 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
         readiness,
         listeners,
         probes,
+        admin,
     };
     let outcome = tokio::select! {
         outcome = server.run(stop) => outcome,
@@ -101,8 +119,10 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
         // Dropped half-way, a checkpoint would be lost; each task ends after what it is at.
         tasks.await.map_err(|died| Fault::Task(died.to_string()))?;
     }
-    if timeout(CLOSE_MAX, ledger.settle_rest()).await.is_err() {
-        tracing::warn!("the ledger took too long; the next start settles what the journal holds");
+    if timeout(CLOSE_MAX, ledger.part()).await.is_err() {
+        tracing::warn!(
+            "the ledger took too long; the next start goes on with what the journal holds"
+        );
     }
     ledger.close().await;
     tracing::info!("stopped");
@@ -116,6 +136,15 @@ struct Server<'a> {
     readiness: Readiness,
     listeners: Vec<Bound>,
     probes: Vec<Bound>,
+    admin: Admin,
+}
+
+/// The operators' side.
+struct Admin {
+    operations: Operations,
+    guard: Guard,
+    /// One, or none.
+    listeners: Vec<Bound>,
 }
 
 impl Server<'_> {
@@ -125,31 +154,75 @@ impl Server<'_> {
             StoreSettings::Redis { wait, .. } => *wait,
         };
         let admission = Arc::new(Admission::new(self.ledger.clone(), wait));
-        let (stop_probes, mut probes_stop) = watch::channel(false);
-        let probes = grpc::serve_health(self.readiness.clone(), self.probes, async move {
-            // An error means that the sender is gone, which ends the probes as well.
-            drop(probes_stop.wait_for(|stop| *stop).await);
-        });
-        let addresses: Vec<String> = self
-            .listeners
-            .iter()
-            .map(|bound| bound.endpoint().to_string())
-            .collect();
+        let (stop_others, others_stop) = watch::channel(false);
+        let stopped = |mut stop: watch::Receiver<bool>| async move {
+            // An error means that the sender is gone, which ends the others as well.
+            drop(stop.wait_for(|stop| *stop).await);
+        };
+        let listen = addresses(&self.listeners);
+        let admin_listen = addresses(&self.admin.listeners);
+        let probes = stopped(others_stop.clone());
+        let probes = grpc::serve_health(self.readiness.clone(), self.probes, probes);
+        let admin = grpc::serve_admin(
+            self.admin.operations,
+            self.admin.guard,
+            self.readiness.clone(),
+            self.admin.listeners,
+            stopped(others_stop),
+        );
         let bounds = Bounds::of(self.settings.workers);
         let ready = self.readiness.clone();
         let serving = async {
             ready.set_serving();
-            tracing::info!(listen = addresses.join(", "), "ready to answer");
+            if admin_listen.is_empty() {
+                tracing::info!(listen, "ready to answer");
+            } else {
+                tracing::info!(listen, admin_listen, "ready to answer");
+            }
             let served = grpc::serve(admission, self.readiness, self.listeners, bounds, stop).await;
-            stop_probes.send_replace(true);
+            stop_others.send_replace(true);
             served
         };
-        let (outcome, probes) = tokio::join!(serving, probes);
-        Ok(outcome.and(probes)?)
+        let (outcome, probes, admin) = tokio::join!(serving, probes, admin);
+        Ok(outcome.and(probes).and(admin)?)
     }
 }
 
-fn open_ledger(settings: &Settings) -> Result<(Arc<Ledger>, Queues), Fault> {
+fn bind_one(endpoint: Option<&Endpoint>) -> Result<Vec<Bound>, BindFault> {
+    endpoint.map_or_else(
+        || Ok(Vec::new()),
+        |one| grpc::bind(std::slice::from_ref(one)),
+    )
+}
+
+fn addresses(listeners: &[Bound]) -> String {
+    let all: Vec<String> = listeners
+        .iter()
+        .map(|bound| bound.endpoint().to_string())
+        .collect();
+    all.join(", ")
+}
+
+/// Who is let in as an operator. Over TCP that takes a token; the data folder is locked by now.
+fn guard(settings: &Settings) -> Result<Guard, TokenFault> {
+    Ok(Guard::new(match &settings.admin_listen {
+        Some(Endpoint::Tcp(_)) => Some(Token::of_folder(&settings.data_dir)?),
+        Some(Endpoint::Unix(_)) | None => None,
+    }))
+}
+
+/// A store as gateways and as operators use it.
+type Stores = (Arc<dyn Store>, Arc<dyn Operator>);
+
+/// The ledger, and what stands beside it.
+struct Opened {
+    ledger: Arc<Ledger>,
+    queues: Queues,
+    operator: Arc<dyn Operator>,
+    clock: Arc<Clock>,
+}
+
+fn open_ledger(settings: &Settings) -> Result<Opened, Fault> {
     let clock = Arc::new(Clock::default());
     if settings.by_default.data_dir
         && let Some(parent) = settings.data_dir.parent()
@@ -157,10 +230,10 @@ fn open_ledger(settings: &Settings) -> Result<(Arc<Ledger>, Queues), Fault> {
         std::fs::create_dir_all(parent)?;
     }
     let folder = Folder::lock(&settings.data_dir)?;
-    let store = open_store(settings, folder.path(), &clock)?;
+    let (store, operator) = open_store(settings, folder.path(), &clock)?;
     let (zone, rules) = (settings.zone.clone(), settings.rulebook.clone());
     let parts = Parts {
-        clock,
+        clock: clock.clone(),
         zone,
         rules,
         store,
@@ -168,38 +241,49 @@ fn open_ledger(settings: &Settings) -> Result<(Arc<Ledger>, Queues), Fault> {
         saving: Saving::Beside,
     };
     let (ledger, queues) = Ledger::open(folder, parts)?;
-    Ok((Arc::new(ledger.under(settings.outage)), queues))
+    Ok(Opened {
+        ledger: Arc::new(ledger.under(settings.outage)),
+        queues,
+        operator,
+        clock,
+    })
 }
 
-fn open_store(
-    settings: &Settings,
-    folder: &Path,
-    clock: &Arc<Clock>,
-) -> Result<Arc<dyn Store>, Fault> {
+fn open_store(settings: &Settings, folder: &Path, clock: &Arc<Clock>) -> Result<Stores, Fault> {
     let zone = settings.zone.clone();
     Ok(match &settings.store {
-        StoreSettings::Embedded => {
-            Arc::new(EmbeddedStore::open(&folder.join("ledger.redb"), zone)?)
-        }
+        StoreSettings::Embedded => both(EmbeddedStore::open(&folder.join("ledger.redb"), zone)?),
         StoreSettings::Redis {
             url,
             key_prefix,
             create,
             wait,
+            witness_wait,
         } => {
-            let options = RedisOptions {
-                url: url.secret().into(),
-                key_prefix: key_prefix.to_string(),
-                zone,
-                create: match create {
-                    Create::Auto => redis::Create::Auto,
-                    Create::Never => redis::Create::Never,
-                },
-                response_timeout: *wait,
+            let create = match create {
+                Create::Auto => redis::Create::Auto,
+                Create::Never => redis::Create::Never,
             };
-            Arc::new(RedisStore::new(options, clock.clone())?)
+            let (url, prefix) = (url.secret().into(), key_prefix.to_string());
+            let options = RedisOptions {
+                response_timeout: *wait,
+                witness_wait_ms: witness_wait.map_or(0, in_ms),
+                ..RedisOptions::new(url, prefix, zone, create)
+            };
+            both(RedisStore::new(options, clock.clone())?)
         }
     })
+}
+
+/// The store as gateways and as operators use it.
+fn both<S: Store + Operator>(store: S) -> Stores {
+    let store = Arc::new(store);
+    (store.clone(), store)
+}
+
+/// A wait in milliseconds; settings bound it far below what fits.
+fn in_ms(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Meets the ledger before the first call is answered. One in this process must be there; a shared

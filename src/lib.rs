@@ -27,6 +27,7 @@
 //! | [`store`] | the shared ledger behind one trait; `embedded` and `redis` |
 //! | [`ledger`] | what this sidecar knows and owes; its journal; the tasks that settle it |
 //! | [`admission`] | one request, one decision |
+//! | [`operator`] | what operators do: recounts, the list of members, the audit list |
 //! | [`grpc`] | listeners, workers, the contract; the only place of wire types and statuses |
 //! | [`observe`] | log lines |
 //! | [`app`] | puts the parts together, in the order in which they start and end |
@@ -56,7 +57,7 @@
 //!
 //! # What is deliberately absent
 //!
-//! Leases (a large hard limit spent from memory), recounts, reservations, objects, request ids on the
+//! Leases (a large hard limit spent from memory), reservations, objects, request ids on the
 //! metered way, bills, metrics: the keys and the journal leave room for them, the contract names them
 //! where it refuses them. There is no cache of decisions and no approximate count.
 
@@ -70,5 +71,6 @@ pub mod endpoint;
 pub mod grpc;
 pub mod ledger;
 pub mod observe;
+pub mod operator;
 pub mod quota;
 pub mod store;

@@ -28,7 +28,10 @@ fn main() -> ExitCode {
             );
             Exit::Done
         }
-        Command::Ask(what) => cli::ask(&what, &mut stdout(), &mut stderr()),
+        Command::Ask(what) => {
+            let environment = std::env::vars_os().collect();
+            cli::ask(&what, &environment, &mut stdout(), &mut stderr())
+        }
     };
     exit.into()
 }

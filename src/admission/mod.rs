@@ -70,9 +70,7 @@ impl Admission {
         match tokio::time::timeout_at(until, reply).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(fault)) => {
-                if let StoreFault::Away(_) = fault {
-                    self.ledger.doubt(&fault);
-                }
+                self.ledger.doubt(&fault);
                 Err(Silence::Store)
             }
             Err(_) if until < bound => Err(Silence::Caller),

@@ -49,16 +49,15 @@ impl Admission {
         // In a frozen app it waits: what is under way would hold up the recount.
         let mut shared =
             self.ledger.state() == State::Up && self.ledger.has_lease() && entry.frozen().is_none();
-        if shared && charge.is_metered() {
-            shared = self.cover(&entry, &charge, patience).await;
-        } else if shared && (entry.is_owed() || !entry.is_heard(self.ledger.lease())) {
-            // What was admitted while the ledger was away must be there before it is given back.
-            shared = self.tell(&entry, patience).await;
-        }
+        // What was admitted while the ledger was away must be there before it is given back.
+        let settles_first =
+            charge.is_metered() || entry.is_owed() || !entry.is_heard(self.ledger.lease());
         let follow = charge
             .parts()
             .iter()
             .any(|part| part.counter == Counter::GroupsGained);
+        // Kept before anything is waited for: the object is gone, and a caller that hangs up, or a
+        // process that is killed, says so to nobody again.
         let open = self.ledger.open_release(
             release.request_id,
             |key| GiveBack {
@@ -71,9 +70,17 @@ impl Admission {
                 groups_follow: follow,
                 day: self.ledger.zone().day(now),
             },
-            shared.then_some(now),
+            (shared && !settles_first).then_some(now),
             entry.token_out(now),
         )?;
+        if shared && settles_first {
+            shared = if charge.is_metered() {
+                self.cover(&entry, &charge, patience).await
+            } else {
+                self.tell(&entry, patience).await
+            };
+            shared = shared && open.note_sent(self.ledger.now());
+        }
         self.give_back(&entry, open, limit, shared, patience).await
     }
 

@@ -1,9 +1,14 @@
 //! Flags and verbs.
 
+mod operators;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use operators::AdminCommon;
+pub use operators::{AuditArgs, Members, MembersListArgs, RecountArgs, RetireArgs};
 
 use super::target::Target;
 use crate::config::{Flags, duration};
@@ -50,16 +55,43 @@ pub enum Ask {
     RecordActive(RecordActiveArgs),
     /// Show an app's counts and limits
     Usage(UsageArgs),
+    /// Set an app's count to what really exists; for operators
+    Recount(RecountArgs),
+    /// List the sidecars that share the ledger, or retire one; for operators
+    #[command(subcommand)]
+    Members(Members),
+    /// Show what operators did; for operators
+    Audit(AuditArgs),
+}
+
+/// What is said to all servers: where, how long, and how the answer is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner<'a> {
+    pub target: &'a Target,
+    pub json: bool,
+    pub timeout: Duration,
+    pub audience: Audience,
+}
+
+/// Whom a server serves at the address that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    Gateways,
+    Operators,
 }
 
 impl Ask {
     /// The flags that all of them take.
-    pub(super) fn common(&self) -> &Common {
+    pub(super) fn manner(&self) -> Manner<'_> {
         match self {
-            Self::Check(args) => &args.common,
-            Self::Release(args) => &args.common,
-            Self::RecordActive(args) => &args.common,
-            Self::Usage(args) => &args.common,
+            Self::Check(args) => args.common.manner(),
+            Self::Release(args) => args.common.manner(),
+            Self::RecordActive(args) => args.common.manner(),
+            Self::Usage(args) => args.common.manner(),
+            Self::Recount(args) => args.common.manner(),
+            Self::Members(Members::List(args)) => args.common.manner(),
+            Self::Members(Members::Retire(args)) => args.common.manner(),
+            Self::Audit(args) => args.common.manner(),
         }
     }
 }
@@ -82,7 +114,8 @@ pub struct ServeArgs {
     /// [env: IMQUOTA_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Where to serve the AdminService; not served by this version [env: IMQUOTA_ADMIN_LISTEN]
+    /// Where to serve operators: 127.0.0.1:50052, for who has the token that is made in the data
+    /// folder, or unix:/path, for this user and root; off by default [env: IMQUOTA_ADMIN_LISTEN]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
     /// Where to serve metrics and probes; not served by this version [env: IMQUOTA_HTTP_LISTEN]
@@ -133,6 +166,17 @@ pub struct Common {
     /// How long to wait for the answer
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = timeout)]
     pub timeout: Duration,
+}
+
+impl Common {
+    fn manner(&self) -> Manner<'_> {
+        Manner {
+            target: &self.endpoint,
+            json: self.json,
+            timeout: self.timeout,
+            audience: Audience::Gateways,
+        }
+    }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

@@ -8,8 +8,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::args::{Ask, Common};
+use super::args::{Ask, Audience, Common, Manner, Members};
 use super::{Exit, Target, say, verbs};
+use crate::config::Environment;
 use crate::grpc::proto::quota_service_client::QuotaServiceClient;
 
 /// What a verb prints and how it ends.
@@ -26,6 +27,8 @@ pub(super) struct Answer {
 pub(super) enum NoAnswer {
     /// Nobody is there.
     Nobody(tonic::transport::Error),
+    /// An operator has no token to show.
+    NoToken(String),
     /// The answer took too long.
     TooLate,
     /// The server says that it cannot.
@@ -57,9 +60,15 @@ impl Client {
     }
 }
 
-/// Asks the server: the answer goes to `out`, a failure to `err`.
-pub fn ask(what: &Ask, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
-    let common = what.common();
+/// Asks the server: the answer goes to `out`, a failure to `err`. From the environment it is known
+/// where a server keeps the operators' token.
+pub fn ask(
+    what: &Ask,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
+    let manner = what.manner();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -70,8 +79,8 @@ pub fn ask(what: &Ask, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
             return Exit::Fault;
         }
     };
-    match runtime.block_on(answer(what, common)) {
-        Ok(answer) if common.json => {
+    match runtime.block_on(answer(what, environment, manner.timeout)) {
+        Ok(answer) if manner.json => {
             say(out, &answer.json.to_string());
             answer.exit
         }
@@ -80,23 +89,31 @@ pub fn ask(what: &Ask, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
             answer.exit
         }
         Err(no_answer) => {
-            say(err, &format!("imquota: {}", explain(common, &no_answer)));
+            say(err, &format!("imquota: {}", explain(manner, &no_answer)));
             Exit::Fault
         }
     }
 }
 
-async fn answer(what: &Ask, common: &Common) -> Result<Answer, NoAnswer> {
+async fn answer(
+    what: &Ask,
+    environment: &Environment,
+    timeout: Duration,
+) -> Result<Answer, NoAnswer> {
     let answer = async {
         match what {
             Ask::Check(args) => verbs::check(args).await,
             Ask::Release(args) => verbs::release(args).await,
             Ask::RecordActive(args) => verbs::record_active(args).await,
             Ask::Usage(args) => verbs::usage(args).await,
+            Ask::Recount(args) => verbs::recount(args, environment).await,
+            Ask::Members(Members::List(args)) => verbs::members_list(args, environment).await,
+            Ask::Members(Members::Retire(args)) => verbs::retire(args, environment).await,
+            Ask::Audit(args) => verbs::audit(args, environment).await,
         }
     };
     // The connection and the call together.
-    let bounded = tokio::time::timeout(common.timeout, answer).await;
+    let bounded = tokio::time::timeout(timeout, answer).await;
     bounded.unwrap_or(Err(NoAnswer::TooLate))
 }
 
@@ -109,13 +126,24 @@ pub(super) async fn connect(common: &Common) -> Result<Client, NoAnswer> {
     })
 }
 
-fn explain(common: &Common, no_answer: &NoAnswer) -> String {
-    let (target, timeout) = (&common.endpoint, common.timeout);
+fn explain(manner: Manner<'_>, no_answer: &NoAnswer) -> String {
+    let (target, timeout) = (manner.target, manner.timeout);
+    let (serve, endpoint) = match manner.audience {
+        Audience::Gateways => ("imquota serve", "--endpoint"),
+        Audience::Operators => ("imquota serve --admin-listen ADDR", "--admin-endpoint"),
+    };
     match no_answer {
         NoAnswer::Nobody(error) => format!(
-            "no imquota answers at {target}: {}; start one with `imquota serve`, or name another \
-             with --endpoint",
+            "no imquota answers at {target}: {}; start one with `{serve}`, or name another with \
+             {endpoint}",
             cause(error)
+        ),
+        NoAnswer::NoToken(why) => {
+            format!("no token to show to {target}: {why}; name its file with --token-file")
+        }
+        NoAnswer::Status(status) if status.code() == Code::Unauthenticated => format!(
+            "{}; name the file of that server's token with --token-file",
+            of_status(target, status)
         ),
         NoAnswer::TooLate => format!("no answer from {target} within {timeout:?}"),
         NoAnswer::Status(status) => of_status(target, status),

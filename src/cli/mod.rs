@@ -1,6 +1,7 @@
 //! The program's arguments, and the verbs that run to their end: checking settings, and asking a
 //! running server.
 
+mod admin;
 mod args;
 mod check_config;
 mod client;

@@ -43,10 +43,9 @@ fn first_few(mut lines: Vec<String>, what: &str) -> String {
 fn facts(settings: &Settings) -> Vec<Vec<String>> {
     let listen: Vec<_> = settings.listen.iter().map(listener).collect();
     let none = || "none".to_owned();
-    let health = settings
-        .health_listen
-        .as_ref()
-        .map_or_else(none, ToString::to_string);
+    let shown = |one: &Option<Endpoint>| one.as_ref().map_or_else(none, ToString::to_string);
+    let admin = shown(&settings.admin_listen);
+    let health = shown(&settings.health_listen);
     let chosen = |by_default: bool, default: &str, value: String| {
         if by_default {
             default.to_owned()
@@ -66,6 +65,7 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
     let unknown = settings.rulebook.unknown.as_ref();
     [
         ("listen", listen.join(", ")),
+        ("admin_listen", admin),
         ("health_listen", health),
         ("store", store(&settings.store)),
         ("outage", outage(&settings.outage)),
@@ -113,6 +113,7 @@ fn store(store: &StoreSettings) -> String {
             key_prefix,
             create,
             wait,
+            ..
         } => {
             let create = match create {
                 Create::Auto => "made if it is not there",

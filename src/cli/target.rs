@@ -7,6 +7,8 @@ use tonic::transport::Endpoint;
 
 /// The server that is asked if nobody names one.
 pub(super) const DEFAULT: &str = "http://127.0.0.1:50051";
+/// The operators' server that is asked if nobody names one.
+pub(super) const ADMIN_DEFAULT: &str = "http://127.0.0.1:50052";
 /// How long connecting may take; the answer has a bound of its own.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
@@ -23,8 +25,20 @@ impl Target {
     /// # Errors
     /// What is wrong and what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_or(text, DEFAULT)
+    }
+
+    /// As [`Target::parse`], with the operators' default.
+    ///
+    /// # Errors
+    /// What is wrong and what to write instead.
+    pub fn parse_admin(text: &str) -> Result<Self, String> {
+        Self::parse_or(text, ADMIN_DEFAULT)
+    }
+
+    fn parse_or(text: &str, default: &str) -> Result<Self, String> {
         let text = match text {
-            "" => DEFAULT.into(),
+            "" => default.into(),
             _ if text.starts_with("unix:") || text.contains("://") => text.to_owned(),
             _ => format!("http://{text}"),
         };
@@ -49,6 +63,11 @@ impl Target {
             text,
             endpoint: Box::new(endpoint.connect_timeout(CONNECT_MAX)),
         })
+    }
+
+    /// Whether it is a socket of this machine, whose two ends know each other's users.
+    pub(super) fn is_unix(&self) -> bool {
+        self.text.starts_with("unix:")
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {

@@ -28,15 +28,27 @@ const HTTP_LISTEN: Layered = Layered {
     variable: "IMQUOTA_HTTP_LISTEN",
 };
 
-/// The API's listeners and the one for health alone.
+/// Where the server listens.
+pub(super) struct Listeners {
+    /// The API's.
+    pub listen: Vec<Endpoint>,
+    /// The operators'.
+    pub admin: Option<Endpoint>,
+    /// The one for health alone.
+    pub health: Option<Endpoint>,
+}
+
+/// All listeners.
 pub(super) fn read(
     flags: &Flags,
     environment: &Environment,
     file: Option<Section<'_>>,
     findings: &mut Findings,
-) -> (Vec<Endpoint>, Option<Endpoint>) {
+) -> Listeners {
     let listen = LISTEN.choose_list(&flags.listen, environment, file, findings, Endpoint::parse);
     let health = health(file, findings);
+    let flag = flags.admin_listen.as_deref();
+    let admin = ADMIN_LISTEN.choose(flag, environment, file, findings, Endpoint::parse);
     let plain = allow_plaintext(file, findings);
     let listen = listen.unwrap_or_default();
     for one in &listen {
@@ -49,21 +61,28 @@ pub(super) fn read(
             findings.fault(one.place.clone(), one.key.clone(), text);
         }
     }
-    each_once(&listen, health.as_ref(), findings);
-    for (layered, flag) in [
-        (ADMIN_LISTEN, &flags.admin_listen),
-        (HTTP_LISTEN, &flags.http_listen),
-    ] {
-        let flag = flag.as_deref();
-        if let Some(one) = layered.choose(flag, environment, file, findings, Endpoint::parse) {
-            findings.notice(one.place, one.key, NOT_SERVED);
-        }
+    if let Some(one) = admin.as_ref().filter(|one| !one.value.is_loopback()) {
+        let text = format!(
+            "{} can be reached from other machines; operators are let in there by an auth section, \
+             which this version does not serve: listen on loopback or on a Unix socket",
+            one.value
+        );
+        findings.fault(one.place.clone(), one.key.clone(), text);
+    }
+    each_once(&listen, [admin.as_ref(), health.as_ref()], findings);
+    let flag = flags.http_listen.as_deref();
+    if let Some(one) = HTTP_LISTEN.choose(flag, environment, file, findings, Endpoint::parse) {
+        findings.notice(one.place, one.key, NOT_SERVED);
     }
     let mut listen: Vec<_> = listen.into_iter().map(|one| one.value).collect();
     if listen.is_empty() {
         listen.extend(Endpoint::parse(LISTEN_DEFAULT));
     }
-    (listen, health.map(|one| one.value))
+    Listeners {
+        listen,
+        admin: admin.map(|one| one.value),
+        health: health.map(|one| one.value),
+    }
 }
 
 fn health(file: Option<Section<'_>>, findings: &mut Findings) -> Option<Chosen<Endpoint>> {
@@ -101,7 +120,7 @@ fn allow_plaintext(file: Option<Section<'_>>, findings: &mut Findings) -> Vec<En
 /// Two listeners on one address are a slip, unless the system chooses both ports.
 fn each_once(
     listen: &[Chosen<Endpoint>],
-    health: Option<&Chosen<Endpoint>>,
+    others: [Option<&Chosen<Endpoint>>; 2],
     findings: &mut Findings,
 ) {
     if let Some(above) = listen.get(LISTENERS_MAX) {
@@ -109,7 +128,7 @@ fn each_once(
         findings.fault(above.place.clone(), above.key.clone(), text);
         return;
     }
-    let all: Vec<_> = listen.iter().chain(health).collect();
+    let all: Vec<_> = listen.iter().chain(others.into_iter().flatten()).collect();
     for (at, one) in all.iter().enumerate() {
         let chosen_later = matches!(one.value, Endpoint::Tcp(address) if address.port() == 0);
         if !chosen_later && all[..at].iter().any(|before| before.value == one.value) {

@@ -94,6 +94,15 @@ pub fn load(flags: &Flags, environment: &Environment, host: &Host) -> Result<Set
     }
 }
 
+/// The data folder of a server with this environment and without flags.
+///
+/// # Errors
+/// All faults of its settings.
+pub fn data_dir(environment: &Environment) -> Result<PathBuf, Faults> {
+    let settings = load(&Flags::default(), environment, &Host::here(environment))?;
+    Ok(settings.data_dir)
+}
+
 /// The settings that the file alone makes, for a check before it is rolled out: nothing of the
 /// machine that checks it counts. What [`Settings::by_default`] names is made up.
 ///
@@ -170,7 +179,7 @@ fn settings(
     mut findings: Findings,
 ) -> Result<Settings, Faults> {
     let findings_of_all = &mut findings;
-    let (listen, health_listen) = listeners::read(flags, environment, file, findings_of_all);
+    let listeners = listeners::read(flags, environment, file, findings_of_all);
     let process = process::read(flags, environment, host, file, findings_of_all);
     let store = store::read(flags, environment, file, findings_of_all);
     let outage = outage::read(file, findings_of_all);
@@ -180,8 +189,9 @@ fn settings(
     let rulebook = apps::read(file, &plans, findings_of_all);
     let notices = findings.verdict()?;
     Ok(Settings {
-        listen,
-        health_listen,
+        listen: listeners.listen,
+        admin_listen: listeners.admin,
+        health_listen: listeners.health,
         data_dir: process.data_dir,
         store,
         outage,

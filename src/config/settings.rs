@@ -18,6 +18,8 @@ pub struct Settings {
     /// Where the API is served; 1 to [`super::LISTENERS_MAX`], no two alike. Plain text off loopback
     /// only where the file says so.
     pub listen: Vec<Endpoint>,
+    /// Where operators are served: a Unix socket, or loopback. `None`: nowhere.
+    pub admin_listen: Option<Endpoint>,
     /// Where gRPC health alone is served, for probes that dial the Pod's address.
     pub health_listen: Option<Endpoint>,
     /// The folder of the journal and of the embedded store.
@@ -73,6 +75,9 @@ pub enum StoreSettings {
         create: Create,
         /// How long a check waits for an answer, 10 ms to 2 s, and never past its caller's deadline.
         wait: Duration,
+        /// How long a sidecar that is new to the others waits until one of them knows of it, before it may
+        /// create what a limit guards; `None`: for ever.
+        witness_wait: Option<Duration>,
     },
 }
 

@@ -20,6 +20,10 @@ const WAIT_DEFAULT: Duration = Duration::from_millis(500);
 const WAIT_MIN: Duration = Duration::from_millis(10);
 /// The longest wait: the gateway gives the whole check 2 seconds, and lets pass what comes later.
 const WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a sidecar waits to be known to another one if nobody says: as long as a lease.
+const WITNESS_WAIT_DEFAULT: Duration = Duration::from_secs(5);
+/// The longest such wait that ends. Who would wait longer waits for ever: `0s`.
+const WITNESS_WAIT_MAX: Duration = Duration::from_hours(1);
 /// The most Redis URLs of a sentinel or cluster.
 const URLS_MAX: usize = 64;
 
@@ -28,7 +32,7 @@ const URL: Layered = Layered {
     flag: "--store",
     variable: "IMQUOTA_STORE",
 };
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "url",
     "mode",
     "urls",
@@ -36,6 +40,7 @@ const KEYS: [&str; 7] = [
     "key_prefix",
     "create",
     "timeout",
+    "witness_wait",
 ];
 
 /// How many Redis there are and how they hang together.
@@ -87,6 +92,7 @@ struct Redis {
     key_prefix: Box<str>,
     create: Create,
     wait: Duration,
+    witness_wait: Option<Duration>,
 }
 
 impl Default for Redis {
@@ -95,6 +101,7 @@ impl Default for Redis {
             key_prefix: KEY_PREFIX_DEFAULT.into(),
             create: Create::Auto,
             wait: WAIT_DEFAULT,
+            witness_wait: Some(WITNESS_WAIT_DEFAULT),
         }
     }
 }
@@ -107,6 +114,7 @@ fn settings(location: Option<Chosen<Location>>, redis: Redis) -> StoreSettings {
             key_prefix: redis.key_prefix,
             create: redis.create,
             wait: redis.wait,
+            witness_wait: redis.witness_wait,
         },
     }
 }
@@ -127,6 +135,11 @@ fn redis(section: &Section<'_>, findings: &mut Findings) -> Redis {
         && let Some(wait) = value.read(findings, "a duration such as 500ms", wait)
     {
         redis.wait = wait;
+    }
+    if let Some(value) = section.given("witness_wait")
+        && let Some(wait) = value.read(findings, "a duration such as 5s, or 0s", witness_wait)
+    {
+        redis.witness_wait = wait;
     }
     redis
 }
@@ -157,6 +170,12 @@ fn create(text: &str) -> Read<Create> {
 
 fn wait(text: &str) -> Read<Duration> {
     scalar::duration(text, WAIT_MIN, WAIT_MAX)
+}
+
+/// `0s` stands for ever: a wait of no time at all would be no witness.
+fn witness_wait(text: &str) -> Read<Option<Duration>> {
+    let wait = scalar::duration(text, Duration::ZERO, WITNESS_WAIT_MAX)?;
+    Ok((!wait.is_zero()).then_some(wait))
 }
 
 fn mode(text: &str) -> Read<Mode> {

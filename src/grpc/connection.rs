@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use super::edge::Edge;
+use super::peer::Peer;
 use super::prompt::Prompt;
 
 /// The most calls in flight on one connection; a client that has more waits.
@@ -57,6 +58,7 @@ pub(super) enum Stream {
 /// in flight are answered.
 pub(super) async fn serve(accepted: Accepted, edge: Edge, drain: watch::Receiver<bool>) {
     let Accepted { stream, place } = accepted;
+    let edge = edge.with(Peer::of(&stream));
     let served = match stream {
         Stream::Tcp(stream) => serve_tcp(stream, edge, drain).await,
         Stream::Unix(stream) => serve_unix(stream, edge, drain).await,

@@ -1,9 +1,13 @@
 //! How long a caller waits: its `grpc-timeout` header, turned into a [`Patience`].
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use tokio::time::timeout;
+use tonic::Status;
 
+use super::fault;
 use crate::admission::Patience;
 
 /// The header that carries a caller's deadline.
@@ -53,6 +57,27 @@ impl Deadline {
     }
 }
 
+/// How long the caller of a request with these headers waits.
+pub(super) fn deadline(headers: &HeaderMap) -> Result<Deadline, Status> {
+    match Deadline::of(headers) {
+        Ok(deadline) if deadline.is_over() => Err(fault::too_late()),
+        Ok(deadline) => Ok(deadline),
+        Err(Malformed) => Err(fault::unreadable_deadline()),
+    }
+}
+
+/// Waits for `work`, but not beyond the deadline. Work that keeps to its [`Patience`] is never cut.
+pub(super) async fn within<T, E: Into<Status>>(
+    deadline: Deadline,
+    work: Pin<&mut impl Future<Output = Result<T, E>>>,
+) -> Result<T, Status> {
+    let done = match deadline.time() {
+        None => work.await,
+        Some(time) => timeout(time, work).await.map_err(|_| fault::too_late())?,
+    };
+    done.map_err(Into::into)
+}
+
 /// Reads one to eight digits and a unit.
 fn parse(text: &[u8]) -> Result<Duration, Malformed> {
     let (unit, digits) = text.split_last().ok_or(Malformed)?;
@@ -79,7 +104,14 @@ fn parse(text: &[u8]) -> Result<Duration, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+    use std::pin::pin;
+
+    use http::HeaderValue;
+    use tonic::Code;
+
     use super::*;
+    use crate::admission::Fault;
 
     #[test]
     fn every_unit_is_read() {
@@ -136,5 +168,36 @@ mod tests {
         assert!(Deadline(Some(Duration::ZERO)).is_over());
         assert!(!Deadline(Some(Duration::from_nanos(1))).is_over());
         assert!(!Deadline(None).is_over());
+    }
+
+    fn read(timeout: &'static str) -> Result<Deadline, Status> {
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", HeaderValue::from_static(timeout));
+        deadline(&headers)
+    }
+
+    #[test]
+    fn a_call_without_time_is_not_begun() {
+        let status = read("0m").expect_err("its time is over");
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_outlives_its_caller_is_cut() {
+        let deadline = read("20m").expect("it is a time");
+        let began = tokio::time::Instant::now();
+        let work = pin!(pending::<Result<(), Fault>>());
+        let status = within(deadline, work).await.expect_err("it never ends");
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert_eq!(began.elapsed(), Duration::from_millis(20));
+    }
+
+    #[tokio::test]
+    async fn work_that_is_done_is_answered() {
+        for deadline in [read("1n"), deadline(&HeaderMap::new())] {
+            let deadline = deadline.expect("it is a time, or none");
+            let work = pin!(ready(Ok::<_, Fault>(7)));
+            assert_eq!(within(deadline, work).await.expect("it is done"), 7);
+        }
     }
 }

@@ -12,9 +12,12 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::pb::{v1, v1alpha};
 use tonic_reflection::server::Builder;
 
+use super::admin::Admin;
 use super::health::Probes;
+use super::peer::Peer;
 use super::proto::FILE_DESCRIPTOR_SET;
-use super::proto::quota_service_server::QuotaServiceServer;
+use super::proto::admin_service_server::{self, AdminServiceServer};
+use super::proto::quota_service_server::{self, QuotaServiceServer};
 use super::service::Quota;
 use super::unary::{self, Body};
 
@@ -30,7 +33,11 @@ const QUOTA_PATH: &str = "/imquota.v1.QuotaService/";
 /// A call to QuotaService is known by a look at its path, and framed by [`unary`]; the router and the
 /// generated framing, which cost more than a decision does, are for all the others.
 #[derive(Clone)]
-pub(super) struct Edge(Arc<Services>);
+pub(super) struct Edge {
+    services: Arc<Services>,
+    /// Who is at the other end, where that is known.
+    peer: Peer,
+}
 
 struct Services {
     quota: Option<Quota>,
@@ -43,16 +50,33 @@ impl Edge {
         let generated = QuotaServiceServer::new(quota.clone())
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let routes = reflection(health(probes)).add_service(generated).prepare();
-        let quota = Some(quota);
-        Self(Arc::new(Services { quota, routes }))
+        let routes = reflection(health(probes), quota_service_server::SERVICE_NAME);
+        Self::of(Some(quota), routes.add_service(generated))
+    }
+
+    /// The operators' service, health and reflection.
+    pub(super) fn admin(admin: Admin, probes: Probes) -> Self {
+        let generated = AdminServiceServer::new(admin).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let routes = reflection(health(probes), admin_service_server::SERVICE_NAME);
+        Self::of(None, routes.add_service(generated))
     }
 
     /// Health alone.
     pub(super) fn only_health(probes: Probes) -> Self {
-        let routes = health(probes).prepare();
-        let quota = None;
-        Self(Arc::new(Services { quota, routes }))
+        Self::of(None, health(probes))
+    }
+
+    fn of(quota: Option<Quota>, routes: Routes) -> Self {
+        let routes = routes.prepare();
+        Self {
+            services: Arc::new(Services { quota, routes }),
+            peer: Peer::Unknown,
+        }
+    }
+
+    /// The same services for a connection with `peer`.
+    pub(super) fn with(self, peer: Peer) -> Self {
+        Self { peer, ..self }
     }
 
     /// Answers one request.
@@ -61,7 +85,7 @@ impl Edge {
         if !unary::is_grpc(headers) {
             return unary::refuse();
         }
-        let plain = match &self.0.quota {
+        let plain = match &self.services.quota {
             Some(quota) if !unary::may_be_packed(headers) => {
                 let call = request.uri().path().strip_prefix(QUOTA_PATH);
                 call.and_then(Call::of).map(|call| (quota, call))
@@ -75,8 +99,9 @@ impl Edge {
         }
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Response<Body> {
-        let Ok(response) = self.0.routes.clone().call(request).await;
+    async fn route(&self, mut request: Request<Incoming>) -> Response<Body> {
+        request.extensions_mut().insert(self.peer);
+        let Ok(response) = self.services.routes.clone().call(request).await;
         response.map(Body::Other)
     }
 }
@@ -127,8 +152,8 @@ fn health(probes: Probes) -> Routes {
     Routes::new(HealthServer::new(probes).max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
 
-/// Adds reflection, in the version that new clients speak and in the one that old ones do.
-fn reflection(routes: Routes) -> Routes {
+/// Adds reflection that names `served` and what stands beside it, in the version that new clients speak and in the one that old ones do.
+fn reflection(routes: Routes, served: &str) -> Routes {
     let describe = || {
         Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -137,6 +162,10 @@ fn reflection(routes: Routes) -> Routes {
             .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)
             // The details of a fault, so that tools can show them.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(served)
+            .with_service_name(tonic_health::pb::health_server::SERVICE_NAME)
+            .with_service_name(v1::server_reflection_server::SERVICE_NAME)
+            .with_service_name(v1alpha::server_reflection_server::SERVICE_NAME)
     };
     // The descriptors are fixed when this program is built; a test reads them.
     let new = describe().build_v1().expect("the build made them");

@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use crate::admission::Fault;
+use crate::operator;
 
 /// The domain of every google.rpc.ErrorInfo.
 const DOMAIN: &str = "imquota";
@@ -100,6 +101,34 @@ impl From<Fault> for Status {
             Fault::Away(_) => plain(Code::Unavailable, "UNAVAILABLE", message),
         }
     }
+}
+
+impl From<operator::Fault> for Status {
+    fn from(fault: operator::Fault) -> Self {
+        use operator::Fault as Of;
+        let (code, reason) = match &fault {
+            Of::UnknownApp(_) => (Code::NotFound, "APP_UNKNOWN"),
+            Of::UnknownMember(_) => (Code::NotFound, "MEMBER_UNKNOWN"),
+            Of::NotFrozen { .. } => (Code::FailedPrecondition, "NOT_FROZEN"),
+            Of::Ambiguous { .. } => (Code::FailedPrecondition, "MEMBER_AMBIGUOUS"),
+            Of::Alive(_) => (Code::FailedPrecondition, "MEMBER_ALIVE"),
+            Of::Gone(_) => (Code::FailedPrecondition, "MEMBER_GONE"),
+            Of::Busy => (Code::ResourceExhausted, "OVERLOADED"),
+            Of::Away(_) => (Code::Unavailable, "UNAVAILABLE"),
+            Of::Unsure(_) => (Code::Unavailable, "OUTCOME_UNKNOWN"),
+        };
+        plain(code, reason, fault.to_string())
+    }
+}
+
+/// The status of a caller who may not, whatever it sends.
+pub(super) fn not_permitted(message: &str) -> Status {
+    plain(Code::PermissionDenied, "NOT_PERMITTED", message)
+}
+
+/// The status of a caller who does not show who it is.
+pub(super) fn unauthenticated(reason: &str, message: &str) -> Status {
+    plain(Code::Unauthenticated, reason, message)
 }
 
 /// The status of a call whose caller no longer waits; nothing was counted.

@@ -10,7 +10,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::proto::quota_service_server::SERVICE_NAME;
+use super::proto::{admin_service_server, quota_service_server};
 
 /// What the process can do. Nothing at first; the handle's clones speak of the same process.
 #[derive(Debug, Clone)]
@@ -69,9 +69,10 @@ enum Name {
 }
 
 impl Name {
-    fn of(service: &str) -> Self {
+    fn of(service: &str, served: &str) -> Self {
         match service {
-            "" | SERVICE_NAME => Self::Service,
+            "" => Self::Service,
+            named if named == served => Self::Service,
             "readiness" => Self::Readiness,
             "liveness" => Self::Liveness,
             _ => Self::Unknown,
@@ -96,12 +97,23 @@ impl Name {
 
 /// Answers probes from a [`Readiness`].
 #[derive(Debug, Clone)]
-pub(super) struct Probes(Readiness);
+pub(super) struct Probes {
+    readiness: Readiness,
+    /// The name of the service that is served beside health.
+    served: &'static str,
+}
 
 impl Probes {
-    /// Probes of what `readiness` says.
+    /// Probes of what `readiness` says, for gateways.
     pub(super) fn new(readiness: Readiness) -> Self {
-        Self(readiness)
+        let served = quota_service_server::SERVICE_NAME;
+        Self { readiness, served }
+    }
+
+    /// The same beside the operators' service.
+    pub(super) fn of_admin(readiness: Readiness) -> Self {
+        let served = admin_service_server::SERVICE_NAME;
+        Self { readiness, served }
     }
 }
 
@@ -117,13 +129,14 @@ impl Health for Probes {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        let name = Name::of(&request.get_ref().service);
+        let name = Name::of(&request.get_ref().service, self.served);
         if name == Name::Unknown {
             return Err(Status::not_found(format!(
-                "no such service; ask for \"\", {SERVICE_NAME}, readiness or liveness"
+                "no such service; ask for \"\", {}, readiness or liveness",
+                self.served
             )));
         }
-        let state = *self.0.0.borrow();
+        let state = *self.readiness.0.borrow();
         Ok(Response::new(answer(name.status(state))))
     }
 
@@ -134,8 +147,8 @@ impl Health for Probes {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let watcher = Watcher {
-            name: Name::of(&request.get_ref().service),
-            states: self.0.0.subscribe(),
+            name: Name::of(&request.get_ref().service, self.served),
+            states: self.readiness.0.subscribe(),
             told: None,
         };
         let answers = stream::unfold(watcher, |mut watcher| async {

@@ -6,6 +6,7 @@
 //! module knows a generated type or a status; only the client verbs speak the contract, too.
 
 mod accept;
+mod admin;
 mod bind;
 mod connection;
 mod deadline;
@@ -13,12 +14,14 @@ mod edge;
 mod fault;
 mod health;
 mod parse;
+mod peer;
 mod prompt;
 pub mod proto;
 mod render;
 mod server;
 mod service;
 mod socket_file;
+mod token;
 mod unary;
 mod worker;
 
@@ -26,4 +29,8 @@ pub use bind::{BindFault, Bound, bind};
 pub use edge::MESSAGE_BYTES_MAX;
 pub use health::Readiness;
 pub use parse::USERS_MAX;
-pub use server::{Bounds, CONNECTIONS_MAX, DRAIN_MAX, ServeFault, serve, serve_health};
+pub use peer::Guard;
+pub use server::{
+    Bounds, CONNECTIONS_MAX, DRAIN_MAX, ServeFault, serve, serve_admin, serve_health,
+};
+pub use token::{TOKEN_FILE, Token, TokenFault};

@@ -87,11 +87,11 @@ pub(super) fn usage(request: proto::GetUsageRequest) -> Result<AppId, Violations
     faults.or(app)
 }
 
-fn app(id: u64, faults: &mut Violations) -> Option<AppId> {
+pub(super) fn app(id: u64, faults: &mut Violations) -> Option<AppId> {
     faults.check("app_id", AppId::new(id).ok_or("must be given, and not 0"))
 }
 
-fn resource(number: i32, faults: &mut Violations) -> Option<Resource> {
+pub(super) fn resource(number: i32, faults: &mut Violations) -> Option<Resource> {
     let parsed = match proto::Resource::try_from(number) {
         Ok(proto::Resource::Account) => Ok(Resource::Account),
         Ok(proto::Resource::Group) => Ok(Resource::Group),

@@ -110,7 +110,7 @@ fn reason(refusal: Refusal) -> proto::DenyReason {
     }
 }
 
-fn timestamp(at: Millis) -> prost_types::Timestamp {
+pub(super) fn timestamp(at: Millis) -> prost_types::Timestamp {
     let nanos = at.0.rem_euclid(1000) * 1_000_000;
     prost_types::Timestamp {
         seconds: at.0.div_euclid(1000),

@@ -11,11 +11,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::admission::Admission;
+use crate::operator::Operations;
 
 use super::accept::{Acceptor, Handout};
+use super::admin::Admin;
 use super::bind::Bound;
 use super::edge::Edge;
 use super::health::{Probes, Readiness};
+use super::peer::Guard;
 use super::service::Quota;
 use super::worker::{self, End, INBOX};
 
@@ -23,6 +26,8 @@ use super::worker::{self, End, INBOX};
 pub const CONNECTIONS_MAX: usize = 1024;
 /// The most connections of the listener that only answers probes.
 const PROBE_CONNECTIONS_MAX: usize = 64;
+/// The most connections of the operators' listener.
+const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// How long the calls in flight may take at the end, unless the settings say otherwise.
 pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How much longer than its drain a worker may take to end.
@@ -140,14 +145,41 @@ pub async fn serve_health(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeFault> {
     let edge = Edge::only_health(Probes::new(readiness));
+    // A probe is answered at once, so that none is in flight for long.
+    serve_here(edge, listeners, PROBE_CONNECTIONS_MAX, WORKER_END_MAX, stop).await
+}
+
+/// Serves AdminService, health and reflection to those whom `guard` lets in, on the runtime it is
+/// polled on, until `stop`; calls in flight are then answered, for at most [`DRAIN_MAX`].
+///
+/// # Errors
+/// [`ServeFault`] if it cannot start, or if a listener ends before `stop`.
+pub async fn serve_admin(
+    operations: Operations,
+    guard: Guard,
+    readiness: Readiness,
+    listeners: Vec<Bound>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeFault> {
+    let edge = Edge::admin(Admin::new(operations, guard), Probes::of_admin(readiness));
+    serve_here(edge, listeners, ADMIN_CONNECTIONS_MAX, DRAIN_MAX, stop).await
+}
+
+/// Serves on the runtime it is polled on, until `stop`, and then for at most `drain_max`.
+async fn serve_here(
+    edge: Edge,
+    listeners: Vec<Bound>,
+    connections_max: usize,
+    drain_max: Duration,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeFault> {
     let (drain, draining) = watch::channel(false);
     let (hand, inbox) = mpsc::channel(INBOX);
     let mut accepting = accept(
         acceptors(listeners)?,
-        Handout::new(vec![hand], PROBE_CONNECTIONS_MAX),
+        Handout::new(vec![hand], connections_max),
     );
-    // A probe is answered at once, so that none is in flight for long.
-    let mut serving = std::pin::pin!(worker::serve(inbox, edge, draining, WORKER_END_MAX));
+    let mut serving = std::pin::pin!(worker::serve(inbox, edge, draining, drain_max));
     let outcome = tokio::select! {
         () = stop => Ok(()),
         fault = listener_end(&mut accepting) => Err(fault),

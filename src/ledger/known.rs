@@ -2,22 +2,33 @@
 //! kept, no digest of them.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxBuildHasher;
 
+use crate::clock::Day;
+use crate::quota::AppId;
 use crate::store::Login;
 
-/// The most users remembered; about 20 bytes each.
+/// The most users remembered; about 40 bytes each.
 pub const KNOWN_MAX: usize = 2_000_000;
-const PARTS: usize = 64;
-const GENERATION_MAX: usize = KNOWN_MAX / PARTS / 2;
+/// How many parts the memory has.
+pub const KNOWN_PARTS: usize = 64;
+const GENERATION_MAX: usize = KNOWN_MAX / KNOWN_PARTS / 2;
 
 /// Two generations of users: when the younger is full, the elder is forgotten.
 #[derive(Debug, Default)]
 struct Part {
-    younger: HashSet<u128, FxBuildHasher>,
-    elder: HashSet<u128, FxBuildHasher>,
+    younger: HashSet<Mark, FxBuildHasher>,
+    elder: HashSet<Mark, FxBuildHasher>,
+}
+
+/// A login in 32 bytes. All of it, since a ledger that forgot users is told again who they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Mark {
+    user: [u64; 2],
+    app: AppId,
+    day: Day,
 }
 
 /// The users known to be active on their day.
@@ -29,7 +40,7 @@ pub struct Known {
 impl Default for Known {
     fn default() -> Self {
         Self {
-            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            parts: (0..KNOWN_PARTS).map(|_| Mutex::default()).collect(),
         }
     }
 }
@@ -37,43 +48,57 @@ impl Default for Known {
 impl Known {
     /// Whether the ledger has acknowledged this login.
     pub fn contains(&self, login: &Login) -> bool {
-        let mark = mark(login);
-        let part = self.part(mark);
+        let (part, mark) = (self.part(login), mark(login));
         part.younger.contains(&mark) || part.elder.contains(&mark)
     }
 
     /// The ledger has acknowledged this login.
     pub fn insert(&self, login: &Login) {
-        let mark = mark(login);
-        let mut part = self.part(mark);
+        let mut part = self.part(login);
         if part.younger.len() >= GENERATION_MAX {
             part.elder = std::mem::take(&mut part.younger);
         }
-        part.younger.insert(mark);
+        part.younger.insert(mark(login));
     }
 
-    fn part(&self, mark: u128) -> std::sync::MutexGuard<'_, Part> {
+    /// What part number `at` remembers: at most a 64th of [`KNOWN_MAX`].
+    pub fn of_part(&self, at: usize) -> Vec<Login> {
+        let part = lock(&self.parts[at % KNOWN_PARTS]);
+        part.younger.union(&part.elder).map(login).collect()
+    }
+
+    fn part(&self, login: &Login) -> MutexGuard<'_, Part> {
         // The remainder of a division by 64 fits any usize.
-        let at = usize::try_from(mark % PARTS as u128).unwrap_or(0);
-        // Sets are changed in one step; a poisoned one is still whole.
-        self.parts[at]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let at = usize::try_from(login.user % KNOWN_PARTS as u128).unwrap_or(0);
+        lock(&self.parts[at])
     }
 }
 
-/// App, day and user in one number. The user's part is 128 bits of keyed hash, so two logins share a
-/// mark as seldom as two users share a hash.
-fn mark(login: &Login) -> u128 {
-    let place = u128::from(login.app.get()) << 32 | u128::from(login.day.number().cast_unsigned());
-    login.user ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+fn lock(part: &Mutex<Part>) -> MutexGuard<'_, Part> {
+    // Sets are changed in one step; a poisoned one is still whole.
+    part.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn mark(login: &Login) -> Mark {
+    let Login { app, day, user } = *login;
+    // Two halves, since a number of 128 bits would make 48 bytes of it; each fits.
+    let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
+    let user = [half(user >> 64), half(user)];
+    Mark { user, app, day }
+}
+
+fn login(mark: &Mark) -> Login {
+    let [high, low] = mark.user;
+    Login {
+        app: mark.app,
+        day: mark.day,
+        user: u128::from(high) << 64 | u128::from(low),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Day;
-    use crate::quota::AppId;
 
     fn login(app: u64, day: i32, user: u128) -> Login {
         let (app, day) = (AppId::new(app).unwrap(), Day::from_number(day).unwrap());
@@ -91,9 +116,26 @@ mod tests {
     }
 
     #[test]
+    fn all_that_is_remembered_can_be_told_again() {
+        let known = Known::default();
+        assert_eq!(size_of::<Mark>(), 32);
+        let all: Vec<Login> = (0..100)
+            .map(|n| login(1 + n % 3, 20_000, u128::MAX / (1 + u128::from(n))))
+            .collect();
+        for login in &all {
+            known.insert(login);
+        }
+        let parts = (0..KNOWN_PARTS).flat_map(|part| known.of_part(part));
+        let mut told: Vec<Login> = parts.collect();
+        assert_eq!(told.len(), all.len());
+        told.retain(|login| !all.contains(login));
+        assert_eq!(told, []);
+    }
+
+    #[test]
     fn the_memory_is_bounded_and_keeps_the_youngest() {
         let known = Known::default();
-        let in_one_part = |n: usize| login(1, 20_000, (n * PARTS) as u128);
+        let in_one_part = |n: usize| login(1, 20_000, (n * KNOWN_PARTS) as u128);
         for n in 0..3 * GENERATION_MAX {
             known.insert(&in_one_part(n));
         }

@@ -68,6 +68,11 @@ impl Logins {
         self.known.contains(login)
     }
 
+    /// Some of the users that the ledger acknowledged: part number `at` of those remembered.
+    pub fn known_part(&self, at: usize) -> Vec<Login> {
+        self.known.of_part(at)
+    }
+
     /// Tells the ledger, together with whoever does at the same time.
     pub async fn tell(&self, logins: Vec<Login>) -> Result<Vec<Active>, StoreFault> {
         let (reply, answer) = oneshot::channel();
@@ -258,7 +263,7 @@ async fn carry(ledger: &Ledger, round: Vec<Asked>) {
                 answers.extend(logins.iter().copied().zip(active.into_iter().map(Ok)));
             }
             Err(fault) => {
-                ledger.outlook.doubt(&fault);
+                ledger.doubt(&fault);
                 answers.extend(logins.iter().map(|login| (*login, Err(fault.clone()))));
             }
         }

@@ -1,92 +1,169 @@
-//! The task that meets the ledger: finds out whether it answers, and has what is owed to it settled.
+//! The task that has what is owed to the ledger settled, and the first meeting with it.
+//!
+//! A shared ledger is found to be there, or away, by the task that beats (see [`membership`]); this one
+//! speaks of apps once that one was answered.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::Ledger;
+use super::journal::Whose;
+use super::membership::Greeted;
 use super::outlook::State;
 use super::settle::{Scope, settle};
+use super::{Ledger, membership};
 use crate::chance;
-use crate::store::{Installation, StoreFault};
+use crate::store::{Recovery, StoreFault};
 
 /// How often it is looked at what is due; also the age at which records, and the first change after
 /// a quiet time, are settled.
 pub const TICK: Duration = Duration::from_millis(250);
-/// How often a shared ledger is looked over although all goes well: an idle sidecar finds out, too,
-/// that the ledger has forgotten, or that another process has taken over its journal.
-const HELLO_AGE: Duration = Duration::from_secs(10);
-/// The longest wait between two looks at a ledger that is away. With its spread it stays below the time
-/// for which a ledger that was away waits for its members to say what they have seen.
-const PROBE_WAIT_MAX: Duration = Duration::from_secs(1);
+/// The longest wait between two tries of what failed.
+const RETRY_MAX: Duration = Duration::from_secs(1);
+/// How often the first meeting looks whether there is a lease.
+const MEETING_LOOK: Duration = Duration::from_millis(50);
 
-/// Runs until it is dropped, which loses nothing. A ledger that is away is probed with growing waits; the checks never
-/// pay for finding out.
+/// Runs until it is dropped, which loses nothing.
 pub async fn keep(ledger: &Ledger) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let local = ledger.store.is_local();
     let mut wait = TICK;
-    let mut probe_at = Instant::now();
-    let mut seen_at = Instant::now();
+    let mut again_at = Instant::now();
     loop {
         tokio::select! {
             biased;
-            () = ledger.outlook.doubted() => probe_at = Instant::now(),
+            () = ledger.outlook.doubted(), if local => again_at = Instant::now(),
+            () = ledger.membership.work_is_due() => {}
             _ = tick.tick() => {}
         }
-        if ledger.outlook.state() == State::Up {
-            let mut settled = settle(ledger, Scope::Due).await;
-            if seen_at.elapsed() >= HELLO_AGE && settled.is_ok() && !ledger.store.is_local() {
-                settled = hello(ledger).await.map(drop);
-                seen_at = Instant::now();
-            }
-            match settled {
-                Ok(()) => ledger.outlook.settled(),
-                // Perhaps a shard, perhaps all of it: the ledger itself says which.
-                Err(fault @ (StoreFault::Frozen(_) | StoreFault::Unusable(_))) => {
-                    match hello(ledger).await {
-                        Ok(_) => ledger.outlook.hindered(&fault),
-                        Err(fault) => ledger.outlook.fell(&fault),
-                    }
-                }
-                Err(fault) => ledger.outlook.fell(&fault),
-            }
-        } else if Instant::now() >= probe_at {
-            match meet(ledger).await {
-                Ok(()) => wait = TICK,
-                Err(fault) => {
-                    ledger.outlook.fell(&fault);
-                    // Members spread their probes, so that a server that comes back is not stormed.
-                    probe_at = Instant::now() + wait.mul_f64(chance::within(0.75..1.25));
-                    wait = (wait * 2).min(PROBE_WAIT_MAX);
-                }
-            }
+        if Instant::now() < again_at {
+            continue;
+        }
+        let done = if local {
+            settle_local(ledger).await
+        } else {
+            settle_shared(ledger).await
+        };
+        if done.is_ok() {
+            wait = TICK;
+        } else {
+            again_at = Instant::now() + wait.mul_f64(chance::within(0.75..1.25));
+            wait = (wait * 2).min(RETRY_MAX);
         }
     }
 }
 
-/// Meets the ledger, first or again: makes sure that it is the one this journal belongs to, settles
-/// all that is owed, and only then lets checks ask it.
+/// Meets the ledger for the first time: makes sure that it is the one this journal belongs to, and
+/// settles all that is owed, before checks ask it. A shared one gives a lease as well, which may take
+/// until a fellow knows of this member; whoever does not wait that long drops this.
+///
+/// # Errors
+/// [`StoreFault`].
 pub async fn meet(ledger: &Ledger) -> Result<(), StoreFault> {
-    let installation = hello(ledger).await?;
-    ledger.belong_to(installation)?;
-    match settle(ledger, Scope::All).await {
-        Ok(()) => {
-            ledger.outlook.rose();
-            ledger.outlook.settled_whole();
-        }
-        Err(fault @ (StoreFault::Frozen(_) | StoreFault::Unusable(_))) => {
-            ledger.outlook.rose();
-            ledger.outlook.hindered(&fault);
-        }
-        Err(fault) => return Err(fault),
+    if ledger.store.is_local() {
+        return meet_local(ledger).await;
     }
+    let mut greeted = Greeted::default();
+    loop {
+        membership::round(ledger, &mut greeted).await?;
+        settle_shared(ledger).await?;
+        let word = ledger.membership.word();
+        if word.gone || word.leased && ledger.outlook.state() == State::Up {
+            return Ok(());
+        }
+        tokio::time::sleep(MEETING_LOOK).await;
+    }
+}
+
+/// One round with a ledger in this process.
+async fn settle_local(ledger: &Ledger) -> Result<(), StoreFault> {
+    let done = if ledger.outlook.state() == State::Up {
+        let done = settle(ledger, Scope::Due).await;
+        done.inspect(|()| ledger.outlook.settled())
+    } else {
+        meet_local(ledger).await
+    };
+    done.inspect_err(|fault| ledger.outlook.fell(fault))
+}
+
+async fn meet_local(ledger: &Ledger) -> Result<(), StoreFault> {
+    let remembered = ledger.journal.identity().installation;
+    let hello = ledger.store.hello(&ledger.member, remembered, ledger.now());
+    ledger.belong_to(hello.await?)?;
+    settle(ledger, Scope::All).await?;
+    ledger.outlook.rose();
+    ledger.outlook.settled_whole();
     ledger.met.send_replace(true);
     Ok(())
 }
 
-async fn hello(ledger: &Ledger) -> Result<Installation, StoreFault> {
-    let remembered = ledger.journal.identity().installation;
-    let hello = ledger.store.hello(&ledger.member, remembered, ledger.now());
-    hello.await
+/// One round with a shared ledger, if the last beat was answered: it is told what it forgot, then what is
+/// owed to it, and asked for what this member lacks.
+async fn settle_shared(ledger: &Ledger) -> Result<(), StoreFault> {
+    let membership = &ledger.membership;
+    let word = membership.word();
+    if !word.heard || word.gone {
+        return Ok(());
+    }
+    let done = if !membership.is_restated() {
+        let standing = membership.standing();
+        // The beat has journaled the epoch by the time that it is told here, or will have soon.
+        let told = membership::restate(ledger, Whose::Own, &standing).await;
+        told.map(|()| membership.restated(word.epoch))
+    } else if word.recovery == Recovery::Open {
+        tell_users(ledger, word.epoch).await
+    } else {
+        settle_and_learn(ledger).await
+    };
+    match &done {
+        Ok(()) => {}
+        // No answer: nobody asks before a beat was answered again.
+        Err(fault @ StoreFault::Away(_)) => ledger.doubt(fault),
+        // Perhaps a shard, perhaps all of it: the next beat says which.
+        Err(fault) => {
+            ledger.doubt(fault);
+            ledger.outlook.hindered(fault);
+        }
+    }
+    done
+}
+
+/// All is told: what is owed is settled, and if the ledger was away, checks may ask it again.
+async fn settle_and_learn(ledger: &Ledger) -> Result<(), StoreFault> {
+    let membership = &ledger.membership;
+    let word = membership.word();
+    let up = ledger.outlook.state() == State::Up;
+    let troubles = membership.troubles();
+    let scope = if up { Scope::Due } else { Scope::All };
+    let settled = settle(ledger, scope).await;
+    if matches!(settled, Err(StoreFault::Away(_))) {
+        return settled;
+    }
+    // What some apps' shards refuse stops no other app.
+    if !up && membership.troubles() == troubles {
+        ledger.outlook.rose();
+        ledger.met.send_replace(true);
+    }
+    settled?;
+    // An outage is over, with its windows, only now.
+    if up {
+        ledger.outlook.settled();
+    } else {
+        ledger.outlook.settled_whole();
+    }
+    membership::acknowledge(ledger).await?;
+    if membership.lacks_bases(&word) {
+        membership::pull(ledger, word.epoch).await?;
+        membership.pulled(&word);
+    }
+    tell_users(ledger, word.epoch).await
+}
+
+/// Tells the known users again, once for each recovery.
+async fn tell_users(ledger: &Ledger, epoch: u64) -> Result<(), StoreFault> {
+    if membership::tell_again(ledger, epoch).await? {
+        ledger.membership.work_now();
+    }
+    Ok(())
 }

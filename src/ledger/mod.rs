@@ -19,6 +19,7 @@ mod known;
 mod lease;
 mod logins;
 mod meeting;
+mod membership;
 mod outage;
 mod outlook;
 mod owed;
@@ -47,6 +48,7 @@ pub use save::Saving;
 use apps::Apps;
 use journal::{Journal, Record};
 use logins::{Asked, Logins};
+use membership::Membership;
 use owed::{Owed, OwedCopy};
 
 use crate::clock::{Clock, Millis, Zone};
@@ -68,6 +70,7 @@ pub struct Ledger {
     logins: Logins,
     outlook: Outlook,
     lease: Lease,
+    membership: Membership,
     /// Something is to be settled at once.
     hurry: Notify,
     recalls: mpsc::Sender<AppId>,
@@ -118,6 +121,7 @@ impl Ledger {
         } = parts;
         let (journal, left, unsettled) = Journal::open(folder, clock.now())?;
         let journal = Arc::new(journal);
+        let standing = journal.standing().map_err(|why| journal.unreadable(why))?;
         let identity = journal.identity();
         let (incarnation, boot) = (identity.incarnation, identity.boot);
         let member = Member {
@@ -149,6 +153,7 @@ impl Ledger {
             } else {
                 Lease::default()
             },
+            membership: Membership::new(standing),
             hurry: Notify::new(),
             recalls,
             installation: identity
@@ -199,6 +204,7 @@ impl Ledger {
     /// is finished, so this must not be dropped before.
     pub async fn keep(&self, queues: &mut Queues, stop: &signal::Receiver<bool>) {
         tokio::join!(
+            until(stop.clone(), self.beats()),
             until(stop.clone(), meeting::keep(self)),
             until(stop.clone(), outage::keep(self)),
             until(stop.clone(), watch::keep(self)),
@@ -209,6 +215,32 @@ impl Ledger {
         );
     }
 
+    /// The task by which a shared ledger knows this member. One in this process needs none.
+    async fn beats(&self) {
+        if self.store.is_local() {
+            std::future::pending::<()>().await;
+        } else {
+            membership::keep(self).await;
+        }
+    }
+
+    /// Tells the ledger all that is known here, and leaves a shared one in good order, if it can be
+    /// reached. What it does not hear stays in the journal for the next start. May be broken off at any
+    /// time, which a start finds out.
+    pub async fn part(&self) {
+        if self.store.is_local() {
+            self.settle_rest().await;
+            return;
+        }
+        match membership::leave(self).await {
+            Ok(()) => tracing::info!("left: the next start is a new member"),
+            Err(why) => {
+                tracing::warn!(%why, "this sidecar stays a member; its journal waits for the next start");
+                self.settle_rest().await;
+            }
+        }
+    }
+
     /// Tells the ledger all that is known here, if it can be reached. What it does not hear stays in
     /// the journal for the next start.
     pub async fn settle_rest(&self) {
@@ -217,6 +249,19 @@ impl Ledger {
         {
             tracing::warn!(%fault, "some counts wait in the journal for the next start");
         }
+    }
+
+    /// Whether the ledger has yet to hear of anything.
+    fn owes(&self) -> bool {
+        let OwedCopy { takes, releases } = self.owed.copy();
+        let waits = |shard| {
+            self.apps.unsettled(shard) + self.apps.unsettled_soon(shard) > 0
+                || !self.logins.waiting(shard).is_empty()
+        };
+        !takes.is_empty()
+            || !releases.is_empty()
+            || Shard::all().any(waits)
+            || self.apps.all().iter().any(|entry| entry.is_owed())
     }
 
     /// Saves the journal; the last thing to do.
@@ -261,9 +306,15 @@ impl Ledger {
         &self.outlook
     }
 
-    /// A call to the store failed.
+    /// A call to the store failed. A ledger that gave no answer is asked by nobody until one task has
+    /// found out how it is; one that knows less than it did is asked at once what became of it. What a
+    /// single shard refuses for good is no reason to doubt the others.
     pub fn doubt(&self, fault: &StoreFault) {
-        self.outlook.doubt(fault);
+        match fault {
+            StoreFault::Away(_) => self.outlook.doubt(fault),
+            StoreFault::Frozen(_) => self.membership.hurry(),
+            StoreFault::Unusable(_) => {}
+        }
     }
 
     /// The app's entry if it was met before. The guard must not live across an await.

@@ -36,7 +36,7 @@ pub enum Saving {
 
 impl Saving {
     /// Runs what waits for a disk.
-    async fn run(
+    pub(super) async fn run(
         self,
         work: impl FnOnce() -> Result<(), String> + Send + 'static,
     ) -> Result<(), String> {

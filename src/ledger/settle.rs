@@ -12,6 +12,7 @@ use super::guard::cell_of;
 use super::hearing::Fell;
 use super::journal::OwedRelease;
 use super::owed::{DueRecords, LeftOut, Resend};
+use crate::clock::Millis;
 use crate::quota::AppId;
 use crate::store::{
     AppReport, Cell, Escrow, GivenBack, REPORT_APPS_MAX, Report, Settled, Shard, StoreFault, Take,
@@ -84,13 +85,19 @@ struct Due {
 }
 
 impl Due {
-    fn of(ledger: &Ledger, shard: Shard, scope: Scope) -> Self {
-        let since = ledger.apps.settled_since(shard);
-        let old = scope == Scope::All || since.is_none_or(|since| since >= SETTLE_AGE);
+    fn of(ledger: &Ledger, shard: Shard, scope: Scope, now: Millis) -> Self {
+        let mut lazy = ledger.apps.unsettled(shard);
+        // Most shards have nothing: for them the time is not asked for.
+        if lazy > 0 && scope == Scope::Due {
+            let since = ledger.apps.settled_since(shard);
+            if since.is_some_and(|since| since < SETTLE_AGE) {
+                lazy = 0;
+            }
+        }
         Self {
-            records: ledger.owed.due_records(shard, None, ledger.now()),
+            records: ledger.owed.due_records(shard, None, now),
             soon: ledger.apps.unsettled_soon(shard),
-            lazy: if old { ledger.apps.unsettled(shard) } else { 0 },
+            lazy,
         }
     }
 
@@ -106,8 +113,9 @@ async fn settle_records_and_totals(
     refusals: &mut Refusals,
 ) -> Result<bool, StoreFault> {
     let mut calls = Vec::new();
+    let now = ledger.now();
     for shard in Shard::all() {
-        let due = Due::of(ledger, shard, scope);
+        let due = Due::of(ledger, shard, scope, now);
         if !due.is_nothing() {
             let more = due.records.more;
             calls.push(async move { (more, settle_shard(ledger, shard, due).await) });

@@ -13,7 +13,6 @@ use super::outlook::State;
 use super::settle;
 use crate::clock::Millis;
 use crate::quota::AppId;
-use crate::store::StoreFault;
 
 /// How often what is lent is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,8 +39,8 @@ pub async fn hurry(ledger: &Ledger) {
         if ledger.outlook.state() != State::Up {
             continue; // All of it is on the list of what is settled when the ledger is back.
         }
-        if let Err(fault @ StoreFault::Away(_)) = settle::settle_at_once(ledger).await {
-            ledger.outlook.doubt(&fault);
+        if let Err(fault) = settle::settle_at_once(ledger).await {
+            ledger.doubt(&fault);
         }
     }
 }

@@ -50,9 +50,12 @@ pub struct Roll {
 /// A member's sign of life, once every [`BEAT_MS`]. Registers the member if it is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Beat {
+    /// The newest recovery that the member's journal knows of; 0: none. A ledger that shows an older one
+    /// has forgotten it.
+    pub epoch: u64,
     /// The epoch whose restatement the ledger has acknowledged in full; 0: none.
     pub restated: u64,
-    /// The version of the roll in the member's journal, and of which epoch it is; 0: none.
+    /// The version of the roll in the member's journal, if it is of `epoch`; 0: none.
     pub roll_version: u64,
     /// The roll to state, while a recovery is open and `restated` is its epoch.
     pub roll: Option<Roll>,

@@ -26,6 +26,8 @@ pub struct Embedded {
 }
 
 impl LedgerUnderTest for Embedded {
+    const SHARED: bool = false;
+
     async fn fresh() -> Self {
         let folder = Folder::new();
         Self {

@@ -153,7 +153,7 @@ fn random_histories_survive_random_kills() {
             let folder = Folder::new();
             let journal = Journal::default();
             let mut seats = start(&folder, None, &journal).await;
-            let mut play = Play::new(app(1));
+            let mut play = Play::new(app(1), false);
             for (op, kill) in &steps {
                 play.step(&seats, op).await?;
                 // What the client was told is journaled before it is told: no take is left open.

@@ -23,6 +23,7 @@ mod limits;
 mod model;
 mod moments;
 mod outage;
+mod recount;
 mod releases;
 mod sharing;
 mod side_services;

@@ -38,11 +38,11 @@ pub struct Server {
 }
 
 /// A ledger of its own in which app 1 may create what it likes.
-fn admission() -> (TempDir, Arc<Admission>) {
+pub fn ledger() -> (TempDir, Arc<EmbeddedStore>, Arc<Ledger>) {
     let folder = tempfile::tempdir().expect("there is room");
     let zone = Zone::parse("+08:00").expect("it is an offset");
     let file = folder.path().join("ledger.redb");
-    let store = EmbeddedStore::open(&file, zone.clone()).expect("it is new");
+    let store = Arc::new(EmbeddedStore::open(&file, zone.clone()).expect("it is new"));
     let plan = Plan {
         name: PlanName::parse("any").expect("it is a name"),
         limits: Limits::UNLIMITED,
@@ -61,14 +61,20 @@ fn admission() -> (TempDir, Arc<Admission>) {
             apps: [(app, Arc::new(rules))].into(),
             unknown: None,
         },
-        store: Arc::new(store),
+        store: store.clone(),
         member: "test".into(),
         saving: Saving::Beside,
     };
     let locked = Folder::lock(folder.path()).expect("nobody else has it");
     let (ledger, _queues) = Ledger::open(locked, parts).expect("it is new");
+    (folder, store, Arc::new(ledger))
+}
+
+/// Decides over a ledger of its own.
+fn admission() -> (TempDir, Arc<Admission>) {
+    let (folder, _store, ledger) = ledger();
     let wait = Duration::from_millis(500);
-    (folder, Arc::new(Admission::new(Arc::new(ledger), wait)))
+    (folder, Arc::new(Admission::new(ledger, wait)))
 }
 
 /// Two workers, and little time to drain.

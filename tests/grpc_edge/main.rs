@@ -1,5 +1,6 @@
 //! The edge over real sockets: what a client meets before and beside a decision.
 
+mod admin;
 mod common;
 mod drain;
 mod faults;

@@ -9,7 +9,9 @@
 //! | `gateway` | who asks, how patiently, and how often |
 //! | `scenario`, `chaos` | what goes wrong: a list of faults drawn from the seed, dealt one by one |
 //! | `auditor` | the truth; `books`: where the ledger keeps its counts |
+//! | `aims` | plans in which a certain mistake shows |
 //! | `run`, `seeds`, `mutants`, `with_redis` | one run, many, with mistakes, with a real server |
+//! | `broken_off` | one call that nobody waits for any more |
 //!
 //! A new fault is a variant of `FaultKind`, its place in a list of `scenario` and its arm in `chaos`. A
 //! new layout of the counts changes `books` alone.
@@ -17,8 +19,10 @@
 //! `IMQUOTA_SIM_SEEDS` says how many seeds are run, `IMQUOTA_SIM_FROM` with which one they begin. A seed
 //! that fails is printed with the command that tells its story again, with a log.
 
+mod aims;
 mod auditor;
 mod books;
+mod broken_off;
 mod chaos;
 mod fake;
 mod gateway;

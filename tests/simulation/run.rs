@@ -43,13 +43,15 @@ pub struct Outcomes {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Manner {
     pub mutation: Option<Mutation>,
+    /// Changes what was drawn.
+    pub aim: Option<fn(&mut Scenario)>,
     pub log: bool,
 }
 
 /// All that was late has come, all that was owed is settled.
-const REST: Duration = Duration::from_secs(15);
+pub const REST: Duration = Duration::from_secs(15);
 /// So many creations find out how much room a limit has left.
-const FILL_MAX: u32 = 40;
+pub const FILL_MAX: u32 = 40;
 
 /// Runs a seed on a runtime of its own, whose time is virtual.
 pub fn run(seed: u64, manner: Manner) -> Outcomes {
@@ -64,7 +66,7 @@ pub fn run_with_twin(seed: u64, manner: Manner, real: redis::Connection) -> Outc
     runtime().block_on(live(seed, manner, Some(Twin::new(real))))
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder
         .enable_time()
@@ -76,6 +78,9 @@ fn runtime() -> tokio::runtime::Runtime {
 async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut scenario = Scenario::draw(&mut rng);
+    if let Some(aim) = manner.aim {
+        aim(&mut scenario);
+    }
     if twin.is_some()
         && !scenario
             .faults
@@ -103,6 +108,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         url: None,
     };
     let town = build(&scenario, &server, &auditor, &mut rng, &place);
+    begin(&scenario, &town).await;
     work(&scenario, &town, &server, &mut rng).await;
     sleep(REST).await;
     let fake = &server.fake;
@@ -177,7 +183,17 @@ pub struct Place<'a> {
     pub url: Option<String>,
 }
 
-/// Sidecars with their machines and cables, started.
+/// Starts the sidecars, one after the other.
+pub async fn begin(scenario: &Scenario, town: &Town) {
+    for (number, sidecar) in town.sidecars.iter().enumerate() {
+        if number > 0 {
+            sleep(Duration::from_millis(scenario.apart_ms)).await;
+        }
+        sidecar.start();
+    }
+}
+
+/// Sidecars with their machines and cables.
 pub fn build(
     scenario: &Scenario,
     server: &Arc<Server>,
@@ -212,9 +228,7 @@ pub fn build(
         let seed = rng.random_range(0..u64::MAX);
         let cable = Arc::new(Cable::new(server.clone(), seed, scenario.weather));
         let dial = Arc::new(Dial::new(scenario.begins));
-        let sidecar = Arc::new(Sidecar::new(number, common.clone(), cable, dial));
-        sidecar.start();
-        sidecar
+        Arc::new(Sidecar::new(number, common.clone(), cable, dial))
     });
     Arc::new(Town {
         sidecars: sidecars.collect(),

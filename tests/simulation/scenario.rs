@@ -49,10 +49,15 @@ pub const FORGOTTEN: [FaultKind; 2] = [FaultKind::Rollback, FaultKind::Flush];
 /// How far a clock may be off.
 pub const CLOCK_ERROR_MS_MAX: i64 = 20_000;
 
+/// After so long the first sidecar has mostly made the ledger.
+const APART_MS: u64 = 400;
+
 /// One run's plan.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     pub sidecars: usize,
+    /// How long after one sidecar the next one begins.
+    pub apart_ms: u64,
     pub gateways: usize,
     /// Things that each gateway does.
     pub deeds: u32,
@@ -109,6 +114,8 @@ impl Scenario {
             tenants: tenants(rng),
             begins: Millis(NOON).plus(if at_midnight { to_midnight } else { 0 }),
             zone: Zone::parse("+08:00").expect("an offset"),
+            // Those that begin at once make the ledger together: 256 headers each, most of a run's work.
+            apart_ms: *pick(rng, &[0, APART_MS, APART_MS, APART_MS]),
         }
     }
 }

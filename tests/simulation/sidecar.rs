@@ -122,16 +122,12 @@ impl Sidecar {
         let folder = Folder::lock(&folder).expect("it is ours alone");
         let folder = folder.with_segments_of(SEGMENT_BYTES);
         let clock = Arc::new(Clock::of(self.dial.clone()));
+        let url = self.common.url.clone();
+        let url = url.unwrap_or("redis://simulated".into());
+        let (prefix, zone) = (self.common.prefix.clone(), self.common.zone.clone());
         let options = RedisOptions {
-            url: self
-                .common
-                .url
-                .clone()
-                .unwrap_or("redis://simulated".into()),
-            key_prefix: self.common.prefix.clone(),
-            zone: self.common.zone.clone(),
-            create: Create::Auto,
             response_timeout: WAIT,
+            ..RedisOptions::new(url, prefix, zone, Create::Auto)
         };
         let (store, saving) = if self.common.url.is_some() {
             (RedisStore::new(options, clock.clone()), Saving::Beside)

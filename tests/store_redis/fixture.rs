@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imquota::clock::{Clock, Day, Millis, Zone};
-use imquota::quota::{Amount, AppId, Charge, Limit, Limits, RequestId, Resource};
+use imquota::quota::{Amount, AppId, Charge, Counter, Limit, Limits, RequestId, Resource};
 use imquota::store::redis::{Create, RedisOptions, RedisStore};
 use imquota::store::{
-    Abort, Answered, AppReport, Attempt, Cell, CellReport, Fingerprint, GiveBack, GivenBack,
-    Installation, Member, RecordKey, Report, Shard, Store, StoreFault, Take, Taken, Totals, Usage,
-    View,
+    Abort, Ack, Answered, AppReport, Attempt, Cell, CellReport, Escrow, Fingerprint, Gave,
+    GiveBack, GivenBack, Installation, Member, RecordKey, Report, Settled, Shard, Store,
+    StoreFault, Take, Taken, Totals, Usage, View, Wish,
 };
 
 use crate::redis_server::RedisServer;
@@ -25,12 +25,9 @@ pub struct Sidecar {
 
 pub fn options(url: &str) -> RedisOptions {
     RedisOptions {
-        url: url.to_owned(),
-        key_prefix: "imquota".to_owned(),
-        zone: Zone::parse("+08:00").unwrap(),
-        create: Create::Auto,
         // Far above what a busy test machine needs, so that no test depends on its pace.
         response_timeout: Duration::from_secs(10),
+        ..RedisOptions::new(url.to_owned(), "imquota".to_owned(), zone(), Create::Auto)
     }
 }
 
@@ -70,15 +67,25 @@ impl Sidecar {
     }
 
     /// Settles a report of one app's shard.
-    pub async fn settle(&self, report: &Report, day: Day) -> Result<Vec<View>, StoreFault> {
+    pub async fn settle(&self, report: &Report, day: Day) -> Result<Settled, StoreFault> {
         let app = report
             .apps
             .first()
             .map(|app| app.app)
             .or(report.answered.first().map(|answered| answered.take.app))
             .or(report.aborts.first().map(|abort| abort.app))
+            .or(report.gave.first().map(|gave| gave.app))
             .expect("a report of something");
         self.store.settle(Shard::of(app), report, day, NOW).await
+    }
+
+    /// Settles cells of one app.
+    pub async fn tell_cells(&self, app: AppId, cells: Vec<CellReport>) -> View {
+        let report = Report {
+            apps: vec![app_report(app, cells)],
+            ..Report::default()
+        };
+        self.settle(&report, today()).await.unwrap().views[0]
     }
 
     /// Settles one cell of one app.
@@ -90,30 +97,66 @@ impl Sidecar {
         released: u64,
         high: i64,
     ) -> View {
-        let report = Report {
-            apps: vec![AppReport {
-                app,
-                cells: vec![CellReport {
-                    cell,
-                    totals: Totals { consumed, released },
-                    high,
-                }],
-            }],
-            ..Report::default()
-        };
-        self.settle(&report, today()).await.unwrap()[0]
+        let mut report = cell_report(cell, consumed, released);
+        report.high = high;
+        self.tell_cells(app, vec![report]).await
     }
 
-    /// States that a take was answered with ALLOW.
-    pub async fn answered(&self, take: &Take) {
+    /// Settles a cell's account.
+    pub async fn account(&self, app: AppId, cell: Cell, totals: Totals, escrow: Escrow) -> View {
+        let report = CellReport {
+            escrow: Some(escrow),
+            ..cell_report(cell, totals.consumed, totals.released)
+        };
+        self.tell_cells(app, vec![report]).await
+    }
+
+    /// Wishes for units of app 1's accounts, with the account as it is; how many are lent in all.
+    pub async fn wish(&self, escrow: Escrow, units: u64, limit: u64) -> View {
+        let report = CellReport {
+            escrow: Some(escrow),
+            wish: Some(Wish { units, limit }),
+            ..cell_report(Cell::Live(Resource::Account), 0, 0)
+        };
+        self.tell_cells(app(1), vec![report]).await
+    }
+
+    /// States that a take was answered with ALLOW; in which generation the sums of the report contain it.
+    pub async fn says_answered(
+        &self,
+        take: &Take,
+        contained: Option<u64>,
+        apps: Vec<AppReport>,
+    ) -> Ack {
         let report = Report {
+            apps,
             answered: vec![Answered {
                 take: take.clone(),
                 refused: None,
+                contained,
             }],
             ..Report::default()
         };
-        self.settle(&report, today()).await.unwrap();
+        self.settle(&report, today()).await.unwrap().acks[0]
+    }
+
+    /// States that a take was answered with ALLOW, with the sums of a member for whom it was the only one.
+    pub async fn answered(&self, take: &Take) -> Ack {
+        let amount = u64::from(take.charge.amount().get());
+        self.answered_among(take, amount).await
+    }
+
+    /// The same, with `taken` in the sums of each of its counters.
+    pub async fn answered_among(&self, take: &Take, taken: u64) -> Ack {
+        let cells = take.charge.parts().iter().map(|part| CellReport {
+            escrow: Some(Escrow {
+                taken,
+                ..Escrow::default()
+            }),
+            ..cell_report(cell_of(part.counter, take.day), 0, 0)
+        });
+        let apps = vec![app_report(take.app, cells.collect())];
+        self.says_answered(take, Some(0), apps).await
     }
 
     pub async fn abort(&self, take: &Take) {
@@ -128,8 +171,48 @@ impl Sidecar {
         self.settle(&report, today()).await.unwrap();
     }
 
+    /// States that sums contain a release.
+    pub async fn gave(&self, back: &GiveBack, apps: Vec<AppReport>) -> Settled {
+        let report = Report {
+            apps,
+            gave: vec![Gave {
+                app: back.app,
+                key: back.key.clone(),
+            }],
+            ..Report::default()
+        };
+        self.settle(&report, today()).await.unwrap()
+    }
+
     pub async fn usage(&self, app: AppId) -> Usage {
         self.store.usage(app, today(), NOW).await.unwrap()
+    }
+}
+
+pub fn app_report(app: AppId, cells: Vec<CellReport>) -> AppReport {
+    AppReport {
+        app,
+        cells,
+        acks_freeze: None,
+    }
+}
+
+pub fn cell_report(cell: Cell, consumed: u64, released: u64) -> CellReport {
+    CellReport {
+        cell,
+        totals: Totals { consumed, released },
+        high: consumed.saturating_sub(released).cast_signed(),
+        escrow: None,
+        wish: None,
+    }
+}
+
+pub fn cell_of(counter: Counter, day: Day) -> Cell {
+    match counter {
+        Counter::Accounts => Cell::Live(Resource::Account),
+        Counter::Groups => Cell::Live(Resource::Group),
+        Counter::AvRooms => Cell::Live(Resource::AvRoom),
+        Counter::GroupsGained => Cell::Gained(day),
     }
 }
 

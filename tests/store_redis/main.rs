@@ -17,7 +17,6 @@ mod store_suite;
 
 mod fixture;
 mod forgetting;
-mod model;
 mod records;
 mod server_faults;
 mod suite;

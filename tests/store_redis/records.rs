@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use imquota::quota::{Counter, Resource};
 use imquota::store::{
-    Abort, Answered, AppReport, Attempt, Cell, CellReport, Fingerprint, GivenBack,
-    REPORT_RECORDS_MAX, RecordKey, Report, StoreFault, Taken, Totals,
+    Abort, Ack, Answered, Attempt, Cell, CellReport, Escrow, Fingerprint, GivenBack,
+    REPORT_RECORDS_MAX, RecordKey, Report, StoreFault, Taken,
 };
 
-use crate::fixture::{Sidecar, allowed, app, client, give_back, limits, take, today};
+use crate::fixture::{
+    Sidecar, allowed, app, app_report, cell_report, client, give_back, limits, take, today,
+};
 use crate::redis_server::RedisServer;
 
 fn own(incarnation: u64, attempt: u64) -> RecordKey {
@@ -53,7 +55,7 @@ async fn an_av_room_moves_three_counters_and_the_first_that_is_full_refuses() {
     let first = one
         .take(&take(&client("a"), 1, Resource::AvRoom, 3, &rules))
         .await;
-    let Ok(Taken::Allowed { view, replayed }) = first else {
+    let Ok(Taken::Allowed { view, replayed, .. }) = first else {
         panic!("{first:?}");
     };
     assert_eq!((view.net, replayed), ([0, 3, 3, 3], false));
@@ -64,6 +66,7 @@ async fn an_av_room_moves_three_counters_and_the_first_that_is_full_refuses() {
         counter,
         view,
         replayed,
+        ..
     }) = second
     else {
         panic!("{second:?}");
@@ -272,6 +275,7 @@ async fn a_release_gives_back_at_most_what_was_counted_and_once() {
         released,
         view,
         replayed,
+        ..
     }) = one.release(&back).await
     else {
         panic!("must be released");
@@ -285,6 +289,7 @@ async fn a_release_gives_back_at_most_what_was_counted_and_once() {
         released,
         view,
         replayed,
+        ..
     }) = one.release(&back).await
     else {
         panic!("must be released");
@@ -331,13 +336,13 @@ async fn records_that_rest_longer_than_the_window_are_folded_by_any_step_of_the_
         one.take(one_take).await.unwrap();
     }
     one.answered(&counted).await;
-    one.answered(&young).await;
+    one.answered_among(&young, 2).await;
     let key = records_key(&server);
     // Twelve minutes pass for the first two.
     for field in ["counted", "held"] {
         let record: String = server.command(&["HGET", &key, field]);
         let mut parts: Vec<String> = record.split('|').map(str::to_owned).collect();
-        parts[5] = (parts[5].parse::<i64>().unwrap() - 720_000).to_string();
+        parts[6] = (parts[6].parse::<i64>().unwrap() - 720_000).to_string();
         server.command::<()>(&["HSET", &key, field, &parts.join("|")]);
     }
     one.take(&take(&client("next"), 4, Resource::Account, 1, &rules))
@@ -347,10 +352,10 @@ async fn records_that_rest_longer_than_the_window_are_folded_by_any_step_of_the_
     fields.sort();
     assert_eq!(fields, ["held", "next", "young"]);
     assert_eq!(one.usage(app(1)).await.view.net[0], 4);
-    // Folded, it is counted for good: stating it again adds nothing.
-    one.answered(&counted).await;
-    assert_eq!(one.usage(app(1)).await.view.net[0], 4);
     assert_eq!(server.command::<i64>(&["LLEN", &queue_key(&server)]), 1);
+    // Folded, it is in its member's sums for good: stating it again adds nothing.
+    one.answered_among(&counted, 2).await;
+    assert_eq!(one.usage(app(1)).await.view.net[0], 4);
 }
 
 fn queue_key(server: &RedisServer) -> String {
@@ -369,7 +374,7 @@ async fn a_record_that_rested_and_is_held_again_is_not_folded() {
     one.take(&held).await.unwrap();
     let key = records_key(&server);
     let record: String = server.command(&["HGET", &key, "id"]);
-    let since = record.split('|').nth(5).unwrap();
+    let since = record.split('|').nth(6).unwrap();
     let older = (since.parse::<i64>().unwrap() - 720_000).to_string();
     server.command::<()>(&["HSET", &key, "id", &record.replace(since, &older)]);
     one.take(&take(&client("next"), 3, Resource::Account, 1, &rules))
@@ -464,23 +469,22 @@ async fn the_largest_report_is_settled_whole() {
         one.take(one_take).await.unwrap();
     }
     let (kept, withdrawn) = takes.split_at(REPORT_RECORDS_MAX);
+    let sums = Escrow {
+        taken: 256,
+        ..Escrow::default()
+    };
+    let cell = CellReport {
+        escrow: Some(sums),
+        ..cell_report(Cell::Live(Resource::Account), 10, 0)
+    };
     let report = Report {
-        apps: vec![AppReport {
-            app: app(1),
-            cells: vec![CellReport {
-                cell: Cell::Live(Resource::Account),
-                totals: Totals {
-                    consumed: 10,
-                    released: 0,
-                },
-                high: 10,
-            }],
-        }],
+        apps: vec![app_report(app(1), vec![cell])],
         answered: kept
             .iter()
             .map(|take| Answered {
                 take: take.clone(),
                 refused: None,
+                contained: Some(0),
             })
             .collect(),
         aborts: withdrawn
@@ -491,9 +495,15 @@ async fn the_largest_report_is_settled_whole() {
                 attempt: take.attempt,
             })
             .collect(),
+        gave: Vec::new(),
     };
     for _ in 0..2 {
-        assert_eq!(one.settle(&report, today()).await.unwrap().len(), 1);
+        let settled = one.settle(&report, today()).await.unwrap();
+        assert_eq!(
+            (settled.views.len(), settled.acks.len()),
+            (1, REPORT_RECORDS_MAX)
+        );
+        assert!(settled.acks.iter().all(|ack| *ack == Ack::Counted));
         assert_eq!(one.usage(app(1)).await.view.net[0], 266);
     }
 }

@@ -145,7 +145,7 @@ async fn a_server_that_may_evict_is_refused_with_the_line_to_change() {
 async fn passwords_open_the_server_and_are_never_shown() {
     let server = RedisServer::start();
     // What the module's page says a user needs: CONFIG is not among it.
-    let needed = "~{imquota}:* ~{imquota:* +@connection +eval +evalsha +script|load +info +time +expireat +@hash +@set +@list";
+    let needed = "~{imquota}:* ~{imquota:* +@connection +eval +evalsha +script|load +info +time +expireat +@hash +@set +@sortedset +@list";
     let mut acl = vec!["ACL", "SETUSER", "quota", "on", ">s3cret"];
     acl.extend(needed.split(' '));
     server.command::<()>(&acl);
@@ -188,7 +188,7 @@ async fn passwords_open_the_server_and_are_never_shown() {
 async fn a_key_of_another_kind_under_our_prefix_is_damage() {
     let server = RedisServer::start();
     let (one, _) = Sidecar::fresh(1, &server).await;
-    let key = format!("{{imquota:{:02x}}}:v1:a:1", Shard::of(app(1)).number());
+    let key = format!("{{imquota:{:02x}}}:v2:a:1", Shard::of(app(1)).number());
     server.command::<()>(&["SET", &key, "theirs"]);
     let refused = try_take(&one, 1).await;
     assert!(

@@ -13,6 +13,8 @@ use crate::store_suite::LedgerUnderTest;
 struct Redis(RedisServer);
 
 impl LedgerUnderTest for Redis {
+    const SHARED: bool = true;
+
     async fn fresh() -> Self {
         Self(RedisServer::start())
     }

@@ -2,12 +2,11 @@
 
 use imquota::clock::Day;
 use imquota::quota::{Counter, Resource};
-use imquota::store::{
-    AppReport, Cell, CellReport, GiveBack, Report, Shard, Store, StoreFault, Totals, View,
-};
+use imquota::store::{Cell, CellReport, GiveBack, Report, Shard, Store, StoreFault, Totals, View};
 
 use crate::fixture::{
-    NOW, Sidecar, app, client, days_ago, give_back, limits, options, take, today,
+    NOW, Sidecar, app, app_report, cell_report, client, days_ago, give_back, limits, options, take,
+    today,
 };
 use crate::redis_server::RedisServer;
 
@@ -52,28 +51,20 @@ async fn one_call_settles_many_apps_and_answers_in_their_order() {
     let report = Report {
         apps: apps
             .iter()
-            .map(|&app| AppReport {
-                app,
-                cells: [GROUPS, ACCOUNTS, Cell::Gained(today())]
-                    .map(|cell| CellReport {
-                        cell,
-                        totals: Totals {
-                            consumed: app.get(),
-                            released: 0,
-                        },
-                        high: 0,
-                    })
-                    .to_vec(),
+            .map(|&app| {
+                let cells = [GROUPS, ACCOUNTS, Cell::Gained(today())];
+                let cells = cells.map(|cell| cell_report(cell, app.get(), 0));
+                app_report(app, cells.to_vec())
             })
             .collect(),
         ..Report::default()
     };
-    let views = one
+    let settled = one
         .store
         .settle(shard, &report, today(), NOW)
         .await
         .unwrap();
-    let nets: Vec<_> = views.iter().map(|view| view.net).collect();
+    let nets: Vec<_> = settled.views.iter().map(|view| view.net).collect();
     let expected: Vec<_> = apps
         .iter()
         .map(|app| app.get().cast_signed())
@@ -87,17 +78,7 @@ async fn a_total_that_a_double_cannot_hold_is_refused() {
     let server = RedisServer::start();
     let (one, _) = Sidecar::fresh(1, &server).await;
     let report = |consumed| Report {
-        apps: vec![AppReport {
-            app: app(1),
-            cells: vec![CellReport {
-                cell: ACCOUNTS,
-                totals: Totals {
-                    consumed,
-                    released: 0,
-                },
-                high: 0,
-            }],
-        }],
+        apps: vec![app_report(app(1), vec![cell_report(ACCOUNTS, consumed, 0)])],
         ..Report::default()
     };
     let refused = one.settle(&report(1 << 53), today()).await;
@@ -105,9 +86,13 @@ async fn a_total_that_a_double_cannot_hold_is_refused() {
         matches!(refused, Err(StoreFault::Unusable(_))),
         "{refused:?}"
     );
-    let largest = one.settle(&report((1 << 53) - 1), today()).await.unwrap();
-    assert_eq!(largest[0].net[0], (1 << 53) - 1);
-    assert_eq!(largest[0].mine[0].consumed, (1 << 53) - 1);
+    let largest = one
+        .settle(&report((1 << 53) - 1), today())
+        .await
+        .unwrap()
+        .views[0];
+    assert_eq!(largest.net[0], (1 << 53) - 1);
+    assert_eq!(largest.mine[0].consumed, (1 << 53) - 1);
     let rules = limits((1 << 53) - 1, 0, 0);
     let over = one
         .take(&take(&client("a"), 1, Resource::Account, 1, &rules))
@@ -205,17 +190,13 @@ async fn a_month_begins_with_what_the_last_one_left() {
     // A month after that, touched first by a settled creation.
     let later = first_of_next_month(next);
     let report = Report {
-        apps: vec![AppReport {
-            app: app(1),
-            cells: vec![CellReport {
-                cell: GROUPS,
-                totals: Totals {
-                    consumed: 22,
-                    released: 9,
-                },
+        apps: vec![app_report(
+            app(1),
+            vec![CellReport {
                 high: 16,
+                ..cell_report(GROUPS, 22, 9)
             }],
-        }],
+        )],
         ..Report::default()
     };
     one.settle(&report, later).await.unwrap();

@@ -4,15 +4,17 @@
 //! module of its own. Days are never before today, so that a store which lets old days go by its
 //! own clock keeps them.
 
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use imquota::clock::{Clock, Day, Millis, Zone};
 use imquota::quota::{Amount, AppId, Charge, Counter, Limit, Limits, RequestId, Resource};
 use imquota::store::{
-    Abort, Answered, AppReport, Attempt, Cell, CellReport, Fingerprint, GiveBack, GivenBack,
-    Installation, Login, Member, RecordKey, Report, Shard, Store, Take, Taken, Totals, Usage, View,
+    Abort, Ack, Answered, AppReport, Attempt, Cell, CellReport, Escrow, Fingerprint, Gave,
+    GiveBack, GivenBack, Installation, Login, Member, RecordKey, Report, Shard, Store, Take, Taken,
+    Totals, Usage, View,
 };
 
 pub mod actives;
@@ -26,6 +28,9 @@ pub mod totals;
 
 /// One ledger that a test has for itself.
 pub trait LedgerUnderTest: Sized {
+    /// Whether members own their records' amounts in sums of their own, and the lowest limit counts: a
+    /// ledger that many share. One that is in its only member's process has its records for a count.
+    const SHARED: bool;
     /// A ledger that nobody has used.
     fn fresh() -> impl Future<Output = Self>;
     /// A store through which one more member speaks; it has not said hello yet.
@@ -54,7 +59,9 @@ macro_rules! store_suite {
             records::all_parts_move_or_none,
             records::the_first_part_that_does_not_fit_is_named,
             records::gains_belong_to_their_day,
-            records::the_limit_is_the_one_that_the_take_brings,
+            records::a_lower_limit_is_judged_by_and_a_higher_one_where_the_ledger_is_its_members_own,
+            records::a_record_ends_in_the_sums_of_its_owner,
+            records::who_answered_for_an_owner_that_is_gone_becomes_it,
             records::apps_do_not_touch_each_other,
             releases::a_release_gives_back_what_is_counted_and_no_more,
             releases::a_release_is_done_once,
@@ -63,6 +70,7 @@ macro_rules! store_suite {
             releases::groups_are_not_minted_by_rooms,
             releases::a_gain_may_fall_below_zero,
             releases::a_release_and_a_take_cannot_share_an_id,
+            releases::a_release_ends_in_the_sums_of_who_asked_first,
             totals::reports_lost_doubled_and_reordered_do_no_harm,
             totals::members_add_up_and_know_their_own_part,
             totals::views_come_in_the_order_of_the_apps,
@@ -159,18 +167,63 @@ pub fn totals(consumed: u64, released: u64) -> Totals {
 
 /// A report of `cells` of one app, each with its high.
 pub fn report(app: AppId, cells: &[(Cell, Totals, i64)]) -> Report {
-    let cells = cells.iter().map(|(cell, totals, high)| CellReport {
-        cell: *cell,
-        totals: *totals,
-        high: *high,
-    });
+    let cells = cells
+        .iter()
+        .map(|&(cell, totals, high)| cell_report(cell, totals, high));
     Report {
-        apps: vec![AppReport {
-            app,
-            cells: cells.collect(),
-        }],
+        apps: vec![app_report(app, cells.collect())],
         ..Report::default()
     }
+}
+
+pub fn cell_report(cell: Cell, totals: Totals, high: i64) -> CellReport {
+    CellReport {
+        cell,
+        totals,
+        high,
+        escrow: None,
+        wish: None,
+    }
+}
+
+pub fn app_report(app: AppId, cells: Vec<CellReport>) -> AppReport {
+    AppReport {
+        app,
+        cells,
+        acks_freeze: None,
+    }
+}
+
+/// The cell that a counter is on a day.
+pub fn cell_of(counter: Counter, day: Day) -> Cell {
+    match counter {
+        Counter::Accounts => Cell::Live(Resource::Account),
+        Counter::Groups => Cell::Live(Resource::Group),
+        Counter::AvRooms => Cell::Live(Resource::AvRoom),
+        Counter::GroupsGained => Cell::Gained(day),
+    }
+}
+
+/// What gateways are shown of a view: a ledger of one member has nothing else to tell.
+pub fn plain(view: &View) -> View {
+    View {
+        net: view.net,
+        mine: view.mine,
+        ..View::default()
+    }
+}
+
+/// What a member's journal knows of its own records.
+#[derive(Default)]
+struct Own {
+    /// Attempts whose record this member owns and has not put into its sums.
+    owns: HashSet<Attempt>,
+    /// Attempts whose amount is in them.
+    contained: HashSet<Attempt>,
+    /// What records took and gave.
+    sums: BTreeMap<(AppId, Cell), Escrow>,
+    /// Releases that are in them, and that the ledger was not told so of.
+    gave: Vec<(Gave, Vec<Cell>)>,
 }
 
 /// One member at its store.
@@ -179,6 +232,7 @@ pub struct Seat {
     pub member: Member,
     pub installation: Installation,
     attempts: &'static AtomicU64,
+    own: Mutex<Own>,
 }
 
 impl Seat {
@@ -202,6 +256,7 @@ impl Seat {
             member,
             installation,
             attempts: &ATTEMPTS,
+            own: Mutex::default(),
         }
     }
 
@@ -233,8 +288,16 @@ impl Seat {
         }
     }
 
+    fn own(&self) -> std::sync::MutexGuard<'_, Own> {
+        self.own.lock().unwrap()
+    }
+
     pub async fn take(&self, take: &Take) -> Taken {
-        self.store.take(take, now()).await.unwrap()
+        let taken = self.store.take(take, now()).await.unwrap();
+        if matches!(taken, Taken::Allowed { mine: true, .. }) {
+            self.own().owns.insert(take.attempt);
+        }
+        taken
     }
 
     /// Takes, and is allowed.
@@ -277,7 +340,7 @@ impl Seat {
 
     /// Releases for the first time; how many were given back.
     pub async fn release(&self, give_back: &GiveBack) -> u32 {
-        match self.store.release(give_back, now()).await.unwrap() {
+        match self.give_back(give_back).await {
             GivenBack::Released {
                 released,
                 replayed: false,
@@ -287,27 +350,145 @@ impl Seat {
         }
     }
 
+    /// Releases; what this member owns of it is in its sums from then on.
+    pub async fn give_back(&self, give_back: &GiveBack) -> GivenBack {
+        let given = self.store.release(give_back, now()).await.unwrap();
+        if let GivenBack::Released {
+            released,
+            groups,
+            mine: true,
+            ..
+        } = given
+        {
+            self.note_given(give_back, released, groups);
+        }
+        given
+    }
+
+    fn note_given(&self, back: &GiveBack, released: u32, groups: u32) {
+        let gave = Gave {
+            app: back.app,
+            key: back.key.clone(),
+        };
+        let mut own = self.own();
+        if own.gave.iter().any(|(known, _)| *known == gave) {
+            return;
+        }
+        let mut falls = vec![(back.resource.counter(), released)];
+        if back.resource == Resource::AvRoom && back.groups_follow {
+            falls.push((Counter::Groups, groups));
+        }
+        if back.groups_follow {
+            falls.push((Counter::GroupsGained, groups));
+        }
+        let cells = falls.iter().map(|(counter, _)| cell_of(*counter, back.day));
+        let cells: Vec<Cell> = cells.collect();
+        for (cell, (_, amount)) in cells.iter().zip(&falls) {
+            own.sums.entry((back.app, *cell)).or_default().given += u64::from(*amount);
+        }
+        own.gave.push((gave, cells));
+    }
+
+    /// What it would say of the sums of some cells, with nothing of its totals.
+    fn accounts(&self, app: AppId, cells: &[Cell]) -> Vec<AppReport> {
+        let own = self.own();
+        let said = cells.iter().filter_map(|cell| {
+            let escrow = *own.sums.get(&(app, *cell))?;
+            Some(CellReport {
+                escrow: Some(escrow),
+                ..cell_report(*cell, totals(0, 0), 0)
+            })
+        });
+        let said: Vec<CellReport> = said.collect();
+        if said.is_empty() {
+            return Vec::new();
+        }
+        vec![app_report(app, said)]
+    }
+
+    /// Tells the ledger which releases its sums contain.
+    pub async fn contain(&self, app: AppId, day: Day) {
+        let gave: Vec<(Gave, Vec<Cell>)> = {
+            let mut own = self.own();
+            let all = std::mem::take(&mut own.gave);
+            let (of_app, rest) = all.into_iter().partition(|(gave, _)| gave.app == app);
+            own.gave = rest;
+            of_app
+        };
+        if gave.is_empty() {
+            return;
+        }
+        let cells: HashSet<Cell> = gave.iter().flat_map(|(_, cells)| cells.clone()).collect();
+        let cells: Vec<Cell> = cells.into_iter().collect();
+        let report = Report {
+            apps: self.accounts(app, &cells),
+            gave: gave.into_iter().map(|(gave, _)| gave).collect(),
+            ..Report::default()
+        };
+        self.settled_on(app, &report, day).await;
+    }
+
     /// Settles a report of one app today.
     pub async fn settle(&self, app: AppId, report: &Report) -> Vec<View> {
         self.settle_on(app, report, today()).await
     }
 
+    /// The same on a day; the views as gateways are shown them.
     pub async fn settle_on(&self, app: AppId, report: &Report, day: Day) -> Vec<View> {
+        let settled = self.settled_on(app, report, day).await;
+        settled.0.iter().map(plain).collect()
+    }
+
+    async fn settled_on(&self, app: AppId, report: &Report, day: Day) -> (Vec<View>, Vec<Ack>) {
         let shard = Shard::of(app);
-        let settled = self.store.settle(shard, report, day, now()).await;
-        settled.unwrap()
+        let settled = self.store.settle(shard, report, day, now()).await.unwrap();
+        (settled.views, settled.acks)
     }
 
     /// Reports that the take's answer went out.
-    pub async fn answered(&self, take: &Take, refused: Option<Counter>) {
+    pub async fn answered(&self, take: &Take, refused: Option<Counter>) -> Ack {
+        self.answered_on(take, refused, take.day).await
+    }
+
+    /// The same on a day. What this member owns, or is told to, it puts into its sums first.
+    pub async fn answered_on(&self, take: &Take, refused: Option<Counter>, day: Day) -> Ack {
+        if refused.is_none() && self.own().owns.contains(&take.attempt) {
+            self.put_in(take);
+        }
+        let ack = self.say_answered(take, refused, day).await;
+        if ack != Ack::Yours {
+            return ack;
+        }
+        self.put_in(take);
+        self.say_answered(take, refused, day).await
+    }
+
+    fn put_in(&self, take: &Take) {
+        let mut own = self.own();
+        if !own.contained.insert(take.attempt) {
+            return;
+        }
+        for part in take.charge.parts() {
+            let sums = own.sums.entry((take.app, cell_of(part.counter, take.day)));
+            sums.or_default().taken += u64::from(take.charge.amount().get());
+        }
+    }
+
+    async fn say_answered(&self, take: &Take, refused: Option<Counter>, day: Day) -> Ack {
+        let parts = take.charge.parts().iter();
+        let cells: Vec<Cell> = parts.map(|part| cell_of(part.counter, take.day)).collect();
+        let contained = self.own().contained.contains(&take.attempt);
         let report = Report {
+            apps: self.accounts(take.app, &cells),
             answered: vec![Answered {
                 take: take.clone(),
                 refused,
+                contained: contained.then_some(0),
             }],
             ..Report::default()
         };
-        self.settle_on(take.app, &report, take.day).await;
+        self.contain(take.app, day).await;
+        self.settled_on(take.app, &report, day).await.1[0]
     }
 
     /// Withdraws the take's attempt.
@@ -328,7 +509,11 @@ impl Seat {
     }
 
     pub async fn usage_on(&self, app: AppId, day: Day) -> Usage {
-        self.store.usage(app, day, now()).await.unwrap()
+        let usage = self.store.usage(app, day, now()).await.unwrap();
+        Usage {
+            view: plain(&usage.view),
+            ..usage
+        }
     }
 
     /// Users log in; which of them were new, and how many the last one's day has.

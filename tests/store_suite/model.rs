@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use imquota::clock::Day;
-use imquota::quota::{COUNTERS, Counter, Resource};
+use imquota::quota::{COUNTERS, Counter, Part, Resource};
 use imquota::store::{
-    Answered, Attempt, Cell, CellReport, GiveBack, GivenBack, RecordKey, Take, Taken, Totals,
+    Ack, Answered, Attempt, Cell, CellReport, GiveBack, GivenBack, RecordKey, Take, Taken, Totals,
     Usage, View,
 };
 
@@ -14,20 +14,31 @@ pub type Who = u64;
 
 #[derive(Debug, Clone)]
 enum Outcome {
-    Held(HashSet<(Who, Attempt)>),
+    Held(Claims),
+    /// Answered by one who does not own it, in a shared ledger: charged until somebody counts it.
+    Pinned(Claims),
     Counted,
     Denied(Counter),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Claims {
+    all: HashSet<(Who, Attempt)>,
+    owner: Option<(Who, Attempt)>,
 }
 
 #[derive(Debug, Clone)]
 enum Record {
     Take(Take, Outcome),
-    Release(GiveBack, u32),
+    Release(GiveBack, u32, u32, Who),
 }
 
 /// One app of the ledger.
 #[derive(Debug, Clone, Default)]
 pub struct Model {
+    shared: bool,
+    /// The lowest limit that anybody stated of a counter; of the gain, of a day's.
+    lowest: HashMap<(Counter, Option<Day>), u64>,
     records: HashMap<RecordKey, Record>,
     withdrawn: HashSet<(Who, Attempt)>,
     totals: HashMap<(Who, Cell), Totals>,
@@ -39,6 +50,14 @@ pub struct Model {
 }
 
 impl Model {
+    /// An app of a ledger that is shared or its member's own: see `LedgerUnderTest::SHARED`.
+    pub fn new(shared: bool) -> Self {
+        Self {
+            shared,
+            ..Self::default()
+        }
+    }
+
     fn net(&self, counter: Counter, day: Day) -> i64 {
         let of_totals = self.totals.iter().filter_map(|((_, cell), totals)| {
             let counts = match cell {
@@ -49,7 +68,9 @@ impl Model {
             counts.then(|| totals.net())
         });
         let of_records = self.records.values().filter_map(|record| match record {
-            Record::Take(take, Outcome::Held(_) | Outcome::Counted) => moves(take, counter, day),
+            Record::Take(take, Outcome::Held(_) | Outcome::Pinned(_) | Outcome::Counted) => {
+                moves(take, counter, day)
+            }
             _ => None,
         });
         let given_back = self.given_back.iter().filter_map(|(of, on, amount)| {
@@ -61,7 +82,9 @@ impl Model {
 
     fn held_groups(&self, day: Day) -> i64 {
         let held = self.records.values().filter_map(|record| match record {
-            Record::Take(take, Outcome::Held(_)) => moves(take, Counter::Groups, day),
+            Record::Take(take, Outcome::Held(_) | Outcome::Pinned(_)) => {
+                moves(take, Counter::Groups, day)
+            }
             _ => None,
         });
         held.sum()
@@ -77,6 +100,7 @@ impl Model {
                 mine(Cell::Live(Resource::AvRoom)),
                 mine(Cell::Gained(day)),
             ],
+            ..View::default()
         }
     }
 
@@ -122,58 +146,105 @@ impl Model {
             if first.fingerprint != take.fingerprint {
                 return Taken::OtherContent;
             }
+            let claim = (who, take.attempt);
+            let mut mine = false;
             let denied = match outcome {
-                Outcome::Held(claims) => {
-                    claims.insert((who, take.attempt));
+                Outcome::Held(claims) | Outcome::Pinned(claims) => {
+                    claims.all.insert(claim);
+                    mine = self.shared && claims.owner == Some(claim);
                     None
                 }
                 Outcome::Counted => None,
                 Outcome::Denied(counter) => Some(*counter),
             };
-            return self.taken(who, take.day, denied, true);
+            return self.taken(who, take.day, denied, true, mine);
         }
         let amount = i64::from(take.charge.amount().get());
-        let full = take.charge.parts().iter().find(|part| {
-            let limit = part.limit.get().map_or(i64::MAX, u64::cast_signed);
-            self.net(part.counter, take.day) + amount > limit
-        });
-        let denied = full.map(|part| part.counter);
+        let parts: Vec<Part> = take.charge.parts().to_vec();
+        let limits: Vec<i64> = parts
+            .iter()
+            .map(|part| self.limit(part, take.day))
+            .collect();
+        let full = parts
+            .iter()
+            .zip(limits)
+            .find(|(part, limit)| self.net(part.counter, take.day) + amount > *limit);
+        let denied = full.map(|(part, _)| part.counter);
         if denied.is_none() && moves(take, Counter::Groups, take.day).is_some() {
             self.begin_month(take.day);
         }
-        let outcome = denied.map_or_else(
-            || Outcome::Held(HashSet::from([(who, take.attempt)])),
-            Outcome::Denied,
-        );
+        let claims = Claims {
+            all: HashSet::from([(who, take.attempt)]),
+            owner: Some((who, take.attempt)),
+        };
+        let outcome = denied.map_or(Outcome::Held(claims), Outcome::Denied);
         if denied.is_none() || matches!(take.key, RecordKey::Client(_)) {
             let record = Record::Take(take.clone(), outcome);
             self.records.insert(take.key.clone(), record);
         }
-        self.taken(who, take.day, denied, false)
+        self.taken(who, take.day, denied, false, self.shared)
     }
 
-    fn taken(&self, who: Who, day: Day, denied: Option<Counter>, replayed: bool) -> Taken {
+    /// What the part is judged by, and states.
+    fn limit(&mut self, part: &Part, day: Day) -> i64 {
+        let Some(asked) = part.limit.get() else {
+            return i64::MAX;
+        };
+        if !self.shared {
+            return asked.cast_signed();
+        }
+        let day = (part.counter == Counter::GroupsGained).then_some(day);
+        let lowest = self.lowest.entry((part.counter, day)).or_insert(asked);
+        *lowest = asked.min(*lowest);
+        lowest.cast_signed()
+    }
+
+    fn taken(
+        &self,
+        who: Who,
+        day: Day,
+        denied: Option<Counter>,
+        replayed: bool,
+        mine: bool,
+    ) -> Taken {
         let view = self.view(who, day);
         match denied {
-            None => Taken::Allowed { view, replayed },
+            None => Taken::Allowed {
+                view,
+                replayed,
+                mine,
+            },
             Some(counter) => Taken::Denied {
                 counter,
                 view,
                 replayed,
+                recallable: false,
             },
         }
     }
 
-    pub fn answered(&mut self, answered: &Answered, today: Day) {
-        let Some(Record::Take(first, Outcome::Held(_))) = self.records.get(&answered.take.key)
-        else {
-            return;
+    /// What the reporter is told in the end, when it has put into its sums what it was told to.
+    pub fn answered(&mut self, who: Who, answered: &Answered, today: Day) -> Ack {
+        let shared = self.shared;
+        let record = self.records.get_mut(&answered.take.key);
+        let (None, Some(Record::Take(first, outcome))) = (answered.refused, record) else {
+            return Ack::Counted;
         };
-        if answered.refused.is_some() {
-            return;
+        let (Outcome::Held(claims) | Outcome::Pinned(claims)) = outcome else {
+            return Ack::Counted;
+        };
+        let claim = (who, answered.take.attempt);
+        claims.all.insert(claim);
+        if shared && claims.owner.is_some_and(|owner| owner != claim) {
+            *outcome = Outcome::Pinned(claims.clone());
+            return Ack::Again;
         }
-        // What was held stays as it was, though a later try may have come on another day.
-        let first = first.clone();
+        // What was held stays as it was, though a later try may have come on another day: but in whose
+        // sums it ends, that one's day it is.
+        let mut first = first.clone();
+        if shared {
+            first.day = answered.take.day;
+        }
         let groups = moves(&first, Counter::Groups, first.day).is_some();
         if groups {
             self.begin_month(today);
@@ -183,40 +254,52 @@ impl Model {
         if groups {
             self.note_groups(i64::MIN, today);
         }
+        Ack::Counted
     }
 
     pub fn abort(&mut self, who: Who, key: &RecordKey, attempt: Attempt) {
         self.withdrawn.insert((who, attempt));
-        if let Some(Record::Take(_, Outcome::Held(claims))) = self.records.get_mut(key) {
-            claims.remove(&(who, attempt));
-            if claims.is_empty() {
+        let Some(Record::Take(_, outcome)) = self.records.get_mut(key) else {
+            return;
+        };
+        let held = matches!(outcome, Outcome::Held(_));
+        if let Outcome::Held(claims) | Outcome::Pinned(claims) = outcome {
+            claims.all.remove(&(who, attempt));
+            claims.owner = claims.owner.filter(|owner| *owner != (who, attempt));
+            if held && claims.all.is_empty() {
                 self.records.remove(key);
             }
         }
     }
 
     pub fn release(&mut self, who: Who, give_back: &GiveBack) -> GivenBack {
-        let (released, replayed) = match self.records.get(&give_back.key) {
-            Some(Record::Release(first, released))
+        let (released, groups, owner, replayed) = match self.records.get(&give_back.key) {
+            Some(Record::Release(first, released, groups, owner))
                 if first.fingerprint == give_back.fingerprint =>
             {
-                (*released, true)
+                (*released, *groups, *owner, true)
             }
             Some(_) => return GivenBack::OtherContent,
-            None => (self.give_back(give_back), false),
+            None => {
+                let (released, groups) = self.give_back(give_back);
+                (released, groups, who, false)
+            }
         };
         if !replayed {
-            let record = Record::Release(give_back.clone(), released);
+            let record = Record::Release(give_back.clone(), released, groups, who);
             self.records.insert(give_back.key.clone(), record);
         }
         GivenBack::Released {
             released,
+            groups,
             view: self.view(who, give_back.day),
             replayed,
+            mine: self.shared && owner == who,
         }
     }
 
-    fn give_back(&mut self, give_back: &GiveBack) -> u32 {
+    /// How many, and how many groups with them.
+    fn give_back(&mut self, give_back: &GiveBack) -> (u32, u32) {
         let (day, own) = (give_back.day, give_back.resource.counter());
         if own != Counter::Accounts {
             self.begin_month(day);
@@ -233,7 +316,10 @@ impl Model {
             self.given_back.push((Counter::Groups, day, groups));
         }
         self.given_back.push((Counter::GroupsGained, day, groups));
-        u32::try_from(released).unwrap()
+        (
+            u32::try_from(released).unwrap(),
+            u32::try_from(groups).unwrap(),
+        )
     }
 
     pub fn settle(&mut self, who: Who, cells: &[CellReport], today: Day) -> View {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imquota::quota::{Charge, Counter, Limit, Limits, Resource};
-use imquota::store::{RecordKey, Taken};
+use imquota::store::{Ack, RecordKey, Taken};
 
 use super::{LedgerUnderTest, Seat, amount, app, client, limited, limits, net, now, today};
 
@@ -29,7 +29,7 @@ pub async fn a_limit_of_100_admits_exactly_100_of_2000_at_once<L: LedgerUnderTes
     let mut allowed = 0;
     for call in calls {
         match call.await.unwrap() {
-            Taken::Allowed { view, replayed } => {
+            Taken::Allowed { view, replayed, .. } => {
                 assert!(!replayed && view.net[0] <= 100);
                 allowed += 1;
             }
@@ -49,7 +49,7 @@ pub async fn one_id_is_counted_once<L: LedgerUnderTest>() {
     for (seat, again) in [(&one, false), (&one, true), (&two, true)] {
         let take = seat.wants(app(1), Some("r"), ACCOUNT, &limited(Counter::Accounts, 5));
         match seat.take(&take).await {
-            Taken::Allowed { view, replayed } => {
+            Taken::Allowed { view, replayed, .. } => {
                 assert_eq!((view.net[0], replayed), (1, again));
             }
             other => panic!("{other:?}"),
@@ -74,7 +74,7 @@ pub async fn one_id_at_once_from_all_sides_is_counted_once<L: LedgerUnderTest>()
     let mut first = 0;
     for call in calls {
         match call.await.unwrap() {
-            Taken::Allowed { view, replayed } => {
+            Taken::Allowed { view, replayed, .. } => {
                 assert_eq!(view.net[0], 1);
                 first += usize::from(!replayed);
             }
@@ -121,6 +121,7 @@ pub async fn a_refusal_is_remembered_for_the_clients_id<L: LedgerUnderTest>() {
                 counter,
                 view,
                 replayed,
+                ..
             } => {
                 assert_eq!((counter, replayed), (Counter::Accounts, true));
                 assert_eq!(view.net[0], 0);
@@ -154,7 +155,7 @@ pub async fn an_abort_frees_what_was_held<L: LedgerUnderTest>() {
     // Its place, and its id, are free again.
     let again = one.wants(app(1), Some("r"), ROOM, &pro);
     match one.take(&again).await {
-        Taken::Allowed { view, replayed } => {
+        Taken::Allowed { view, replayed, .. } => {
             assert_eq!((view.net, replayed), ([0, 1, 1, 1], false));
         }
         other => panic!("{other:?}"),
@@ -325,19 +326,68 @@ pub async fn gains_belong_to_their_day<L: LedgerUnderTest>() {
     assert_eq!(one.usage_on(app(1), tomorrow).await.view.net, [0, 2, 0, 0]);
 }
 
-pub async fn the_limit_is_the_one_that_the_take_brings<L: LedgerUnderTest>() {
+pub async fn a_lower_limit_is_judged_by_and_a_higher_one_where_the_ledger_is_its_members_own<
+    L: LedgerUnderTest,
+>() {
     let ledger = L::fresh().await;
     let one = Seat::at(&ledger, 1).await;
     let fifty = (Resource::Account, 50);
     one.gets(&one.wants(app(1), None, fifty, &limited(Counter::Accounts, 50)))
         .await;
-    for (limit, fits) in [(50, false), (40, false), (51, true)] {
+    // Who shares a ledger may have older settings than another: the lowest limit counts for a while.
+    for (limit, fits) in [(50, false), (40, false), (51, !L::SHARED)] {
         let take = one.wants(app(1), None, ACCOUNT, &limited(Counter::Accounts, limit));
         let taken = one.take(&take).await;
         assert_eq!(matches!(taken, Taken::Allowed { .. }), fits, "{limit}");
     }
+    let before = one.usage(app(1)).await.view.net[0];
     let take = one.wants(app(1), None, ACCOUNT, &Limits::UNLIMITED);
-    assert_eq!(one.gets(&take).await.net[0], 52);
+    assert_eq!(one.gets(&take).await.net[0], before + 1);
+}
+
+pub async fn a_record_ends_in_the_sums_of_its_owner<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
+    let first = one.wants(app(1), Some("r"), ROOM, &limits());
+    let second = two.wants(app(1), Some("r"), ROOM, &limits());
+    for (seat, take, owns) in [
+        (&one, &first, true),
+        (&two, &second, false),
+        (&one, &first, true),
+    ] {
+        match seat.take(take).await {
+            Taken::Allowed { mine, .. } => assert_eq!(mine, L::SHARED && owns),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Who does not own it is to say so again until the owner has it in its sums.
+    let waits = if L::SHARED { Ack::Again } else { Ack::Counted };
+    for (seat, take, ack) in [
+        (&two, &second, waits),
+        (&two, &second, waits),
+        (&one, &first, Ack::Counted),
+        (&two, &second, Ack::Counted),
+        (&one, &first, Ack::Counted),
+    ] {
+        assert_eq!(seat.answered(take, None).await, ack);
+        assert_eq!(one.usage(app(1)).await.view.net, [0, 1, 1, 1]);
+    }
+}
+
+pub async fn who_answered_for_an_owner_that_is_gone_becomes_it<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
+    let first = one.wants(app(1), Some("r"), ROOM, &limits());
+    let second = two.wants(app(1), Some("r"), ROOM, &limits());
+    one.gets(&first).await;
+    two.gets(&second).await;
+    two.answered(&second, None).await;
+    one.abort(&first).await;
+    // What was answered is not freed; it is the other's from now on.
+    assert_eq!(one.usage(app(1)).await.view.net, [0, 1, 1, 1]);
+    assert_eq!(two.answered(&second, None).await, Ack::Counted);
+    two.abort(&second).await;
+    assert_eq!(one.usage(app(1)).await.view.net, [0, 1, 1, 1]);
 }
 
 pub async fn apps_do_not_touch_each_other<L: LedgerUnderTest>() {

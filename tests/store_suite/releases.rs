@@ -37,6 +37,7 @@ pub async fn a_release_is_done_once<L: LedgerUnderTest>() {
             released,
             view,
             replayed,
+            ..
         } = again
         else {
             panic!("{again:?}");
@@ -137,4 +138,31 @@ pub async fn a_release_and_a_take_cannot_share_an_id<L: LedgerUnderTest>() {
     assert_eq!(given, GivenBack::OtherContent);
     assert_eq!(one.usage(app(1)).await, before);
     assert_eq!(before.view.net[Counter::Accounts.index()], 0);
+}
+
+pub async fn a_release_ends_in_the_sums_of_who_asked_first<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
+    let rooms = one.wants(app(1), None, (Resource::AvRoom, 5), &limits());
+    one.gets(&rooms).await;
+    one.answered(&rooms, None).await;
+    let back = one.returns(app(1), Some("bye"), (Resource::AvRoom, 2));
+    for (seat, first) in [(&one, true), (&two, false)] {
+        let given = seat.give_back(&back).await;
+        let GivenBack::Released {
+            released,
+            groups,
+            mine,
+            ..
+        } = given
+        else {
+            panic!("{given:?}");
+        };
+        assert_eq!((released, groups, mine), (2, 2, L::SHARED && first));
+    }
+    // Told so once or twice, by whomever, the count stays.
+    for seat in [&two, &one, &one] {
+        seat.contain(app(1), super::today()).await;
+        assert_eq!(one.usage(app(1)).await.view.net, [0, 3, 3, 3]);
+    }
 }

@@ -35,6 +35,22 @@ fn wrong_usage_ends_with_2() {
         "record-active --app 1 --increment 0",
         "record-active --app 1 --user a --at yesterday",
         "usage",
+        "recount --app 1 --resource group",
+        "recount --app 1 --to 5",
+        "recount --app 1 --resource group --to -1",
+        "recount --app 1 --resource group --to 9007199254740993",
+        "recount --app 1 --resource group --to 5 --token 0",
+        "recount --app 1 --resource group --dry-run --token 5",
+        "recount --app 1 --resource group --dry-run --cancel --token 5",
+        "recount --app 1 --resource group --cancel",
+        "recount --app 1 --resource group --cancel --token 5 --to 5",
+        "recount --app 1 --resource group --to 5 --endpoint http://h:1",
+        "members",
+        "members retire",
+        "members list a",
+        "audit --app 0",
+        "audit --limit 0",
+        "audit --limit 1001",
     ] {
         let words = std::iter::once("imquota").chain(wrong.split_whitespace());
         let error = Cli::try_parse_from(words).err().expect(wrong);

@@ -1,5 +1,6 @@
 //! The verbs against a server that answers what the test tells it to.
 
+mod admin;
 mod answers;
 mod arguments;
 mod failures;
@@ -8,6 +9,7 @@ mod stub;
 use clap::Parser as _;
 
 use super::{Cli, Command, Exit, ask};
+use crate::config::Environment;
 
 /// Runs `imquota` with these arguments, parted by spaces: how it ends, and what it says to standard
 /// output and to standard error.
@@ -18,7 +20,7 @@ fn run(arguments: &str) -> (Exit, String, String) {
         panic!("{arguments} asks no server");
     };
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = ask(&what, &mut out, &mut err);
+    let exit = ask(&what, &Environment::default(), &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (exit, text(out), text(err))
 }

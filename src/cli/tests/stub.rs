@@ -9,10 +9,13 @@ use tokio::sync::oneshot;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::{Request, Response, Status};
 
+use crate::grpc::proto::admin_service_server::{AdminService, AdminServiceServer};
 use crate::grpc::proto::quota_service_server::{QuotaService, QuotaServiceServer};
 use crate::grpc::proto::{
-    CheckRequest, CheckResponse, GetUsageRequest, GetUsageResponse, RecordActiveRequest,
-    RecordActiveResponse, ReleaseRequest, ReleaseResponse,
+    CheckRequest, CheckResponse, GetUsageRequest, GetUsageResponse, ListAuditRequest,
+    ListAuditResponse, ListMembersRequest, ListMembersResponse, RecordActiveRequest,
+    RecordActiveResponse, RecountRequest, RecountResponse, ReleaseRequest, ReleaseResponse,
+    RetireMemberRequest, RetireMemberResponse,
 };
 
 /// What the stub answers; a verb that has no answer here gets a fault.
@@ -22,6 +25,10 @@ pub struct Answers {
     pub release: Option<Result<ReleaseResponse, Status>>,
     pub record_active: Option<Result<RecordActiveResponse, Status>>,
     pub usage: Option<Result<GetUsageResponse, Status>>,
+    pub recount: Option<Result<RecountResponse, Status>>,
+    pub members: Option<Result<ListMembersResponse, Status>>,
+    pub retire: Option<Result<RetireMemberResponse, Status>>,
+    pub audit: Option<Result<ListAuditResponse, Status>>,
 }
 
 #[derive(Clone)]
@@ -42,7 +49,12 @@ impl Service {
         } else {
             "waits for ever"
         };
-        let asked = format!("{waits}: {:?}", request.get_ref());
+        let shows = request.metadata().get("authorization").map(|shown| {
+            let shown = shown.to_str().expect("text");
+            format!(", shows {shown}")
+        });
+        let shows = shows.unwrap_or_default();
+        let asked = format!("{waits}{shows}: {:?}", request.get_ref());
         self.asked.lock().expect("no test panicked").push(asked);
         let answer = answer.unwrap_or_else(|| Err(Status::internal("no answer was prepared")));
         answer.map(Response::new)
@@ -77,9 +89,40 @@ impl QuotaService for Service {
     }
 }
 
+#[tonic::async_trait]
+impl AdminService for Service {
+    async fn recount(
+        &self,
+        r: Request<RecountRequest>,
+    ) -> Result<Response<RecountResponse>, Status> {
+        self.give(&r, self.answers.recount.clone())
+    }
+
+    async fn list_members(
+        &self,
+        r: Request<ListMembersRequest>,
+    ) -> Result<Response<ListMembersResponse>, Status> {
+        self.give(&r, self.answers.members.clone())
+    }
+
+    async fn retire_member(
+        &self,
+        r: Request<RetireMemberRequest>,
+    ) -> Result<Response<RetireMemberResponse>, Status> {
+        self.give(&r, self.answers.retire.clone())
+    }
+
+    async fn list_audit(
+        &self,
+        r: Request<ListAuditRequest>,
+    ) -> Result<Response<ListAuditResponse>, Status> {
+        self.give(&r, self.answers.audit.clone())
+    }
+}
+
 /// A running stub; it ends when it is dropped.
 pub struct Stub {
-    /// What `--endpoint` takes.
+    /// What `--endpoint` and `--admin-endpoint` take.
     pub endpoint: String,
     asked: Arc<Mutex<Vec<String>>>,
     stop: Option<oneshot::Sender<()>>,
@@ -112,6 +155,7 @@ impl Stub {
                 .expect("a runtime");
             runtime.block_on(async {
                 let builder = tonic::transport::Server::builder()
+                    .add_service(AdminServiceServer::new(service.clone()))
                     .add_service(QuotaServiceServer::new(service));
                 let stopped = async { drop(stopped.await) };
                 let served = if let Some(path) = path {

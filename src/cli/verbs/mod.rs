@@ -4,13 +4,19 @@
 //! their names, a duration as `"1.5s"`, a time as RFC 3339; an optional field that is absent is
 //! `null`.
 
+mod audit;
 mod check;
+mod members;
 mod record_active;
+mod recount;
 mod release;
 mod usage;
 mod words;
 
+pub(super) use audit::audit;
 pub(super) use check::check;
+pub(super) use members::{list as members_list, retire};
 pub(super) use record_active::record_active;
+pub(super) use recount::recount;
 pub(super) use release::release;
 pub(super) use usage::usage;

@@ -30,6 +30,21 @@ pub(super) fn reason_json(number: i32) -> Value {
     named(number, known.map(|known| known.as_str_name()))
 }
 
+pub(super) fn standing_json(number: i32) -> Value {
+    let known = proto::MemberStanding::try_from(number).ok();
+    named(number, known.map(|known| known.as_str_name()))
+}
+
+/// How it stands with a member.
+pub(super) fn standing(number: i32) -> &'static str {
+    match proto::MemberStanding::try_from(number) {
+        Ok(proto::MemberStanding::Present) => "present",
+        Ok(proto::MemberStanding::Silent) => "silent",
+        Ok(proto::MemberStanding::Gone) => "gone",
+        Ok(proto::MemberStanding::Unspecified) | Err(_) => "not said",
+    }
+}
+
 /// `1s`, `0.250s`: the form that JSON has for it.
 pub(super) fn duration(duration: &prost_types::Duration) -> String {
     let prost_types::Duration { seconds, nanos } = duration;

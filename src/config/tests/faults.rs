@@ -340,6 +340,18 @@ fn listeners_are_addresses_and_plain_ones_are_allowed_by_name() {
             ],
         ),
         (
+            "admin_listen: 0.0.0.0:1\nallow_plaintext: [0.0.0.0:1]",
+            &[
+                "f.yaml:1: admin_listen: 0.0.0.0:1 can be reached from other machines; operators are let \
+                 in there by an auth section, which this version does not serve: listen on loopback or on \
+                 a Unix socket",
+            ],
+        ),
+        (
+            "listen: [127.0.0.1:1]\nadmin_listen: 127.0.0.1:1",
+            &["f.yaml:2: admin_listen: 127.0.0.1:1 is listened on already"],
+        ),
+        (
             "listen: ['unix:', [], ]\nhealth_listen: 50053\nallow_plaintext: 0.0.0.0:1\nadmin_listen: example.com:1",
             &[
                 "f.yaml:1: listen[0]: \"unix:\": names no file; write unix:/path/to/socket",

@@ -184,16 +184,34 @@ fn notices_name_where_the_key_was_given() {
         http_listen: Some("127.0.0.1:0".into()),
         ..Flags::default()
     };
-    let variables = [("IMQUOTA_ADMIN_LISTEN", "unix:/a")];
-    let settings = read(&flags, &variables, "http_listen: 127.0.0.1:9090").expect("no fault");
+    let file = "http_listen: 127.0.0.1:9090\nrequest_ids: { window: 1m }";
+    let settings = read(&flags, &[], file).expect("no fault");
     let notices: Vec<_> = settings.notices.iter().map(ToString::to_string).collect();
     assert_eq!(
         notices,
         [
-            "IMQUOTA_ADMIN_LISTEN: understood, not served by this version",
+            "f.yaml:2: request_ids: understood, not served by this version",
             "--http-listen: understood, not served by this version",
         ]
     );
+}
+
+#[test]
+fn operators_are_served_where_a_flag_a_variable_or_the_file_says() {
+    let listens = |settings: &Settings| settings.admin_listen.as_ref().map(ToString::to_string);
+    let given = |text: &str| Some(text.to_owned());
+    let flags = Flags {
+        admin_listen: given("localhost:1"),
+        ..Flags::default()
+    };
+    let variables = [("IMQUOTA_ADMIN_LISTEN", "unix:/a")];
+    let file = "admin_listen: 127.0.0.1:50052";
+    let settings = read(&Flags::default(), &[], file).expect("no fault");
+    assert_eq!(listens(&settings), given("127.0.0.1:50052"));
+    let settings = read(&Flags::default(), &variables, file).expect("no fault");
+    assert_eq!(listens(&settings), given("unix:/a"));
+    let settings = read(&flags, &variables, file).expect("no fault");
+    assert_eq!(listens(&settings), given("127.0.0.1:1"));
 }
 
 #[test]

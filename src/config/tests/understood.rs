@@ -46,16 +46,20 @@ fn the_contracts_example_is_understood_as_it_stands() {
     assert_eq!(settings.listen[0].to_string(), "127.0.0.1:50051");
     let health = settings.health_listen.as_ref().expect("a health listener");
     assert_eq!(health.to_string(), "127.0.0.1:50053");
+    let admin = settings.admin_listen.as_ref().expect("an admin listener");
+    assert_eq!(admin.to_string(), "127.0.0.1:50052");
     assert_eq!(settings.data_dir.to_str(), Some("/var/lib/imquota"));
     let StoreSettings::Redis {
         url,
         key_prefix,
         create,
         wait,
+        witness_wait,
     } = &settings.store
     else {
         panic!("{:?}", settings.store);
     };
+    assert_eq!(*witness_wait, Some(Duration::from_secs(5)));
     assert_eq!(url.secret(), "redis://127.0.0.1:6379/0");
     assert_eq!(
         (&**key_prefix, *create, *wait),
@@ -75,7 +79,6 @@ fn the_contracts_example_is_understood_as_it_stands() {
     assert_eq!(
         notices,
         [
-            "f.yaml:2: admin_listen: understood, not served by this version",
             "f.yaml:3: http_listen: understood, not served by this version",
             "f.yaml:6: request_ids: understood, not served by this version",
         ]
@@ -97,6 +100,7 @@ fn nothing_at_all_is_a_server_on_loopback_with_the_built_in_plans() {
         assert_eq!(settings.listen.len(), 1);
         assert_eq!(settings.listen[0].to_string(), "127.0.0.1:50051");
         assert_eq!(settings.health_listen, None);
+        assert_eq!(settings.admin_listen, None);
         assert_eq!(settings.store, StoreSettings::Embedded);
         assert_eq!(
             settings.data_dir.to_str(),
@@ -188,6 +192,7 @@ fn a_redis_is_told_everything_and_never_shows_its_password() {
   key_prefix: a.b:c-1_
   create: never
   timeout: 2s
+  witness_wait: 0s
 ",
     )
     .expect("no fault");
@@ -195,11 +200,13 @@ fn a_redis_is_told_everything_and_never_shows_its_password() {
         key_prefix,
         create,
         wait,
+        witness_wait,
         ..
     } = &settings.store
     else {
         panic!("{:?}", settings.store);
     };
+    assert_eq!(*witness_wait, None, "for ever");
     assert_eq!(
         (&**key_prefix, *create, *wait),
         ("a.b:c-1_", Create::Never, Duration::from_secs(2))

@@ -9,10 +9,11 @@ use redb::{
 };
 
 use super::super::escrow::SavedAccount;
+use super::parting::{PARTED_CELLS, PARTED_ESCROWS};
 use super::record::{
     cell_code, cell_of, generation_of, get_give_back, get_take, put_give_back, put_take, sent_of,
 };
-use super::{Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot};
+use super::{Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot, roll};
 use crate::clock::{Day, Millis};
 use crate::quota::AppId;
 use crate::store::{Attempt, Cell, Escrow, Installation, Totals};
@@ -20,29 +21,31 @@ use crate::store::{Attempt, Cell, Escrow, Installation, Totals};
 const FORMAT: u8 = 2;
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
-const IDENTITY: TableDefinition<&str, &[u8]> = TableDefinition::new("identity");
+pub(super) const IDENTITY: TableDefinition<&str, &[u8]> = TableDefinition::new("identity");
 /// The row of [`IDENTITY`] that says who the member is.
-const MEMBER: &str = "member";
+pub(super) const MEMBER: &str = "member";
 /// The row of [`IDENTITY`] with the number of the log's first segment, little-endian.
-const LOG_BEGINS: &str = "log_begins";
+pub(super) const LOG_BEGINS: &str = "log_begins";
 /// consumed, released, acknowledged consumed, acknowledged released, high
-type CellRow = (u64, u64, u64, u64, i64);
-const CELLS: TableDefinition<(u64, u8, i32), CellRow> = TableDefinition::new("cells");
+pub(super) type CellRow = (u64, u64, u64, u64, i64);
+pub(super) const CELLS: TableDefinition<(u64, u8, i32), CellRow> = TableDefinition::new("cells");
 /// generation, offset, taken, given, granted, done; then what was acknowledged of generation, taken,
 /// given and done. Only of cells that a limit guards.
-type EscrowRow = (u64, i64, u64, u64, u64, u64, u64, u64, u64, u64);
-const ESCROWS: TableDefinition<(u64, u8, i32), EscrowRow> = TableDefinition::new("escrows");
+pub(super) type EscrowRow = (u64, i64, u64, u64, u64, u64, u64, u64, u64, u64);
+pub(super) const ESCROWS: TableDefinition<(u64, u8, i32), EscrowRow> =
+    TableDefinition::new("escrows");
 /// The state (0 open, 1 to abort, 2 allowed, from 3 on denied by that counter), when it was
 /// sent, the generation in which own sums contain it (the largest number: none), and the take.
-const TAKES: TableDefinition<u64, (u8, i64, u64, &[u8])> = TableDefinition::new("takes");
+pub(super) const TAKES: TableDefinition<u64, (u8, i64, u64, &[u8])> = TableDefinition::new("takes");
 /// When it was first sent (0: never), whether own sums contain it, and the release.
-const RELEASES: TableDefinition<u64, (i64, bool, &[u8])> = TableDefinition::new("releases");
+pub(super) const RELEASES: TableDefinition<u64, (i64, bool, &[u8])> =
+    TableDefinition::new("releases");
 const LOGINS: TableDefinition<(u64, i32, u128), ()> = TableDefinition::new("logins");
 
 /// The open database.
 #[derive(Debug)]
 pub struct Checkpoint {
-    db: Database,
+    pub(super) db: Database,
 }
 
 impl Checkpoint {
@@ -65,7 +68,7 @@ impl Checkpoint {
 
     /// A durable write. With two phases the commit that the file points to is whole at any moment:
     /// damage is found, and never mended by going back to an older commit without a word.
-    fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
+    pub(super) fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
         let mut write = self.db.begin_write()?;
         write.set_durability(Durability::Immediate)?;
         write.set_two_phase_commit(true);
@@ -81,6 +84,9 @@ impl Checkpoint {
         write.open_table(TAKES)?;
         write.open_table(RELEASES)?;
         write.open_table(LOGINS)?;
+        write.open_table(PARTED_CELLS)?;
+        write.open_table(PARTED_ESCROWS)?;
+        roll::prepare(&write)?;
         write.commit()?;
         Ok(())
     }
@@ -323,7 +329,9 @@ fn row_of(saved: &Saved) -> CellRow {
     )
 }
 
-fn saved_of((consumed, released, acked_consumed, acked_released, high): CellRow) -> Saved {
+pub(super) fn saved_of(
+    (consumed, released, acked_consumed, acked_released, high): CellRow,
+) -> Saved {
     Saved {
         totals: Totals { consumed, released },
         acked: Totals {
@@ -350,7 +358,7 @@ fn escrow_row_of(SavedAccount { sums, acked }: &SavedAccount) -> EscrowRow {
     )
 }
 
-fn account_of(row: EscrowRow) -> SavedAccount {
+pub(super) fn account_of(row: EscrowRow) -> SavedAccount {
     let (generation, offset, taken, given, granted, done, ..) = row;
     let (.., acked_generation, acked_taken, acked_given, acked_done) = row;
     SavedAccount {
@@ -373,7 +381,7 @@ fn account_of(row: EscrowRow) -> SavedAccount {
 }
 
 /// `format · incarnation · boot · has installation · installation id · user key`
-fn encode_identity(identity: &Identity) -> Vec<u8> {
+pub(super) fn encode_identity(identity: &Identity) -> Vec<u8> {
     let mut row = vec![FORMAT];
     row.extend(identity.incarnation.to_le_bytes());
     row.extend(identity.boot.to_le_bytes());

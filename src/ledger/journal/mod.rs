@@ -6,11 +6,14 @@
 //! checkpoint and begins a new one.
 
 mod checkpoint;
+mod fellows;
 mod folder;
 mod frames;
 mod log;
+mod parting;
 mod record;
 mod replay;
+mod roll;
 mod segment;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -19,11 +22,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use checkpoint::Checkpoint;
+pub use fellows::Whose;
 pub use folder::Folder;
 pub use frames::Frames;
 use log::Log;
 pub use log::{LogFull, SEALED_MAX, Sealed};
+pub use parting::{Parting, Predecessor};
 pub use record::Record;
+pub use roll::Standing;
 
 use super::escrow::SavedAccount;
 use crate::chance;
@@ -221,6 +227,7 @@ impl Journal {
             return Err(missing());
         }
         let checkpoint = Checkpoint::open(&database)?;
+        parting::succeed(&folder, &checkpoint)?;
         let damaged = |error: redb::Error| Fault::damaged(&database, error);
         let known = checkpoint
             .identity()

@@ -90,14 +90,24 @@ impl Owed {
             let safe = self.local || now.since(sent) <= RELEASE_RESEND_MS;
             return if safe { Resend::Now } else { Resend::Never };
         }
+        if self.note_sent(number, now) {
+            Resend::Now
+        } else {
+            Resend::Later
+        }
+    }
+
+    /// Journals that a kept release is about to be sent for the first time; false if the journal is
+    /// full.
+    fn note_sent(&self, number: u64, now: Millis) -> bool {
         let mut releases = lock(&self.releases);
         if self.append(&Record::ReleaseSent(number, now)).is_err() {
-            return Resend::Later;
+            return false;
         }
         if let Some(sending) = releases.get_mut(&number) {
             sending.owed.sent = Some(now);
         }
-        Resend::Now
+        true
     }
 
     /// Whether a release is still to be sent or heard of.
@@ -232,6 +242,12 @@ impl OpenRelease {
     /// The release to send.
     pub fn give_back(&self) -> &GiveBack {
         &self.give_back
+    }
+
+    /// One that waited is about to be sent; false if the journal is full: it waits on then, and is sent
+    /// in the background.
+    pub fn note_sent(&self, now: Millis) -> bool {
+        self.owed.note_sent(self.number, now)
     }
 
     /// Its number.

@@ -11,8 +11,8 @@ use crate::store::{Cell, View};
 pub(super) struct App {
     /// Net counts of accounts, groups and AV rooms, by [`Counter`].
     pub(super) live: [i64; 3],
-    /// Groups in `live` that belong to records not yet answered.
-    pub(super) held_groups: i64,
+    /// What of `live` belongs to records not yet answered.
+    pub(super) held: [i64; 3],
     /// The days that still take events, and those not yet moved to the history.
     pub(super) days: Vec<DayCounts>,
     /// What each member reported, at most one entry for a member and a cell.
@@ -125,16 +125,14 @@ impl App {
     pub(super) fn hold(&mut self, parts: Parts, day: Day) {
         if parts.has(Counter::Groups) {
             self.begin_month(day);
-            self.held_groups += parts.amount();
         }
+        self.shift_held(parts, parts.amount());
         self.shift(parts, parts.amount(), day);
     }
 
     /// Takes a held record out again.
     pub(super) fn free(&mut self, parts: Parts, day: Day) {
-        if parts.has(Counter::Groups) {
-            self.held_groups -= parts.amount();
-        }
+        self.shift_held(parts, -parts.amount());
         self.shift(parts, -parts.amount(), day);
     }
 
@@ -142,7 +140,9 @@ impl App {
     pub(super) fn confirm(&mut self, parts: Parts, today: Day) {
         if parts.has(Counter::Groups) {
             self.begin_month(today);
-            self.held_groups -= parts.amount();
+        }
+        self.shift_held(parts, -parts.amount());
+        if parts.has(Counter::Groups) {
             self.note_groups(self.live[Counter::Groups.index()], today);
         }
     }
@@ -191,6 +191,31 @@ impl App {
                 Counter::GroupsGained => self.day_mut(day).gained += by,
                 live => self.live[live.index()] += by,
             }
+        }
+    }
+
+    fn shift_held(&mut self, parts: Parts, by: i64) {
+        for counter in COUNTERS.into_iter().filter(|counter| parts.has(*counter)) {
+            if let Some(held) = self.held.get_mut(counter.index()) {
+                *held += by;
+            }
+        }
+    }
+
+    /// The live counts without what is not answered yet.
+    pub(super) fn answered(&self) -> [i64; 3] {
+        std::array::from_fn(|k| self.live[k] - self.held[k])
+    }
+
+    /// Moves a live count by what a recount found. What is counted is never taken from a month's peak,
+    /// and what is found is a part of it.
+    pub(super) fn correct(&mut self, resource: Resource, by: i64, today: Day) {
+        if resource == Resource::Group {
+            self.begin_month(today);
+        }
+        self.live[resource.counter().index()] += by;
+        if resource == Resource::Group {
+            self.note_groups(self.live[Counter::Groups.index()], today);
         }
     }
 

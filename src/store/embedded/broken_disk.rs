@@ -19,9 +19,9 @@ use crate::store::{
 
 /// A file in memory that can be made to fail. It outlives the database that is opened over it.
 #[derive(Debug, Default, Clone)]
-struct Disk {
+pub(super) struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
-    full: Arc<AtomicBool>,
+    pub(super) full: Arc<AtomicBool>,
 }
 
 impl Disk {
@@ -61,18 +61,18 @@ impl StorageBackend for Disk {
     }
 }
 
-fn open(disk: &Disk) -> EmbeddedStore {
+pub(super) fn open(disk: &Disk) -> EmbeddedStore {
     let disk = disk.clone();
     let opener = move || Ok(builder().create_with_backend(disk.clone())?);
     let file = LedgerFile::open_with(Path::new("ledger.redb"), Box::new(opener)).unwrap();
     EmbeddedStore::of(Ledger::over(file, Zone::parse("+08:00").unwrap()).unwrap())
 }
 
-fn app() -> AppId {
+pub(super) fn app() -> AppId {
     AppId::new(1).unwrap()
 }
 
-fn take(id: &str, attempt: u64) -> Take {
+pub(super) fn take(id: &str, attempt: u64) -> Take {
     Take {
         app: app(),
         key: RecordKey::Client(RequestId::parse(id).unwrap()),
@@ -83,13 +83,13 @@ fn take(id: &str, attempt: u64) -> Take {
     }
 }
 
-const NOW: Millis = Millis(20_000 * 86_400_000);
+pub(super) const NOW: Millis = Millis(20_000 * 86_400_000);
 
-fn day() -> Day {
+pub(super) fn day() -> Day {
     Day::from_number(20_000).unwrap()
 }
 
-async fn hello(store: &EmbeddedStore) {
+pub(super) async fn hello(store: &EmbeddedStore) {
     let member = Member {
         name: "one".into(),
         incarnation: 1,

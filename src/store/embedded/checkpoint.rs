@@ -60,6 +60,11 @@ impl Plan {
             open_from: zone.day(log_from.plus(-DAY_OPEN_MS)),
         }
     }
+
+    /// The plan of a checkpoint that comes between two: it folds nothing and closes no day.
+    pub(super) fn between(zone: &Zone) -> Self {
+        Self::new(Millis(0), zone)
+    }
 }
 
 /// What changed in one shard.
@@ -138,11 +143,13 @@ pub(super) struct Written {
     pub(super) folded: Vec<(u16, RecordId, Minute)>,
 }
 
-/// Writes what `snapshot` gives of each shard, folds old records and drops the users of closed days.
+/// Writes what `snapshot` gives of each shard, folds old records, drops the users of closed days, and
+/// does what `also` does. That answers whether there was anything to write.
 pub(super) fn write(
     file: &LedgerFile,
     plan: Plan,
     mut snapshot: impl FnMut(Shard) -> Result<Batch, StoreFault>,
+    also: impl FnOnce(&WriteTransaction) -> Result<bool, redb::Error>,
 ) -> Result<Written, StoreFault> {
     let mut written = Written::default();
     let mut stopped = Ok(());
@@ -162,6 +169,7 @@ pub(super) fn write(
         }
         changed |= fold(txn, plan.cutoffs, &mut written.folded)?;
         changed |= close_days(txn, plan.open_from)?;
+        changed |= also(txn)?;
         Ok(changed)
     })?;
     stopped.map(|()| written)

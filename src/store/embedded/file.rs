@@ -41,6 +41,9 @@ pub(super) const RECORDS: TableDefinition<RecordRow, &[u8]> = TableDefinition::n
 /// Users of open days by (day, app, number of the chunk).
 pub(super) const USERS: TableDefinition<(i32, u64, u32), &[u8]> = TableDefinition::new("users");
 
+/// What operators did, by number.
+pub(super) const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
+
 /// A key of [`RECORDS`].
 pub(super) type RecordRow = (u8, u32, u16, u128);
 
@@ -162,6 +165,7 @@ impl LedgerFile {
             txn.open_table(PAST_MONTHS)?;
             txn.open_table(RECORDS)?;
             txn.open_table(USERS)?;
+            txn.open_table(AUDIT)?;
             Ok(true)
         })
     }
@@ -276,7 +280,7 @@ pub(super) fn builder() -> Builder {
 }
 
 /// What could be read, or the word that the file is damaged.
-fn whole<T>(value: Option<T>, what: &str) -> Result<T, redb::Error> {
+pub(super) fn whole<T>(value: Option<T>, what: &str) -> Result<T, redb::Error> {
     value.ok_or_else(|| StorageError::Corrupted(format!("not a value of {what}")).into())
 }
 

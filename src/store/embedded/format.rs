@@ -8,11 +8,12 @@ use super::peaks::MonthPeaks;
 use super::record::{CLAIMS_MAX, Claim, Minute, Record, State};
 use super::totals::Told;
 use crate::clock::Day;
+use crate::clock::Millis;
 use crate::quota::{AppId, COUNTERS, Counter, RESOURCES};
-use crate::store::{Attempt, Cell, Fingerprint, Installation, Totals};
+use crate::store::{Attempt, AuditEntry, Cell, Fingerprint, Installation, Totals};
 
 /// The form that this program writes; the only one that it reads.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 
 /// Who the ledger is, and what its days are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,9 @@ pub(super) fn write_app(app: &App, open_from: Day) -> Vec<u8> {
     for net in app.live {
         out.signed(net);
     }
-    out.signed(app.held_groups);
+    for held in app.held {
+        out.signed(held);
+    }
     out.list(app.days.iter().filter(|d| d.day >= open_from), |out, d| {
         out.day(d.day);
         out.signed(d.gained);
@@ -51,7 +54,7 @@ pub(super) fn read_app(bytes: &[u8]) -> Option<App> {
     let mut from = Reader::new(bytes)?;
     let app = App {
         live: [from.signed()?, from.signed()?, from.signed()?],
-        held_groups: from.signed()?,
+        held: [from.signed()?, from.signed()?, from.signed()?],
         days: from.list(|from| {
             Some(DayCounts {
                 day: from.day()?,
@@ -178,6 +181,36 @@ pub(super) fn read_identity(bytes: &[u8]) -> Option<Identity> {
     Some(Identity { installation, zone })
 }
 
+/// The value of an entry of the audit list.
+pub(super) fn write_audit(entry: &AuditEntry) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.signed(entry.at.0);
+    out.text(&entry.who);
+    out.text(&entry.what);
+    out.number(entry.app.map_or(0, AppId::get));
+    out.text(&entry.subject);
+    out.list(entry.from.iter(), |out, count| out.signed(*count));
+    out.list(entry.to.iter(), |out, count| out.signed(*count));
+    out.text(&entry.why);
+    out.0
+}
+
+/// Reads what [`write_audit`] wrote.
+pub(super) fn read_audit(bytes: &[u8]) -> Option<AuditEntry> {
+    let mut from = Reader::new(bytes)?;
+    let entry = AuditEntry {
+        at: Millis(from.signed()?),
+        who: from.text()?,
+        what: from.text()?,
+        app: AppId::new(from.number()?),
+        subject: from.text()?,
+        from: from.list(Reader::signed)?.pop(),
+        to: from.list(Reader::signed)?.pop(),
+        why: from.text()?,
+    };
+    from.end(entry)
+}
+
 /// The users of one chunk, 16 bytes each.
 pub(super) fn write_users(users: &[u128]) -> Vec<u8> {
     users.iter().flat_map(|user| user.to_le_bytes()).collect()
@@ -199,6 +232,11 @@ impl Writer {
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.bytes(text.as_bytes());
     }
 
     /// Seven bits a byte, the lowest first; the top bit says that more follow.
@@ -276,6 +314,13 @@ impl<'a> Reader<'a> {
         let (head, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*head)
+    }
+
+    fn text(&mut self) -> Option<Box<str>> {
+        let bytes = usize::try_from(self.number()?).ok()?;
+        let (text, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok().map(Into::into)
     }
 
     fn number(&mut self) -> Option<u64> {

@@ -1,15 +1,18 @@
 //! The whole ledger: its file, its shards, and who it is.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::checkpoint::{self, Plan, Written};
+use super::audit;
+use super::checkpoint::{self, Batch, Plan, Written};
 use super::file::LedgerFile;
 use super::format::Identity;
 use super::shard::{Caller, LedgerShard};
 use crate::chance;
 use crate::clock::{Millis, Zone};
-use crate::store::{Installation, Shard, StoreFault};
+use crate::quota::AppId;
+use crate::store::{AuditEntry, Installation, Shard, StoreFault};
 
 /// How many records are told to a shard under one hold of its lock.
 const SLICE: usize = 1024;
@@ -22,6 +25,8 @@ pub(super) struct Ledger {
     shards: Box<[Mutex<LedgerShard>]>,
     /// Held while a checkpoint or the founding writes: one at a time.
     writing: Mutex<()>,
+    /// Whether an app was ever frozen in this process: until then nobody looks for one.
+    froze: AtomicBool,
 }
 
 impl Ledger {
@@ -55,6 +60,7 @@ impl Ledger {
             installation,
             shards: shards.into_iter().map(Mutex::new).collect(),
             writing: Mutex::new(()),
+            froze: AtomicBool::new(false),
         })
     }
 
@@ -114,25 +120,95 @@ impl Ledger {
 
     /// Makes durable all that was done before the call. Waits for the disk.
     pub(super) fn checkpoint(&self, log_from: Millis) -> Result<(), StoreFault> {
+        let writing = self.writing()?;
+        let plan = Plan::new(log_from, &self.zone);
+        let (_, written) = self.write(&writing, plan, None, |_, _, _| Ok(()))?;
+        self.saved(written, plan)
+    }
+
+    /// The right to write: one checkpoint at a time, into a file that is open.
+    pub(super) fn writing(&self) -> Result<MutexGuard<'_, ()>, StoreFault> {
         self.installation.get().ok_or_else(stranger)?;
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.file.is_open() {
             self.file.reopen()?;
         }
-        let plan = Plan::new(log_from, &self.zone);
-        let written = checkpoint::write(&self.file, plan, |shard| {
-            Ok(self.shard(shard)?.snapshot(plan.open_from))
-        });
-        match written {
-            Ok(written) => self.saved(written, plan),
-            Err(fault @ StoreFault::Away(_)) => {
-                // What was to be written is still in memory, and goes with the next checkpoint, which
-                // opens the file if it cannot be opened now.
-                let _ = self.file.reopen();
-                Err(fault)
+        Ok(one_at_a_time)
+    }
+
+    /// A checkpoint between two, with an entry for the audit list: what `change` makes of a shard's
+    /// snapshot is written. Answers the number of the entry, and what [`Ledger::note_written`] is told.
+    pub(super) fn write_all(
+        &self,
+        writing: &MutexGuard<'_, ()>,
+        entry: Option<&AuditEntry>,
+        change: impl FnMut(Shard, &mut LedgerShard, &mut Batch) -> Result<(), StoreFault>,
+    ) -> Result<(u64, Written), StoreFault> {
+        self.write(writing, Plan::between(&self.zone), entry, change)
+    }
+
+    /// Tells the shards that the file has what [`Ledger::write_all`] wrote.
+    pub(super) fn note_written(&self, written: Written) -> Result<(), StoreFault> {
+        self.saved(written, Plan::between(&self.zone))
+    }
+
+    fn write(
+        &self,
+        _writing: &MutexGuard<'_, ()>,
+        plan: Plan,
+        entry: Option<&AuditEntry>,
+        mut change: impl FnMut(Shard, &mut LedgerShard, &mut Batch) -> Result<(), StoreFault>,
+    ) -> Result<(u64, Written), StoreFault> {
+        let mut number = 0;
+        let snapshot = |shard| {
+            let mut at = self.shard(shard)?;
+            let mut batch = at.snapshot(plan.open_from);
+            change(shard, &mut at, &mut batch)?;
+            Ok(batch)
+        };
+        let written = checkpoint::write(&self.file, plan, snapshot, |txn| {
+            if let Some(entry) = entry {
+                number = audit::add(txn, entry)?;
             }
-            Err(fault) => Err(fault),
+            Ok(entry.is_some())
+        });
+        if let Err(StoreFault::Away(_)) = written {
+            // What was to be written is still in memory, and goes with the next checkpoint, which
+            // opens the file if it cannot be opened now.
+            let _ = self.file.reopen();
         }
+        Ok((number, written?))
+    }
+
+    /// What operators did, the newest first.
+    pub(super) fn audit(
+        &self,
+        app: Option<AppId>,
+        most: usize,
+    ) -> Result<Vec<AuditEntry>, StoreFault> {
+        self.installation.get().ok_or_else(stranger)?;
+        audit::read(&self.file, app, most)
+    }
+
+    /// Takes note that an app is about to be frozen.
+    pub(super) fn note_freeze(&self) {
+        self.froze.store(true, Ordering::Release);
+    }
+
+    /// The apps that are frozen, with their tokens.
+    pub(super) fn notices(&self) -> Result<Vec<(AppId, u64)>, StoreFault> {
+        let mut notices = Vec::new();
+        if self.froze.load(Ordering::Acquire) {
+            for shard in Shard::all() {
+                notices.extend(self.shard(shard)?.freezes.tokens());
+            }
+        }
+        Ok(notices)
+    }
+
+    /// What a day is.
+    pub(super) fn zone(&self) -> &Zone {
+        &self.zone
     }
 
     /// Tells the shards what the file has, in slices, so that no call waits long for its lock.

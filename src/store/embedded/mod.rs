@@ -9,6 +9,7 @@
 //! - `app`, `totals`, `peaks`: an app's counts, pure;
 //! - `record`: a request id's record;
 //! - `steps`: what the calls do with both, in a `shard`;
+//! - `operator`, `recount`, `freezes`, `audit`: what operators do;
 //! - `apps`, `records`, `actives`: what of them is in memory, and whether the file has it;
 //! - `checkpoint`, `file`, `format`: the file, and its way there;
 //! - `ledger`: all of it.
@@ -16,16 +17,20 @@
 mod actives;
 mod app;
 mod apps;
+mod audit;
 #[cfg(test)]
 mod broken_disk;
 mod checkpoint;
 mod file;
 mod format;
+mod freezes;
 mod kept;
 mod ledger;
+mod operator;
 mod peaks;
 mod record;
 mod records;
+mod recount;
 mod shard;
 mod steps;
 mod totals;
@@ -46,8 +51,8 @@ use crate::quota::AppId;
 /// The ledger of this process, as one member sees it.
 pub struct EmbeddedStore {
     ledger: Arc<Ledger>,
-    /// The incarnation that said hello.
-    member: OnceLock<u64>,
+    /// The member that said hello.
+    member: OnceLock<Member>,
 }
 
 impl EmbeddedStore {
@@ -84,7 +89,7 @@ impl EmbeddedStore {
         step: impl FnOnce(&mut LedgerShard, Caller<'_>) -> Result<T, StoreFault>,
     ) -> Result<T, StoreFault> {
         let member = self.member.get().ok_or_else(stranger)?;
-        let by = self.ledger.caller(*member)?;
+        let by = self.ledger.caller(member.incarnation)?;
         step(&mut *self.ledger.shard(shard)?, by)
     }
 }
@@ -97,7 +102,8 @@ impl Store for EmbeddedStore {
         _now: Millis,
     ) -> Reply<'a, Installation> {
         let found = self.ledger.hello(remembered).and_then(|installation| {
-            if *self.member.get_or_init(|| member.incarnation) == member.incarnation {
+            let known = self.member.get_or_init(|| member.clone());
+            if known.incarnation == member.incarnation {
                 return Ok(installation);
             }
             Err(StoreFault::Unusable(format!(
@@ -134,8 +140,10 @@ impl Store for EmbeddedStore {
 
     fn beat<'a>(&'a self, _beat: &'a Beat) -> Reply<'a, Beaten> {
         // One member, which no other has to be kept apart from.
-        Box::pin(ready(Ok(Beaten {
+        let notices = self.ledger.notices();
+        Box::pin(ready(notices.map(|notices| Beaten {
             leased: true,
+            notices,
             ..Beaten::default()
         })))
     }

@@ -57,7 +57,7 @@ impl App {
     /// Raises the peak of the newest month to `net`, which may contain held records: they are no
     /// part of it.
     pub(super) fn note_groups(&mut self, net: i64, today: Day) {
-        let value = unsigned(net.saturating_sub(self.held_groups));
+        let value = unsigned(net.saturating_sub(self.held[Counter::Groups.index()]));
         let newest = self.begin_month(today);
         let peaks = &mut self.months[newest];
         if value > peaks.groups {
@@ -88,7 +88,7 @@ impl App {
     /// month before it. Answers the place of the newest month, which may be a later one.
     pub(super) fn begin_month(&mut self, day: Day) -> usize {
         let month = day.month().number();
-        let carried = unsigned(self.live[Counter::Groups.index()] - self.held_groups);
+        let carried = unsigned(self.answered()[Counter::Groups.index()]);
         let first = self.months.last().map_or(month, |newest| newest.month + 1);
         for missing in first.max(month - MONTHS_FILLED_MAX)..=month {
             self.months.reserve_exact(1);

@@ -6,6 +6,7 @@ use super::actives::Actives;
 use super::apps::Apps;
 use super::checkpoint::{Batch, Cutoffs};
 use super::file::LedgerFile;
+use super::freezes::Freezes;
 use super::kept::Round;
 use super::record::{Minute, RecordId};
 use super::records::Records;
@@ -34,6 +35,7 @@ pub(super) struct LedgerShard {
     /// Days before this one are closed: nothing is counted for them any more.
     pub(super) open_from: Day,
     pub(super) round: Round,
+    pub(super) freezes: Freezes,
 }
 
 impl LedgerShard {
@@ -46,6 +48,7 @@ impl LedgerShard {
             actives: Actives::default(),
             open_from,
             round: Round::FIRST,
+            freezes: Freezes::new(),
         }
     }
 
@@ -106,7 +109,8 @@ impl LedgerShard {
         day: Day,
     ) -> Result<View, StoreFault> {
         let counts = self.apps.look(by.file, app)?;
-        Ok(counts.map_or_else(View::default, |counts| counts.view(by.member, day)))
+        let view = counts.map_or_else(View::default, |counts| counts.view(by.member, day));
+        Ok(self.freezes.mark(app, view))
     }
 
     /// What GetUsage reads.
@@ -118,7 +122,10 @@ impl LedgerShard {
     ) -> Result<Usage, StoreFault> {
         let daily_active = self.daily_active(by.file, app, day)?;
         let Some(counts) = self.apps.look(by.file, app)? else {
-            return Ok(Usage::default());
+            return Ok(Usage {
+                view: self.freezes.mark(app, View::default()),
+                ..Usage::default()
+            });
         };
         let (groups, actives) = match counts.peaks(day) {
             Some(peaks) => peaks,
@@ -132,7 +139,7 @@ impl LedgerShard {
             .iter()
             .find(|told| told.member == by.member && told.cell == Cell::Increment(day));
         Ok(Usage {
-            view: counts.view(by.member, day),
+            view: self.freezes.mark(app, counts.view(by.member, day)),
             daily_active,
             my_increment: mine.map_or(0, |told| told.totals.consumed),
             month_peak_daily_active: actives,

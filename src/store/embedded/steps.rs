@@ -8,7 +8,7 @@ use crate::clock::{Day, Millis};
 use crate::quota::Limit;
 use crate::store::{
     Abort, Answered, AppReport, GiveBack, GivenBack, RecordKey, Report, StoreFault, Take, Taken,
-    View,
+    Undecided, View,
 };
 
 /// The most withdrawn attempts that one shard remembers between two checkpoints.
@@ -24,6 +24,9 @@ impl LedgerShard {
     ) -> Result<Taken, StoreFault> {
         if self.withdrawn.contains_key(&(by.member, take.attempt)) {
             return Ok(Taken::Withdrawn);
+        }
+        if self.freezes.of(take.app).is_some() {
+            return Ok(Taken::Undecided(Undecided::Frozen));
         }
         let id = RecordId::of(by.secret, take.app, &take.key);
         let claim = Claim {
@@ -42,8 +45,10 @@ impl LedgerShard {
                 }
                 self.records.write(id, record);
             }
-            let view = app.get().view(by.member, take.day);
-            return Ok(taken(refused.map_or(Ok(()), Err), view, false));
+            let view = self
+                .freezes
+                .mark(take.app, app.get().view(by.member, take.day));
+            return Ok(taken(refused.map_or(Ok(()), Err), &view, false));
         };
         if record.get().fingerprint != take.fingerprint {
             return Ok(Taken::OtherContent);
@@ -66,7 +71,8 @@ impl LedgerShard {
             State::Denied(counter) => Err(*counter),
             State::Released(_) | State::Freed => return Ok(Taken::OtherContent),
         };
-        Ok(taken(outcome, app.get().view(by.member, take.day), true))
+        let view = app.get().view(by.member, take.day);
+        Ok(taken(outcome, &self.freezes.mark(take.app, view), true))
     }
 
     /// Gives back what was counted, at most as much as was, or finds that it was done.
@@ -76,6 +82,9 @@ impl LedgerShard {
         give_back: &GiveBack,
         now: Millis,
     ) -> Result<GivenBack, StoreFault> {
+        if self.freezes.of(give_back.app).is_some() {
+            return Ok(GivenBack::Undecided(Undecided::Frozen));
+        }
         let id = RecordId::of(by.secret, give_back.app, &give_back.key);
         let app = self.apps.touch(by.file, give_back.app)?;
         if let Some(record) = self.records.find(by.file, id)? {
@@ -83,7 +92,9 @@ impl LedgerShard {
                 State::Released(released) if record.get().fingerprint == give_back.fingerprint => {
                     GivenBack::Released {
                         released: released.into(),
-                        view: app.get().view(by.member, give_back.day),
+                        view: self
+                            .freezes
+                            .mark(give_back.app, app.get().view(by.member, give_back.day)),
                         replayed: true,
                         groups: 0,
                         mine: false,
@@ -112,7 +123,9 @@ impl LedgerShard {
         self.records.write(id, record);
         Ok(GivenBack::Released {
             released,
-            view: app.view(by.member, give_back.day),
+            view: self
+                .freezes
+                .mark(give_back.app, app.view(by.member, give_back.day)),
             replayed: false,
             groups: 0,
             mine: false,
@@ -136,6 +149,11 @@ impl LedgerShard {
         }
         for abort in &report.aborts {
             self.abort(by, abort, now)?;
+        }
+        for told in &report.apps {
+            if let Some(token) = told.acks_freeze {
+                self.acknowledge(by, told.app, token)?;
+            }
         }
         let apps = report.apps.iter();
         apps.map(|told| self.view(by, told.app, today)).collect()
@@ -223,16 +241,16 @@ impl LedgerShard {
     }
 }
 
-fn taken(outcome: Result<(), crate::quota::Counter>, view: View, replayed: bool) -> Taken {
+fn taken(outcome: Result<(), crate::quota::Counter>, view: &View, replayed: bool) -> Taken {
     match outcome {
         Ok(()) => Taken::Allowed {
-            view,
+            view: *view,
             replayed,
             mine: false,
         },
         Err(counter) => Taken::Denied {
             counter,
-            view,
+            view: *view,
             replayed,
             recallable: false,
         },

@@ -27,7 +27,7 @@ impl RedisStore {
         let same_day = |a: &usize, b: &usize| {
             (logins[*a].app, logins[*a].day) == (logins[*b].app, logins[*b].day)
         };
-        let mut step = self.step(&link, shard);
+        let mut step = self.step(&link, shard)?;
         step.arg(link.fill).arg(order.chunk_by(same_day).count());
         for day_logins in order.chunk_by(same_day) {
             let Login { app, day, .. } = logins[day_logins[0]];
@@ -45,7 +45,7 @@ impl RedisStore {
                 step.arg(place).arg(member);
             }
         }
-        let mut answer = self.run(&link, shard, &self.scripts.active, step).await?;
+        let (_, mut answer) = self.run(&link, shard, &self.scripts.active, step).await?;
         let newly = answer.text()?;
         if newly.len() != logins.len() {
             return Err(unexpected());
@@ -72,19 +72,19 @@ impl RedisStore {
     pub(super) async fn read_usage(&self, app: AppId, day: Day) -> Result<Usage, StoreFault> {
         let link = self.linked()?;
         let shard = Shard::of(app);
-        let mut step = self.step(&link, shard);
+        let mut step = self.step(&link, shard)?;
         step.key(&self.keys.app(app))
             .key(&self.keys.gain(app, day))
             .key(&self.keys.month(app, day.month()))
             .key(&self.keys.users(app, day));
-        step.arg(&link.incarnation).arg(day.number());
-        let mut answer = self.run(&link, shard, &self.scripts.usage, step).await?;
+        step.arg(day.number());
+        let (seq, mut answer) = self.run(&link, shard, &self.scripts.usage, step).await?;
         Ok(Usage {
-            view: answer.view()?,
             daily_active: answer.count()?,
             my_increment: answer.count()?,
             month_peak_daily_active: answer.count()?,
             month_peak_groups: answer.count()?,
+            view: answer.view(seq)?,
         })
     }
 }

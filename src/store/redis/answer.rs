@@ -4,8 +4,8 @@ use redis::Value;
 
 use super::seen::Point;
 use crate::clock::Millis;
-use crate::quota::COUNTERS;
-use crate::store::{StoreFault, Totals, View};
+use crate::quota::{AppId, COUNTERS};
+use crate::store::{Escrow, StoreFault, Totals, View};
 
 /// The rest of an answer, from the front.
 #[derive(Debug)]
@@ -29,10 +29,14 @@ pub(super) enum Status {
     Missing,
     /// The shard's header is another installation's.
     Other,
+    /// The shard knows a later epoch than the caller.
+    Behind,
+    /// Members restate.
+    Open,
     /// The shard has forgotten acknowledged writes.
     Lost,
-    /// The shard was opened under another run a moment ago.
-    Wait,
+    /// The caller has left or was retired.
+    Gone,
 }
 
 impl Answer {
@@ -73,13 +77,35 @@ impl Answer {
         }
     }
 
+    /// An app's id, which is text in keys.
+    pub(super) fn app(&mut self) -> Result<AppId, StoreFault> {
+        let id = self.text()?.parse().ok();
+        id.and_then(AppId::new).ok_or_else(unexpected)
+    }
+
+    /// Whether all is read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.len() == 0
+    }
+
+    /// A number that is stored as text, and may never have been: 0 then.
+    pub(super) fn stored(&mut self) -> Result<u64, StoreFault> {
+        let text = self.text()?;
+        if text.is_empty() {
+            return Ok(0);
+        }
+        text.parse().map_err(|_| unexpected())
+    }
+
     pub(super) fn head(&mut self) -> Result<Head, StoreFault> {
         let status = match self.signed()? {
             0 => Status::Fine,
             1 => Status::Missing,
             2 => Status::Other,
-            3 => Status::Lost,
-            4 => Status::Wait,
+            3 => Status::Behind,
+            4 => Status::Open,
+            5 => Status::Lost,
+            6 => Status::Gone,
             _ => return Err(unexpected()),
         };
         Ok(Head {
@@ -92,8 +118,12 @@ impl Answer {
         })
     }
 
-    pub(super) fn view(&mut self) -> Result<View, StoreFault> {
-        let mut view = View::default();
+    /// A view of the shard's write `seq`.
+    pub(super) fn view(&mut self, seq: u64) -> Result<View, StoreFault> {
+        let mut view = View {
+            seq,
+            ..View::default()
+        };
         for counter in COUNTERS {
             view.net[counter.index()] = self.signed()?;
         }
@@ -102,6 +132,24 @@ impl Answer {
                 consumed: self.count()?,
                 released: self.count()?,
             };
+        }
+        view.frozen = Some(self.count()?).filter(|&token| token != 0);
+        view.recalled = self.flag()?;
+        for _ in 0..self.small()? {
+            let counter = usize::try_from(self.small()?).map_err(|_| unexpected())?;
+            if counter >= COUNTERS.len() {
+                return Err(unexpected());
+            }
+            view.generations[counter] = self.count()?;
+            view.escrow[counter] = Escrow {
+                generation: self.count()?,
+                offset: self.signed()?,
+                taken: self.count()?,
+                given: self.count()?,
+                granted: self.count()?,
+                done: self.count()?,
+            };
+            view.outstanding[counter] = self.count()?;
         }
         Ok(view)
     }

@@ -2,6 +2,7 @@
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use super::answer::Status;
 use crate::store::{Shard, StoreFault};
 
 /// Whether the connection is still worth using after a failure.
@@ -48,32 +49,56 @@ fn words(error: &RedisError) -> String {
     text[..end].trim_end().to_owned()
 }
 
-/// A shard that has no header, or another installation's.
-pub(super) fn forgotten(shard: Shard, found: &str) -> StoreFault {
-    let what = if found.is_empty() {
-        "is gone: Redis was flushed or has lost its data".to_owned()
-    } else {
-        format!("belongs to another installation ({found})")
+/// Why a shard did not do a step, in words. Each is met by the next beat: a recovery that puts things
+/// right, or a newer standing.
+pub(super) fn refused(shard: Shard, status: Status) -> StoreFault {
+    let why = match status {
+        Status::Missing => "is gone: Redis was flushed or has lost its data",
+        Status::Other => "belongs to another installation",
+        Status::Behind => "knows of a later recovery than this sidecar",
+        Status::Lost => "has lost writes that were acknowledged",
+        Status::Gone => "counts this sidecar as one that has left or was retired",
+        Status::Fine | Status::Open => "waits until all sidecars have stated what they know",
     };
-    StoreFault::Frozen(format!(
-        "ledger shard {} {what}; hard limits of its apps wait until the ledger is restored",
-        shard.number()
-    ))
+    StoreFault::Frozen(format!("ledger shard {} {why}", shard.number()))
 }
 
-/// A shard that lacks writes which were acknowledged.
-pub(super) fn lost(shard: Shard, header: &str, why: &str) -> StoreFault {
-    StoreFault::Frozen(format!(
-        "ledger shard {} has lost writes ({why}); hard limits of its apps wait until an operator restores \
-         the ledger, or accepts what it has: HINCRBY '{header}' epoch 1, then HDEL '{header}' lost base",
-        shard.number()
-    ))
+/// An answer to a call of an older epoch.
+pub(super) fn outdated() -> StoreFault {
+    StoreFault::Away("a recovery of the ledger began while it was asked".into())
 }
 
-/// A shard that was opened under another run and waits for what the members saw of it.
-pub(super) fn waiting(shard: Shard, ms: &str) -> StoreFault {
-    StoreFault::Frozen(format!(
-        "ledger shard {} was opened by another run of Redis; hard limits of its apps go on in {ms} ms",
-        shard.number()
-    ))
+/// A connection to a server whose state nobody has looked at.
+pub(super) fn unmet() -> StoreFault {
+    StoreFault::Frozen("Redis runs anew: what it knows is to be looked at first".into())
+}
+
+/// Why a beat was not answered.
+pub(super) fn unbeaten(status: i64) -> StoreFault {
+    let words = match status {
+        1 => {
+            "the ledger has forgotten itself: Redis was flushed or has lost its data; it waits for a sidecar \
+             that knows it"
+        }
+        2 => "another installation stands where this sidecar's was",
+        3 => "a later process of this sidecar has taken its journal over",
+        _ => "another process runs on a copy of this data folder; give each sidecar its own",
+    };
+    StoreFault::Frozen(words.into())
+}
+
+/// Why the members' list was not changed.
+pub(super) fn unchanged(status: i64) -> StoreFault {
+    let words = match status {
+        1 => "the ledger has forgotten itself",
+        2 => "another installation stands where this sidecar's was",
+        3 => "the ledger knows of a later recovery than this sidecar",
+        _ => "sidecars state what they know: nobody leaves before that is done",
+    };
+    StoreFault::Frozen(words.into())
+}
+
+/// A change that may be lost with the server.
+pub(super) fn unconfirmed() -> StoreFault {
+    StoreFault::Away("it is done, but a replica has not confirmed it in time".into())
 }

@@ -1,15 +1,14 @@
-//! Meeting the ledger: connect, learn who it is, make it where there is none, state what was seen.
+//! Meeting the ledger: connect, learn who it is, make it where there is none.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use redis::Value;
 
-use super::answer::Answer;
 use super::keys::FORMAT;
 use super::link::Wire;
-use super::meta::{Found, HEADLESS, Meta, YOUNGER, id_text, key_text};
+use super::meta::{Found, Meta, id_text, key_text};
 use super::script::Step;
-use super::seen::Point;
 use super::survey::{Survey, survey};
 use super::{Create, Link, RedisStore};
 use crate::chance;
@@ -23,46 +22,44 @@ impl RedisStore {
     ) -> Result<Installation, StoreFault> {
         // Held across awaits on purpose: this is the queue of those who would connect.
         let _turn = self.greeting.lock().await;
-        let (wire, survey, fresh) = self.reach().await?;
+        let (wire, survey) = self.reach().await?;
         let meta = self.meet(&wire, &survey, member, remembered).await?;
-        let installation = meta.accept(self.zone.name(), self.keys.prefix())?;
         let frozen = meta.frozen(remembered);
-        if meta.found == Found::Creating {
-            if frozen.is_some() {
-                // Or else a newcomer would finish it, and take what is missing for new.
-                self.mark_lost(&wire, &meta.id, YOUNGER).await?;
-            } else {
-                self.create(&wire, &survey, &meta.id).await?;
-            }
+        let installation = match (&frozen, remembered) {
+            (Some(_), Some(known)) => known,
+            _ => meta.accept(self.zone.name(), self.keys.prefix())?,
+        };
+        if meta.found == Found::Creating && frozen.is_none() {
+            self.create(&wire, &meta.id).await?;
         }
-        // Where hard limits are frozen, totals may still go on, for whom the ledger knows. A process
-        // on a copy goes by another's name: its totals would hide the other's, and it withdraws
-        // attempts by the other's numbers.
+        // Who remembers the ledger beats even where it has forgotten itself. A process on a copy goes by
+        // another's name: its totals would hide the other's, and it withdraws attempts by the other's
+        // numbers.
         if meta.found == Found::Copied {
             self.set_link(None);
         } else if frozen.is_none() || remembered.is_some() {
-            let link = link(&wire, &survey, remembered.unwrap_or(installation), member);
-            let new_run = meta.run != survey.run;
-            if fresh || new_run {
-                self.state_all(&link, new_run).await?;
+            let link = link(&wire, &survey, installation, member, self.nonce);
+            if frozen.is_none() && meta.run == survey.run {
+                self.heard.note(meta.standing);
+                link.meet();
             }
             self.set_link(Some(link));
         }
         frozen.map_or(Ok(installation), Err)
     }
 
-    /// The connection, looked over; a new one if there is none that works. Says whether it is new.
-    async fn reach(&self) -> Result<(Wire, Survey, bool), StoreFault> {
+    /// The connection, looked over; a new one if there is none that works.
+    async fn reach(&self) -> Result<(Wire, Survey), StoreFault> {
         // One that broke, or leads to a server that is the master no more, is left for what the name
         // resolves to now.
         if let Some(link) = self.link()
             && let Ok(survey) = survey(&link.wire).await
         {
-            return Ok((link.wire.clone(), survey, false));
+            return Ok((link.wire.clone(), survey));
         }
         let wire = self.dialer.connect(&self.scripts).await?;
         let survey = survey(&wire).await?;
-        Ok((wire, survey, true))
+        Ok((wire, survey))
     }
 
     /// Runs the hello script.
@@ -76,8 +73,8 @@ impl RedisStore {
         let mut step = Step::default();
         step.key(&self.keys.meta()).key(&self.keys.members());
         match remembered {
-            Some(known) => step.arg(id_text(known.id)).arg(key_text(known.user_key)),
-            None => step.arg("").arg(""),
+            Some(known) => step.arg(id_text(known.id)),
+            None => step.arg(""),
         };
         if remembered.is_none() && self.create == Create::Auto {
             step.arg(id_text(chance::draw()))
@@ -101,25 +98,27 @@ impl RedisStore {
     }
 
     /// Makes all shard headers, or finishes what another member began.
-    async fn create(&self, wire: &Wire, survey: &Survey, id: &str) -> Result<(), StoreFault> {
+    async fn create(&self, wire: &Wire, id: &str) -> Result<(), StoreFault> {
         let steps: Vec<Step> = Shard::all()
             .map(|shard| {
                 let mut step = Step::default();
-                step.key(&self.keys.header(shard)).arg(id).arg(&survey.run);
+                step.key(&self.keys.header(shard)).arg(id);
                 step
             })
             .collect();
         let made = wire.run_all(&self.scripts.open, &steps).await?;
-        if made.contains(&Value::Int(0)) {
-            self.mark_lost(wire, id, HEADLESS).await?;
-            return Err(StoreFault::Frozen(format!(
-                "the ledger has forgotten itself: {HEADLESS}; restore it, or choose another store.key_prefix"
-            )));
-        }
+        let ready = !made.contains(&Value::Int(0));
         let mut step = Step::default();
-        step.key(&self.keys.meta()).arg(id).arg("creating");
-        step.arg("state").arg("ready");
+        step.key(&self.keys.meta()).arg(id).arg(u8::from(ready));
         wire.run(&self.scripts.mark, &step).await?;
+        if !ready {
+            // Members that remember it make its meta key again.
+            return Err(StoreFault::Frozen(
+                "the ledger has forgotten itself: its meta key was gone, its shards were not; a sidecar that \
+                 knows it brings it back, or choose another store.key_prefix"
+                    .into(),
+            ));
+        }
         tracing::info!(
             installation = id,
             prefix = self.keys.prefix(),
@@ -127,60 +126,25 @@ impl RedisStore {
         );
         Ok(())
     }
-
-    /// Takes a ledger that is being made for one that has forgotten.
-    async fn mark_lost(&self, wire: &Wire, id: &str, why: &str) -> Result<(), StoreFault> {
-        let mut step = Step::default();
-        step.key(&self.keys.meta()).arg(id).arg("creating");
-        step.arg("state").arg("lost").arg("lost").arg(why);
-        wire.run(&self.scripts.mark, &step).await.map(drop)
-    }
-
-    /// States what was seen to each shard that was met; to all of them, if the run is new to the
-    /// ledger, so that none has to wait for it later.
-    async fn state_all(&self, link: &Link, new_run: bool) -> Result<(), StoreFault> {
-        let shards: Vec<Shard> = Shard::all()
-            .filter(|&shard| new_run || self.seen.of(shard) != Point::default())
-            .collect();
-        let steps: Vec<Step> = shards.iter().map(|&shard| self.step(link, shard)).collect();
-        let answers = link.wire.run_all(&self.scripts.state, &steps).await?;
-        let mut worst = None;
-        let mut bad = 0;
-        for (&shard, value) in shards.iter().zip(answers) {
-            let lost = match self.judge(shard, Answer::new(value)?) {
-                Ok((_, mut answer)) => answer.text()?,
-                Err(fault) => fault.to_string(),
-            };
-            if !lost.is_empty() {
-                bad += 1;
-                worst.get_or_insert(lost);
-            }
-        }
-        if let Some(lost) = worst {
-            tracing::error!(
-                shards = bad,
-                first = lost,
-                "the ledger has lost writes: hard limits of these shards wait"
-            );
-        }
-        if new_run {
-            let mut step = Step::default();
-            step.key(&self.keys.meta())
-                .arg(&link.installation)
-                .arg("ready");
-            step.arg("run").arg(&link.run);
-            link.wire.run(&self.scripts.mark, &step).await?;
-        }
-        Ok(())
-    }
 }
 
-fn link(wire: &Wire, survey: &Survey, installation: Installation, member: &Member) -> Arc<Link> {
+fn link(
+    wire: &Wire,
+    survey: &Survey,
+    installation: Installation,
+    member: &Member,
+    nonce: u64,
+) -> Arc<Link> {
     Arc::new(Link {
         wire: wire.clone(),
-        run: survey.run.clone(),
+        run: Mutex::new(survey.run.clone()),
         fill: survey.fill,
         installation: id_text(installation.id),
+        user_key: key_text(installation.user_key),
         incarnation: id_text(member.incarnation),
+        process: format!("{} {}", member.boot, id_text(nonce)),
+        name: member.name.clone(),
+        met: AtomicBool::new(false),
+        unconfirmed: AtomicBool::new(false),
     })
 }

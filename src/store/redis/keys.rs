@@ -8,7 +8,7 @@ use crate::quota::AppId;
 use crate::store::{RecordKey, Shard};
 
 /// The layout's version, which stands in each key and in the meta key.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// The keys under one prefix.
 #[derive(Debug)]
@@ -37,6 +37,16 @@ impl Keys {
         format!("{{{}}}:v{FORMAT}:members", self.prefix)
     }
 
+    /// Which apps are frozen by a recount.
+    pub(super) fn notices(&self) -> String {
+        format!("{{{}}}:v{FORMAT}:notices", self.prefix)
+    }
+
+    /// In which apps somebody starves for units that lie idle.
+    pub(super) fn recalls(&self) -> String {
+        format!("{{{}}}:v{FORMAT}:recalls", self.prefix)
+    }
+
     fn of(&self, shard: Shard, rest: &str) -> String {
         format!(
             "{{{}:{:02x}}}:v{FORMAT}:{rest}",
@@ -53,6 +63,11 @@ impl Keys {
     /// The shard's records that came to rest, in order.
     pub(super) fn fold_queue(&self, shard: Shard) -> String {
         self.of(shard, "f")
+    }
+
+    /// What operators did in the shard.
+    pub(super) fn audit(&self, shard: Shard) -> String {
+        self.of(shard, "u")
     }
 
     /// The app's counts.

@@ -186,6 +186,20 @@ impl Wire {
         answer.map_err(|error| self.fault(&error))
     }
 
+    /// Sends commands in one write; all answers or the first failure.
+    pub(super) async fn ask_all(&self, commands: &[Cmd]) -> Result<Vec<Value>, StoreFault> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        self.within(self.send_all(&pipeline))
+            .await?
+            .map_err(|error| self.fault(&error))
+    }
+
     /// Runs a script's steps in one write; all answers or the first failure. The steps may be repeated.
     pub(super) async fn run_all(
         &self,

@@ -4,13 +4,9 @@ use redis::Value;
 
 use super::answer::{Answer, unexpected};
 use super::keys::FORMAT;
+use super::standing::{Stance, Standing};
 use crate::clock::Millis;
 use crate::store::{Installation, SHARDS, StoreFault};
-
-/// Why a ledger that is only being made is none for who remembers it.
-pub(super) const YOUNGER: &str = "it is only being made, though it was there once";
-/// Why a ledger that has shards before it is made is none.
-pub(super) const HEADLESS: &str = "its meta key was gone, its shards were not";
 
 /// What the hello script found.
 #[derive(Debug)]
@@ -23,7 +19,7 @@ pub(super) struct Meta {
     shards: String,
     format: String,
     pub(super) run: String,
-    lost: String,
+    pub(super) standing: Standing,
     boot: String,
 }
 
@@ -34,8 +30,6 @@ pub(super) enum Found {
     Ready,
     /// A ledger whose shards are being made.
     Creating,
-    /// A ledger that has forgotten itself.
-    Lost,
     /// None, and none may be made.
     Absent,
     /// A ledger that knows a later process of this member's journal.
@@ -51,10 +45,9 @@ impl Meta {
         let found = match answer.signed()? {
             0 => Found::Ready,
             1 => Found::Creating,
-            2 => Found::Lost,
-            3 => Found::Absent,
-            4 => Found::Fenced,
-            5 => Found::Copied,
+            2 => Found::Absent,
+            3 => Found::Fenced,
+            4 => Found::Copied,
             _ => return Err(unexpected()),
         };
         Ok(Self {
@@ -66,7 +59,7 @@ impl Meta {
             shards: answer.text()?,
             format: answer.text()?,
             run: answer.text()?,
-            lost: answer.text()?,
+            standing: standing(&mut answer)?,
             boot: answer.text()?,
         })
     }
@@ -105,6 +98,9 @@ impl Meta {
     /// Why hard limits must wait, if they must.
     pub(super) fn frozen(&self, remembered: Option<Installation>) -> Option<StoreFault> {
         let words = match (self.found, remembered) {
+            (Found::Absent, _) => {
+                "the ledger has forgotten itself: Redis was flushed or has lost its data".into()
+            }
             (_, Some(known)) if id_text(known.id) != self.id => format!(
                 "another installation ({}) stands where this sidecar knows {}: Redis was flushed and begun \
                  anew, or store.url or store.key_prefix name another ledger",
@@ -114,13 +110,6 @@ impl Meta {
             (_, Some(known)) if key_text(known.user_key) != self.user_key => {
                 "the ledger's user key is not the one that this sidecar knows".into()
             }
-            (Found::Creating, Some(_)) => {
-                format!("the ledger has forgotten itself: {YOUNGER}; restore it")
-            }
-            (Found::Lost, _) => format!(
-                "the ledger has forgotten itself ({}): Redis was flushed or has lost its data; restore it",
-                self.lost
-            ),
             (Found::Fenced, _) => format!(
                 "a later process of this sidecar (boot {}) has taken its journal over",
                 self.boot
@@ -133,6 +122,24 @@ impl Meta {
         };
         Some(StoreFault::Frozen(words))
     }
+}
+
+/// Epoch, whether its recovery is open, since which epoch apps wait.
+pub(super) fn standing(answer: &mut Answer) -> Result<Standing, StoreFault> {
+    let epoch = answer.stored()?;
+    let open = answer.stored()? != 0;
+    let since = answer.stored()?;
+    let stance = if open {
+        Stance::Open
+    } else {
+        Stance::Closed { since }
+    };
+    Ok(Standing { epoch, stance })
+}
+
+/// An incarnation as keys carry it.
+pub(super) fn read_id(text: &str) -> Result<u64, StoreFault> {
+    u64::from_str_radix(text, 16).map_err(|_| unexpected())
 }
 
 /// An id as keys and steps carry it.

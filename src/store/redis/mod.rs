@@ -70,21 +70,30 @@
 
 mod active;
 mod answer;
+mod audit;
+mod beat;
 mod fault;
 mod hello;
 mod keys;
+mod leave;
 mod link;
 mod meta;
+mod operator;
 mod options;
 mod record;
+mod report;
+mod restate;
+mod roll;
 mod script;
 mod seen;
 mod settle;
+mod standing;
 mod survey;
 
 pub use link::{Session, Transport};
 pub use options::{Create, RedisOptions};
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
 use tokio::sync::Mutex;
@@ -94,6 +103,7 @@ use self::keys::Keys;
 use self::link::{Dialer, Way, Wire};
 use self::script::{Script, Scripts, Step};
 use self::seen::Seen;
+use self::standing::{Heard, Stance};
 use super::{
     Bases, Beat, Beaten, GiveBack, GivenBack, Installation, Login, Member, Reply, Report, Settled,
     Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
@@ -102,8 +112,6 @@ use crate::chance;
 use crate::clock::{Clock, Day, Millis, Zone};
 use crate::quota::AppId;
 
-/// For how long takes wait after a shard was opened under another run of Redis.
-pub const REOPEN_WAIT_MS: u32 = 2_000;
 /// How long after its end a day takes events.
 const SEALED_AFTER_MS: i64 = 48 * 3_600_000;
 /// How long after that its keys go: nothing writes them any more.
@@ -116,24 +124,69 @@ pub struct RedisStore {
     keys: Keys,
     zone: Zone,
     create: Create,
+    pace: Pace,
     /// Drawn for this process: two that run on copies of one journal differ in nothing else.
     nonce: u64,
     scripts: Scripts,
     clock: Arc<Clock>,
     seen: Seen,
+    heard: Heard,
     link: RwLock<Option<Arc<Link>>>,
     /// One hello at a time, so that one connection is made however many ask for it.
     greeting: Mutex<()>,
+}
+
+/// The times of [`RedisOptions`].
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    lease_ttl_ms: u64,
+    witness_wait_ms: u64,
+    patience_ms: u64,
+    silence_ms: u64,
 }
 
 /// A connection, and who we are on it.
 #[derive(Debug)]
 struct Link {
     wire: Wire,
-    run: String,
+    /// The server's run, as it was when the connection was made, or as a beat found it.
+    run: std::sync::Mutex<String>,
     fill: u32,
     installation: String,
+    user_key: String,
     incarnation: String,
+    /// The member's boot number and this process' nonce.
+    process: String,
+    name: Arc<str>,
+    /// Whether it is known under which run the ledger was looked at last, and that this is it.
+    met: AtomicBool,
+    /// Whether the replicas have not confirmed yet that this member is registered.
+    unconfirmed: AtomicBool,
+}
+
+impl Link {
+    fn run(&self) -> String {
+        // A string is whole even if a holder panicked.
+        self.run
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_run(&self, run: String) {
+        *self
+            .run
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = run;
+    }
+
+    fn meet(&self) {
+        self.met.store(true, Ordering::Release);
+    }
+
+    fn is_met(&self) -> bool {
+        self.met.load(Ordering::Acquire)
+    }
 }
 
 impl RedisStore {
@@ -177,10 +230,17 @@ impl RedisStore {
             dialer,
             zone: options.zone,
             create: options.create,
+            pace: Pace {
+                lease_ttl_ms: options.lease_ttl_ms,
+                witness_wait_ms: options.witness_wait_ms,
+                patience_ms: options.patience_ms,
+                silence_ms: options.silence_ms,
+            },
             nonce: chance::draw(),
             scripts: Scripts::new(),
             clock,
             seen: Seen::new(),
+            heard: Heard::default(),
             link: RwLock::new(None),
             greeting: Mutex::new(()),
         })
@@ -210,54 +270,55 @@ impl RedisStore {
         })
     }
 
-    /// A step on `shard`, begun with what the guard asks for.
-    fn step(&self, link: &Link, shard: Shard) -> Step {
-        let seen = self.seen.of(shard);
+    /// A step on `shard`, begun with what the guard asks for. None goes to a server that runs anew before
+    /// a beat has looked at it: what it forgot would be taken for what there is.
+    fn step(&self, link: &Link, shard: Shard) -> Result<Step, StoreFault> {
+        if !link.is_met() {
+            return Err(fault::unmet());
+        }
+        let standing = self.heard.latest();
         let mut step = Step::default();
+        step.standing = standing;
         step.key(&self.keys.header(shard));
         step.arg(&link.installation)
-            .arg(seen.epoch)
-            .arg(seen.seq)
-            .arg(&link.run)
-            .arg(REOPEN_WAIT_MS);
-        step
+            .arg(standing.epoch)
+            .arg(standing.stance)
+            .arg(self.seen.of(shard, standing.epoch))
+            .arg(&link.incarnation);
+        Ok(step)
     }
 
-    /// Runs a step and judges the head of its answer.
+    /// Runs a step and judges the head of its answer. Answers the shard's count of writes, and the rest.
     async fn run(
         &self,
         link: &Link,
         shard: Shard,
         script: &Script,
         step: Step,
-    ) -> Result<Answer, StoreFault> {
+    ) -> Result<(u64, Answer), StoreFault> {
         let asked = self.clock.own();
         let value = link.wire.run(script, &step).await?;
         let answered = self.clock.own();
-        let (head, answer) = self.judge(shard, Answer::new(value)?)?;
-        self.correct(head, asked, answered);
-        Ok(answer)
-    }
-
-    /// Takes note of what the head says, and fails unless the step was done.
-    fn judge(&self, shard: Shard, mut answer: Answer) -> Result<(Millis, Answer), StoreFault> {
+        let mut answer = Answer::new(value)?;
         let head = answer.head()?;
+        self.correct(head.time, asked, answered);
+        let told = step.standing;
         match head.status {
-            Status::Fine | Status::Lost | Status::Wait => {
-                self.seen.note(shard, head.point);
-            }
-            Status::Missing | Status::Other => {}
+            Status::Fine => {}
+            // While members restate, a header that is missing has not been stated yet.
+            Status::Missing if told.stance == Stance::Open => {}
+            Status::Missing | Status::Lost => self.heard.doubt(told.epoch),
+            Status::Other | Status::Behind => {}
+            Status::Open | Status::Gone => self.seen.note(shard, head.point),
         }
-        match head.status {
-            Status::Fine => Ok((head.time, answer)),
-            Status::Missing | Status::Other => Err(fault::forgotten(shard, &answer.text()?)),
-            Status::Lost => Err(fault::lost(
-                shard,
-                &self.keys.header(shard),
-                &answer.text()?,
-            )),
-            Status::Wait => Err(fault::waiting(shard, &answer.text()?)),
+        if self.heard.latest().epoch > told.epoch {
+            return Err(fault::outdated());
         }
+        if head.status != Status::Fine {
+            return Err(fault::refused(shard, head.status));
+        }
+        self.seen.note(shard, head.point);
+        Ok((head.point.seq, answer))
     }
 
     /// Corrects our clock where the server's cannot have been ours at any moment of the call.
@@ -310,28 +371,28 @@ impl Store for RedisStore {
         Box::pin(self.settle_once(shard, report, day))
     }
 
-    fn beat<'a>(&'a self, _beat: &'a Beat) -> Reply<'a, Beaten> {
-        Box::pin(std::future::ready(Ok(Beaten::default())))
+    fn beat<'a>(&'a self, beat: &'a Beat) -> Reply<'a, Beaten> {
+        Box::pin(self.beat_once(beat))
     }
 
-    fn restate<'a>(&'a self, _shard: Shard, _statement: &'a Statement, _day: Day) -> Reply<'a, ()> {
-        Box::pin(std::future::ready(Ok(())))
+    fn restate<'a>(&'a self, shard: Shard, statement: &'a Statement, day: Day) -> Reply<'a, ()> {
+        Box::pin(self.restate_all(shard, statement, day))
     }
 
-    fn bases(&self, _shard: Shard, _since: u64) -> Reply<'_, Bases> {
-        Box::pin(std::future::ready(Ok(Bases::default())))
+    fn bases(&self, shard: Shard, since: u64) -> Reply<'_, Bases> {
+        Box::pin(self.read_bases(shard, since))
     }
 
-    fn fold<'a>(&'a self, _shard: Shard, _apps: &'a [AppId]) -> Reply<'a, ()> {
-        Box::pin(std::future::ready(Ok(())))
+    fn fold<'a>(&'a self, shard: Shard, apps: &'a [AppId]) -> Reply<'a, ()> {
+        Box::pin(self.fold_mine(shard, apps))
     }
 
     fn leave(&self) -> Reply<'_, u64> {
-        Box::pin(std::future::ready(Ok(0)))
+        Box::pin(self.leave_once())
     }
 
-    fn recall(&self, _app: AppId) -> Reply<'_, ()> {
-        Box::pin(std::future::ready(Ok(())))
+    fn recall(&self, app: AppId) -> Reply<'_, ()> {
+        Box::pin(self.recall_once(app))
     }
 
     fn record_active<'a>(
@@ -363,20 +424,14 @@ impl Store for RedisStore {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn the_clock_follows_the_server_only_where_it_must() {
         let clock = Arc::new(Clock::default());
-        let options = RedisOptions {
-            url: "redis://127.0.0.1:1/0".into(),
-            key_prefix: "imquota".into(),
-            zone: Zone::parse("+08:00").unwrap(),
-            create: Create::Auto,
-            response_timeout: Duration::from_secs(1),
-        };
+        let (url, prefix) = ("redis://127.0.0.1:1/0".into(), "imquota".into());
+        let zone = Zone::parse("+08:00").unwrap();
+        let options = RedisOptions::new(url, prefix, zone, Create::Auto);
         let store = RedisStore::new(options, Arc::clone(&clock)).unwrap();
         // Two readings, so that a millisecond may pass between them.
         let is_ahead = |ms: i64| (clock.now().0 - Clock::system().0).abs_diff(ms) <= 20;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use crate::clock::Zone;
-use crate::store::StoreFault;
+use crate::store::{LEASE_TTL_MS, StoreFault};
 
 /// The longest key prefix, in bytes.
 const PREFIX_BYTES_MAX: usize = 64;
@@ -24,7 +24,21 @@ pub struct RedisOptions {
     pub create: Create,
     /// How long one answer may take.
     pub response_timeout: Duration,
+    /// For how long a beat lets its member admit, in ms: the same for all members.
+    pub lease_ttl_ms: u64,
+    /// For how long a newcomer waits for a fellow that knows of it, in ms; 0: for ever.
+    pub witness_wait_ms: u64,
+    /// For how long a recovery waits for members that do not restate, in ms, before it closes as
+    /// incomplete.
+    pub patience_ms: u64,
+    /// After how long without a beat a member is noted as silent, in ms.
+    pub silence_ms: u64,
 }
+
+/// For how long a recovery waits for members that do not restate.
+const PATIENCE_MS: u64 = 60_000;
+/// After how long without a beat a member is noted as silent.
+const SILENCE_MS: u64 = 60_000;
 
 /// Whether a member that remembers no ledger may make one where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +62,22 @@ impl fmt::Debug for RedisOptions {
 }
 
 impl RedisOptions {
+    /// With all times as they are by default.
+    #[must_use]
+    pub fn new(url: String, key_prefix: String, zone: Zone, create: Create) -> Self {
+        Self {
+            url,
+            key_prefix,
+            zone,
+            create,
+            response_timeout: Duration::from_millis(500),
+            lease_ttl_ms: LEASE_TTL_MS,
+            witness_wait_ms: LEASE_TTL_MS,
+            patience_ms: PATIENCE_MS,
+            silence_ms: SILENCE_MS,
+        }
+    }
+
     /// The address as the client library takes it, and as it may be shown.
     pub(super) fn address(&self) -> Result<(ConnectionInfo, String), StoreFault> {
         let unusable = |what: &str| StoreFault::Unusable(format!("store.url: {what}"));

@@ -1,22 +1,21 @@
 //! The record path: takes and releases.
 
-use super::answer::unexpected;
+use super::answer::{Answer, unexpected};
 use super::{RedisStore, keys};
-use crate::quota::{COUNTERS, Resource};
-use crate::store::{GiveBack, GivenBack, RecordKey, Shard, StoreFault, Take, Taken};
+use crate::quota::{COUNTERS, Counter, Resource};
+use crate::store::{GiveBack, GivenBack, RecordKey, Shard, StoreFault, Take, Taken, Undecided};
 
 impl RedisStore {
     pub(super) async fn take_once(&self, take: &Take) -> Result<Taken, StoreFault> {
         let link = self.linked()?;
         let shard = Shard::of(take.app);
-        let mut step = self.step(&link, shard);
+        let mut step = self.step(&link, shard)?;
         step.key(&self.keys.app(take.app))
             .key(&self.keys.records(take.app))
             .key(&self.keys.gain(take.app, take.day))
             .key(&self.keys.fold_queue(shard))
             .key(&self.keys.month(take.app, take.day.month()));
-        step.arg(&link.incarnation)
-            .arg(take.attempt.0)
+        step.arg(take.attempt.0)
             .arg(keys::field(&take.key))
             .arg(format_args!("{:x}", take.fingerprint.0))
             .arg(take.day.number())
@@ -30,25 +29,30 @@ impl RedisStore {
                 None => step.arg('-'),
             };
         }
-        let mut answer = self.run(&link, shard, &self.scripts.take, step).await?;
+        let (seq, mut answer) = self.run(&link, shard, &self.scripts.take, step).await?;
         let outcome = answer.signed()?;
         let replayed = answer.flag()?;
-        let counter = usize::try_from(answer.small()?).map_err(|_| unexpected())?;
-        let view = answer.view()?;
+        let mine = answer.flag()?;
+        let counter = counter(&mut answer)?;
+        let recallable = answer.flag()?;
+        let view = answer.view(seq)?;
         match outcome {
             0 => Ok(Taken::Allowed {
                 view,
                 replayed,
-                mine: false,
+                mine,
             }),
             1 => Ok(Taken::Denied {
-                counter: *COUNTERS.get(counter).ok_or_else(unexpected)?,
+                counter,
                 view,
                 replayed,
-                recallable: false,
+                recallable,
             }),
             2 => Ok(Taken::OtherContent),
             3 => Ok(Taken::Withdrawn),
+            4 => Ok(Taken::Undecided(Undecided::Frozen)),
+            5 => Ok(Taken::Undecided(Undecided::Incomplete)),
+            6 => Ok(Taken::Undecided(Undecided::Outlived)),
             _ => Err(unexpected()),
         }
     }
@@ -56,14 +60,13 @@ impl RedisStore {
     pub(super) async fn release_once(&self, back: &GiveBack) -> Result<GivenBack, StoreFault> {
         let link = self.linked()?;
         let shard = Shard::of(back.app);
-        let mut step = self.step(&link, shard);
+        let mut step = self.step(&link, shard)?;
         step.key(&self.keys.app(back.app))
             .key(&self.keys.records(back.app))
             .key(&self.keys.gain(back.app, back.day))
             .key(&self.keys.fold_queue(shard))
             .key(&self.keys.month(back.app, back.day.month()));
-        step.arg(&link.incarnation)
-            .arg(keys::field(&back.key))
+        step.arg(keys::field(&back.key))
             .arg(format_args!("{:x}", back.fingerprint.0))
             .arg(back.day.number())
             .arg(self.ends_s(back.day))
@@ -72,23 +75,32 @@ impl RedisStore {
             .arg(u8::from(
                 back.groups_follow && back.resource != Resource::Account,
             ));
-        let mut answer = self.run(&link, shard, &self.scripts.release, step).await?;
+        let script = &self.scripts.release;
+        let (seq, mut answer) = self.run(&link, shard, script, step).await?;
         let outcome = answer.signed()?;
         let replayed = answer.flag()?;
+        let mine = answer.flag()?;
         let released = answer.small()?;
-        let view = answer.view()?;
+        let groups = answer.small()?;
+        let view = answer.view(seq)?;
         match outcome {
             0 => Ok(GivenBack::Released {
                 released,
+                groups,
                 view,
                 replayed,
-                groups: 0,
-                mine: false,
+                mine,
             }),
             1 => Ok(GivenBack::OtherContent),
+            2 => Ok(GivenBack::Undecided(Undecided::Frozen)),
             _ => Err(unexpected()),
         }
     }
+}
+
+fn counter(answer: &mut Answer) -> Result<Counter, StoreFault> {
+    let index = usize::try_from(answer.small()?).map_err(|_| unexpected())?;
+    COUNTERS.get(index).copied().ok_or_else(unexpected)
 }
 
 /// Whether a refusal is remembered: nobody asks again for an id that was made for one call.

@@ -5,6 +5,8 @@ use std::io::Write;
 
 use redis::Cmd;
 
+use super::standing::Standing;
+
 /// A script with what it shares with others in front of it.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -43,12 +45,21 @@ pub(super) struct Scripts {
     pub(super) hello: Script,
     pub(super) mark: Script,
     pub(super) open: Script,
-    pub(super) state: Script,
     pub(super) take: Script,
     pub(super) release: Script,
     pub(super) settle: Script,
     pub(super) active: Script,
     pub(super) usage: Script,
+    pub(super) beat: Script,
+    pub(super) noted: Script,
+    pub(super) leave: Script,
+    pub(super) recall: Script,
+    pub(super) restate: Script,
+    pub(super) bases: Script,
+    pub(super) fold: Script,
+    pub(super) freeze: Script,
+    pub(super) recount: Script,
+    pub(super) retired: Script,
 }
 
 impl Scripts {
@@ -56,17 +67,25 @@ impl Scripts {
         let guard = include_str!("scripts/guard.lua");
         let counts = include_str!("scripts/counts.lua");
         let month = include_str!("scripts/month.lua");
+        let limit = include_str!("scripts/limit.lua");
         let record = include_str!("scripts/record.lua");
         let users = include_str!("scripts/users.lua");
+        let merge = include_str!("scripts/merge.lua");
+        let told = include_str!("scripts/told.lua");
+        let report = include_str!("scripts/report.lua");
+        let roll = include_str!("scripts/roll.lua");
+        let base = include_str!("scripts/base.lua");
+        let audit = include_str!("scripts/audit.lua");
+        let alone = |source| Script::new(&[source]);
         Self {
-            hello: Script::new(&[include_str!("scripts/hello.lua")]),
-            mark: Script::new(&[include_str!("scripts/mark.lua")]),
-            open: Script::new(&[include_str!("scripts/open.lua")]),
-            state: Script::new(&[guard, include_str!("scripts/state.lua")]),
+            hello: alone(include_str!("scripts/hello.lua")),
+            mark: alone(include_str!("scripts/mark.lua")),
+            open: alone(include_str!("scripts/open.lua")),
             take: Script::new(&[
                 guard,
                 counts,
                 month,
+                limit,
                 record,
                 include_str!("scripts/take.lua"),
             ]),
@@ -81,8 +100,13 @@ impl Scripts {
                 guard,
                 counts,
                 month,
+                limit,
                 record,
                 users,
+                merge,
+                told,
+                report,
+                include_str!("scripts/grant.lua"),
                 include_str!("scripts/settle.lua"),
             ]),
             active: Script::new(&[
@@ -93,20 +117,57 @@ impl Scripts {
                 include_str!("scripts/active.lua"),
             ]),
             usage: Script::new(&[guard, counts, users, include_str!("scripts/usage.lua")]),
+            beat: Script::new(&[roll, include_str!("scripts/beat.lua")]),
+            noted: Script::new(&[roll, include_str!("scripts/noted.lua")]),
+            leave: Script::new(&[roll, include_str!("scripts/leave.lua")]),
+            recall: alone(include_str!("scripts/recall.lua")),
+            restate: Script::new(&[
+                guard,
+                counts,
+                month,
+                record,
+                users,
+                merge,
+                told,
+                report,
+                base,
+                include_str!("scripts/restate.lua"),
+            ]),
+            bases: Script::new(&[guard, include_str!("scripts/bases.lua")]),
+            fold: Script::new(&[guard, counts, base, include_str!("scripts/fold.lua")]),
+            freeze: Script::new(&[guard, counts, include_str!("scripts/freeze.lua")]),
+            recount: Script::new(&[
+                guard,
+                counts,
+                month,
+                base,
+                audit,
+                include_str!("scripts/recount.lua"),
+            ]),
+            retired: Script::new(&[guard, audit, include_str!("scripts/retired.lua")]),
         }
     }
 
-    pub(super) fn all(&self) -> [&Script; 9] {
+    pub(super) fn all(&self) -> [&Script; 18] {
         [
             &self.hello,
             &self.mark,
             &self.open,
-            &self.state,
             &self.take,
             &self.release,
             &self.settle,
             &self.active,
             &self.usage,
+            &self.beat,
+            &self.noted,
+            &self.leave,
+            &self.recall,
+            &self.restate,
+            &self.bases,
+            &self.fold,
+            &self.freeze,
+            &self.recount,
+            &self.retired,
         ]
     }
 }
@@ -116,6 +177,8 @@ impl Scripts {
 pub(super) struct Step {
     keys: Pieces,
     args: Pieces,
+    /// How it stood when the call was composed.
+    pub(super) standing: Standing,
 }
 
 impl Step {

@@ -55,14 +55,14 @@ fn month() -> impl Strategy<Value = MonthPeaks> {
 fn app() -> impl Strategy<Value = App> {
     (
         any::<[i64; 3]>(),
-        any::<i64>(),
+        any::<[i64; 3]>(),
         vec(counts(), 0..5),
         vec(told(), 0..5),
         vec(month(), 0..4),
     )
-        .prop_map(|(live, held_groups, days, told, months)| App {
+        .prop_map(|(live, held, days, told, months)| App {
             live,
-            held_groups,
+            held,
             days,
             told,
             months,
@@ -104,6 +104,24 @@ fn record() -> impl Strategy<Value = Record> {
         )
 }
 
+fn audit() -> impl Strategy<Value = AuditEntry> {
+    let text = || any::<String>().prop_map(Into::into);
+    let who = (text(), text(), text(), text());
+    let counts = (any::<Option<i64>>(), any::<Option<i64>>());
+    (any::<i64>(), any::<u64>(), who, counts).prop_map(
+        |(at, app, (who, what, subject, why), (from, to))| AuditEntry {
+            at: Millis(at),
+            who,
+            what,
+            app: AppId::new(app),
+            subject,
+            from,
+            to,
+            why,
+        },
+    )
+}
+
 proptest! {
     #[test]
     fn apps_come_back_as_they_were(app in app()) {
@@ -134,6 +152,13 @@ proptest! {
     }
 
     #[test]
+    fn audit_entries_come_back_as_they_were(entry in audit()) {
+        let value = write_audit(&entry);
+        prop_assert_eq!(read_audit(&value), Some(entry));
+        prop_assert_eq!(read_audit(&value[..value.len() - 1]), None);
+    }
+
+    #[test]
     fn users_come_back_as_they_were(users: Vec<u128>) {
         let read: Vec<u128> = read_users(&write_users(&users)).unwrap().collect();
         prop_assert_eq!(read, users);
@@ -148,7 +173,7 @@ proptest! {
     #[test]
     fn whatever_is_read_is_no_panic(bytes: Vec<u8>, app in app(), cut in 0_usize..200) {
         let _ = (read_app(&bytes), read_month(&bytes), read_identity(&bytes));
-        let _ = read_record(&bytes, Minute(1));
+        let _ = (read_record(&bytes, Minute(1)), read_audit(&bytes));
         let whole = write_app(&app, Day::from_number(-4_100_000).unwrap());
         let cut = &whole[..cut.min(whole.len() - 1)];
         prop_assert_eq!(read_app(cut), None);

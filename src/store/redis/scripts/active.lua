@@ -12,7 +12,7 @@
 -- Unlike the other steps this one writes as it goes: a set is idempotent, and the count is written
 -- with the last of it.
 
-local refusal = refused(false)
+local refusal = refused(ALWAYS)
 if refusal then
   return refusal
 end
@@ -127,8 +127,8 @@ local function add_day(users_key, month_key, month_before, app_key)
     keep_until(u, ends)
     save(u)
     local month = read_month(month_key)
-    if not month.begun then
-      apps[app_key] = apps[app_key] or read_app(app_key, '')
+    if not month.begun and not is_open then
+      apps[app_key] = apps[app_key] or read_app(app_key)
       begin_month(apps[app_key], month, day)
     end
     book_users(u, month, day)

@@ -1,12 +1,22 @@
--- An app's counts.
+-- An app's counts: what each member says of itself, and what the ledger makes of it.
 --
--- The app's hash: gen (the generation, absent: 0), u0 u1 u2 (net accounts, groups, AV rooms: all
--- members' totals and all records that count), h1 (groups in records that are held and not yet
--- counted), mo (the newest month that was touched), mK:INC ('generation consumed released' of member
--- INC for counter K).
--- A gain's hash, one for each app and day: u (net), m:INC ('consumed released').
--- A month's hash, one for each app: ci (net groups carried in), g and gd (the peak of counted net
--- groups and its day), a and ad (the peak of daily active users and its day), dDAY (users of a day).
+-- The app's hash: ep (the epoch that its `back` belongs to), mo (the newest month that was touched), fz
+-- (a freeze: 'token until', in ms), rc (when somebody last starved for what others hold, in ms); for each
+-- live counter K (0 accounts, 1 groups, 2 AV rooms)
+--   uK  what base and members make: base + sum of (net - offset) of those of its generation
+--   hK  held: charged by records that are in nobody's sums
+--   bK  back: given back by releases that are in nobody's sums
+--   oK  out: lent to members and neither spent nor returned
+--   gK  its generation, the life between two recounts; aK its base: 'version amount'
+--   nK  the epoch of its last recount
+--   lK  the lowest limit that was stated: 'limit ms'
+--   dK  who wished to be lent: 'minute, members in it, members in the one before'; wK:INC INC's last minute
+--   mK:INC  what member INC says: 'generation offset consumed released taken given granted done'
+-- and q:INC (the freeze that INC has acknowledged). A gain's hash, one for each app and day, has the same
+-- without K, and no generations.
+-- What is shown is u + held - back; what a limit judges is that and out.
+--
+-- The apps of a shard, ...:apps, are a sorted set by the version of their newest base.
 
 -- A hash that was read, and what is to be written to it: each field once, however often it changes.
 local function hash(key)
@@ -23,92 +33,185 @@ local function note(h, field, value)
 end
 
 local function save(h)
-  if h.writes[3] then
-    put(unpack(h.writes))
-    if h.ends then
-      put('EXPIREAT', h.key, h.ends)
+  if not h.writes[3] or h.over then
+    return
+  end
+  if h.fresh then
+    note(h, 'ep', str(epoch))
+    if h.id then
+      put('ZADD', base .. 'apps', 'NX', '0', h.id)
+    end
+  end
+  put(unpack(h.writes))
+  if h.ends then
+    put('EXPIREAT', h.key, h.ends)
+  end
+end
+
+-- An app of which only days know something is listed as well.
+local function list(app)
+  if app.fresh then
+    note(app, 'ep', str(epoch))
+  end
+end
+
+local NOBODY = {absent = true, gen = 0, offset = 0, consumed = 0, released = 0, taken = 0, given = 0,
+  granted = 0, done = 0}
+
+local function read_entry(raw)
+  if not raw then
+    return NOBODY
+  end
+  local gen, offset, consumed, released, taken, given, granted, done =
+    string.match(raw, '^(%d+) (%-?%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  if not gen then
+    error({err = 'DAMAGED sums read "' .. raw .. '"'})
+  end
+  return {gen = tonumber(gen), offset = tonumber(offset), consumed = tonumber(consumed),
+    released = tonumber(released), taken = tonumber(taken), given = tonumber(given),
+    granted = tonumber(granted), done = tonumber(done)}
+end
+
+local function pack_entry(e)
+  return string.format('%.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f', e.gen, e.offset, e.consumed,
+    e.released, e.taken, e.given, e.granted, e.done)
+end
+
+local function net(e)
+  return e.consumed - e.released + e.taken - e.given
+end
+
+-- What a member's sums add to u, and to out: nothing, if they are of an older life of the counter.
+local function share_of(e, c)
+  if e.gen ~= c.gen then
+    return 0, 0
+  end
+  return net(e) - e.offset, math.max(0, e.granted - e.done)
+end
+
+-- One counter, read from `f` at `at`. Releases that an older epoch has in `back` may long since stand in
+-- their owners' sums.
+local function cell(h, name, f, at, gen)
+  return {hash = h, name = name, u = num(f[at]), held = num(f[at + 1]),
+    back = h.stale and 0 or num(f[at + 2]), out = num(f[at + 3]), gen = gen,
+    me = read_entry(f[at + 4])}
+end
+
+local function begin_hash(key, f)
+  local h = hash(key)
+  h.fresh = not f[1]
+  h.stale = not h.fresh and num(f[1]) < epoch
+  return h
+end
+
+local function renew(h, ...)
+  if h.stale then
+    note(h, 'ep', str(epoch))
+    for _, field in ipairs({...}) do
+      note(h, field, '0')
     end
   end
 end
 
-local function read_app(key, member)
-  local h = hash(key)
-  local f = redis.call('HMGET', key, 'gen', 'u0', 'u1', 'u2', 'h1', 'mo',
-    'm0:' .. member, 'm1:' .. member, 'm2:' .. member)
-  h.id, h.gen, h.member = string.match(key, '(%d+)$'), f[1] or '0', member
-  h.net = {[0] = num(f[2]), num(f[3]), num(f[4])}
-  h.held, h.month = num(f[5]), num(f[6])
-  h.consumed, h.released = {}, {}
-  for counter = 0, 2 do
-    local gen, c, r = string.match(f[7 + counter] or '', '^(%d+) (%d+) (%d+)$')
-    -- Totals of an older generation are not part of the count.
-    local current = gen == h.gen
-    h.consumed[counter] = current and tonumber(c) or 0
-    h.released[counter] = current and tonumber(r) or 0
+local function read_app(key)
+  local f = redis.call('HMGET', key, 'ep', 'mo', 'fz', 'rc', 'g0', 'g1', 'g2',
+    'u0', 'h0', 'b0', 'o0', 'm0:' .. member, 'u1', 'h1', 'b1', 'o1', 'm1:' .. member,
+    'u2', 'h2', 'b2', 'o2', 'm2:' .. member)
+  local h = begin_hash(key, f)
+  h.id, h.month, h.starved = string.match(key, '(%d+)$'), num(f[2]), num(f[4])
+  for k = 0, 2 do
+    h[k] = cell(h, str(k), f, 8 + 5 * k, num(f[5 + k]))
+  end
+  renew(h, 'b0', 'b1', 'b2')
+  h.thaws = f[3]
+  local token, ends = string.match(f[3] or '', '^(%d+) (%d+)$')
+  if token and now < tonumber(ends) then
+    h.frozen = tonumber(token)
   end
   return h
+end
+
+-- A freeze whose time is up is taken away by the next step, so that there is an answer from after it.
+local function thaw(app)
+  if app.thaws and not app.frozen then
+    put('HDEL', app.key, 'fz')
+  end
 end
 
 -- `ends` is when the key goes, in seconds. A day whose key has gone is over: it takes nothing more.
-local function read_gain(key, member, ends)
-  local h = hash(key)
-  local f = redis.call('HMGET', key, 'u', 'm:' .. member)
-  local c, r = string.match(f[2] or '', '^(%d+) (%d+)$')
-  h.member, h.net = member, num(f[1])
-  h.consumed, h.released = tonumber(c or 0), tonumber(r or 0)
+local function read_gain(key, ends)
+  local f = redis.call('HMGET', key, 'ep', 'u', 'h', 'b', 'o', 'm:' .. member)
+  local h = begin_hash(key, f)
+  local c = cell(h, '', f, 2, 0)
+  renew(h, 'b')
   h.over = tonumber(ends) * 1000 <= now
-  if not f[1] then
+  if h.fresh then
     h.ends = ends
   end
-  return h
+  return c
 end
 
--- Sets a net count; false where a double could no longer hold it.
-local function set_net(app, counter, net)
-  if math.abs(net) >= COUNT_END then
+local LETTER = {u = 'u', held = 'h', back = 'b', out = 'o', gen = 'g'}
+
+-- Sets a number of a counter.
+local function set(c, what, value)
+  if c.hash.over or c[what] == value then
+    return
+  end
+  if math.abs(value) >= COUNT_END then
+    overflow = c.hash.key
+  end
+  c[what] = value
+  note(c.hash, LETTER[what] .. c.name, str(value))
+end
+
+local function shown(c)
+  return c.u + c.held - c.back
+end
+
+-- What is counted for the month's peak: a record that is held may be withdrawn, and nobody shall pay for
+-- a group that never came to be.
+local function counted(c)
+  return c.u - c.back
+end
+
+-- Whether a recovery ended without all that this counter had. A day's gain waits with the groups.
+local function is_incomplete(app, k)
+  if waiting_since == 0 then
     return false
   end
-  app.net[counter] = net
-  note(app, 'u' .. counter, str(net))
-  return true
+  return num(redis.call('HGET', app.key, 'n' .. (k == 3 and 1 or k))) < waiting_since
 end
 
-local function set_gain(gain, net)
-  if not gain.over then
-    gain.net = net
-    note(gain, 'u', str(net))
-  end
-end
+-- Appends the view: four counts, this member's consumed and released for each, the freeze's token or 0,
+-- 1 if somebody starves; then how many counters follow with: number, generation, and this member's
+-- generation, offset, taken, given, granted, done, and what is lent to all.
+local STARVING_MS = 3000
 
--- Moves every counter of a record by `amount`, and what is held of groups by `held`.
-local function move(app, gain, counters, amount, held)
-  for digit in string.gmatch(counters, '%d') do
-    local counter = tonumber(digit)
-    if counter == 3 then
-      set_gain(gain, gain.net + amount)
-    elseif not set_net(app, counter, app.net[counter] + amount) then
-      return false
-    elseif counter == 1 then
-      app.held = app.held + held
-      note(app, 'h1', str(app.held))
-    end
-  end
-  return true
-end
-
-local function too_large(app)
-  return redis.error_reply('TOOLARGE a count of ' .. app.key .. ' would reach 2^53')
-end
-
--- Appends the view: four net counts, then this member's consumed and released for each.
 local function show(answer, app, gain)
   local n = #answer
-  for counter = 0, 2 do
-    answer[n + 1 + counter] = app.net[counter]
-    answer[n + 5 + 2 * counter] = app.consumed[counter]
-    answer[n + 6 + 2 * counter] = app.released[counter]
+  local cells = {app[0], app[1], app[2], gain}
+  local more = 0
+  for i = 1, 4 do
+    local c = cells[i]
+    local e = c.me
+    answer[n + i] = shown(c)
+    answer[n + 3 + 2 * i], answer[n + 4 + 2 * i] = e.consumed, e.released
   end
-  answer[n + 4] = gain.net
-  answer[n + 11], answer[n + 12] = gain.consumed, gain.released
+  answer[n + 13] = app.frozen or 0
+  answer[n + 14] = now < app.starved + STARVING_MS and 1 or 0
+  local at = n + 15
+  for i = 1, 4 do
+    local c = cells[i]
+    local e = c.me
+    if c.gen ~= 0 or c.out ~= 0 or e.taken ~= 0 or e.given ~= 0 or e.granted ~= 0 or e.offset ~= 0 then
+      more = more + 1
+      answer[at + 1], answer[at + 2], answer[at + 3] = i - 1, c.gen, e.gen
+      answer[at + 4], answer[at + 5], answer[at + 6] = e.offset, e.taken, e.given
+      answer[at + 7], answer[at + 8], answer[at + 9] = e.granted, e.done, c.out
+      at = at + 9
+    end
+  end
+  answer[n + 15] = more
   return answer
 end

@@ -1,21 +1,23 @@
--- The beginning of every step on a shard: is this still the ledger that the caller knows?
+-- The beginning of every step on a shard: is this still the ledger that the caller knows, and in the
+-- same epoch?
 --
--- KEYS[1]  the shard's header: inst (the installation's id), seq (its writes), run (the run of Redis
---          under which it was last opened), reopened (when, in ms), epoch (a number for that opening),
---          base (its seq then), lost (what it has forgotten)
+-- KEYS[1]  the shard's header: inst (the installation's id), epoch (of the last recovery that was
+--          heard of), open (1 while members restate), inc (the epoch since which apps wait for a recount;
+--          0: for none does one), seq (its writes), c:INC (the steps of member INC that changed
+--          something), x:INC (when INC was folded or marked gone, in ms), bv (the highest version of a base)
 -- ARGV[1]  the installation's id
--- ARGV[2]  the highest epoch that the caller has seen of this shard
--- ARGV[3]  the highest seq that it has seen in that epoch
--- ARGV[4]  the run under which the caller is connected
--- ARGV[5]  for how many ms takes wait after the shard was opened under another run
+-- ARGV[2]  the caller's epoch
+-- ARGV[3]  '-' if its recovery is open as far as the caller knows; else what inc must be
+-- ARGV[4]  the highest seq that the caller has seen in that epoch
+-- ARGV[5]  the member's incarnation
 --
 -- Every answer begins with status, epoch, seq and the server's time in ms. Any status but FINE means
--- that nothing was counted; what follows it then is a word of detail.
+-- that nothing was done.
 --
 -- Scripts do not roll back: a step reads and judges first, notes its writes with put(), and seal()
 -- writes them all at the end, with one more seq.
 
-local FINE, MISSING, OTHER, LOST, WAIT = 0, 1, 2, 3, 4
+local FINE, MISSING, OTHER, BEHIND, OPEN, LOST, GONE = 0, 1, 2, 3, 4, 5, 6
 
 -- Lua counts in doubles, which are exact below 2^53.
 local COUNT_END = 9007199254740992
@@ -23,8 +25,16 @@ local COUNT_END = 9007199254740992
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
-local epoch, seq = 0, 0
+local member = ARGV[5]
+-- The shard's other keys begin like its header's.
+local base = string.sub(KEYS[1], 1, -2)
+local epoch, seq, calls = 0, 0, 0
+-- Whether members restate; since which epoch apps wait for a recount; whether the caller is gone.
+local is_open, waiting_since, is_gone = false, 0, false
 local writes = {}
+local header = {'HSET', KEYS[1]}
+-- What a double could no longer hold, if a count came to that.
+local overflow
 
 local function put(...)
   writes[#writes + 1] = {...}
@@ -40,12 +50,22 @@ local function str(number)
   return string.format('%.0f', number)
 end
 
+local function head(field, value)
+  header[#header + 1] = field
+  header[#header + 1] = value
+end
+
 -- Writes what was noted and completes the answer. The header goes first: a server that refuses
 -- writes refuses the first one, before anything has changed.
 local function seal(answer)
-  if #writes > 0 then
+  if overflow then
+    return redis.error_reply('TOOLARGE a count of ' .. overflow .. ' would reach 2^53')
+  end
+  if #writes > 0 or header[3] then
     seq = seq + 1
-    redis.call('HSET', KEYS[1], 'seq', str(seq))
+    head('seq', str(seq))
+    head('c:' .. member, str(calls + 1))
+    redis.call(unpack(header))
     for i = 1, #writes do
       redis.call(unpack(writes[i]))
     end
@@ -54,65 +74,59 @@ local function seal(answer)
   return answer
 end
 
--- The run that the server itself knows: a caller's may be older than its connection.
-local function true_run()
-  local id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
-  return (id or '') .. ':' .. (replid or '')
-end
-
--- Whether the caller knows of a write that is not here. What it saw in this epoch is compared with
--- what there is; what it saw in an earlier one with what there was when this one began, since writes
--- of this one say nothing of those that were lost before it. An epoch is a time, not a count: a
--- ledger that was put back would count to the same number again.
-local function missing_write(base)
-  local seen_epoch, seen_seq = num(ARGV[2]), num(ARGV[3])
-  local have = seq
-  if seen_epoch < epoch then
-    have = base and num(base) or COUNT_END
+-- A newer epoch is adopted as open. Who knows that it has closed closes it here; who knows that
+-- nothing is missing any more says so.
+local function adopt(said, stance)
+  if said > epoch then
+    epoch, is_open = said, true
+    head('epoch', str(epoch))
+    head('open', '1')
   end
-  if seen_epoch > epoch or seen_seq > have then
-    return 'write ' .. ARGV[3] .. ' of epoch ' .. ARGV[2] .. ' was acknowledged, there was '
-      .. str(have) .. ' at epoch ' .. str(epoch)
+  if stance == '-' then
+    return
+  end
+  -- What is stated after the end is stated to a shard that has ended.
+  local since = num(stance)
+  if is_open or since == 0 and waiting_since ~= 0 then
+    is_open, waiting_since = false, since
+    head('open', '0')
+    head('inc', stance)
   end
 end
 
--- Returns the answer that refuses the step, or nil; then why the shard is lost, or nil. `strict` is for
--- takes and releases, which wait where the shard may have forgotten or has; totals and users merge by
--- maximum, so that they may go on.
-local function refused(strict)
-  local h = redis.call('HMGET', KEYS[1], 'inst', 'epoch', 'seq', 'run', 'base', 'reopened', 'lost')
+-- What a step may be done under: while members restate, by one who is gone, and without a header, which only
+-- an open recovery makes again.
+local COUNTING = {}
+local FOLDING = {gone = true}
+local ALWAYS = {open = true, gone = true}
+local RESTATING = {open = true, gone = true, make = true}
+
+-- Returns the answer that refuses the step, or nil.
+local function refused(may)
+  local h = redis.call('HMGET', KEYS[1], 'inst', 'epoch', 'seq', 'open', 'inc', 'c:' .. member,
+    'x:' .. member)
   if not h[1] then
-    return {MISSING, 0, 0, now, ''}
-  end
-  if h[1] ~= ARGV[1] then
-    return {OTHER, 0, 0, now, h[1]}
-  end
-  epoch, seq = num(h[2]), num(h[3])
-  local base, reopened, lost = h[5], num(h[6]), h[7] or nil
-  if h[4] ~= ARGV[4] then
-    local run = true_run()
-    if run ~= h[4] then
-      epoch, base, reopened = math.max(epoch + 1, now), str(seq), now
-      put('HSET', KEYS[1], 'run', run, 'epoch', str(epoch), 'base', base, 'reopened', str(now))
+    if not may.make or ARGV[3] ~= '-' then
+      return {MISSING, 0, 0, now}
     end
+    head('inst', ARGV[1])
+  elseif h[1] ~= ARGV[1] then
+    return {OTHER, 0, 0, now}
   end
-  if reopened > now then
-    -- The server's clock was set back: the wait begins anew instead of lasting as long as that.
-    reopened = now
-    put('HSET', KEYS[1], 'reopened', str(reopened))
+  epoch, seq, calls = num(h[2]), num(h[3]), num(h[6])
+  is_open, waiting_since, is_gone = h[4] == '1', num(h[5]), h[7]
+  local said, seen = num(ARGV[2]), num(ARGV[4])
+  if said < epoch then
+    return {BEHIND, epoch, seq, now}
   end
-  if not lost then
-    lost = missing_write(base)
-    if lost then
-      put('HSET', KEYS[1], 'lost', lost)
-    end
+  if seen > seq or seen > 0 and said > epoch then
+    return {LOST, epoch, seq, now}
   end
-  if strict and lost then
-    return seal({LOST, epoch, seq, now, lost})
+  adopt(said, ARGV[3])
+  if is_gone and not may.gone then
+    return seal({GONE, 0, 0, now})
   end
-  if strict and now < reopened + num(ARGV[5]) then
-    return seal({WAIT, epoch, seq, now, str(reopened + num(ARGV[5]) - now)})
+  if is_open and not may.open then
+    return seal({OPEN, 0, 0, now})
   end
-  return nil, lost
 end

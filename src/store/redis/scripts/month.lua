@@ -1,7 +1,7 @@
 -- An app's month: the peak of its net groups, in the order of settlement, and that of its daily users.
 --
--- A held record is in the count, for the limit, but not yet in the peak: it may be withdrawn, and
--- nobody shall pay for a group that never came to be.
+-- The month's hash, one for each app: ci (net groups carried in), g and gd (the peak of counted net groups
+-- and its day), a and ad (the peak of daily active users and its day), dDAY (users of a day).
 
 local months = {}
 
@@ -22,12 +22,13 @@ local function save_months()
   end
 end
 
--- Comes before whatever the step changes: a month's first value is what was carried in.
-local function begin_month(app, month, day)
-  if month.begun then
+-- Comes before whatever the step changes, or with what was counted before it: a month's first value is
+-- what was carried in. While members restate nobody knows what that is.
+local function begin_month(app, month, day, before)
+  if month.begun or is_open then
     return
   end
-  local carried = app.net[1] - app.held
+  local carried = before or counted(app[1])
   month.begun, month.peak = true, math.max(0, carried)
   note(month, 'ci', str(carried))
   note(month, 'g', str(month.peak))

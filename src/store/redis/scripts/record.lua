@@ -1,19 +1,26 @@
 -- Records: what the ledger knows of one request id.
 --
--- An app's records are one hash, field: the id, or byte 1 and a sidecar's own name for the call.
--- A value is 'state|fingerprint|number|counters|day|since|claims|tombstones':
---   h held     number: the amount; counters: a digit for each part
---   c counted  the same, but aborts no longer free it
+-- An app's records are one hash, field: the id, or byte 1 and a sidecar's own name for the call. A value is
+-- 'state|fingerprint|number|groups|counters|day|since|era|owner|claims|tombstones':
+--   h held     charged; number: the amount; counters: a digit for each part; era: the generation of the
+--              first of them
+--   p pinned   the same, but it was answered: aborts no longer free it
+--   c counted  the same, but it is in some member's sums and charged no more
 --   d denied   counters: the one that did not fit
---   r released number: how many were given back
+--   r released number: how many were given back, groups: how many groups with them; era: the epoch in
+--              whose `back` they are, and the generations of the resource and of the groups; or nothing,
+--              once they are in the owner's sums
 --   x nothing  only tombstones
--- A claim is INCARNATION.ATTEMPT.GENERATION, a tombstone INCARNATION.ATTEMPT; both comma separated,
--- each one with a comma behind it. `since` is when the state was entered, in ms.
+-- The owner is who adds the amount to its sums: a claim, or the incarnation that released. A claim is
+-- INCARNATION.ATTEMPT.EPOCH, the epoch being the one in which it was last heard of, a tombstone
+-- INCARNATION.ATTEMPT; both comma separated, each one with a comma behind it. `since` is when the state was
+-- entered, in ms.
 --
--- The shard's fold queue is a list of 'APP FIELD' in the order in which records came to rest. What
--- rests longer than the id window is folded: the counts have it already, so the record just goes.
+-- What is held or pinned is also named in a set of its own, ...:o:APP.
+-- The shard's fold queue, ...:f, is a list of 'APP FIELD' in the order in which records came to rest. What
+-- rests longer than the id window is folded: members' sums have it already, so the record just goes.
 
--- The most claims on one held record: from the next on it stays charged whatever is withdrawn. The
+-- The most claims on one record: from the next on it stays charged whatever is withdrawn. The
 -- most tombstones: the oldest attempts have arrived or never will.
 local CLAIMS_MAX, TOMBS_MAX = 64, 64
 local WINDOW_MS = 600000
@@ -22,8 +29,8 @@ local FOLD_MARGIN_MS = 60000
 
 local function parse_record(raw)
   local r = {}
-  r.state, r.fp, r.number, r.counters, r.day, r.since, r.claims, r.tombs =
-    string.match(raw, '^(%a)|(%x*)|(%d*)|(%d*)|(%-?%d*)|(%d*)|([^|]*)|([^|]*)$')
+  r.state, r.fp, r.number, r.groups, r.counters, r.day, r.since, r.era, r.owner, r.claims, r.tombs = string.match(raw,
+    '^(%a)|(%x*)|(%d*)|(%d*)|(%d*)|(%-?%d*)|(%d*)|([%d ]*)|([^|]*)|([^|]*)|([^|]*)$')
   if not r.state then
     error({err = 'DAMAGED a record reads "' .. raw .. '"'})
   end
@@ -34,7 +41,8 @@ local function unpack_record(raw)
   if raw then
     return parse_record(raw)
   end
-  return {state = 'x', fp = '', number = '0', counters = '', day = '', since = '0', claims = '', tombs = ''}
+  return {state = 'x', fp = '', number = '0', groups = '', counters = '', day = '', since = '0', era = '',
+    owner = '', claims = '', tombs = ''}
 end
 
 local function read_record(key, field)
@@ -42,7 +50,8 @@ local function read_record(key, field)
 end
 
 local function pack_record(r)
-  return table.concat({r.state, r.fp, r.number, r.counters, r.day, r.since, r.claims, r.tombs}, '|')
+  return table.concat({r.state, r.fp, r.number, r.groups, r.counters, r.day, r.since, r.era, r.owner,
+    r.claims, r.tombs}, '|')
 end
 
 -- Where a comma-ended list has an entry that begins with `entry`, or nil.
@@ -57,23 +66,41 @@ end
 
 -- Adds a claim; false if it was there. One too many to follow stands for all that come: it is
 -- nobody's, so that nobody withdraws it.
-local function add_claim(r, claim, gen)
-  if count_of(r.claims) >= CLAIMS_MAX then
-    claim, gen = '*', '*'
-  end
+local function add_claim(r, claim)
   if listed(r.claims, claim .. '.') then
     return false
   end
-  r.claims = r.claims .. claim .. '.' .. gen .. ','
+  if count_of(r.claims) >= CLAIMS_MAX then
+    claim = '*.*'
+    if listed(r.claims, claim .. '.') then
+      return false
+    end
+  end
+  r.claims = r.claims .. claim .. '.' .. str(epoch) .. ','
   return true
 end
 
--- Takes one claim away, if it is there.
-local function drop_claim(r, claim)
+local function strike(r, claim)
   local from = listed(r.claims, claim .. '.')
   if from then
     local to = string.find(r.claims, ',', from, true)
     r.claims = string.sub(r.claims, 1, from - 1) .. string.sub(r.claims, to + 1)
+  end
+end
+
+-- Notes that a claim was heard of in this epoch.
+local function hear_claim(r, claim)
+  if not listed(r.claims, claim .. '.' .. str(epoch) .. ',') then
+    strike(r, claim)
+    add_claim(r, claim)
+  end
+end
+
+-- Takes one claim away, if it is there.
+local function drop_claim(r, claim)
+  strike(r, claim)
+  if r.owner == claim then
+    r.owner = ''
   end
 end
 
@@ -88,12 +115,39 @@ local function bury(r, claim)
   end
 end
 
+local function is_charged(r)
+  return r.state == 'h' or r.state == 'p'
+end
+
+-- Charges a record to its counters, or takes the charge off. `gain_of` finds the gain of a day.
+local function charge(app, record, sign, gain_of)
+  local amount = sign * tonumber(record.number)
+  for digit in string.gmatch(record.counters, '%d') do
+    local c = digit == '3' and gain_of(record.day, record.ends) or app[tonumber(digit)]
+    set(c, 'held', c.held + amount)
+  end
+end
+
+-- Notes that a record is charged, or no more.
+local function open_record(app, field)
+  put('SADD', base .. 'o:' .. app.id, field)
+end
+
+local function close_record(app, field)
+  put('SREM', base .. 'o:' .. app.id, field)
+end
+
+-- The generation of the first counter of a charge.
+local function generation(app, counters)
+  return app[tonumber(string.sub(counters, 1, 1))].gen
+end
+
 -- Notes that a record came to rest, so that it is folded when its time has come.
 local at_rest = {}
 
 local function rest(r, app, field)
   r.since = str(now)
-  at_rest[#at_rest + 1] = app .. ' ' .. field
+  at_rest[#at_rest + 1] = app.id .. ' ' .. field
 end
 
 local function save_rest(queue)
@@ -109,16 +163,16 @@ local function fold(queue, most)
   if entries.err then
     return
   end
-  local base = string.sub(KEYS[1], 1, -2)
   local done = 0
   for i = 1, #entries do
     local app, field = string.match(entries[i], '^(%d+) (.*)$')
     local raw = app and redis.pcall('HGET', base .. 'r:' .. app, field)
     if type(raw) == 'string' then
-      local state, since = string.match(raw, '^(%a)|[^|]*|[^|]*|[^|]*|[^|]*|(%d*)|')
-      -- A record that is held again gets another entry when it comes to rest.
-      if state and state ~= 'h' then
-        if num(since) + WINDOW_MS + FOLD_MARGIN_MS > now then
+      local read, r = pcall(parse_record, raw)
+      -- A record that is charged again, or whose release is in `back` still, gets another entry when it
+      -- comes to rest.
+      if read and not is_charged(r) and (r.state ~= 'r' or r.era == '') then
+        if num(r.since) + WINDOW_MS + FOLD_MARGIN_MS > now then
           break
         end
         redis.pcall('HDEL', base .. 'r:' .. app, field)

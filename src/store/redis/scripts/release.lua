@@ -1,68 +1,82 @@
--- Releases: gives back what was counted, at most as much as was, once for each id.
+-- Releases: gives back what is charged, at most as much as is, once for each id.
 --
 -- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
 -- KEYS[6] the day's month
--- ARGV[6]  the member's incarnation
--- ARGV[7]  the record's field
--- ARGV[8]  the fingerprint
--- ARGV[9]  the day's number
--- ARGV[10] when the day's gain goes, in seconds
--- ARGV[11] the amount
--- ARGV[12] the digit of the resource's own counter
--- ARGV[13] 1 if groups, and the day's gain, follow
+-- ARGV[6]  the record's field
+-- ARGV[7]  the fingerprint
+-- ARGV[8]  the day's number
+-- ARGV[9]  when the day's gain goes, in seconds
+-- ARGV[10] the amount
+-- ARGV[11] the digit of the resource's own counter
+-- ARGV[12] 1 if groups, and the day's gain, follow
 --
--- Answers after the head: outcome, 1 if it is an earlier one's, how many were given back, view.
+-- Answers after the head: outcome, 1 if it is an earlier one's, 1 if the caller owns it, how many were given
+-- back, how many groups with them, view.
 
-local RELEASED, OTHER_CONTENT = 0, 1
+local RELEASED, OTHER_CONTENT, FROZEN = 0, 1, 2
 local FOLD = 4
 
-local refusal = refused(true)
+local refusal = refused(COUNTING)
 if refusal then
   return refusal
 end
 
-local field, fp, day, own = ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[12])
-local app = read_app(KEYS[2], ARGV[6])
-local gain = read_gain(KEYS[4], ARGV[6], ARGV[10])
+local field, fp, day, own = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[11])
+local app = read_app(KEYS[2])
+local gain = read_gain(KEYS[4], ARGV[9])
 local record = read_record(KEYS[3], field)
 
-local function finish(outcome, replayed, number)
-  save_rest(KEYS[5])
-  local reply = seal(show({FINE, 0, 0, now, outcome, replayed, number}, app, gain))
-  if #writes > 0 then
+local function finish(outcome, replayed, mine, number, groups)
+  thaw(app)
+  save(app)
+  save(gain.hash)
+  save_months()
+  local reply = seal(show({FINE, 0, 0, now, outcome, replayed, mine or 0, number or 0, groups or 0}, app, gain))
+  if #writes > 0 and not reply.err then
     fold(KEYS[5], FOLD)
   end
   return reply
 end
 
+if app.frozen then
+  return finish(FROZEN, 0)
+end
 if record.state ~= 'x' then
   if record.state ~= 'r' or record.fp ~= fp then
-    return finish(OTHER_CONTENT, 0, 0)
+    return finish(OTHER_CONTENT, 0)
   end
-  return finish(RELEASED, 1, tonumber(record.number))
+  -- What is in its owner's sums, or was given back before a recount, nobody adds to anything any more.
+  local _, gen_own, gen_groups = string.match(record.era, '^(%d+) (%d+) (%d+)$')
+  local mine = record.owner == member and tonumber(gen_own) == app[own].gen
+  local groups = num(record.groups)
+  if mine and own ~= 1 and num(gen_groups) ~= app[1].gen then
+    groups = 0
+  end
+  return finish(RELEASED, 1, mine and 1 or 0, tonumber(record.number), groups)
 end
 
--- Never more than was counted, neither of the resource nor of the groups that go with it: what is
--- released twice, as a room and as a group, mints no place.
-local number = math.min(tonumber(ARGV[11]), math.max(0, app.net[own]))
+-- Never more than is charged, neither of the resource nor of the groups that go with it: what is
+-- released twice, as a room and as a group, mints no place. What was created from a grant, and is not
+-- reported yet, is charged as lent.
+local function bounded(amount, c)
+  return math.min(amount, math.max(0, shown(c) + c.out))
+end
+local number = bounded(tonumber(ARGV[10]), app[own])
 local groups = 0
-if ARGV[13] == '1' then
+if ARGV[12] == '1' then
   begin_month(app, read_month(KEYS[6]), day)
-  save_months()
-  groups = math.min(number, math.max(0, app.net[1]))
+  groups = bounded(number, app[1])
 end
--- What falls is within its bounds, but for the gain, which may be negative.
-set_net(app, own, app.net[own] - number)
-if ARGV[13] == '1' then
+set(app[own], 'back', app[own].back + number)
+if ARGV[12] == '1' then
   if own ~= 1 then
-    set_net(app, 1, app.net[1] - groups)
+    set(app[1], 'back', app[1].back + groups)
   end
-  set_gain(gain, gain.net - groups)
+  set(gain, 'back', gain.back + groups)
 end
-save(app)
-save(gain)
-record.state, record.fp, record.number, record.counters = 'r', fp, str(number), ''
-record.day, record.claims = day, ''
-rest(record, app.id, field)
+record.state, record.fp, record.number, record.groups = 'r', fp, str(number), str(groups)
+record.counters = ARGV[11] .. (ARGV[12] == '1' and '3' or '')
+record.day, record.since, record.owner, record.claims = day, str(now), member, ''
+record.era = str(epoch) .. ' ' .. str(app[own].gen) .. ' ' .. str(app[1].gen)
 put('HSET', KEYS[3], field, pack_record(record))
-return finish(RELEASED, 0, number)
+return finish(RELEASED, 0, 1, number, groups)

@@ -1,245 +1,129 @@
--- Settles: merges totals, keeps answered takes, withdraws attempts; many apps of one shard.
+-- Settles: merges sums, withdraws attempts, keeps answered takes, lends; many apps of one shard.
 --
--- KEYS[2]  the shard's fold queue
--- KEYS[3] … for each app: the app, its records, today's gain, today's month; then what its cells name
--- ARGV[6]  the member's incarnation
--- ARGV[7]  today's number
--- ARGV[8]  when today's gain goes, in seconds
--- ARGV[9]  the number of apps; then for each
---   the number of cells, then for each cell its kind and
---     0, 1, 2  accounts, groups, AV rooms: consumed, released, the highest net
---     g        gained: when that gain goes, consumed, released; KEYS: that day's gain
---     i        increment: the day's number, when its keys go, when it is sealed (ms), the total;
---              KEYS: the day's users, its month
---   the number of answered takes, then for each: field, fingerprint, the digit of the counter that
---     refused it or '-', 1 if a refusal is remembered
---   the number of aborts, then for each: field, attempt
+-- KEYS[2]  the shard's fold queue; then what `report` says
+-- ARGV[6]  today's number
+-- ARGV[7]  when today's gain goes, in seconds
+-- ARGV[8]  the number of apps; then for each what `report` says
 --
--- Answers after the head: a view for each app.
+-- Answers after the head: what becomes of the answered takes, a digit for each (0 counted, 1 the caller's,
+-- 2 to be reported again), then a view for each app.
 
 local FOLD = 16
 
-local refusal = refused(false)
+local refusal = refused(COUNTING)
 if refusal then
   return refusal
 end
 
-local member, today = ARGV[6], ARGV[7]
+local today, today_ends = ARGV[6], ARGV[7]
 local queue = KEYS[2]
-local key_at, arg_at = 2, 9
+key_at, arg_at = 2, 8
 
-local function next_key()
-  key_at = key_at + 1
-  return KEYS[key_at]
-end
+local acks = {}
+-- Whether a member knows of a recount that is not known here.
+local forgotten = false
 
-local function next_arg()
-  arg_at = arg_at + 1
-  return ARGV[arg_at]
-end
-
-local function next_number()
-  return tonumber(next_arg())
-end
-
--- A live count: both totals only grow, so that the larger is the newer.
-local function merge_live(app, counter, month_key)
-  local c, r, high = next_number(), next_number(), next_number()
-  local old_c, old_r = app.consumed[counter], app.released[counter]
-  local new_c, new_r = math.max(c, old_c), math.max(r, old_r)
-  if new_c == old_c and new_r == old_r then
-    -- Repeated or overtaken. Its high was heard, or belongs to a count that has moved on.
-    return true
-  end
-  local month = counter == 1 and read_month(month_key)
-  if month then
-    begin_month(app, month, today)
-  end
-  local before = app.net[counter]
-  if new_c >= COUNT_END or new_r >= COUNT_END
-    or not set_net(app, counter, before + (new_c - old_c) - (new_r - old_r)) then
-    return false
-  end
-  app.consumed[counter], app.released[counter] = new_c, new_r
-  note(app, 'm' .. counter .. ':' .. member, app.gen .. ' ' .. str(new_c) .. ' ' .. str(new_r))
-  if month then
-    raise_peak(month, today, before - app.held - (old_c - old_r) + high)
-    raise_peak(month, today, app.net[1] - app.held)
-  end
-  return true
-end
-
-local function merge_gain(gain)
-  local c, r = math.max(next_number(), gain.consumed), math.max(next_number(), gain.released)
-  local delta = (c - gain.consumed) - (r - gain.released)
-  if gain.over or c == gain.consumed and r == gain.released then
-    return
-  end
-  gain.consumed, gain.released = c, r
-  set_gain(gain, gain.net + delta)
-  note(gain, 'm:' .. member, str(c) .. ' ' .. str(r))
-end
-
-local function merge_increment(app)
-  local users, month_key = read_users(next_key(), member), next_key()
-  local day, ends, sealed, total = next_arg(), next_arg(), next_number(), next_number()
-  if now >= sealed or total <= users.mine then
-    return true
-  end
-  users.increments = users.increments + total - users.mine
-  if users.increments >= COUNT_END then
-    return false
-  end
-  note(users, 'm:' .. member, str(total))
-  note(users, 'i', str(users.increments))
-  keep_until(users, ends)
-  save(users)
-  local month = read_month(month_key)
-  begin_month(app, month, day)
-  book_users(users, month, day)
-  return true
-end
-
--- A held record is answered with ALLOW: from now on nothing frees it.
-local function count_record(app, record, field, month_key)
-  if string.find(record.counters, '1', 1, true) then
-    local month = read_month(month_key)
-    begin_month(app, month, today)
-    app.held = app.held - tonumber(record.number)
-    note(app, 'h1', str(app.held))
-    raise_peak(month, today, app.net[1] - app.held)
-  end
-  record.state, record.claims, record.changed = 'c', '', true
-  rest(record, app.id, field)
-end
-
--- A refusal that is not known here any more is remembered again, for whoever repeats the id.
-local function keep_refusal(app, record, field, fp, counter)
-  record.state, record.fp, record.number, record.counters = 'd', fp, '0', counter
-  record.day, record.claims, record.changed = today, '', true
-  rest(record, app.id, field)
-end
-
--- An attempt is withdrawn: a held record without claims is freed. False if a count is too large.
-local function withdraw(app, record, field, claim, gain_of)
-  bury(record, claim)
-  drop_claim(record, claim)
-  record.changed = true
-  if record.state == 'h' and record.claims == '' then
-    local amount = tonumber(record.number)
-    local gain = string.find(record.counters, '3', 1, true) and gain_of(record.day)
-    if not move(app, gain, record.counters, -amount, -amount) then
-      return false
+-- Merges the cells; of the groups it says what the peak was in between.
+local function merge_cells(app, gains, wishes)
+  local high
+  for _ = 1, next_number() do
+    local kind = next_arg()
+    if kind == 'i' then
+      merge_increment(app)
+    elseif kind == 'g' then
+      local key, ends = next_key(), next_arg()
+      gains[key] = gains[key] or read_gain(key, ends)
+      local said = next_escrow(next_sums())
+      if merge(gains[key], said) then
+        list(app)
+      end
+      wishes[#wishes + 1] = said.units and {gains[key], 3, said}
+    else
+      local k = tonumber(kind)
+      local c, said = app[k], next_sums()
+      local said_high = next_number()
+      next_escrow(said)
+      forgotten = forgotten or said.gen > c.gen
+      local old = c.me
+      merge(c, said)
+      local new = c.me
+      -- Repeated or overtaken, a high was heard, or belongs to a count that has moved on.
+      if k == 1 and new.gen == c.gen and (new.consumed ~= old.consumed or new.released ~= old.released) then
+        high = math.max(said_high, new.consumed - new.released) - (old.consumed - old.released)
+      end
+      wishes[#wishes + 1] = said.units and {c, k, said}
     end
-    record.state, record.fp, record.number, record.counters = 'x', '', '0', ''
-    rest(record, app.id, field)
-  elseif record.state == 'x' then
-    rest(record, app.id, field)
   end
-  return true
+  return high
 end
 
 -- One app, with what it needs read once and written once.
 local function settle_app(answer)
-  local app_key, records, gain_key, month_key = next_key(), next_key(), next_key(), next_key()
-  local app = read_app(app_key, member)
-  local gains = {[gain_key] = read_gain(gain_key, member, ARGV[8])}
-  -- The gain of a record's day, which may be another than today.
-  local function gain_of(day)
+  local app_key, records_key, gain_key, month_key = next_key(), next_key(), next_key(), next_key()
+  local app = read_app(app_key)
+  local gains = {[gain_key] = read_gain(gain_key, today_ends)}
+  -- The gain of a record's day, which may be another than today. Without a word on when it goes, one
+  -- that is not there has gone.
+  local function gain_of(day, ends)
     local key = string.gsub(gain_key, '%-?%d+$', day)
     if not gains[key] then
-      gains[key] = read_gain(key, member, ARGV[8])
+      gains[key] = read_gain(key, ends or today_ends)
     end
-    -- If it has gone, the day is over.
-    gains[key].over = gains[key].over or gains[key].ends ~= nil
-    return gains[key]
+    local gain = gains[key]
+    gain.hash.over = gain.hash.over or gain.hash.fresh and not ends and key ~= gain_key
+    return gain
   end
 
-  for _ = 1, next_number() do
-    local kind = next_arg()
-    local merged = true
-    if kind == 'i' then
-      merged = merge_increment(app)
-    elseif kind == 'g' then
-      local key, ends = next_key(), next_arg()
-      gains[key] = gains[key] or read_gain(key, member, ends)
-      merge_gain(gains[key])
-    else
-      merged = merge_live(app, tonumber(kind), month_key)
-    end
-    if not merged then
-      return false, app
-    end
+  local counted_before = counted(app[1])
+  local acknowledged = next_arg()
+  local wishes = {}
+  local high = merge_cells(app, gains, wishes)
+  local said = next_records()
+  local known = read_records(records_key, said.fields)
+  for _, a in ipairs(said.aborts) do
+    withdraw(app, known[a.field], a.field, a.claim, gain_of)
   end
+  for _, a in ipairs(said.answered) do
+    acks[#acks + 1] = answered(app, known[a.field], a.field, a, gain_of)
+  end
+  for _, field in ipairs(said.gave) do
+    contain_release(app, known[field], field, gain_of)
+  end
+  save_records(records_key, said.fields, known)
 
-  -- The records that are spoken of, each read once.
-  local answered_at = arg_at + 1
-  local aborts_at = answered_at + 1 + 4 * tonumber(ARGV[answered_at])
-  local fields, known, changed = {}, {}, {'HSET', records}
-  local function name(from, width)
-    for at = from + 1, from + width * tonumber(ARGV[from]), width do
-      local field = ARGV[at]
-      if not known[field] then
-        known[field] = true
-        fields[#fields + 1] = field
-      end
-    end
+  if high or counted(app[1]) ~= counted_before then
+    local month = read_month(month_key)
+    begin_month(app, month, today, counted_before)
+    raise_peak(month, today, counted_before + (high or 0))
+    raise_peak(month, today, counted(app[1]))
   end
-  name(answered_at, 4)
-  name(aborts_at, 2)
-  if #fields > 0 then
-    local raws = redis.call('HMGET', records, unpack(fields))
-    for i = 1, #fields do
-      known[fields[i]] = unpack_record(raws[i])
-    end
+  if acknowledged ~= '-' and tonumber(acknowledged) == app.frozen then
+    note(app, 'q:' .. member, acknowledged)
   end
-
-  for _ = 1, next_number() do
-    local field, fp = next_arg(), next_arg()
-    local refused, remembered = next_arg(), next_arg()
-    local record = known[field]
-    if refused ~= '-' then
-      if record.state == 'x' and remembered == '1' then
-        keep_refusal(app, record, field, fp, refused)
-      end
-    elseif record.state == 'h' and record.fp == fp then
-      count_record(app, record, field, month_key)
-    end
+  for _, wish in ipairs(wishes) do
+    lend(app, unpack(wish))
   end
-  for _ = 1, next_number() do
-    local field, claim = next_arg(), member .. '.' .. next_arg()
-    local record = known[field]
-    if not withdrawn(record, claim) and not withdraw(app, record, field, claim, gain_of) then
-      return false, app
-    end
-  end
-  for i = 1, #fields do
-    local record = known[fields[i]]
-    if record.changed then
-      changed[#changed + 1] = fields[i]
-      changed[#changed + 1] = pack_record(record)
-    end
-  end
-  if changed[3] then
-    put(unpack(changed))
-  end
+  thaw(app)
   save(app)
   for _, gain in pairs(gains) do
-    save(gain)
+    save(gain.hash)
   end
   show(answer, app, gains[gain_key])
-  return true, app
 end
 
-local answer = {FINE, 0, 0, now}
-for _ = 1, tonumber(ARGV[9]) do
-  local settled, app = settle_app(answer)
-  if not settled then
-    return too_large(app)
-  end
+local answer = {FINE, 0, 0, now, ''}
+for _ = 1, tonumber(ARGV[8]) do
+  settle_app(answer)
 end
+if forgotten then
+  writes, header = {}, {'HSET', KEYS[1]}
+  return {LOST, epoch, seq, now}
+end
+answer[5] = table.concat(acks)
 save_months()
 save_rest(queue)
 local reply = seal(answer)
-fold(queue, FOLD)
+if not reply.err then
+  fold(queue, FOLD)
+end
 return reply

@@ -2,36 +2,41 @@
 --
 -- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
 -- KEYS[6] the day's month
--- ARGV[6]  the member's incarnation
--- ARGV[7]  the attempt
--- ARGV[8]  the record's field
--- ARGV[9]  the fingerprint
--- ARGV[10] the day's number
--- ARGV[11] when the day's gain goes, in seconds
--- ARGV[12] 1 if a refusal is remembered
--- ARGV[13] the amount
--- ARGV[14] … pairs: a counter's digit, its limit or '-'
+-- ARGV[6]  the attempt
+-- ARGV[7]  the record's field
+-- ARGV[8]  the fingerprint
+-- ARGV[9]  the day's number
+-- ARGV[10] when the day's gain goes, in seconds
+-- ARGV[11] 1 if a refusal is remembered
+-- ARGV[12] the amount
+-- ARGV[13] … pairs: a counter's digit, its limit or '-'
 --
--- Answers after the head: outcome, 1 if it is an earlier one's, the counter that did not fit, view.
+-- Answers after the head: outcome, 1 if it is an earlier one's, 1 if the attempt owns the record, the
+-- counter that did not fit, 1 if a recall may help, view.
 
-local ALLOWED, DENIED, OTHER_CONTENT, WITHDRAWN = 0, 1, 2, 3
+local ALLOWED, DENIED, OTHER_CONTENT, WITHDRAWN, FROZEN, INCOMPLETE, OUTLIVED = 0, 1, 2, 3, 4, 5, 6
 local FOLD = 4
 
-local refusal = refused(true)
+local refusal = refused(COUNTING)
 if refusal then
   return refusal
 end
 
-local member, attempt, field, fp = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local attempt, field, fp, day = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local claim = member .. '.' .. attempt
-local app = read_app(KEYS[2], member)
-local gain = read_gain(KEYS[4], member, ARGV[11])
+local app = read_app(KEYS[2])
+local gain = read_gain(KEYS[4], ARGV[10])
 local record = read_record(KEYS[3], field)
 
-local function finish(outcome, replayed, counter)
+local function finish(outcome, replayed, mine, counter, recallable)
+  thaw(app)
+  save(app)
+  save(gain.hash)
+  save_months()
   save_rest(KEYS[5])
-  local reply = seal(show({FINE, 0, 0, now, outcome, replayed, counter}, app, gain))
-  if #writes > 0 then
+  local reply = seal(show({FINE, 0, 0, now, outcome, replayed, mine or 0, counter or 0, recallable or 0},
+    app, gain))
+  if #writes > 0 and not reply.err then
     fold(KEYS[5], FOLD)
   end
   return reply
@@ -41,54 +46,73 @@ local function write_record()
   put('HSET', KEYS[3], field, pack_record(record))
 end
 
+if app.frozen then
+  return finish(FROZEN, 0)
+end
 if withdrawn(record, claim) then
-  return finish(WITHDRAWN, 0, 0)
+  return finish(WITHDRAWN, 0)
 end
 if record.state == 'r' or record.state ~= 'x' and record.fp ~= fp then
-  return finish(OTHER_CONTENT, 0, 0)
+  return finish(OTHER_CONTENT, 0)
 end
 if record.state == 'd' then
-  return finish(DENIED, 1, tonumber(record.counters))
+  return finish(DENIED, 1, 0, tonumber(record.counters))
 end
-if record.state == 'c' then
-  return finish(ALLOWED, 1, 0)
+-- What was counted before a recount may not be in it: asked for anew it takes a new unit. But for a copy of
+-- an attempt that was answered then: nobody would own that unit.
+local outlived = record.state == 'c' and num(record.era) < generation(app, record.counters)
+if outlived and listed(record.claims, claim .. '.') then
+  return finish(OUTLIVED, 0)
 end
-if record.state == 'h' then
-  if add_claim(record, claim, app.gen) then
+if record.state ~= 'x' and not outlived then
+  if add_claim(record, claim) then
     write_record()
   end
-  return finish(ALLOWED, 1, 0)
+  return finish(ALLOWED, 1, record.owner == claim and 1 or 0)
 end
 
--- Judged part by part, in the order of the charge: the first that does not fit is the refusal.
-local amount = tonumber(ARGV[13])
-local counters = ''
-for i = 14, #ARGV, 2 do
-  local counter, limit = tonumber(ARGV[i]), ARGV[i + 1]
-  local net = counter == 3 and gain.net or app.net[counter]
-  if limit ~= '-' and net + amount > tonumber(limit) then
-    if ARGV[12] == '1' then
-      record.state, record.fp, record.number, record.counters = 'd', fp, '0', ARGV[i]
-      record.day, record.claims = ARGV[10], ''
-      rest(record, app.id, field)
-      write_record()
-    end
-    return finish(DENIED, 0, counter)
-  end
+-- Judged part by part, in the order of the charge: the first that does not fit is the refusal, unless it
+-- is only what members hold unspent that stands in its way, and another is really full.
+local amount = tonumber(ARGV[12])
+local counters, lent, full = '', nil, nil
+for i = 13, #ARGV, 2 do
+  local k, limit = tonumber(ARGV[i]), ARGV[i + 1]
+  local c = k == 3 and gain or app[k]
   counters = counters .. ARGV[i]
+  if limit ~= '-' then
+    if is_incomplete(app, k) then
+      return finish(INCOMPLETE, 0)
+    end
+    limit = lowest(c, tonumber(limit))
+    if shown(c) + amount > limit then
+      full = full or k
+    elseif shown(c) + c.out + amount > limit then
+      lent = lent or k
+    end
+  end
+end
+if full then
+  if ARGV[11] == '1' then
+    record.state, record.fp, record.number, record.counters = 'd', fp, '0', str(full)
+    record.day, record.era, record.owner, record.claims = day, '', '', ''
+    rest(record, app, field)
+    write_record()
+  end
+  return finish(DENIED, 0, 0, full)
+end
+if lent then
+  starve(app)
+  return finish(DENIED, 0, 0, lent, 1)
 end
 
 if string.find(counters, '1', 1, true) then
-  begin_month(app, read_month(KEYS[6]), ARGV[10])
-  save_months()
-end
-if not move(app, gain, counters, amount, amount) then
-  return too_large(app)
+  begin_month(app, read_month(KEYS[6]), day)
 end
 record.state, record.fp, record.number, record.counters = 'h', fp, str(amount), counters
-record.day, record.since, record.claims = ARGV[10], str(now), ''
-add_claim(record, claim, app.gen)
-save(app)
-save(gain)
+record.day, record.since, record.claims = day, str(now), ''
+record.era, record.owner = str(generation(app, counters)), claim
+add_claim(record, claim)
+charge(app, record, 1, function() return gain end)
+open_record(app, field)
 write_record()
-return finish(ALLOWED, 0, 0)
+return finish(ALLOWED, 0, 1)

@@ -16,14 +16,14 @@ local LEVEL_MAX = 19
 local function read_users(key, member)
   local h = hash(key)
   local f = redis.call('HMGET', key, 'n', 'i', 'm:' .. member, 'k', 'l', 'p')
-  h.fresh = not f[1] and not f[2]
+  h.empty = not f[1] and not f[2]
   h.users, h.increments, h.mine = num(f[1]), num(f[2]), num(f[3])
   h.k, h.l, h.p = tonumber(f[4] or nil), num(f[5]), num(f[6])
   return h
 end
 
 local function keep_until(users, ends)
-  if users.fresh then
+  if users.empty then
     users.ends = ends
   end
 end

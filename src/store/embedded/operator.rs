@@ -1,0 +1,73 @@
+//! The operator's calls to a ledger of one member.
+
+use std::future::ready;
+use std::sync::Arc;
+
+use super::EmbeddedStore;
+use super::ledger::stranger;
+use crate::clock::Clock;
+use crate::quota::{AppId, Resource};
+use crate::store::{
+    AuditEntry, Freeze, MemberInfo, Operator, Recount, Recounted, Reply, Retired, Shard, Standing,
+    StoreFault,
+};
+
+impl Operator for EmbeddedStore {
+    fn freeze(&self, app: AppId, resource: Resource) -> Reply<'_, Freeze> {
+        self.ledger.note_freeze();
+        let frozen = self.step(Shard::of(app), |at, by| at.freeze(by, app, resource));
+        Box::pin(ready(frozen))
+    }
+
+    fn awaited(&self, app: AppId, token: u64) -> Reply<'_, Vec<u64>> {
+        let rests = self.step(Shard::of(app), |at, by| {
+            let rests = at.rests(by, app, token)?;
+            Ok(if rests { Vec::new() } else { vec![by.member] })
+        });
+        Box::pin(ready(rests))
+    }
+
+    fn unfreeze(&self, app: AppId, token: u64) -> Reply<'_, ()> {
+        let done = self.step(Shard::of(app), |at, _| {
+            at.unfreeze(app, token);
+            Ok(())
+        });
+        Box::pin(ready(done))
+    }
+
+    fn recount<'a>(&'a self, recount: &'a Recount) -> Reply<'a, Recounted> {
+        let (ledger, recount) = (Arc::clone(&self.ledger), recount.clone());
+        let member = self.member.get().map(|member| member.incarnation);
+        Box::pin(async move {
+            let member = member.ok_or_else(stranger)?;
+            // The disk may take its time; the runtime has other work. A caller that goes away does
+            // not stop it half-way.
+            let done = tokio::task::spawn_blocking(move || ledger.recount(member, &recount));
+            done.await.unwrap_or_else(|stopped| {
+                Err(StoreFault::Away(format!("the recount stopped: {stopped}")))
+            })
+        })
+    }
+
+    fn members(&self) -> Reply<'_, Vec<MemberInfo>> {
+        let members = self.member.get().ok_or_else(stranger).map(|member| {
+            vec![MemberInfo {
+                incarnation: member.incarnation,
+                name: (*member.name).into(),
+                boot: member.boot,
+                seen: Clock::system(),
+                standing: Standing::Present,
+            }]
+        });
+        Box::pin(ready(members))
+    }
+
+    fn retire<'a>(&'a self, _incarnation: u64, _who: &'a str, _why: &'a str) -> Reply<'a, Retired> {
+        let words = "an embedded ledger has one member, which is the one that was asked";
+        Box::pin(ready(Err(StoreFault::Unusable(words.into()))))
+    }
+
+    fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>> {
+        Box::pin(ready(self.ledger.audit(app, most)))
+    }
+}

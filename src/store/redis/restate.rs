@@ -1,0 +1,150 @@
+//! What members tell a shard that forgot, and what they keep of its bases.
+
+use super::answer::unexpected;
+use super::report::{Blocks, Kind, Part};
+use super::{Link, RedisStore};
+use crate::clock::Day;
+use crate::quota::{AppId, RESOURCES};
+use crate::store::{
+    Base, Bases, REPORT_APPS_MAX, REPORT_RECORDS_MAX, STATEMENT_BASES_MAX, Shard, Statement,
+    StoreFault,
+};
+
+/// What one step states.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stated<'a> {
+    bases: &'a [Base],
+    with_gone: bool,
+    part: Part<'a>,
+}
+
+/// The statement in steps, each short: who is gone and the bases, the records, and at last the sums, by which an
+/// app is known to be stated whole.
+fn steps(statement: &Statement) -> [Stated<'_>; 3] {
+    let records = Part {
+        answered: &statement.answered,
+        aborts: &statement.aborts,
+        ..Part::default()
+    };
+    [
+        Stated {
+            bases: &statement.bases,
+            with_gone: true,
+            ..Stated::default()
+        },
+        Stated {
+            part: records,
+            ..Stated::default()
+        },
+        Stated {
+            part: Part {
+                apps: &statement.apps,
+                ..Part::default()
+            },
+            ..Stated::default()
+        },
+    ]
+}
+
+impl RedisStore {
+    pub(super) async fn restate_all(
+        &self,
+        shard: Shard,
+        statement: &Statement,
+        day: Day,
+    ) -> Result<(), StoreFault> {
+        debug_assert!(statement.apps.len() <= REPORT_APPS_MAX);
+        debug_assert!(statement.bases.len() <= STATEMENT_BASES_MAX);
+        debug_assert!(statement.answered.len() <= REPORT_RECORDS_MAX);
+        debug_assert!(statement.aborts.len() <= REPORT_RECORDS_MAX);
+        let link = self.linked()?;
+        let [first, records, sums] = steps(statement);
+        let none = records.part.answered.is_empty() && records.part.aborts.is_empty();
+        self.restate_part(&link, shard, statement, first, day)
+            .await?;
+        if !none {
+            self.restate_part(&link, shard, statement, records, day)
+                .await?;
+        }
+        if !sums.part.apps.is_empty() {
+            self.restate_part(&link, shard, statement, sums, day)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn restate_part(
+        &self,
+        link: &Link,
+        shard: Shard,
+        statement: &Statement,
+        stated: Stated<'_>,
+        day: Day,
+    ) -> Result<(), StoreFault> {
+        let mut step = self.step(link, shard)?;
+        step.key(&self.keys.fold_queue(shard));
+        step.arg(day.number())
+            .arg(self.ends_s(day))
+            .arg(self.seen.most(shard));
+        if stated.with_gone {
+            step.arg(statement.gone.len());
+            for incarnation in &statement.gone {
+                step.arg(format_args!("{incarnation:016x}"));
+            }
+        } else {
+            step.arg(0);
+        }
+        step.arg(stated.bases.len());
+        for base in stated.bases {
+            debug_assert_eq!(Shard::of(base.app), shard);
+            step.arg(base.app)
+                .arg(base.resource.counter().index())
+                .arg(base.generation)
+                .arg(base.version)
+                .arg(base.amount);
+        }
+        let blocks = Blocks::of(&stated.part);
+        self.add_blocks(&mut step, shard, &blocks, day, Kind::Statement)?;
+        self.run(link, shard, &self.scripts.restate, step)
+            .await
+            .map(drop)
+    }
+
+    pub(super) async fn read_bases(&self, shard: Shard, since: u64) -> Result<Bases, StoreFault> {
+        let link = self.linked()?;
+        let mut step = self.step(&link, shard)?;
+        step.arg(since).arg(0);
+        let (_, mut answer) = self.run(&link, shard, &self.scripts.bases, step).await?;
+        let upto = answer.count()?;
+        let mut changed = Vec::new();
+        while !answer.is_empty() {
+            let app = answer.app()?;
+            let counter = usize::try_from(answer.small()?).map_err(|_| unexpected())?;
+            changed.push(Base {
+                app,
+                resource: *RESOURCES.get(counter).ok_or_else(unexpected)?,
+                generation: answer.count()?,
+                version: answer.count()?,
+                amount: answer.signed()?,
+            });
+        }
+        Ok(Bases { upto, changed })
+    }
+
+    /// All apps of which the shard knows anything.
+    pub(super) async fn apps_of(
+        &self,
+        link: &Link,
+        shard: Shard,
+    ) -> Result<Vec<AppId>, StoreFault> {
+        let mut step = self.step(link, shard)?;
+        step.arg(0).arg(1);
+        let (_, mut answer) = self.run(link, shard, &self.scripts.bases, step).await?;
+        answer.count()?;
+        let mut apps = Vec::new();
+        while !answer.is_empty() {
+            apps.push(answer.app()?);
+        }
+        Ok(apps)
+    }
+}

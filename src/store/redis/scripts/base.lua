@@ -1,0 +1,90 @@
+-- Bases: what no present member's sums contain of a counter. See `counts` for where they are.
+
+-- The version of what this step writes: its own count of writes.
+local function this_version()
+  return seq + 1
+end
+
+local function read_bases(app)
+  local f = redis.call('HMGET', app.key, 'a0', 'a1', 'a2')
+  for k = 0, 2 do
+    local version, amount = string.match(f[k + 1] or '', '^(%d+) (%-?%d+)$')
+    app[k].version, app[k].base = num(version), num(amount)
+  end
+end
+
+-- The highest version that this step writes, if it writes one.
+local top_version
+
+-- Notes a base and, in the shard's list, that the app has a newer one. It does not touch u.
+local function write_base(app, k, version, amount)
+  local c = app[k]
+  c.version, c.base = version, amount
+  top_version = math.max(top_version or 0, version)
+  note(app, 'a' .. k, str(version) .. ' ' .. str(amount))
+  put('ZADD', base .. 'apps', 'GT', str(version), app.id)
+end
+
+local function save_version()
+  if top_version then
+    head('bv', str(math.max(top_version, num(redis.call('HGET', KEYS[1], 'bv')))))
+  end
+end
+
+-- Who is gone: reports of it change nothing any more.
+local function mark_gone(inc)
+  head('x:' .. inc, str(now))
+end
+
+-- The entries of a member in an app, one for each counter.
+local function entries_of(app, inc)
+  local f = redis.call('HMGET', app.key, 'm0:' .. inc, 'm1:' .. inc, 'm2:' .. inc)
+  return {[0] = f[1], f[2], f[3]}
+end
+
+local function drop_entries(app, inc)
+  put('HDEL', app.key, 'm0:' .. inc, 'm1:' .. inc, 'm2:' .. inc, 'w0:' .. inc, 'w1:' .. inc, 'w2:' .. inc, 'q:' .. inc)
+end
+
+-- Moves all that a member counted of an app into the bases, and what it was lent and did not spend as
+-- well if that counts as used. Answers whether there was anything, and how much was lent.
+local function fold_member(app, inc, lent_is_used)
+  local raw, any, lent = entries_of(app, inc), false, 0
+  for k = 0, 2 do
+    if raw[k] then
+      local c, e = app[k], read_entry(raw[k])
+      local u, out = share_of(e, c)
+      local used = lent_is_used and out or 0
+      any = true
+      lent = lent + out
+      set(c, 'u', c.u + used)
+      set(c, 'out', c.out - out)
+      if u + used ~= 0 then
+        write_base(app, k, this_version(), c.base + u + used)
+      end
+    end
+  end
+  if any then
+    drop_entries(app, inc)
+  end
+  return any, lent
+end
+
+-- A day's gain keeps what a member counted; what it was lent is used, or free again.
+local function fold_gain(key, inc, lent_is_used)
+  local f = redis.call('HMGET', key, 'u', 'o', 'm:' .. inc)
+  if not f[3] then
+    return 0
+  end
+  local e = read_entry(f[3])
+  local out = math.max(0, e.granted - e.done)
+  if out > 0 then
+    e.done = e.granted
+    if lent_is_used then
+      e.consumed = e.consumed + out
+    end
+    put('HSET', key, 'u', str(num(f[1]) + (lent_is_used and out or 0)), 'o', str(num(f[2]) - out), 'm:' .. inc,
+      pack_entry(e))
+  end
+  return out
+end

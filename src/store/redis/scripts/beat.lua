@@ -1,0 +1,341 @@
+-- A member's sign of life: registers it, renews its lease, and opens and closes recoveries.
+--
+-- KEYS[3]  the notices: APP 'token until' of what a recount has frozen
+-- KEYS[4]  the recalls: apps by when somebody last starved
+-- ARGV[1]  the run; ARGV[2] the installation's id, ARGV[3] its user key, ARGV[4] the billing zone, ARGV[5] the
+--          number of shards, ARGV[6] the format
+-- ARGV[7]  the member's incarnation, ARGV[8] its 'boot nonce', ARGV[9] its name
+-- ARGV[10] the highest epoch that it knows, ARGV[11] the epoch that its last answer named
+-- ARGV[12] the epoch in which it found something missing
+-- ARGV[13] the epoch that it has restated, ARGV[14] the version of the roll in its journal, ARGV[15] its news
+-- ARGV[16] 1 if it leaves, ARGV[17] 1 if its journal never knew a roll
+-- ARGV[18] a lease's time, ARGV[19] how long to wait for a witness (0: for ever), ARGV[20] how long for members that do
+--          not restate, ARGV[21] after how long one is silent; all in ms
+-- ARGV[22] 1 if a roll is stated: then its version, its news, and three times a number and so many: present
+--          (incarnation, name), gone (incarnation), silent (incarnation, calls)
+--
+-- Answers: status, time in ms, epoch, open, inc, run, 1 if it has a lease, 1 if it is gone, 1 if it joined by this,
+-- news, the newest news that another has, the roll's version, the roll or '', then four times a number and so
+-- many: notices (app, token), recalls (app), members to be noted as silent, and silent members whose calls are
+-- asked for.
+
+local FINE, ABSENT, OTHER, FENCED, COPIED = 0, 1, 2, 3, 4
+-- How often all members are looked at: while something waits for them, and else.
+local WAITING_SCAN_MS, SCAN_MS = 200, 5000
+local RECALL_MS = 3000
+-- The most of each list in one answer; the others come with a later one.
+local LIST_MAX, TASKS_MAX = 64, 8
+
+local me, process, name = ARGV[7], ARGV[8], ARGV[9]
+local known_epoch, told_epoch, doubted = num(ARGV[10]), num(ARGV[11]), num(ARGV[12])
+local restated, seen, news = num(ARGV[13]), num(ARGV[14]), num(ARGV[15])
+local leaving, fresh = ARGV[16] == '1', ARGV[17] == '1'
+local ttl, witness_wait, patience, silence = num(ARGV[18]), num(ARGV[19]), num(ARGV[20]), num(ARGV[21])
+
+local function true_run()
+  local id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  return (id or '') .. ':' .. (replid or '')
+end
+
+local meta = read_meta()
+
+-- The number is never used twice, whatever was forgotten.
+local function open(run)
+  change(meta, 'epoch', math.max(known_epoch, now, meta.epoch + 1))
+  change(meta, 'open', 1)
+  change(meta, 'run', run)
+  change(meta, 'opened', now)
+  change(meta, 'rollstated', 0)
+  change(meta, 'stated', 0)
+  change(meta, 'newsmax', meta.news)
+  change(meta, 'newsgot', 0)
+  change(meta, 'scan', now)
+  for _, top in ipairs({'w1', 'w2', 'b1', 'b2'}) do
+    change(meta, top, '')
+  end
+  -- Who was silent is for the newest stated roll to say.
+  for inc, m in pairs(everybody()) do
+    if m.n or m.f then
+      redis.call('HDEL', KEYS[2], 'n:' .. inc, 'f:' .. inc)
+    end
+  end
+  redis.call('DEL', KEYS[3])
+end
+
+if meta.inst == '' then
+  if fresh or leaving then
+    return {ABSENT, now}
+  end
+  redis.call('HSET', KEYS[1], 'inst', ARGV[2], 'user_key', ARGV[3], 'zone', ARGV[4], 'shards', ARGV[5],
+    'format', ARGV[6], 'state', 'ready')
+  change(meta, 'anew', 1)
+  open(true_run())
+elseif meta.inst ~= ARGV[2] or meta.zone ~= ARGV[4] or meta.shards ~= ARGV[5] or meta.format ~= ARGV[6] then
+  return {OTHER, now}
+end
+
+-- A member is one process at a time: see `hello`.
+local row = redis.call('HGET', KEYS[2], me)
+if row then
+  local boot, nonce = string.match(row, '^(%d+) (%x+) ')
+  local my_boot, my_nonce = string.match(process, '^(%d+) (%x+)$')
+  if num(boot) > num(my_boot) then
+    return {FENCED, now}
+  end
+  if num(boot) == num(my_boot) and nonce ~= my_nonce and num(boot) > 0 then
+    return {COPIED, now}
+  end
+end
+
+if meta.run ~= ARGV[1] then
+  local run = true_run()
+  if run ~= meta.run then
+    open(run)
+  end
+end
+if known_epoch > meta.epoch or doubted == meta.epoch then
+  open(meta.run)
+end
+
+-- Of two numbers of members the higher ones are kept, so that each knows what the best of the others has.
+local function rank(first, second, value)
+  local a, av = string.match(meta[first], '^(%x+) (%d+)$')
+  local b, bv = string.match(meta[second], '^(%x+) (%d+)$')
+  local mine = me .. ' ' .. str(value)
+  if a == me then
+    if value > num(av) then
+      change(meta, first, mine)
+    end
+  elseif value > num(av) or not a then
+    if a then
+      change(meta, second, meta[first])
+    end
+    change(meta, first, mine)
+  elseif (b == me or not b or value > num(bv)) and meta[second] ~= mine then
+    change(meta, second, mine)
+  end
+end
+
+local function best_of_others(first, second)
+  local a, av = string.match(meta[first], '^(%x+) (%d+)$')
+  if a and a ~= me then
+    return num(av)
+  end
+  return num(string.match(meta[second], ' (%d+)$'))
+end
+
+local function answer(leased, gone, joined)
+  local a = {FINE, now, meta.epoch, meta.open, meta.inc, meta.run, leased and 1 or 0, gone and 1 or 0,
+    joined and 1 or 0, meta.news, best_of_others('b1', 'b2'), meta.rollv, ''}
+  -- While members restate the ledger's own roll may be a snapshot's.
+  if meta.open == 0 and (told_epoch ~= meta.epoch or seen < meta.rollv) then
+    a[13] = redis.call('HGET', KEYS[1], 'roll') or ''
+  end
+  local function list_of(items)
+    a[#a + 1] = 0
+    local at = #a
+    for i = 1, #items do
+      a[#a + 1] = items[i]
+    end
+    return at
+  end
+  local notices, frozen = redis.call('HGETALL', KEYS[3]), {}
+  for i = 1, #notices, 2 do
+    local token, ends = string.match(notices[i + 1], '^(%d+) (%d+)$')
+    if num(ends) <= now then
+      redis.call('HDEL', KEYS[3], notices[i])
+    elseif #frozen < 2 * LIST_MAX then
+      frozen[#frozen + 1] = notices[i]
+      frozen[#frozen + 1] = token
+    end
+  end
+  a[list_of(frozen)] = #frozen / 2
+  local recalls, starving = redis.call('ZRANGEBYSCORE', KEYS[4], str(now - RECALL_MS), '+inf'), {}
+  for i = math.max(1, #recalls - LIST_MAX + 1), #recalls do
+    starving[#starving + 1] = recalls[i]
+  end
+  a[list_of(starving)] = #starving
+  a[list_of(meta.silent or {})] = #(meta.silent or {})
+  a[list_of(meta.asked or {})] = #(meta.asked or {})
+  return a
+end
+
+if redis.call('HGET', KEYS[2], 'g:' .. me) then
+  finish_roll(meta)
+  return answer(false, true, false)
+end
+
+local mine = parse_presence(redis.call('HGET', KEYS[2], 'k:' .. me))
+local joined = false
+if not mine then
+  mine, joined = newcomer(meta), true
+elseif meta.open == 0 and redis.call('HDEL', KEYS[2], 'n:' .. me) == 1 then
+  join(meta, mine)
+  joined = true
+end
+if told_epoch == meta.epoch then
+  if mine.epoch ~= meta.epoch or seen > mine.seen then
+    mine.epoch, mine.seen = meta.epoch, seen
+  end
+  rank('w1', 'w2', mine.seen)
+end
+mine.news = math.max(mine.news, news)
+rank('b1', 'b2', mine.news)
+mine.restated = math.max(mine.restated, restated)
+
+redis.call('HSET', KEYS[2], me, process .. ' ' .. str(now) .. ' ' .. name)
+
+-- What the member stated that it knows of others. The newest roll says who was silent.
+local function state_roll()
+  local at = 23
+  local function next_word()
+    at = at + 1
+    return ARGV[at - 1]
+  end
+  local version, its_news = num(next_word()), num(next_word())
+  change(meta, 'newsmax', math.max(meta.newsmax, its_news))
+  change(meta, 'rollv', math.max(meta.rollv, version))
+  local members = everybody()
+  local function of(inc)
+    members[inc] = members[inc] or {}
+    return members[inc]
+  end
+  for _ = 1, num(next_word()) do
+    local inc, its_name = next_word(), next_word()
+    local m = of(inc)
+    if not m.k and not m.g and inc ~= me then
+      m.k = pack_presence(newcomer(meta))
+      redis.call('HSET', KEYS[2], 'k:' .. inc, m.k)
+      if not m.row then
+        redis.call('HSET', KEYS[2], inc, '0 0 0 ' .. its_name)
+      end
+    end
+  end
+  for _ = 1, num(next_word()) do
+    local inc = next_word()
+    local m = of(inc)
+    if not m.g then
+      redis.call('HSET', KEYS[2], 'g:' .. inc, str(now) .. ' 0')
+      redis.call('HDEL', KEYS[2], 'k:' .. inc)
+      if m.k then
+        change(meta, 'count', math.max(0, meta.count - 1))
+      end
+      m.g, m.k = true, nil
+    end
+  end
+  if meta.open == 1 and version > meta.stated then
+    change(meta, 'stated', version)
+    for inc, m in pairs(members) do
+      if m.n or m.f then
+        redis.call('HDEL', KEYS[2], 'n:' .. inc, 'f:' .. inc)
+      end
+    end
+    for _ = 1, num(next_word()) do
+      local inc, calls = next_word(), num(next_word())
+      redis.call('HSET', KEYS[2], 'n:' .. inc, str(calls + 1))
+    end
+  end
+end
+
+if restated == meta.epoch and restated ~= 0 and (meta.open == 1 or meta.inc == meta.epoch) then
+  change(meta, 'newsgot', math.max(meta.newsgot, news))
+  if not fresh and not leaving then
+    change(meta, 'rollstated', 1)
+  end
+  if ARGV[22] == '1' then
+    state_roll()
+  end
+end
+redis.call('HSET', KEYS[2], 'k:' .. me, pack_presence(mine))
+
+-- Whether a silent member has lost nothing: the shards have every call that was noted.
+local function is_excused(m)
+  local calls, of = string.match(m.f or '', '^(%d+) (%d+)$')
+  return m.n and num(of) == meta.epoch and num(calls) == num(m.n) - 1
+end
+
+-- A new life for everybody: the roll gets a version above all that were stated, and witnesses anew.
+local function close(members, missing)
+  if meta.newsmax > meta.newsgot then
+    change(meta, 'maimed', 1)
+    change(meta, 'inc', meta.epoch)
+  elseif missing then
+    change(meta, 'inc', meta.epoch)
+  elseif meta.maimed == 0 then
+    change(meta, 'inc', 0)
+  end
+  change(meta, 'open', 0)
+  change(meta, 'anew', 0)
+  change(meta, 'news', math.max(meta.news, meta.newsmax))
+  change(meta, 'rollv', meta.rollv + 1)
+  meta.roll_changed = true
+  local count = 0
+  for inc, m in pairs(members) do
+    if m.k then
+      count = count + 1
+      local p = parse_presence(m.k)
+      if is_excused(m) then
+        p.restated = meta.epoch
+      end
+      p.version, p.ms, p.witnessed = meta.rollv, now, 0
+      if inc == me then
+        mine = p
+      end
+      redis.call('HSET', KEYS[2], 'k:' .. inc, pack_presence(p))
+    end
+    if m.n or m.f then
+      redis.call('HDEL', KEYS[2], 'n:' .. inc, 'f:' .. inc)
+    end
+  end
+  change(meta, 'count', count)
+end
+
+-- Looks at all members: who is missing, whose calls are to be counted, who is to be noted as silent.
+local function look()
+  change(meta, 'scan', now)
+  local members = everybody()
+  local missing = false
+  meta.silent, meta.asked = {}, {}
+  for inc, m in pairs(members) do
+    if m.k then
+      local p = parse_presence(m.k)
+      if p.restated ~= meta.epoch and not (meta.open == 1 and is_excused(m)) then
+        missing = true
+        if meta.open == 1 and m.n and not m.f and #meta.asked < TASKS_MAX then
+          meta.asked[#meta.asked + 1] = inc
+        end
+      end
+      if meta.open == 0 and not m.n and beaten_at(m) + silence < now and #meta.silent < TASKS_MAX then
+        meta.silent[#meta.silent + 1] = inc
+      end
+    end
+  end
+  if meta.open == 0 then
+    -- Those who were missing have come.
+    if meta.inc == meta.epoch and meta.maimed == 0 and not missing then
+      change(meta, 'inc', 0)
+    end
+    return
+  end
+  local waited = now - meta.opened
+  if waited >= ttl and (meta.anew == 0 or meta.rollstated == 1) and (not missing or waited >= patience) then
+    close(members, missing)
+  end
+end
+
+local waiting = meta.open == 1 or meta.inc == meta.epoch and meta.maimed == 0
+if meta.scan > now or now >= meta.scan + (waiting and WAITING_SCAN_MS or math.min(SCAN_MS, silence / 4)) then
+  look()
+end
+
+if mine.witnessed == 0 and meta.open == 0 then
+  local others = meta.count - 1
+  local known = best_of_others('w1', 'w2') >= mine.version
+  if others <= 0 or known or witness_wait > 0 and now - mine.ms >= witness_wait then
+    mine.witnessed = 1
+    redis.call('HSET', KEYS[2], 'k:' .. me, pack_presence(mine))
+  end
+end
+finish_roll(meta)
+return answer(meta.open == 0 and not leaving and mine.witnessed == 1, false, joined)

@@ -1,0 +1,99 @@
+-- Reads what a call says of an app: one word after the other, from ARGV and KEYS.
+--
+-- For each app, KEYS: the app, its records, today's gain, today's month; ARGV: the freeze that is
+-- acknowledged or '-', the number of cells, then for each cell its kind and
+--   0, 1, 2  accounts, groups, AV rooms: consumed, released, the highest net, escrow, wish
+--   g        gained: when that gain goes, consumed, released, escrow, wish; KEYS: that day's gain
+--   i        increment: the day's number, when its keys go, when it is sealed (ms), the total;
+--            KEYS: the day's users, its month
+-- where escrow is '-', or generation, offset, taken, given, granted and done; and a wish is '-', or units and
+-- limit; then
+--   the number of answered takes, then for each: field, fingerprint, the digit of the counter that
+--     refused it or '-', 1 if a refusal is remembered, the attempt, the generation in which the member's sums
+--     contain it or '-', the amount, a digit for each part, the day's number, when that day's gain goes
+--   the number of aborts, then for each: field, attempt
+--   the number of releases that the sums contain, then for each: field
+
+local key_at, arg_at = 0, 0
+
+local function next_key()
+  key_at = key_at + 1
+  return KEYS[key_at]
+end
+
+local function next_arg()
+  arg_at = arg_at + 1
+  return ARGV[arg_at]
+end
+
+local function next_number()
+  return tonumber(next_arg())
+end
+
+local function next_sums()
+  local said = {gen = 0, offset = 0, taken = 0, given = 0, granted = 0, done = 0}
+  said.consumed, said.released = next_number(), next_number()
+  return said
+end
+
+local function next_escrow(said)
+  local gen = next_arg()
+  if gen ~= '-' then
+    said.gen, said.offset, said.taken = tonumber(gen), next_number(), next_number()
+    said.given, said.granted, said.done = next_number(), next_number(), next_number()
+  end
+  local units = next_arg()
+  if units ~= '-' then
+    said.units, said.limit = tonumber(units), next_number()
+  end
+  return said
+end
+
+-- Says what is said of records, without the fields: those are read first.
+local function next_records()
+  local said = {fields = {}, answered = {}, aborts = {}, gave = {}}
+  local seen = {}
+  local function next_field()
+    local field = next_arg()
+    if not seen[field] then
+      seen[field] = true
+      said.fields[#said.fields + 1] = field
+    end
+    return field
+  end
+  for i = 1, next_number() do
+    local a = {field = next_field(), fp = next_arg(), refused = next_arg(), remembered = next_arg() == '1'}
+    a.claim, a.contained = member .. '.' .. next_arg(), tonumber(next_arg())
+    a.amount, a.counters, a.day, a.ends = next_arg(), next_arg(), next_arg(), next_arg()
+    said.answered[i] = a
+  end
+  for i = 1, next_number() do
+    said.aborts[i] = {field = next_field(), claim = member .. '.' .. next_arg()}
+  end
+  for i = 1, next_number() do
+    said.gave[i] = next_field()
+  end
+  return said
+end
+
+local function merge_increment(app, restating)
+  local users, month_key = read_users(next_key(), member), next_key()
+  local day, ends, sealed, total = next_arg(), next_arg(), next_number(), next_number()
+  if now >= sealed or total <= users.mine then
+    return
+  end
+  users.increments = users.increments + total - users.mine
+  if users.increments >= COUNT_END then
+    overflow = users.key
+  end
+  note(users, 'm:' .. member, str(total))
+  note(users, 'i', str(users.increments))
+  keep_until(users, ends)
+  save(users)
+  local month = read_month(month_key)
+  if not restating then
+    begin_month(app, month, day)
+  end
+  book_users(users, month, day)
+  list(app)
+end

@@ -1,0 +1,191 @@
+-- Takes a part of what a member knows, by a ledger that forgot: the header itself, bases, who is gone, sums and
+-- records. Each may come twice, and in any order, but for an app's records, which do not come after its
+-- sums.
+--
+-- KEYS[2]  the shard's fold queue; then what `report` says
+-- ARGV[6]  today's number
+-- ARGV[7]  when today's gain goes, in seconds
+-- ARGV[8]  the highest seq that the caller has ever seen of this shard
+-- ARGV[9]  the number of those who are gone, then their incarnations
+--   the number of bases, then for each: app, counter, generation, version, amount
+--   the number of apps; then for each what `report` says, but that instead of a freeze there is a word, and no
+--   '-', where the app's sums are stated: claims of which no part has spoken hold nothing then
+--
+-- Answers nothing after the head.
+
+local refusal = refused(RESTATING)
+if refusal then
+  return refusal
+end
+
+local today, today_ends = ARGV[6], ARGV[7]
+local queue = KEYS[2]
+key_at, arg_at = 2, 8
+-- Its count of writes goes on above every one that is stated.
+seq = math.max(seq, num(ARGV[8]))
+head('open', is_open and '1' or '0')
+
+-- Each app is read once, whatever speaks of it.
+local apps, gains = {}, {}
+local function app_of(key)
+  if not apps[key] then
+    apps[key] = read_app(key)
+    read_bases(apps[key])
+  end
+  return apps[key]
+end
+
+-- What one who is gone had is in a base, or missing with it.
+local function drop_gone(inc)
+  mark_gone(inc)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', base .. 'apps', '-inf', '+inf')) do
+    local key = base .. 'a:' .. id
+    local raw = redis.call('HMGET', key, 'm0:' .. inc, 'm1:' .. inc, 'm2:' .. inc)
+    if raw[1] or raw[2] or raw[3] then
+      local app = app_of(key)
+      for k = 0, 2 do
+        if raw[k + 1] then
+          local u, out = share_of(read_entry(raw[k + 1]), app[k])
+          set(app[k], 'u', app[k].u - u)
+          set(app[k], 'out', app[k].out - out)
+        end
+      end
+      drop_entries(app, inc)
+    end
+  end
+end
+
+local function begin_known_life(c, gen)
+  if gen > c.gen then
+    begin_life(c, gen)
+    c.version, c.base = 0, 0
+  end
+end
+
+-- The newest base counts. One that is stated when all is told comes too late to be it.
+local function take_base(app, k, gen, version, amount)
+  local c = app[k]
+  seq = math.max(seq, version)
+  begin_known_life(c, gen)
+  if is_open and gen == c.gen and version > c.version then
+    set(c, 'u', c.u + amount - c.base)
+    write_base(app, k, version, amount)
+    list(app)
+  end
+end
+
+-- A record that a member forgot because it came to rest holds nothing by that member.
+local function drop_unspoken(app, records_key, said, known, gain_of)
+  local fields = redis.call('SMEMBERS', base .. 'o:' .. app.id)
+  local unread = {}
+  for _, field in ipairs(fields) do
+    if not known[field] then
+      unread[#unread + 1] = field
+    end
+  end
+  for field, record in pairs(read_records(records_key, unread)) do
+    known[field] = record
+    said.fields[#said.fields + 1] = field
+  end
+  for _, field in ipairs(fields) do
+    local record = known[field]
+    local dropped = false
+    for attempt, of in string.gmatch(record.claims, member .. '%.(%d+)%.(%d+),') do
+      if num(of) ~= epoch then
+        drop_claim(record, member .. '.' .. attempt)
+        dropped = true
+      end
+    end
+    if dropped and record.state == 'p' and record.claims == '' then
+      charge(app, record, -1, gain_of)
+      close_record(app, field)
+      record.state, record.changed = 'c', true
+      rest(record, app, field)
+    elseif dropped then
+      settle_claims(app, record, field, gain_of)
+    end
+  end
+end
+
+local function restate_cells(app)
+  for _ = 1, next_number() do
+    local kind = next_arg()
+    if kind == 'i' then
+      merge_increment(app, true)
+    elseif kind == 'g' then
+      local key, ends = next_key(), next_arg()
+      gains[key] = gains[key] or read_gain(key, ends)
+      if merge(gains[key], next_escrow(next_sums()), true) then
+        list(app)
+      end
+    else
+      local c, said = app[tonumber(kind)], next_sums()
+      next_arg()
+      next_escrow(said)
+      begin_known_life(c, said.gen)
+      merge(c, said, true)
+    end
+  end
+end
+
+local function restate_app()
+  local app_key, records_key, gain_key = next_key(), next_key(), next_key()
+  next_key()
+  local app = app_of(app_key)
+  local function gain_of(day, ends)
+    local key = string.gsub(gain_key, '%-?%d+$', day)
+    gains[key] = gains[key] or read_gain(key, ends or today_ends)
+    local gain = gains[key]
+    gain.hash.over = gain.hash.over or gain.hash.fresh and not ends and day ~= today
+    return gain
+  end
+  local whole = next_arg() ~= '-'
+  restate_cells(app)
+  local said = next_records()
+  local known = read_records(records_key, said.fields)
+  for _, a in ipairs(said.aborts) do
+    withdraw(app, known[a.field], a.field, a.claim, gain_of)
+  end
+  for _, a in ipairs(said.answered) do
+    answered(app, known[a.field], a.field, a, gain_of, true)
+  end
+  for _, field in ipairs(said.gave) do
+    contain_release(app, known[field], field, gain_of)
+  end
+  if whole then
+    drop_unspoken(app, records_key, said, known, gain_of)
+  end
+  save_records(records_key, said.fields, known)
+end
+
+local function next_word()
+  arg_at = arg_at + 1
+  return ARGV[arg_at]
+end
+for _ = 1, num(next_word()) do
+  local inc = next_word()
+  if not redis.call('HGET', KEYS[1], 'x:' .. inc) then
+    drop_gone(inc)
+  end
+end
+for _ = 1, num(next_word()) do
+  local id, k, gen = next_word(), num(next_word()), num(next_word())
+  take_base(app_of(base .. 'a:' .. id), k, gen, num(next_word()), num(next_word()))
+end
+local blocks = num(next_word())
+-- One who is gone states what it knows of others, and nothing of itself.
+if not is_gone then
+  for _ = 1, blocks do
+    restate_app()
+  end
+end
+for _, app in pairs(apps) do
+  save(app)
+end
+for _, gain in pairs(gains) do
+  save(gain.hash)
+end
+save_months()
+save_rest(queue)
+save_version()
+return seal({FINE, 0, 0, now})

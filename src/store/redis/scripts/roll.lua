@@ -1,0 +1,169 @@
+-- The meta key and the members: what the steps that change them share.
+--
+-- KEYS[1]  the meta key: inst, user_key, zone, shards, format, state; run (of Redis, as last looked at), epoch,
+--          open (1 while members restate), inc (the epoch since which apps wait for a recount, 0: none
+--          does), opened (ms); anew (1: nobody knew the members when the key was made again), rollstated (1:
+--          one who did has said so since), stated (the version of the newest stated roll), newsmax and
+--          newsgot (the newest news that anybody heard of, and that one who restated has the bases of), maimed
+--          (1: what is missing will not come); rollv and roll (the roll and its version), news (the number of
+--          the newest change of bases); scan (when all members were last looked at, ms); count (of those
+--          present); w1, w2 ('INC version': the two who have the newest rolls), b1, b2 (the same for news)
+-- KEYS[2]  the members: INC 'boot nonce time name'; k:INC, of those present, 'version ms epoch seen witnessed
+--          restated news': the roll's version and the time of its joining, the version it has in its journal
+--          and of which epoch, whether another has it in its own, the epoch it has restated, its news;
+--          n:INC calls + 1 of one that is silent; f:INC 'calls epoch', as the shards have them in a recovery;
+--          g:INC 'ms news' of one that is gone
+
+-- For how long it is remembered who is gone: late calls come within minutes.
+local GONE_KEPT_MS = 30 * 24 * 3600 * 1000
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local function num(text)
+  return tonumber(text or nil) or 0
+end
+
+local function str(number)
+  return string.format('%.0f', number)
+end
+
+local FIELDS = {'inst', 'run', 'epoch', 'open', 'inc', 'opened', 'anew', 'rollstated', 'stated', 'newsmax', 'newsgot',
+  'maimed', 'rollv', 'news', 'scan', 'count', 'w1', 'w2', 'b1', 'b2', 'zone', 'shards', 'format'}
+
+local function read_meta()
+  local f = redis.call('HMGET', KEYS[1], unpack(FIELDS))
+  local meta = {changed = {}}
+  for i = 1, #FIELDS do
+    meta[FIELDS[i]] = f[i] or ''
+  end
+  for _, name in ipairs({'epoch', 'open', 'inc', 'opened', 'anew', 'rollstated', 'stated', 'newsmax', 'newsgot',
+    'maimed', 'rollv', 'news', 'scan', 'count'}) do
+    meta[name] = num(meta[name])
+  end
+  return meta
+end
+
+local function change(meta, name, value)
+  meta[name] = value
+  meta.changed[name] = true
+end
+
+local function save_meta(meta)
+  local write = {'HSET', KEYS[1]}
+  for i = 1, #FIELDS do
+    local name = FIELDS[i]
+    if meta.changed[name] then
+      write[#write + 1] = name
+      write[#write + 1] = type(meta[name]) == 'number' and str(meta[name]) or meta[name]
+    end
+  end
+  if write[3] then
+    redis.call(unpack(write))
+  end
+end
+
+local function parse_presence(raw)
+  if not raw then
+    return nil
+  end
+  local p = {}
+  p.version, p.ms, p.epoch, p.seen, p.witnessed, p.restated, p.news =
+    string.match(raw, '^(%d+) (%d+) (%d+) (%d+) (%d) (%d+) (%d+)$')
+  if not p.version then
+    error({err = 'DAMAGED a member reads "' .. raw .. '"'})
+  end
+  for name, value in pairs(p) do
+    p[name] = tonumber(value)
+  end
+  return p
+end
+
+local function pack_presence(p)
+  return string.format('%.0f %.0f %.0f %.0f %.0f %.0f %.0f', p.version, p.ms, p.epoch, p.seen, p.witnessed, p.restated,
+    p.news)
+end
+
+-- Who joins, or comes back from silence, is a change of the roll; a fellow must know of it first.
+local function join(meta, p)
+  change(meta, 'rollv', meta.rollv + 1)
+  meta.roll_changed = true
+  p.version, p.ms, p.witnessed = meta.rollv, now, 0
+end
+
+local function newcomer(meta)
+  local p = {version = 0, ms = 0, epoch = 0, seen = 0, witnessed = 0, restated = 0, news = 0}
+  join(meta, p)
+  -- Nobody waits for a statement of one that joins when all is told.
+  if meta.open == 0 then
+    p.restated = meta.epoch
+  end
+  change(meta, 'count', meta.count + 1)
+  return p
+end
+
+-- All that is known of members, by incarnation.
+local function everybody()
+  local all = redis.call('HGETALL', KEYS[2])
+  local members = {}
+  for i = 1, #all, 2 do
+    local letter, inc = string.match(all[i], '^(%a):(%x+)$')
+    inc = inc or all[i]
+    members[inc] = members[inc] or {}
+    members[inc][letter or 'row'] = all[i + 1]
+  end
+  return members
+end
+
+local function name_of(m)
+  return m.row and string.match(m.row, '^%d+ %x+ %d+ (.*)$') or ''
+end
+
+local function beaten_at(m)
+  return m.row and num(string.match(m.row, '^%d+ %x+ (%d+) ')) or 0
+end
+
+-- Writes the roll down, as members are told it: lines of 'p INC name', 'g INC' and 's INC calls'.
+local function write_roll(members)
+  local lines = {}
+  for inc, m in pairs(members) do
+    if m.k then
+      lines[#lines + 1] = 'p ' .. inc .. ' ' .. name_of(m)
+      if m.n then
+        lines[#lines + 1] = 's ' .. inc .. ' ' .. str(num(m.n) - 1)
+      end
+    elseif m.g then
+      if num(string.match(m.g, '^%d+')) + GONE_KEPT_MS > now then
+        lines[#lines + 1] = 'g ' .. inc
+      else
+        redis.call('HDEL', KEYS[2], 'g:' .. inc, inc)
+      end
+    end
+  end
+  table.sort(lines)
+  redis.call('HSET', KEYS[1], 'roll', table.concat(lines, '\n'))
+end
+
+local function finish_roll(meta)
+  if meta.roll_changed then
+    write_roll(everybody())
+  end
+  save_meta(meta)
+end
+
+-- Marks a member gone, with the news of the bases that contain it.
+local function mark_gone(meta, inc)
+  local p = redis.call('HGET', KEYS[2], 'k:' .. inc)
+  change(meta, 'news', meta.news + 1)
+  redis.call('HSET', KEYS[2], 'g:' .. inc, str(now) .. ' ' .. str(meta.news))
+  redis.call('HDEL', KEYS[2], 'k:' .. inc, 'n:' .. inc, 'f:' .. inc)
+  if p then
+    change(meta, 'count', math.max(0, meta.count - 1))
+  end
+  change(meta, 'rollv', meta.rollv + 1)
+  meta.roll_changed = true
+  -- Who has what is told anew by each one's next beat.
+  for _, name in ipairs({'w1', 'w2', 'b1', 'b2'}) do
+    change(meta, name, '')
+  end
+end

@@ -1,0 +1,82 @@
+//! Where a mistake shows soonest: a drawn plan, changed so that what the mistake needs happens often.
+//! Whatever else goes wrong stays as it was drawn.
+
+use imquota::quota::{Limit, Limits, Resource};
+
+use crate::network::Weather;
+use crate::run::FILL_MAX;
+use crate::scenario::{FaultKind, Scenario};
+
+/// Reports that arrive once more behind later ones. The ledger is told of what sidecars count by
+/// themselves at most every five seconds: gateways go on for longer than that, and a copy may come so
+/// late. What comes last decides, so that all have come before the run is judged.
+pub fn late_reports(scenario: &mut Scenario) {
+    scenario.faults.clear();
+    scenario.blows = 0;
+    scenario.pause_ms_max = 800;
+    scenario.deeds = 20;
+    scenario.weather = Weather {
+        doubled: 600,
+        late_ms_max: 8_000,
+        ..Weather::FAIR
+    };
+    for tenant in &mut scenario.tenants {
+        tenant.limits = Limits::UNLIMITED;
+    }
+}
+
+/// A ledger that is put back to a state before creations that were answered, while gateways go on
+/// until the limit is reached, and past it if what was lost is not found out.
+pub fn lost_takes(scenario: &mut Scenario) {
+    scenario.faults = vec![FaultKind::Rollback];
+    scenario.blows = 1;
+    scenario.blow_ms_max = 1_000;
+    scenario.weather = Weather::FAIR;
+    scenario.pause_ms_max = 200;
+    scenario.deeds = 60;
+    for tenant in &mut scenario.tenants {
+        tenant.limits = Limits {
+            accounts: Limit::AtMost(10),
+            ..Limits::UNLIMITED
+        };
+        tenant.resources = vec![Resource::Account];
+    }
+}
+
+/// Takes that arrive when their caller has given them up.
+pub fn late_takes(scenario: &mut Scenario) {
+    let weather = Weather {
+        answers_lost: 100,
+        late: 200,
+        late_ms_max: 3_000,
+        ..Weather::FAIR
+    };
+    busy(scenario, weather);
+}
+
+/// Takes that are on their way for long: one caller hangs up while another asks for the same id.
+pub fn slow_takes(scenario: &mut Scenario) {
+    let weather = Weather {
+        delay_ms_max: 150,
+        ..Weather::FAIR
+    };
+    busy(scenario, weather);
+}
+
+/// Many takes, under a limit that leaves room for them, and can be filled up in the end.
+fn busy(scenario: &mut Scenario, weather: Weather) {
+    scenario.faults.clear();
+    scenario.blows = 0;
+    scenario.sidecars = 3;
+    scenario.gateways = 5;
+    scenario.pause_ms_max = 200;
+    scenario.deeds = 40;
+    scenario.weather = weather;
+    for tenant in &mut scenario.tenants {
+        tenant.limits = Limits {
+            accounts: Limit::AtMost(FILL_MAX.into()),
+            ..Limits::UNLIMITED
+        };
+        tenant.resources = vec![Resource::Account];
+    }
+}
