@@ -265,11 +265,9 @@ fn open_store(settings: &Settings, folder: &Path, clock: &Arc<Clock>) -> Result<
                 Create::Never => redis::Create::Never,
             };
             let (url, prefix) = (url.secret().into(), key_prefix.to_string());
-            let options = RedisOptions {
-                response_timeout: *wait,
-                witness_wait_ms: witness_wait.map_or(0, in_ms),
-                ..RedisOptions::new(url, prefix, zone, create)
-            };
+            let mut options = RedisOptions::new(url, prefix, zone, create);
+            options.response_timeout = *wait;
+            options.pace.witness_wait = witness_wait.map_or(0, in_ms);
             both(RedisStore::new(options, clock.clone())?)
         }
     })

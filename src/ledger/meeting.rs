@@ -79,8 +79,8 @@ pub async fn meet(ledger: &Ledger) -> Result<(), StoreFault> {
 /// One round with a ledger in this process.
 async fn settle_local(ledger: &Ledger) -> Result<(), StoreFault> {
     let done = if ledger.outlook.state() == State::Up {
-        let done = settle(ledger, Scope::Due).await;
-        done.inspect(|()| ledger.outlook.settled())
+        let settled = settle(ledger, Scope::Due).await;
+        settled.inspect(|()| ledger.outlook.settled())
     } else {
         meet_local(ledger).await
     };
@@ -146,7 +146,6 @@ async fn settle_and_learn(ledger: &Ledger) -> Result<(), StoreFault> {
         ledger.met.send_replace(true);
     }
     settled?;
-    // An outage is over, with its windows, only now.
     if up {
         ledger.outlook.settled();
     } else {
