@@ -19,7 +19,7 @@
 //!
 //! | module | one idea |
 //! |---|---|
-//! | [`quota`] | values that cannot be wrong: app, resource, limit, plan, charge |
+//! | [`quota`] | values that cannot be wrong: app, resource, limit, plan, charge, outage policy |
 //! | [`clock`] | the only reader of "now"; days and months of the billing zone |
 //! | [`chance`] | the only source of randomness |
 //! | [`endpoint`] | an address to listen on or to dial |
@@ -38,8 +38,9 @@
 //! # What always holds
 //!
 //! 1. *Never over a hard limit.* The limit is judged in the step that counts, in the ledger; what is
-//!    decided elsewhere is never a hard limit. The one named exception is the daily gain while the
-//!    ledger is away: it guards the platform, and is admitted, journaled and reported.
+//!    decided elsewhere is never a hard limit. The named exceptions hold while the ledger is away: the
+//!    daily gain, which guards the platform, and what the operator's outage policy lifts. Both are
+//!    admitted, journaled and reported, and the log names the latter.
 //! 2. *Nothing that was answered is forgotten by a killed process.* The journal has it before the
 //!    answer goes out ([`ledger`]). A power cut is another matter: the journal is memory of the kernel.
 //! 3. *Every sum has one writer and only grows.* Reports are merged by maximum, so that one lost,

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
 
+use super::outage::Wordless;
 use super::{
     Admission, Check, CheckMode, Fault, Outcome, Patience, RETRY_AFTER, Refusal, Silence, Source,
     Verdict, shown,
 };
 use crate::clock::{Day, Millis};
-use crate::ledger::{Entry, LogFull, NotTaken, State, Wanted};
+use crate::ledger::{Entry, LogFull, NotTaken, Wanted};
 use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
-use crate::store::{Fingerprint, Taken};
+use crate::store::{Fingerprint, Taken, Undecided};
 
 impl Admission {
     /// Decides one creation; if it is allowed, it is counted.
@@ -52,17 +53,21 @@ impl Admission {
         }
         let charge = Charge::new(check.resource, check.amount, &rules.limits);
         let now = self.ledger.now();
+        let hard = || Hard {
+            entry: entry.clone(),
+            charge,
+            now,
+        };
         if !charge.is_metered() {
             if self.spends(check)
                 && let Some(net) = self.ledger.spend(entry, &charge, now)?
             {
                 return Ok(Ok(allowed(charge.parts()[0].limit, net, self.memory())));
             }
-            return Ok(Err(Hard {
-                entry: entry.clone(),
-                charge,
-                now,
-            }));
+            return Ok(Err(hard()));
+        }
+        if let Some(part) = self.stops_metered(entry, &charge) {
+            return Ok(Ok(self.unavailable(&hard(), &part)));
         }
         let net = match check.mode {
             CheckMode::Count => self.ledger.consume(entry, &charge, now)?,
@@ -85,10 +90,8 @@ impl Admission {
         hard: Hard,
         patience: Patience,
     ) -> Result<Verdict, Fault> {
-        let counts = check.mode == CheckMode::Count;
-        let may_ask = self.ledger.has_lease() && hard.entry.frozen().is_none();
-        if self.ledger.state() != State::Up || counts && !may_ask {
-            return self.without_ledger(check.mode, &hard).map_err(Fault::from);
+        if let Some(why) = self.wordless(check.mode, &hard.entry) {
+            return Ok(self.without_ledger(check.mode, &hard, why)?);
         }
         match check.mode {
             CheckMode::Count => self.take(check, hard, patience).await,
@@ -126,9 +129,14 @@ impl Admission {
                     Ok(()) => {}
                     Err(NotTaken::Full(full)) => return Err(full.into()),
                     Err(NotTaken::Late) => {
-                        return Ok(self.without_ledger(CheckMode::Count, &hard)?);
+                        return Ok(self.without_ledger(
+                            CheckMode::Count,
+                            &hard,
+                            Wordless::Withheld,
+                        )?);
                     }
                 }
+                self.ledger.outlook().decided(check.app);
                 let part = hard.charge.parts()[0];
                 let net = view.net[part.counter.index()];
                 Ok(Verdict {
@@ -142,6 +150,7 @@ impl Admission {
                 replayed,
                 recallable,
             }) => {
+                self.ledger.outlook().decided(check.app);
                 // A refusal under an id of our own is remembered nowhere, nor is one that others can
                 // lift: nothing is to be kept.
                 if by_client && !recallable {
@@ -169,9 +178,13 @@ impl Admission {
                 drop(open);
                 Ok(self.unavailable(&hard, &hard.charge.parts()[0]))
             }
-            Ok(Taken::Withdrawn | Taken::Undecided(_)) | Err(Silence::Store) => {
+            Ok(Taken::Undecided(Undecided::Incomplete)) | Err(Silence::Store) => {
                 drop(open);
-                Ok(self.without_ledger(CheckMode::Count, &hard)?)
+                Ok(self.without_ledger(CheckMode::Count, &hard, Wordless::Away)?)
+            }
+            Ok(Taken::Withdrawn | Taken::Undecided(Undecided::Frozen | Undecided::Outlived)) => {
+                drop(open);
+                Ok(self.without_ledger(CheckMode::Count, &hard, Wordless::Withheld)?)
             }
         }
     }
@@ -183,7 +196,9 @@ impl Admission {
         let usage = match self.ask(usage, patience).await {
             Ok(usage) => usage,
             Err(Silence::Caller) => return Ok(self.unavailable(hard, &hard.charge.parts()[0])),
-            Err(Silence::Store) => return Ok(self.without_ledger(CheckMode::DryRun, hard)?),
+            Err(Silence::Store) => {
+                return Ok(self.without_ledger(CheckMode::DryRun, hard, Wordless::Away)?);
+            }
         };
         hard.entry.learn(&usage.view, day);
         let net = |part: &Part| self.ledger.net(&hard.entry, part.counter, hard.now);
@@ -215,21 +230,15 @@ impl Admission {
         refused(refusal, Some(part.limit), used, Source::Degraded)
     }
 
-    /// The policy while the ledger is away: the daily gain alone does not stop a creation.
-    fn without_ledger(&self, mode: CheckMode, hard: &Hard) -> Result<Verdict, LogFull> {
-        let own = hard.charge.parts()[0];
-        let tight =
-            hard.charge.parts().iter().find(|part| {
-                part.counter != Counter::GroupsGained && part.limit != Limit::Unlimited
-            });
-        if let Some(part) = tight {
-            return Ok(self.unavailable(hard, part));
-        }
-        let net = match mode {
-            CheckMode::Count => self.ledger.consume(&hard.entry, &hard.charge, hard.now)?,
-            CheckMode::DryRun => self.ledger.net(&hard.entry, own.counter, hard.now),
-        };
-        Ok(allowed(own.limit, net, Source::Degraded))
+    /// The policy where there is no word of the ledger.
+    fn without_ledger(
+        &self,
+        mode: CheckMode,
+        hard: &Hard,
+        why: Wordless,
+    ) -> Result<Verdict, LogFull> {
+        let verdict = self.by_policy(mode, (&hard.entry, &hard.charge), hard.now, why)?;
+        Ok(verdict.unwrap_or_else(|part| self.unavailable(hard, &part)))
     }
 }
 
@@ -246,7 +255,7 @@ impl Hard {
     }
 }
 
-fn allowed(limit: Limit, net: i64, source: Source) -> Verdict {
+pub(super) fn allowed(limit: Limit, net: i64, source: Source) -> Verdict {
     let (outcome, limit, used) = (Outcome::Allow, Some(limit), shown(net));
     Verdict {
         outcome,

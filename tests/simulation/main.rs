@@ -10,6 +10,7 @@
 //! | `scenario`, `chaos` | what goes wrong: a list of faults drawn from the seed, dealt one by one |
 //! | `auditor` | the truth; `books`: where the ledger keeps its counts |
 //! | `aims` | plans in which a certain mistake shows |
+//! | `steps` | the store's calls one by one, on the fake and a real server |
 //! | `run`, `seeds`, `mutants`, `with_redis` | one run, many, with mistakes, with a real server |
 //! | `broken_off` | one call that nobody waits for any more |
 //!
@@ -34,6 +35,7 @@ mod scenario;
 mod seeds;
 mod server;
 mod sidecar;
+mod steps;
 mod twin;
 mod with_redis;
 

@@ -15,8 +15,13 @@ mod redis_server;
 )]
 mod store_suite;
 
+mod crowd;
 mod fixture;
 mod forgetting;
+mod grants;
+mod members;
+mod model;
+mod operators;
 mod records;
 mod server_faults;
 mod suite;

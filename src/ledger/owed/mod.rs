@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use due::{DueRecords, LeftOut};
-pub use releases::{OpenRelease, Resend};
+pub use releases::{OpenRelease, RELEASES_MAX, Resend};
 pub use takes::{OpenTake, Wanted, Withdrawn};
 
 use given::Given;

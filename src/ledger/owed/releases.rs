@@ -168,6 +168,11 @@ impl Owed {
         }
     }
 
+    /// How many releases are owed, of [`RELEASES_MAX`].
+    pub fn releases_kept(&self) -> usize {
+        lock(&self.releases).len()
+    }
+
     /// The ledger has the release, and this member owns its record: `change` adds what it gave back to
     /// own sums, and the ledger is to be told. One that they contain already, by another call under the
     /// same id, is added to nothing.

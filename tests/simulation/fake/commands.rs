@@ -202,12 +202,39 @@ impl Keyspace {
         let (key, rest) = args.split_first().ok_or_else(|| unknown(name))?;
         match name {
             "ZADD" => {
+                let flag = rest.first().map(|word| word.to_ascii_uppercase());
+                let flag = flag.filter(|flag| matches!(&flag[..], b"NX" | b"GT"));
+                let pairs = &rest[usize::from(flag.is_some())..];
+                let (only_new, only_more) = match flag.as_deref() {
+                    Some(b"NX") => (true, false),
+                    Some(_) => (false, true),
+                    None => (false, false),
+                };
                 let sorted = self.made_sorted(key)?;
                 let mut new = 0;
-                for pair in rest.chunks(2) {
-                    new += usize::from(sorted.insert(pair[1].clone(), real(&pair[0])?).is_none());
+                for pair in pairs.chunks(2) {
+                    let score = real(&pair[0])?;
+                    match sorted.get_mut(&pair[1]) {
+                        Some(old) if only_new || only_more && score <= *old => {}
+                        Some(old) => *old = score,
+                        None => {
+                            sorted.insert(pair[1].clone(), score);
+                            new += 1;
+                        }
+                    }
                 }
                 Ok(count(new))
+            }
+            "ZREMRANGEBYSCORE" => {
+                let within = range(&rest[0], &rest[1])?;
+                let mut gone = 0;
+                if let Some(sorted) = self.sorted(key)? {
+                    let before = sorted.len();
+                    sorted.retain(|_, score| !within(*score));
+                    gone = before - sorted.len();
+                }
+                self.tidy(key);
+                Ok(count(gone))
             }
             "ZREM" => {
                 let mut gone = 0;
@@ -228,10 +255,10 @@ impl Keyspace {
                 }))
             }
             "ZRANGEBYSCORE" => {
-                let (low, high) = (real(&rest[0])?, real(&rest[1])?);
+                let within = range(&rest[0], &rest[1])?;
                 let mut found: Vec<(f64, Bytes)> = Vec::new();
                 for (member, score) in self.sorted(key)?.into_iter().flatten() {
-                    if (low..=high).contains(score) {
+                    if within(*score) {
                         found.push((*score, member.clone()));
                     }
                 }
@@ -307,6 +334,18 @@ fn number(n: i64) -> Reply {
 fn int(text: &[u8]) -> Result<i64, String> {
     let text = std::str::from_utf8(text).map_err(|_| NOT_A_NUMBER.to_owned())?;
     text.parse().map_err(|_| NOT_A_NUMBER.to_owned())
+}
+
+/// A range of scores; a bound with a parenthesis before it is not part of it.
+fn range(low: &[u8], high: &[u8]) -> Result<impl Fn(f64) -> bool + use<>, String> {
+    let bound = |text: &[u8]| match text {
+        [b'(', rest @ ..] => Ok::<_, String>((real(rest)?, false)),
+        _ => Ok((real(text)?, true)),
+    };
+    let ((low, from), (high, to)) = (bound(low)?, bound(high)?);
+    Ok(move |score: f64| {
+        (score > low || from && score >= low) && (score < high || to && score <= high)
+    })
 }
 
 fn real(text: &[u8]) -> Result<f64, String> {

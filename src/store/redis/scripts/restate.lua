@@ -77,14 +77,16 @@ end
 -- A record that a member forgot because it came to rest holds nothing by that member.
 local function drop_unspoken(app, records_key, said, known, gain_of)
   local fields = redis.call('SMEMBERS', base .. 'o:' .. app.id)
+  table.sort(fields)
   local unread = {}
   for _, field in ipairs(fields) do
     if not known[field] then
       unread[#unread + 1] = field
     end
   end
-  for field, record in pairs(read_records(records_key, unread)) do
-    known[field] = record
+  local read = read_records(records_key, unread)
+  for _, field in ipairs(unread) do
+    known[field] = read[field]
     said.fields[#said.fields + 1] = field
   end
   for _, field in ipairs(fields) do
