@@ -203,7 +203,11 @@ async fn what_a_redis_that_is_away_has_not_heard_is_told_by_the_next_start() {
         let client = sidecar.client().await;
         until("the ledger was told", async || {
             let usage = client.usage(PRO).await;
-            let told = (used(&usage, Account), used(&usage, Group), usage.daily_active);
+            let told = (
+                used(&usage, Account),
+                used(&usage, Group),
+                usage.daily_active,
+            );
             if (usage.degraded, told) == (false, (2, 2, 3)) {
                 Ok(())
             } else {
