@@ -20,6 +20,7 @@ mod ending;
 mod fleet;
 mod forgotten;
 mod kill;
+mod lent;
 mod limits;
 mod losses;
 mod model;
