@@ -57,16 +57,3 @@ macro_rules! on_both_stores {
     };
 }
 pub(crate) use on_both_stores;
-
-/// As [`on_both_stores`], for what one store alone does yet.
-macro_rules! on_the_embedded_store {
-    ($($name:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(crate::stores::Store::Embedded).await;
-            })+
-        }
-    };
-}
-pub(crate) use on_the_embedded_store;
