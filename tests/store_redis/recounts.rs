@@ -9,7 +9,8 @@ use imquota::store::{
 };
 
 use crate::fixture::{
-    Sidecar, allowed, app, app_report, cell_report, client, give_back, limits, take, today,
+    Sidecar, allowed, app, app_report, cell_report, client, give_back, limits, roll_of,
+    states_accounts, take, today, try_take, with_roll,
 };
 use crate::redis_server::RedisServer;
 
@@ -535,4 +536,62 @@ async fn a_member_that_says_more_than_the_ledger_knows_of_recounts_is_a_loss() {
     );
     assert_eq!(one.usage(app(1)).await.view.net[0], 0);
     assert_eq!(one.beats().await.recovery, imquota::store::Recovery::Open);
+}
+
+#[tokio::test]
+async fn a_recount_whose_base_nobody_knows_is_not_taken_for_a_count_of_nothing() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    one.beats().await;
+    one.tell(app(1), ACCOUNTS, 30, 0, 30).await;
+    let frozen = freeze(&one).await;
+    acknowledges(&one, frozen.token, Vec::new()).await;
+    let (_, generation, _) = done(recount(&one, 100, frozen.token).await);
+    // It knows the generation by an answer, and has not read the base.
+    server.flush_all();
+    let sums = Escrow {
+        generation,
+        offset: 30,
+        ..Escrow::default()
+    };
+    let closed = one
+        .recovers(&states_accounts(31, sums), with_roll(roll_of(1, &[1])))
+        .await;
+    assert_eq!(closed.recovery, imquota::store::Recovery::Closed);
+    let taken = try_take(&one, 1).await;
+    assert_eq!(taken, Ok(Taken::Undecided(Undecided::Incomplete)));
+    assert_eq!(one.wish(sums, 100, 1000).await.outstanding[0], 0);
+    let frozen = freeze(&one).await;
+    done(recount(&one, 101, frozen.token).await);
+    assert!(allowed(&try_take(&one, 2).await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_recount_of_which_nobody_was_told_is_told_when_it_is_asked_for_again() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let news = two.beats().await.news;
+    let frozen = freeze(&one).await;
+    // The step on the members is refused: as if the sidecar had been killed between the two.
+    let meta = "{imquota}:v2:meta";
+    let epoch: String = server.command(&["HGET", meta, "epoch"]);
+    server.command::<()>(&["HSET", meta, "epoch", "9000000000000000"]);
+    let order = Recount {
+        app: app(1),
+        resource: Resource::Account,
+        to: 100,
+        token: frozen.token,
+        who: "ann".into(),
+        why: "".into(),
+    };
+    let unsure = one.store.recount(&order).await;
+    assert!(matches!(unsure, Err(StoreFault::Frozen(_))), "{unsure:?}");
+    server.command::<()>(&["HSET", meta, "epoch", &epoch]);
+    assert_eq!(one.usage(app(1)).await.view.net[0], 100);
+    assert_eq!(two.beats().await.news, news);
+    assert_eq!(recount(&one, 100, frozen.token).await, Recounted::NotFrozen);
+    let told = two.beats().await;
+    assert_eq!((told.news, told.notices.len()), (news + 1, 0));
+    assert_eq!(recount(&one, 100, frozen.token).await, Recounted::NotFrozen);
+    assert_eq!(two.beats().await.news, news + 1);
 }

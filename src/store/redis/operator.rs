@@ -126,11 +126,16 @@ impl RedisStore {
         let from = answer.signed()?;
         let generation = answer.count()?;
         let held = answer.count()?;
+        // Whoever asks again may do so because nobody was told that there is a new base.
+        let news = News::Recounted {
+            app: recount.app,
+            token: recount.token,
+            repeated: !done,
+        };
+        self.tell_news(&link, news).await?;
         if !done {
             return Ok(Recounted::NotFrozen);
         }
-        self.untell(recount.app).await?;
-        self.tell_news(&link, News::Recounted).await?;
         Ok(Recounted::Done {
             from,
             generation,

@@ -9,7 +9,8 @@
 -- What members counted until then is in the truth: their sums stay, and how much of them it contains is their
 -- offset. Who did not acknowledge the freeze is of the new life only when it says that it has heard of it.
 --
--- Answers after the head: 1 if it was done, the count before, the generation, what records hold on top.
+-- Answers after the head: 1 if it was done, the count before, the generation, what records hold on top. It is
+-- done once: who asks again is answered 0.
 
 local refusal = refused(ALWAYS)
 if refusal then
