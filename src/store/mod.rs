@@ -21,7 +21,7 @@ pub use member::{
     STATEMENT_BASES_MAX, Statement,
 };
 pub use operator::{
-    AUDIT_MAX, AUDIT_TEXT_MAX, AuditEntry, FREEZE_MS, Freeze, MemberInfo, Operator, Recount,
+    AUDIT_MAX, AUDIT_TEXT_MAX, AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount,
     Recounted, Retired, Standing,
 };
 pub use report::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use imquota::quota::Resource;
 use imquota::store::{
-    Ack, AppReport, Beat, Cell, CellReport, Escrow, Freeze, GivenBack, Operator, Recount,
+    Ack, AppReport, Beat, Cell, CellReport, Escrow, FREEZES_MAX, Freeze, GivenBack, Operator, Recount,
     Recounted, Report, Shard, Statement, Store, StoreFault, Taken, Totals, Undecided, View,
 };
 
@@ -594,4 +594,53 @@ async fn a_recount_of_which_nobody_was_told_is_told_when_it_is_asked_for_again()
     assert_eq!((told.news, told.notices.len()), (news + 1, 0));
     assert_eq!(recount(&one, 100, frozen.token).await, Recounted::NotFrozen);
     assert_eq!(two.beats().await.news, news + 1);
+}
+
+#[tokio::test]
+async fn everybody_is_told_of_every_freeze_and_one_too_many_is_refused() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let last = u64::try_from(FREEZES_MAX).unwrap();
+    for id in 1..=last {
+        one.store.freeze(app(id), Resource::Account).await.unwrap();
+    }
+    assert_eq!(two.beats().await.notices.len(), FREEZES_MAX);
+    // One that is frozen is no further one.
+    let first = freeze(&two).await;
+    let refused = one.store.freeze(app(last + 1), Resource::Account).await;
+    assert!(
+        matches!(&refused, Err(StoreFault::Unusable(words)) if words.contains("--cancel")),
+        "{refused:?}"
+    );
+    let view = one.usage(app(last + 1)).await.view;
+    assert_eq!(view.frozen, None);
+    one.store.unfreeze(app(1), first.token).await.unwrap();
+    one.store
+        .freeze(app(last + 1), Resource::Account)
+        .await
+        .unwrap();
+    assert_eq!(two.beats().await.notices.len(), FREEZES_MAX);
+}
+
+#[tokio::test]
+async fn a_freeze_of_which_nobody_can_be_told_is_none() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let notices = "{imquota}:v2:notices";
+    server.command::<()>(&["SET", notices, "of another kind"]);
+    one.store
+        .freeze(app(1), Resource::Account)
+        .await
+        .unwrap_err();
+    server.command::<()>(&["DEL", notices]);
+    assert!(allowed(&try_take(&two, 1).await.unwrap()));
+    // A freeze that somebody has the token of stays.
+    let frozen = freeze(&one).await;
+    server.command::<()>(&["SET", notices, "of another kind"]);
+    two.store
+        .freeze(app(1), Resource::Account)
+        .await
+        .unwrap_err();
+    server.command::<()>(&["DEL", notices]);
+    assert_eq!(freeze(&one).await, frozen);
 }
