@@ -42,7 +42,7 @@ local function save(h)
       put('ZADD', base .. 'apps', 'NX', '0', h.id)
     end
   end
-  put(unpack(h.writes))
+  put_all(h.writes)
   if h.ends then
     put('EXPIREAT', h.key, h.ends)
   end

@@ -61,12 +61,7 @@ if k == 1 then
   raise_peak(read_month(KEYS[3]), ARGV[10], counted(c))
   save_months()
 end
--- A list of thousands is more than one command takes.
-for i = 3, #forget, 1000 do
-  put('HDEL', app.key, unpack(forget, i, math.min(i + 999, #forget)))
-end
-for i = 3, #app.writes, 1000 do
-  put('HSET', app.key, unpack(app.writes, i, math.min(i + 999, #app.writes)))
-end
+put_all(forget)
+put_all(app.writes)
 record_audit(ARGV[11], 'recount', app.id, ARGV[7], str(from), ARGV[8], ARGV[12])
 return seal({FINE, 0, 0, now, 1, from, gen, c.held})

@@ -111,10 +111,10 @@ end
 -- The records of one app that a call speaks of, each read once and written once.
 local function read_records(key, fields)
   local known = {}
-  if fields[1] then
-    local raws = redis.call('HMGET', key, unpack(fields))
-    for i = 1, #fields do
-      known[fields[i]] = unpack_record(raws[i])
+  for from = 1, #fields, WORDS_MAX do
+    local raws = redis.call('HMGET', key, unpack(fields, from, math.min(from + WORDS_MAX - 1, #fields)))
+    for i = 1, #raws do
+      known[fields[from + i - 1]] = unpack_record(raws[i])
     end
   end
   return known
@@ -130,6 +130,6 @@ local function save_records(key, fields, known)
     end
   end
   if changed[3] then
-    put(unpack(changed))
+    put_all(changed)
   end
 end
