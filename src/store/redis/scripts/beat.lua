@@ -344,5 +344,7 @@ if mine.witnessed == 0 and meta.open == 0 then
     redis.call('HSET', KEYS[2], 'k:' .. me, pack_presence(mine))
   end
 end
+-- An older process of this journal may still spend what is lent here.
+local older_ends = num(string.match(redis.call('HGET', KEYS[2], 'o:' .. me) or '', ' (%d+)$'))
 finish_roll(meta)
-return answer(meta.open == 0 and not leaving and mine.witnessed == 1, false, joined)
+return answer(meta.open == 0 and not leaving and mine.witnessed == 1 and now >= older_ends, false, joined)
