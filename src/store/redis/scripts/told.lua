@@ -18,6 +18,14 @@ local function revive(app, record, said)
   record.claims, record.ends = '', said.ends
 end
 
+-- Whether the owner of a record will count it: one who is gone counts nothing any more.
+local function has_owner(record)
+  if record.owner == '' then
+    return false
+  end
+  return not redis.call('HGET', KEYS[1], 'x:' .. string.match(record.owner, '^[^.]*'))
+end
+
 -- An answered take. Its charge ends in somebody's sums and nowhere else: it stays until a member says that
 -- its sums of this generation contain it. While members restate nobody is made the owner: one who will
 -- restate later may be it.
@@ -53,7 +61,7 @@ local function answered(app, record, field, said, gain_of, restating)
   end
   record.state = 'p'
   hear_claim(record, said.claim)
-  if restating or record.owner ~= '' and record.owner ~= said.claim then
+  if restating or record.owner ~= said.claim and has_owner(record) then
     return AGAIN
   end
   record.owner = said.claim
