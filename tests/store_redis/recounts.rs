@@ -236,6 +236,9 @@ async fn one_that_began_after_a_recount_counts_whole_and_one_that_had_units_does
     let server = RedisServer::start();
     let [one, two] = two_members(&server).await;
     let frozen = freeze(&one).await;
+    for sidecar in [&one, &two] {
+        acknowledges(sidecar, frozen.token, Vec::new()).await;
+    }
     let (_, generation, _) = done(recount(&one, 50, frozen.token).await);
     let view = one.tell(app(1), ACCOUNTS, 3, 0, 3).await;
     assert_eq!(view.net[0], 53);
@@ -249,6 +252,38 @@ async fn one_that_began_after_a_recount_counts_whole_and_one_that_had_units_does
     };
     let view = two.account(app(1), ACCOUNTS, Totals::default(), old).await;
     assert_eq!((view.net[0], view.escrow[0].generation), (53, 0));
+    // Who was not there yet has nothing from before.
+    let three = Sidecar::quick(3, &server, None).await;
+    three.beats().await;
+    let view = three.tell(app(1), ACCOUNTS, 2, 0, 2).await;
+    assert_eq!((view.net[0], view.escrow[0].generation), (55, generation));
+}
+
+#[tokio::test]
+async fn what_one_counted_unheard_before_a_recount_does_not_come_on_top() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let frozen = freeze(&one).await;
+    acknowledges(&one, frozen.token, Vec::new()).await;
+    // The second was cut off, and has never told of this app.
+    let (_, generation, _) = done(recount(&one, 50, frozen.token).await);
+    let spent = |consumed| Totals {
+        consumed,
+        released: 0,
+    };
+    let view = two
+        .account(app(1), ACCOUNTS, spent(5), Escrow::default())
+        .await;
+    assert_eq!((view.net[0], view.escrow[0].generation), (50, 0));
+    assert_eq!(view.generations[0], generation);
+    // It has heard: what comes now is new.
+    let heard = Escrow {
+        generation,
+        offset: 5,
+        ..Escrow::default()
+    };
+    let view = two.account(app(1), ACCOUNTS, spent(7), heard).await;
+    assert_eq!((view.net[0], view.escrow[0].generation), (52, generation));
 }
 
 #[tokio::test]

@@ -149,6 +149,8 @@ impl RedisStore {
     async fn recount_once(&self, recount: &Recount) -> Result<Recounted, StoreFault> {
         let link = self.linked()?;
         let shard = Shard::of(recount.app);
+        // Who joins after this, and counts something before the commit, counts it on top.
+        let awaited = self.awaited_now(recount.app, recount.token).await?;
         let today = self.zone.day(self.clock.now());
         let mut step = self.step(&link, shard)?;
         step.key(&self.keys.app(recount.app))
@@ -160,6 +162,9 @@ impl RedisStore {
             .arg(today.number())
             .arg(audit::word(&recount.who))
             .arg(audit::word(&recount.why));
+        for incarnation in awaited {
+            step.arg(id_text(incarnation));
+        }
         let (_, mut answer) = self.run(&link, shard, &self.scripts.recount, step).await?;
         let done = answer.flag()?;
         let from = answer.signed()?;

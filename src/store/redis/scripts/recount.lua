@@ -5,9 +5,11 @@
 -- ARGV[8]  the truth, ARGV[9] the token
 -- ARGV[10] today's number
 -- ARGV[11] who, ARGV[12] why
+-- ARGV[13] … the members that are present and have not acknowledged the freeze
 --
 -- What members counted until then is in the truth: their sums stay, and how much of them it contains is their
--- offset. Who did not acknowledge the freeze is of the new life only when it says that it has heard of it.
+-- offset. Who did not acknowledge the freeze is of the new life only when it says that it has heard of it: also
+-- one that has told nothing yet, and may have counted something. It gets an entry of the old life.
 --
 -- Answers after the head: 1 if it was done, the count before, the generation, what records hold on top. It is
 -- done once: who asks again is answered 0.
@@ -40,6 +42,13 @@ end
 
 if k == 1 then
   begin_month(app, read_month(KEYS[3]), ARGV[10])
+end
+for i = 13, #ARGV do
+  local inc = ARGV[i]
+  if not acknowledged[inc] and not entries[inc] and not redis.call('HGET', KEYS[1], 'x:' .. inc) then
+    entries[inc] = pack_entry({gen = c.gen, offset = 0, consumed = 0, released = 0, taken = 0, given = 0, granted = 0,
+      done = 0})
+  end
 end
 local gen = math.max(now, c.gen + 1)
 set(c, 'gen', gen)
