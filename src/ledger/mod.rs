@@ -312,7 +312,7 @@ impl Ledger {
     pub fn doubt(&self, fault: &StoreFault) {
         match fault {
             StoreFault::Away(_) => self.outlook.doubt(fault),
-            StoreFault::Frozen(_) => self.membership.hurry(),
+            StoreFault::Frozen(_) | StoreFault::Fenced(_) => self.membership.hurry(),
             StoreFault::Unusable(_) => {}
         }
     }
