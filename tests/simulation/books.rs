@@ -11,7 +11,7 @@ pub const PREFIX: &str = "sim";
 
 fn key(prefix: &str, app: AppId, kind: &str) -> String {
     let shard = Shard::of(app).number();
-    format!("{{{prefix}:{shard:02x}}}:v1:{kind}:{app}")
+    format!("{{{prefix}:{shard:02x}}}:v2:{kind}:{app}")
 }
 
 /// Reads one hash of the ledger, by whatever way.
@@ -25,25 +25,64 @@ impl Books for Keyspace {
     }
 }
 
-/// An app's net counts: accounts, groups, AV rooms.
-pub fn counts(books: &impl Books, prefix: &str, app: AppId) -> [i64; 3] {
-    let hash = books.hash(&key(prefix, app, "a"));
-    ["u0", "u1", "u2"].map(|name| number(&hash, name))
+/// One counter, as the ledger has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// What members' sums and bases make.
+    pub sums: i64,
+    /// Charged by records that are in nobody's sums.
+    pub held: i64,
+    /// Given back by releases that are in nobody's sums.
+    pub back: i64,
+    /// Lent to members and neither spent nor returned.
+    pub lent: i64,
+    /// The life between two recounts.
+    pub generation: u64,
+    /// The epoch of the last recount.
+    pub recounted: u64,
 }
 
-/// What limits see of the same counts: nothing exists that is not in them.
-pub fn charged(keys: &Keyspace, app: AppId) -> [i64; 3] {
+impl Count {
+    fn of(number: impl Fn(&str) -> i64, name: &str) -> Self {
+        let of = |letter: &str| number(&format!("{letter}{name}"));
+        Self {
+            sums: of("u"),
+            held: of("h"),
+            back: of("b"),
+            lent: of("o"),
+            generation: of("g").unsigned_abs(),
+            recounted: of("n").unsigned_abs(),
+        }
+    }
+
+    /// What gateways are shown.
+    pub fn shown(self) -> i64 {
+        self.sums + self.held - self.back
+    }
+
+    /// What limits see: nothing exists, or may come to exist unasked, that is not in it.
+    pub fn charged(self) -> i64 {
+        self.shown() + self.lent
+    }
+}
+
+/// An app's counts: accounts, groups, AV rooms.
+pub fn counts(books: &impl Books, prefix: &str, app: AppId) -> [Count; 3] {
+    let hash = books.hash(&key(prefix, app, "a"));
+    ["0", "1", "2"].map(|name| Count::of(|field| number(&hash, field), name))
+}
+
+/// The same of a simulated ledger, read field by field: after every step somebody asks.
+pub fn look(keys: &Keyspace, app: AppId) -> [Count; 3] {
     let key = key(PREFIX, app, "a");
-    ["u0", "u1", "u2"].map(|name| {
-        let text = keys.field(&key, name);
-        text.and_then(|text| text.parse().ok()).unwrap_or(0)
-    })
+    ["0", "1", "2"].map(|name| Count::of(|field| field_of(keys, &key, field), name))
 }
 
 /// Groups that an app gained on a day.
-pub fn gained(books: &impl Books, prefix: &str, app: AppId, day: Day) -> i64 {
+pub fn gained(books: &impl Books, prefix: &str, app: AppId, day: Day) -> Count {
     let key = format!("{}:{}", key(prefix, app, "g"), day.number());
-    number(&books.hash(&key), "u")
+    let hash = books.hash(&key);
+    Count::of(|field| number(&hash, field), "")
 }
 
 /// A day's users: those known by name, and those whom gateways told apart themselves.
@@ -52,12 +91,48 @@ pub fn users(books: &impl Books, prefix: &str, app: AppId, day: i32) -> (i64, i6
     (number(&hash, "n"), number(&hash, "i"))
 }
 
-/// The records that are still held: at rest there are none.
+/// The records that are still charged by themselves: at rest there are none.
 pub fn held(books: &impl Books, prefix: &str, app: AppId) -> Vec<String> {
     let records = books.hash(&key(prefix, app, "r")).into_iter();
-    let held = records.filter(|(_, record)| record.starts_with("h|"));
+    let held = records.filter(|(_, record)| record.starts_with("h|") || record.starts_with("p|"));
     held.map(|(id, record)| format!("{id:?} {record}"))
         .collect()
+}
+
+/// How it stands with the ledger's recoveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// The number of the newest; 0: there is no meta key.
+    pub epoch: u64,
+    /// Whether members restate.
+    pub open: bool,
+    /// Since which epoch counters wait for a recount; 0: none does.
+    pub waiting_since: u64,
+}
+
+/// What the meta key says of recoveries.
+pub fn recovery(keys: &Keyspace) -> Recovery {
+    let meta = format!("{{{PREFIX}}}:v2:meta");
+    let of = |name: &str| field_of(keys, &meta, name).unsigned_abs();
+    Recovery {
+        epoch: of("epoch"),
+        open: of("open") == 1,
+        waiting_since: of("inc"),
+    }
+}
+
+/// Incarnations, in the words of keys, of members that are registered and not gone.
+pub fn present(books: &impl Books, prefix: &str) -> Vec<String> {
+    let members = books.hash(&format!("{{{prefix}}}:v2:members"));
+    let fields = members.iter();
+    fields
+        .filter_map(|(field, _)| field.strip_prefix("k:").map(str::to_owned))
+        .collect()
+}
+
+fn field_of(keys: &Keyspace, key: &str, field: &str) -> i64 {
+    let text = keys.field(key, field);
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn number(hash: &[(String, String)], name: &str) -> i64 {

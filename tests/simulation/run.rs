@@ -123,7 +123,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         .iter()
         .any(|fault| scenario::FORGOTTEN.contains(fault));
     if !auditor.has_faults() && !forgetful {
-        let count = |app, at: usize| fake.look(|keys| books::charged(keys, app)[at]);
+        let count = |app, at: usize| fake.look(|keys| books::look(keys, app)[at].shown());
         match misshown(&town, count).await {
             Some(words) => auditor.fault(words),
             None => fill(&scenario, &town, count).await,

@@ -122,7 +122,7 @@ async fn in_real_time(seed: u64, url: String, books: redis::Connection) -> (u64,
     begin(&scenario, &town).await;
     work(&scenario, &town, &server, &mut rng).await;
     let books = RealBooks(Mutex::new(books));
-    let count = |app: AppId, at: usize| books::counts(&books, &prefix, app)[at];
+    let count = |app: AppId, at: usize| books::counts(&books, &prefix, app)[at].shown();
     let begun = Instant::now();
     loop {
         let mut differences = auditor.differences(&books, &prefix);

@@ -34,8 +34,10 @@ enum Told {
     Denied,
 }
 
-/// A sidecar and the number of its journal: with another journal it is another member.
+/// A sidecar and its incarnation: with another journal, or after it has left, it is another member.
 pub type Member = (usize, u64);
+/// A sidecar and the number of its process.
+pub type Process = (usize, u64);
 
 /// What a member was asked: unsure if its journal is lost.
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +59,10 @@ struct App {
     ids: BTreeMap<String, Told>,
     /// Objects deleted with which groups and the gain fall.
     followed: i64,
-    /// Active users by day, and the members that said so; none: perhaps.
-    users: BTreeMap<(i32, u32), BTreeSet<Member>>,
+    /// Active users by day, and who said so; none: perhaps.
+    users: BTreeMap<(i32, u32), BTreeSet<(Member, Process)>>,
+    /// What limits see of each count, as the ledger had it when it was last looked at.
+    charged: [i64; 3],
     /// Ids whose object a gateway made.
     created: BTreeSet<String>,
 }
@@ -82,8 +86,15 @@ struct Known {
     deeds: BTreeMap<Member, Vec<Deed>>,
     lost: BTreeSet<Member>,
     faults: Vec<String>,
-    /// The ledger was put back: what it counts is not compared any more.
-    forgot: bool,
+    /// Processes that are over: what they knew beside their journals is forgotten.
+    ended: BTreeSet<Process>,
+    /// The newest recovery that the ledger ever had, and the first.
+    epoch: u64,
+    first_epoch: u64,
+    /// The ledger forgot something, and no recovery above this one has ended since.
+    forgot: Option<u64>,
+    /// Whether the ledger ever forgot something.
+    ever_forgot: bool,
     trace: DefaultHasher,
     log: Option<Vec<String>>,
     steps: u64,
@@ -172,9 +183,31 @@ impl Auditor {
         })
     }
 
-    /// What the ledger counts means nothing from now on, but that limits hold.
+    /// The ledger has forgotten something: until members have told it again, things exist that it does
+    /// not count. Users are told again by the processes that know them.
     pub fn ledger_forgot(&self) {
-        self.with(|known| known.forgot = true);
+        self.with(|known| {
+            known.forgot = Some(known.epoch);
+            known.ever_forgot = true;
+            let ended: Vec<Process> = known.ended.iter().copied().collect();
+            ended.into_iter().for_each(|process| known.users_forgotten(process));
+        });
+    }
+
+    /// Whether it may be that no ledger is there.
+    pub fn ledger_may_be_gone(&self) -> bool {
+        self.with(|known| known.forgot.is_some())
+    }
+
+    /// A process ends, however it does.
+    pub fn process_ended(&self, process: Process) {
+        self.with(|known| {
+            known.ended.insert(process);
+            if known.ever_forgot {
+                // It may not have told all again.
+                known.users_forgotten(process);
+            }
+        });
     }
 
     /// Takes note of a step for the trace.
@@ -196,6 +229,13 @@ impl Auditor {
 }
 
 impl Known {
+    /// Nobody tells users again whom only this process knew.
+    fn users_forgotten(&mut self, process: Process) {
+        for by in self.apps.values_mut().flat_map(|app| app.users.values_mut()) {
+            by.retain(|(_, of)| *of != process);
+        }
+    }
+
     /// A creation that was not allowed leaves nothing behind, unless its journal is lost.
     fn note_undone(&mut self, deal: &Deal) {
         for (sum, _) in deal.sums() {

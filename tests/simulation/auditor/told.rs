@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use imquota::admission::{Outcome, Refusal, Source, Verdict};
 use imquota::quota::{AppId, Limit};
 
-use super::{Auditor, Deal, Deed, Known, Member, Sum, Told};
+use super::{Auditor, Deal, Deed, Known, Member, Process, Sum, Told};
 
 impl Auditor {
     /// A creation was answered. `heard`: the gateway got the answer, and creates.
@@ -135,7 +135,7 @@ impl Auditor {
                 .values_mut()
                 .flat_map(|app| app.users.values_mut())
             {
-                members.remove(&member);
+                members.retain(|(of, _)| *of != member);
             }
             for deed in known.deeds.remove(&member).unwrap_or_default() {
                 known.unsettle(deed);
@@ -162,7 +162,13 @@ impl Auditor {
     }
 
     /// Users are active on a day: said by a member, or, without one, perhaps.
-    pub fn logged_in(&self, by: Option<Member>, app: AppId, day: i32, users: &[u32]) {
+    pub fn logged_in(
+        &self,
+        by: Option<(Member, Process)>,
+        app: AppId,
+        day: i32,
+        users: &[u32],
+    ) {
         self.with(|known| {
             let app = known.apps.get_mut(&app).expect("an app of the run");
             for user in users {

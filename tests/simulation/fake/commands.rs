@@ -202,12 +202,37 @@ impl Keyspace {
         let (key, rest) = args.split_first().ok_or_else(|| unknown(name))?;
         match name {
             "ZADD" => {
+                let mode = match rest.first().map(Vec::as_slice) {
+                    Some(b"GT") => Adding::Greater,
+                    Some(b"NX") => Adding::New,
+                    _ => Adding::Always,
+                };
+                let pairs = &rest[usize::from(mode != Adding::Always)..];
                 let sorted = self.made_sorted(key)?;
                 let mut new = 0;
-                for pair in rest.chunks(2) {
-                    new += usize::from(sorted.insert(pair[1].clone(), real(&pair[0])?).is_none());
+                for pair in pairs.chunks(2) {
+                    let score = real(&pair[0])?;
+                    let keeps = match (sorted.get(&pair[1]), mode) {
+                        (None, _) | (_, Adding::Always) => false,
+                        (Some(_), Adding::New) => true,
+                        (Some(known), Adding::Greater) => *known >= score,
+                    };
+                    if !keeps {
+                        new += usize::from(sorted.insert(pair[1].clone(), score).is_none());
+                    }
                 }
                 Ok(count(new))
+            }
+            "ZREMRANGEBYSCORE" => {
+                let (low, high) = (Bound::read(&rest[0])?, Bound::read(&rest[1])?);
+                let mut gone = 0;
+                if let Some(sorted) = self.sorted(key)? {
+                    let before = sorted.len();
+                    sorted.retain(|_, score| !(low.is_below(*score) && high.is_above(*score)));
+                    gone = before - sorted.len();
+                }
+                self.tidy(key);
+                Ok(count(gone))
             }
             "ZREM" => {
                 let mut gone = 0;
@@ -228,10 +253,10 @@ impl Keyspace {
                 }))
             }
             "ZRANGEBYSCORE" => {
-                let (low, high) = (real(&rest[0])?, real(&rest[1])?);
+                let (low, high) = (Bound::read(&rest[0])?, Bound::read(&rest[1])?);
                 let mut found: Vec<(f64, Bytes)> = Vec::new();
                 for (member, score) in self.sorted(key)?.into_iter().flatten() {
-                    if (low..=high).contains(score) {
+                    if low.is_below(*score) && high.is_above(*score) {
                         found.push((*score, member.clone()));
                     }
                 }
@@ -307,6 +332,39 @@ fn number(n: i64) -> Reply {
 fn int(text: &[u8]) -> Result<i64, String> {
     let text = std::str::from_utf8(text).map_err(|_| NOT_A_NUMBER.to_owned())?;
     text.parse().map_err(|_| NOT_A_NUMBER.to_owned())
+}
+
+/// What `ZADD` does with members that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Adding {
+    Always,
+    New,
+    Greater,
+}
+
+/// One end of a range of scores; a parenthesis in front leaves the end itself out.
+struct Bound {
+    score: f64,
+    open: bool,
+}
+
+impl Bound {
+    fn read(text: &[u8]) -> Result<Self, String> {
+        let (open, text) = match text.strip_prefix(b"(") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let score = real(text)?;
+        Ok(Self { score, open })
+    }
+
+    fn is_below(&self, score: f64) -> bool {
+        self.score < score || !self.open && self.score <= score
+    }
+
+    fn is_above(&self, score: f64) -> bool {
+        self.score > score || !self.open && self.score >= score
+    }
 }
 
 fn real(text: &[u8]) -> Result<f64, String> {

@@ -133,7 +133,7 @@ impl Gateway {
         tokio::select! {
             biased;
             _ = life.changed() => Heard::BrokenOff,
-            answer = work(serving.admission) => Heard::Answer(answer),
+            answer = sidecar.running(work(serving.admission)) => Heard::Answer(answer),
             () = hang_up => Heard::BrokenOff,
         }
     }
