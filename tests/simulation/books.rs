@@ -121,13 +121,20 @@ pub fn recovery(keys: &Keyspace) -> Recovery {
     }
 }
 
-/// Incarnations, in the words of keys, of members that are registered and not gone.
-pub fn present(books: &impl Books, prefix: &str) -> Vec<String> {
-    let members = books.hash(&format!("{{{prefix}}}:v2:members"));
-    let fields = members.iter();
-    fields
-        .filter_map(|(field, _)| field.strip_prefix("k:").map(str::to_owned))
-        .collect()
+/// What of its grants a member has neither spent nor returned, as the ledger knows, by live count.
+pub fn lent_to(books: &impl Books, prefix: &str, app: AppId, incarnation: u64) -> [i64; 3] {
+    let hash = books.hash(&key(prefix, app, "a"));
+    ["0", "1", "2"].map(|name| {
+        let entry = hash
+            .iter()
+            .find(|(field, _)| *field == format!("m{name}:{incarnation:016x}"));
+        let words = entry.map_or("", |(_, entry)| entry.as_str()).split(' ');
+        let words: Vec<i64> = words.filter_map(|word| word.parse().ok()).collect();
+        match words[..] {
+            [.., granted, done] => (granted - done).max(0),
+            _ => 0,
+        }
+    })
 }
 
 fn field_of(keys: &Keyspace, key: &str, field: &str) -> i64 {

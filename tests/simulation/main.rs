@@ -8,6 +8,7 @@
 //! | `sidecar` | the program's own parts on such a machine, killed and started |
 //! | `gateway` | who asks, how patiently, and how often |
 //! | `scenario`, `chaos` | what goes wrong: a list of faults drawn from the seed, dealt one by one |
+//! | `operators` | who retires members and recounts apps |
 //! | `auditor` | the truth; `books`: where the ledger keeps its counts |
 //! | `aims` | plans in which a certain mistake shows |
 //! | `run`, `seeds`, `mutants`, `with_redis` | one run, many, with mistakes, with a real server |
@@ -17,7 +18,8 @@
 //! new layout of the counts changes `books` alone.
 //!
 //! `IMQUOTA_SIM_SEEDS` says how many seeds are run, `IMQUOTA_SIM_FROM` with which one they begin. A seed
-//! that fails is printed with the command that tells its story again, with a log.
+//! that fails is printed with the command that tells its story again, with a log; with
+//! `IMQUOTA_SIM_ALL=1` the faults of all that fail are, in a line for each.
 
 mod aims;
 mod auditor;
@@ -29,6 +31,7 @@ mod gateway;
 mod machine;
 mod mutants;
 mod network;
+mod operators;
 mod run;
 mod scenario;
 mod seeds;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use imquota::admission::{Check, CheckMode, Outcome, Patience};
 use imquota::chance;
+use imquota::ledger::State;
 use imquota::quota::{Amount, AppId, AppRules, Limit, Plan, PlanName, Resource, Rulebook};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::auditor::Auditor;
 use crate::books;
@@ -20,6 +21,7 @@ use crate::fake::{Fake, Identity, Mutation};
 use crate::gateway::{Gateway, Town};
 use crate::machine::Dial;
 use crate::network::{Cable, Weather};
+use crate::operators;
 use crate::scenario::{self, Scenario};
 use crate::server::Server;
 use crate::sidecar::{Common, Sidecar};
@@ -50,8 +52,16 @@ pub struct Manner {
 
 /// All that was late has come, all that was owed is settled.
 pub const REST: Duration = Duration::from_secs(15);
+/// So long it may take after a loss, with clocks that are off.
+const REST_MAX: Duration = Duration::from_secs(120);
+const REST_POLL: Duration = Duration::from_secs(2);
 /// So many creations find out how much room a limit has left.
 pub const FILL_MAX: u32 = 40;
+/// So many at a time after that.
+const BULK: u32 = 64;
+/// How long it may take until others have returned what they do not spend.
+const RECALL: Duration = Duration::from_secs(6);
+const RECALL_POLL: Duration = Duration::from_millis(500);
 
 /// Runs a seed on a runtime of its own, whose time is virtual.
 pub fn run(seed: u64, manner: Manner) -> Outcomes {
@@ -110,7 +120,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     let town = build(&scenario, &server, &auditor, &mut rng, &place);
     begin(&scenario, &town).await;
     work(&scenario, &town, &server, &mut rng).await;
-    sleep(REST).await;
+    rest(&town, &server).await;
     let fake = &server.fake;
     if !auditor.has_faults() {
         let differences = fake.look(|keys| auditor.differences(keys, books::PREFIX));
@@ -118,11 +128,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
             auditor.fault(words);
         }
     }
-    let forgetful = scenario
-        .faults
-        .iter()
-        .any(|fault| scenario::FORGOTTEN.contains(fault));
-    if !auditor.has_faults() && !forgetful {
+    if !auditor.has_faults() {
         let count = |app, at: usize| fake.look(|keys| books::look(keys, app)[at].shown());
         match misshown(&town, count).await {
             Some(words) => auditor.fault(words),
@@ -170,7 +176,32 @@ pub async fn work(scenario: &Scenario, town: &Arc<Town>, server: &Arc<Server>, r
     for sidecar in &town.sidecars {
         sidecar.cable.set_weather(Weather::FAIR);
         sidecar.cable.set_cut(false);
+        sidecar.halt(false);
         sidecar.start();
+    }
+}
+
+/// Waits until all is told and settled; operators do what is left to them.
+async fn rest(town: &Town, server: &Server) {
+    let begun = Instant::now();
+    sleep(REST).await;
+    while begun.elapsed() < REST_MAX && !town.auditor.has_faults() {
+        let serves = |sidecar: &Arc<Sidecar>| {
+            let serving = sidecar.serving();
+            serving.is_some_and(|serving| serving.ledger.state() == State::Up)
+        };
+        let recovery = server.fake.look(books::recovery);
+        let well = town.sidecars.iter().all(serves) && !recovery.open;
+        if well
+            && operators::retire_lost(town, server).await
+            && operators::recount_waiting(town, server).await
+        {
+            let judged = |keys: &Keyspace| town.auditor.differences(keys, books::PREFIX);
+            if server.fake.look(judged).is_empty() {
+                return;
+            }
+        }
+        sleep(REST_POLL).await;
     }
 }
 
@@ -258,9 +289,10 @@ pub async fn misshown(town: &Town, count: impl Fn(AppId, usize) -> i64) -> Optio
     None
 }
 
-/// Every place that a limit leaves free can be had by whoever asks, and not one more.
+/// Every place that a limit leaves free can be had by whoever asks, and not one more: what others were
+/// lent goes back to who needs it.
 pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize) -> i64) {
-    for tenant in &scenario.tenants {
+    for (number, tenant) in scenario.tenants.iter().enumerate() {
         for (resource, limit) in [
             (Resource::Account, tenant.limits.accounts),
             (Resource::AvRoom, tenant.limits.av_rooms),
@@ -270,24 +302,7 @@ pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize)
             };
             let at = resource.counter().index();
             let free = limit.cast_signed() - count(tenant.app, at);
-            let mut had = 0;
-            for n in 0..FILL_MAX {
-                let sidecar = &town.sidecars[n as usize % town.sidecars.len()];
-                let Some(serving) = sidecar.serving() else {
-                    return;
-                };
-                let check = Check {
-                    app: tenant.app,
-                    resource,
-                    amount: Amount::ONE,
-                    request_id: None,
-                    mode: CheckMode::Count,
-                };
-                match serving.admission.check(check, Patience(None)).await {
-                    Ok(verdict) if verdict.outcome == Outcome::Allow => had += 1,
-                    _ => break,
-                }
-            }
+            let had = had(town, number, tenant.app, resource).await;
             if had != free {
                 town.auditor.fault(format!(
                     "app {}: {free} {resource:?} were free, {had} could be had",
@@ -296,6 +311,46 @@ pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize)
             }
         }
     }
+}
+
+/// Creates as many as can be had: some everywhere, one by one, and the rest at one sidecar.
+async fn had(town: &Town, first: usize, app: AppId, resource: Resource) -> i64 {
+    let mut had = 0;
+    for n in 0..FILL_MAX {
+        let sidecar = &town.sidecars[(first + n as usize) % town.sidecars.len()];
+        had += i64::from(creates(sidecar, app, resource, 1).await);
+    }
+    let one = &town.sidecars[first % town.sidecars.len()];
+    let mut amount = BULK;
+    let mut patience = Instant::now() + RECALL;
+    while amount > 0 {
+        if creates(one, app, resource, amount).await {
+            had += i64::from(amount);
+            patience = Instant::now() + RECALL;
+        } else if amount > 1 {
+            amount /= 2;
+        } else if Instant::now() > patience {
+            break;
+        } else {
+            sleep(RECALL_POLL).await;
+        }
+    }
+    had
+}
+
+async fn creates(sidecar: &Sidecar, app: AppId, resource: Resource, amount: u32) -> bool {
+    let Some(serving) = sidecar.serving() else {
+        return false;
+    };
+    let check = Check {
+        app,
+        resource,
+        amount: Amount::from_wire(amount).expect("a small amount"),
+        request_id: None,
+        mode: CheckMode::Count,
+    };
+    let verdict = serving.admission.check(check, Patience(None)).await;
+    verdict.is_ok_and(|verdict| verdict.outcome == Outcome::Allow)
 }
 
 /// A folder in memory where there is such.

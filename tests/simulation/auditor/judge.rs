@@ -35,6 +35,7 @@ impl Auditor {
                     // with the next one is then bounded by a count that is too small.
                     let spared = match sum {
                         Sum::Live(1) | Sum::Gained(_) if !lost.is_empty() => app.followed,
+                        Sum::Gained(_) if app.was_recounted => app.followed,
                         _ => 0,
                     };
                     let (low, high) = (range.low, range.high + spared);

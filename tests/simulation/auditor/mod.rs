@@ -2,6 +2,7 @@
 //! counts, and is asked after each step and each answer.
 
 mod judge;
+mod recounts;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +49,17 @@ struct Deed {
     high: i64,
 }
 
+/// A recount that is under way.
+#[derive(Debug, Clone, Copy, Default)]
+struct Recount {
+    /// Objects deleted since the app was about to be frozen.
+    deleted: i64,
+    /// Objects created since then that no limit stops.
+    created: i64,
+    /// Whether the truth was counted: its token is out.
+    counted: bool,
+}
+
 #[derive(Debug, Default)]
 struct App {
     limits: Option<Limits>,
@@ -61,6 +73,12 @@ struct App {
     followed: i64,
     /// Active users by day, and who said so; none: perhaps.
     users: BTreeMap<(i32, u32), BTreeSet<(Member, Process)>>,
+    /// The recount that is under way.
+    recount: Option<Recount>,
+    /// Whether one was ever done: what was deleted before it may stay in a day's gain.
+    was_recounted: bool,
+    /// Ids answered before a recount: asked again they are judged anew.
+    outlived: BTreeSet<String>,
     /// What limits see of each count, as the ledger had it when it was last looked at.
     charged: [i64; 3],
     /// Ids whose object a gateway made.

@@ -3,7 +3,7 @@
 use std::hash::Hasher;
 
 use imquota::admission::{Outcome, Refusal, Source, Verdict};
-use imquota::quota::{AppId, Limit};
+use imquota::quota::{AppId, Counter, Limit};
 
 use super::{Auditor, Deal, Deed, Known, Member, Process, Sum, Told};
 
@@ -25,8 +25,10 @@ impl Auditor {
                 Outcome::Deny(_) => Told::Denied,
             };
             known.answers[told as usize] += 1;
+            let outlived = deal.id.as_ref().is_some_and(|id| app.outlived.contains(id));
             if let Some(before) = before
                 && before != told
+                && !outlived
             {
                 faults.push(format!("{deal:?}: was {before:?}, is now {told:?}"));
             }
@@ -36,7 +38,22 @@ impl Auditor {
             if told == Told::Denied {
                 return;
             }
+            let hard = deal.charge.parts().iter().any(|part| {
+                part.counter != Counter::GroupsGained && part.limit.get().is_some()
+            });
+            if let Some(recount) = &mut app.recount {
+                if hard && recount.counted {
+                    faults.push(format!("{deal:?}: allowed while the truth is being counted"));
+                }
+                recount.created += amount;
+            }
             let mut unsure = Vec::new();
+            if before.is_some() && outlived {
+                // It took a new unit, for an object that is there already.
+                for (sum, _) in deal.sums() {
+                    app.sums.entry(sum).or_default().high += amount;
+                }
+            }
             if before.is_none() {
                 // Counted whether the gateway hears of it or not; one id, one count.
                 for (sum, sure) in deal.sums() {
@@ -90,6 +107,9 @@ impl Auditor {
         self.with(|known| {
             let app = known.apps.get_mut(&deal.app).expect("an app of the run");
             app.exist[deal.resource as usize] -= deal.amount();
+            if let Some(recount) = &mut app.recount {
+                recount.deleted += deal.amount();
+            }
             if deal.charge.parts().len() > 1 {
                 app.followed += deal.amount();
             }
