@@ -116,6 +116,7 @@ fn quiet() -> Scenario {
         blow_ms_max: 0,
         weather: Weather::FAIR,
         tenants: vec![tenant],
+        skewed: false,
         begins: Millis(4_102_459_200_000),
         zone: Zone::parse("+08:00").expect("an offset"),
     }

@@ -123,7 +123,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     rest(&town, &server).await;
     let fake = &server.fake;
     if !auditor.has_faults() {
-        let differences = fake.look(|keys| auditor.differences(keys, books::PREFIX));
+        let differences = fake.look(|keys| differences(&town, keys, books::PREFIX));
         for words in differences {
             auditor.fault(words);
         }
@@ -196,13 +196,19 @@ async fn rest(town: &Town, server: &Server) {
             && operators::retire_lost(town, server).await
             && operators::recount_waiting(town, server).await
         {
-            let judged = |keys: &Keyspace| town.auditor.differences(keys, books::PREFIX);
+            let judged = |keys: &Keyspace| differences(town, keys, books::PREFIX);
             if server.fake.look(judged).is_empty() {
                 return;
             }
         }
         sleep(REST_POLL).await;
     }
+}
+
+/// Where the ledger's counts are not the truth.
+pub fn differences(town: &Town, books: &impl books::Books, prefix: &str) -> Vec<String> {
+    let members: Vec<u64> = town.sidecars.iter().map(|sidecar| sidecar.member().1).collect();
+    town.auditor.differences(books, prefix, &members)
 }
 
 /// Where a run lives.
@@ -267,6 +273,8 @@ pub fn build(
         auditor: auditor.clone(),
         objects: Mutex::default(),
         pause_ms_max: scenario.pause_ms_max,
+        skewed: scenario.skewed,
+        desk: tokio::sync::Mutex::default(),
     })
 }
 

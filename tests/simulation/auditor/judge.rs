@@ -16,7 +16,8 @@ impl Auditor {
     }
 
     /// Everything has arrived: where the ledger's counts are not the truth.
-    pub fn differences(&self, books: &impl Books, prefix: &str) -> Vec<String> {
+    /// `members`: those that sidecars are now.
+    pub fn differences(&self, books: &impl Books, prefix: &str, members: &[u64]) -> Vec<String> {
         self.with(|known| {
             let mut faults = Vec::new();
             let Known { apps, lost, .. } = known;
@@ -61,6 +62,13 @@ impl Auditor {
                 let held = books::held(books, prefix, *id);
                 if lost.is_empty() && !held.is_empty() {
                     faults.push(format!("app {id}: still held: {held:?}"));
+                }
+                let lent = members.iter().map(|of| books::lent_to(books, prefix, *id, *of));
+                let lent = lent.fold([0; 3], |a, b| [a[0] + b[0], a[1] + b[1], a[2] + b[2]]);
+                if lent != counts.map(|count| count.lent) {
+                    faults.push(format!(
+                        "app {id}: {lent:?} are lent to members that there are, of {counts:?}"
+                    ));
                 }
                 for count in counts {
                     if lost.is_empty() && (count.held, count.back) != (0, 0) {

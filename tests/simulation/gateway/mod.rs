@@ -36,6 +36,10 @@ pub struct Town {
     pub auditor: Arc<Auditor>,
     pub objects: Mutex<Vec<Object>>,
     pub pause_ms_max: u64,
+    /// Whether most is asked of the first sidecar.
+    pub skewed: bool,
+    /// Held by the operator who is at work.
+    pub desk: tokio::sync::Mutex<()>,
 }
 
 /// Objects that were created together.
@@ -87,6 +91,14 @@ impl Gateway {
                 7..11 => self.delete().await,
                 _ => self.login().await,
             }
+        }
+    }
+
+    fn anywhere(&mut self) -> usize {
+        if self.town.skewed && self.rng.random_ratio(3, 4) {
+            0
+        } else {
+            self.rng.random_range(0..self.town.sidecars.len())
         }
     }
 
