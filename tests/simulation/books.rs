@@ -78,6 +78,12 @@ pub fn look(keys: &Keyspace, app: AppId) -> [Count; 3] {
     ["0", "1", "2"].map(|name| Count::of(|field| field_of(keys, &key, field), name))
 }
 
+/// The token of the freeze that is on an app.
+pub fn frozen(keys: &Keyspace, app: AppId) -> Option<u64> {
+    let frozen = keys.field(&key(PREFIX, app, "a"), "fz")?;
+    frozen.split(' ').next()?.parse().ok()
+}
+
 /// Groups that an app gained on a day.
 pub fn gained(books: &impl Books, prefix: &str, app: AppId, day: Day) -> Count {
     let key = format!("{}:{}", key(prefix, app, "g"), day.number());

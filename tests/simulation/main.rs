@@ -6,6 +6,7 @@
 //! | `fake` | a Redis in memory that runs the scripts' own text; `twin`: a real one asked the same |
 //! | `server`, `network`, `machine` | where the ledger runs, how it is reached, what time it is |
 //! | `sidecar` | the program's own parts on such a machine, killed and started |
+//! | `signs` | what many wait for |
 //! | `gateway` | who asks, how patiently, and how often |
 //! | `scenario`, `chaos` | what goes wrong: a list of faults drawn from the seed, dealt one by one |
 //! | `operators` | who retires members and recounts apps |
@@ -37,6 +38,7 @@ mod scenario;
 mod seeds;
 mod server;
 mod sidecar;
+mod signs;
 mod twin;
 mod with_redis;
 

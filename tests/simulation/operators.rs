@@ -66,6 +66,22 @@ pub async fn recount_waiting(town: &Town, server: &Server) -> bool {
     done
 }
 
+/// Ends what an operator has begun and not ended. Whether nothing is left of it.
+pub async fn unfreeze(town: &Town, server: &Server) -> bool {
+    let Some(serving) = anybody(town) else {
+        return false;
+    };
+    for tenant in &town.tenants {
+        let frozen = server.fake.look(|keys| books::frozen(keys, tenant.app));
+        if let Some(token) = frozen
+            && serving.operator.unfreeze(tenant.app, token).await.is_err()
+        {
+            return false;
+        }
+    }
+    true
+}
+
 /// Sets a count to what exists when everybody has stopped. Whether it was done.
 pub async fn recount(town: &Town, server: &Server, app: AppId, resource: Resource) -> bool {
     let Some(serving) = anybody(town) else {

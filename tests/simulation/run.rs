@@ -31,6 +31,8 @@ use crate::twin::Twin;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcomes {
     pub faults: Vec<String>,
+    /// What is wrong, and known to be: see [`Auditor`].
+    pub gaps: Vec<String>,
     /// A digest of every step of the ledger and every answer of a sidecar.
     pub trace: u64,
     pub log: Vec<String>,
@@ -122,13 +124,14 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     work(&scenario, &town, &server, &mut rng).await;
     rest(&town, &server).await;
     let fake = &server.fake;
-    if !auditor.has_faults() {
+    let judged = !is_lost_for_good(&town, &server);
+    if judged && !auditor.has_faults() {
         let differences = fake.look(|keys| differences(&town, keys, books::PREFIX));
         for words in differences {
             auditor.fault(words);
         }
     }
-    if !auditor.has_faults() {
+    if judged && !auditor.has_faults() {
         let count = |app, at: usize| fake.look(|keys| books::look(keys, app)[at].shown());
         match misshown(&town, count).await {
             Some(words) => auditor.fault(words),
@@ -145,9 +148,11 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         auditor.say(|| fake.look(Keyspace::story));
     }
     let mutated = fake.is_mutated();
+    let gaps = auditor.gaps();
     let (faults, trace, log, steps, answers) = auditor.end();
     Outcomes {
         faults,
+        gaps,
         trace,
         log,
         steps,
@@ -192,7 +197,11 @@ async fn rest(town: &Town, server: &Server) {
         };
         let recovery = server.fake.look(books::recovery);
         let well = town.sidecars.iter().all(serves) && !recovery.open;
+        if is_lost_for_good(town, server) {
+            return;
+        }
         if well
+            && operators::unfreeze(town, server).await
             && operators::retire_lost(town, server).await
             && operators::recount_waiting(town, server).await
         {
@@ -203,6 +212,13 @@ async fn rest(town: &Town, server: &Server) {
         }
         sleep(REST_POLL).await;
     }
+}
+
+/// Whether the ledger has forgotten itself, and whoever knew it is gone or has lost its journal: it waits
+/// for whoever has a copy of it, and refuses until then.
+fn is_lost_for_good(town: &Town, server: &Server) -> bool {
+    let there = server.fake.look(books::recovery).epoch != 0;
+    !there && !town.sidecars.iter().any(|sidecar| sidecar.knows())
 }
 
 /// Where the ledger's counts are not the truth.

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::auditor::{Auditor, Member};
 use crate::machine::Dial;
 use crate::network::{Cable, Plug};
+use crate::signs::Sign;
 
 /// As the program has them.
 const FIRST_MEETING_MAX: Duration = Duration::from_secs(2);
@@ -54,9 +55,9 @@ pub struct Sidecar {
     process: Mutex<Option<Process>>,
     serving: Arc<Mutex<Option<Serving>>>,
     /// Which process runs, and in which folder: counts up with each kill.
-    life: watch::Sender<u64>,
+    life: Sign,
     /// Whether the process is stopped by a signal: it does nothing, and then goes on.
-    halted: watch::Sender<bool>,
+    halted: Arc<Sign>,
     journal: Mutex<Past>,
 }
 
@@ -73,8 +74,8 @@ struct Past {
     lost: Vec<u64>,
     /// How many processes there were.
     processes: u64,
-    /// Whether one of them has met the ledger.
-    met: bool,
+    /// The newest member that has met the ledger.
+    met: Option<u64>,
 }
 
 /// What gateways reach.
@@ -111,8 +112,8 @@ impl Sidecar {
             common,
             process: Mutex::default(),
             serving: Arc::default(),
-            life: watch::Sender::new(0),
-            halted: watch::Sender::new(false),
+            life: Sign::default(),
+            halted: Arc::default(),
             journal: Mutex::default(),
         }
     }
@@ -122,9 +123,14 @@ impl Sidecar {
         lock(&self.serving).clone()
     }
 
-    /// Changes when the process is killed.
-    pub fn life(&self) -> watch::Receiver<u64> {
-        self.life.subscribe()
+    /// How many processes were killed.
+    pub fn life(&self) -> u64 {
+        self.life.get()
+    }
+
+    /// Ends when the process of that life is killed.
+    pub async fn killed(&self, life: u64) {
+        self.life.until(|now| now != life).await;
     }
 
     pub fn is_running(&self) -> bool {
@@ -147,23 +153,32 @@ impl Sidecar {
             .as_ref()
             .and_then(|process| process.ledger.upgrade());
         let mut past = lock(&self.journal);
-        past.met |= ledger.is_some_and(|ledger| *ledger.met().borrow());
-        past.met
+        if ledger.is_some_and(|ledger| *ledger.met().borrow()) {
+            past.met = Some(past.incarnation);
+        }
+        past.met.is_some()
+    }
+
+    /// Whether the member that it is knows the ledger, and so can tell it again.
+    pub fn knows(&self) -> bool {
+        self.has_met();
+        let past = lock(&self.journal);
+        past.met == Some(past.incarnation)
     }
 
     /// Stops the process as a signal does, or has it go on.
     pub fn halt(&self, halted: bool) {
-        self.halted.send_replace(halted);
+        self.halted.set(halted.into());
     }
 
     /// Work of the process: while that is halted, nothing of it is done.
     pub async fn running<T>(&self, work: impl Future<Output = T>) -> T {
-        unless_halted(self.halted.subscribe(), work).await
+        unless_halted(&self.halted, work).await
     }
 
     fn folder(&self) -> PathBuf {
         let (number, journal) = (self.number, lock(&self.journal).number);
-        let life = *self.life.borrow();
+        let life = self.life();
         self.common.root.join(format!("{number}-{journal}-{life}"))
     }
 
@@ -230,7 +245,7 @@ impl Sidecar {
                 past.members.push(incarnation);
             }
         }
-        self.halted.send_replace(false);
+        self.halt(false);
         let ledger = Arc::new(ledger);
         let weak = Arc::downgrade(&ledger);
         let (stop, stopping) = watch::channel(false);
@@ -242,8 +257,8 @@ impl Sidecar {
             stopping,
             say_done,
         };
-        let halted = self.halted.subscribe();
-        let task = tokio::spawn(unless_halted(halted, life.lead(store)));
+        let halted = self.halted.clone();
+        let task = tokio::spawn(async move { unless_halted(&halted, life.lead(store)).await });
         *lock(&self.process) = Some(Process {
             task,
             stop,
@@ -262,7 +277,7 @@ impl Sidecar {
         let old = self.folder();
         let member = self.member();
         self.process_ended();
-        self.life.send_modify(|life| *life += 1);
+        self.life.set(self.life() + 1);
         self.halt(false);
         if lose {
             let mut past = lock(&self.journal);
@@ -280,7 +295,7 @@ impl Sidecar {
     /// Ends the process in good order, as the program does: no new calls, those under way are answered,
     /// the tasks end, the ledger is told the rest. Returns early if it is killed meanwhile.
     pub async fn stop(&self) {
-        let mut life = self.life();
+        let life = self.life();
         let Some((stop, mut done, ledger)) = self.ways_to_stop() else {
             return;
         };
@@ -295,7 +310,7 @@ impl Sidecar {
         };
         tokio::select! {
             biased;
-            _ = life.changed() => {}
+            () = self.killed(life) => {}
             ended = drained => {
                 drop(lock(&self.process).take());
                 self.process_ended();
@@ -377,13 +392,13 @@ impl Life {
 }
 
 /// Does `work`, but nothing of it while `halted` is true.
-async fn unless_halted<T>(mut halted: watch::Receiver<bool>, work: impl Future<Output = T>) -> T {
+async fn unless_halted<T>(halted: &Sign, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     loop {
-        drop(halted.wait_for(|halted| !*halted).await);
+        halted.until(|halted| halted == 0).await;
         tokio::select! {
             biased;
-            Ok(_) = halted.wait_for(|halted| *halted) => {}
+            () = halted.until(|halted| halted != 0) => {}
             done = &mut work => return done,
         }
     }

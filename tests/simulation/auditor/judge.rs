@@ -20,7 +20,15 @@ impl Auditor {
     pub fn differences(&self, books: &impl Books, prefix: &str, members: &[u64]) -> Vec<String> {
         self.with(|known| {
             let mut faults = Vec::new();
-            let Known { apps, lost, .. } = known;
+            known.gaps.clear();
+            let Known {
+                apps,
+                lost,
+                unknowable,
+                left,
+                gaps,
+                ..
+            } = known;
             for (id, app) in apps.iter() {
                 let counts = books::counts(books, prefix, *id);
                 for (sum, range) in &app.sums {
@@ -40,7 +48,12 @@ impl Auditor {
                         _ => 0,
                     };
                     let (low, high) = (range.low, range.high + spared);
-                    if !(low..=high).contains(&count) {
+                    if !(low..=high).contains(&count) && !unknowable.contains(&(*id, *sum)) {
+                        let faults = if left.contains(&(*id, *sum)) {
+                            &mut *gaps
+                        } else {
+                            &mut faults
+                        };
                         faults.push(format!(
                             "app {id}, {sum:?}: {count} are counted, {low} to {high} are true"
                         ));

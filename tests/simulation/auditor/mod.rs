@@ -114,6 +114,14 @@ struct Known {
     forgot: Option<u64>,
     /// Whether the ledger ever forgot something.
     ever_forgot: bool,
+    /// Who moved which sum of a day.
+    daily: BTreeMap<(AppId, Sum), BTreeSet<Member>>,
+    /// Sums of days that a lost member moved, before the ledger forgot them: nobody knows those.
+    unknowable: BTreeSet<(AppId, Sum)>,
+    /// Sums of days that a member moved that had left when the ledger forgot them. What is wrong with them
+    /// is a gap of the program: no base has what left members gained on a day.
+    left: BTreeSet<(AppId, Sum)>,
+    gaps: Vec<String>,
     trace: DefaultHasher,
     log: Option<Vec<String>>,
     steps: u64,
@@ -204,13 +212,26 @@ impl Auditor {
 
     /// The ledger has forgotten something: until members have told it again, things exist that it does
     /// not count. Users are told again by the processes that know them.
-    pub fn ledger_forgot(&self) {
+    /// `members`: those that sidecars are now.
+    pub fn ledger_forgot(&self, members: &[u64]) {
         self.with(|known| {
+            for (sum, by) in &known.daily {
+                if by.iter().any(|member| known.lost.contains(member)) {
+                    known.unknowable.insert(*sum);
+                } else if by.iter().any(|(_, of)| !members.contains(of)) {
+                    known.left.insert(*sum);
+                }
+            }
             known.forgot = Some(known.epoch);
             known.ever_forgot = true;
             let ended: Vec<Process> = known.ended.iter().copied().collect();
             ended.into_iter().for_each(|process| known.users_forgotten(process));
         });
+    }
+
+    /// What is wrong, and known to be.
+    pub fn gaps(&self) -> Vec<String> {
+        self.with(|known| std::mem::take(&mut known.gaps))
     }
 
     /// Whether it may be that no ledger is there.
@@ -270,6 +291,14 @@ impl Auditor {
 }
 
 impl Known {
+    fn moves(&mut self, deal: &Deal) {
+        for (sum, _) in deal.sums() {
+            if matches!(sum, Sum::Gained(_)) {
+                self.daily.entry((deal.app, sum)).or_default().insert(deal.member);
+            }
+        }
+    }
+
     /// Nobody tells users again whom only this process knew.
     fn users_forgotten(&mut self, process: Process) {
         for by in self.apps.values_mut().flat_map(|app| app.users.values_mut()) {

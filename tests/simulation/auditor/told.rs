@@ -12,6 +12,7 @@ impl Auditor {
     pub fn created(&self, deal: &Deal, verdict: &Verdict, heard: bool) {
         self.with(|known| {
             known.trace.write_u64(verdict.used);
+            known.moves(deal);
             let amount = deal.amount();
             let Known { apps, faults, .. } = known;
             let app = apps.get_mut(&deal.app).expect("an app of the run");
@@ -105,6 +106,7 @@ impl Auditor {
     /// A gateway deletes objects, and is about to say so; `deal` names all days on which it may.
     pub fn deletes(&self, deal: &Deal) {
         self.with(|known| {
+            known.moves(deal);
             let app = known.apps.get_mut(&deal.app).expect("an app of the run");
             app.exist[deal.resource as usize] -= deal.amount();
             if let Some(recount) = &mut app.recount {
@@ -131,6 +133,7 @@ impl Auditor {
     pub fn deleted(&self, deal: &Deal, given: Option<u64>) {
         self.with(|known| {
             let amount = deal.amount();
+            known.moves(deal);
             let Some(given) = given else { return };
             let given = i64::try_from(given).expect("a small amount");
             for (sum, sure) in deal.sums() {
@@ -157,6 +160,12 @@ impl Auditor {
             {
                 members.retain(|(of, _)| *of != member);
             }
+            if known.ever_forgot {
+                // It may not have told all again.
+                let moved = known.daily.iter();
+                let moved = moved.filter(|(_, by)| by.contains(&member));
+                known.unknowable.extend(moved.map(|(sum, _)| *sum));
+            }
             for deed in known.deeds.remove(&member).unwrap_or_default() {
                 known.unsettle(deed);
             }
@@ -168,6 +177,7 @@ impl Auditor {
         self.with(|known| {
             let by = i64::try_from(by).expect("a small number");
             let sum = Sum::Increments(day);
+            known.daily.entry((app, sum)).or_default().insert(member);
             let sums = &mut known.apps.get_mut(&app).expect("an app of the run").sums;
             sums.entry(sum).or_default().low += by;
             sums.entry(sum).or_default().high += by;

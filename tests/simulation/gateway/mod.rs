@@ -6,6 +6,7 @@ mod delete;
 mod login;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -132,7 +133,7 @@ impl Gateway {
         F: Future<Output = T>,
     {
         let sidecar = &self.town.sidecars[sidecar];
-        let mut life = sidecar.life();
+        let life = sidecar.life();
         let Some(serving) = sidecar.serving() else {
             return Heard::Nobody;
         };
@@ -142,11 +143,22 @@ impl Gateway {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        // What a halted process has not begun is not known to it.
+        let begun = AtomicBool::new(false);
+        let work = async {
+            begun.store(true, Ordering::Relaxed);
+            work(serving.admission).await
+        };
+        let heard = tokio::select! {
             biased;
-            _ = life.changed() => Heard::BrokenOff,
-            answer = sidecar.running(work(serving.admission)) => Heard::Answer(answer),
+            () = sidecar.killed(life) => Heard::BrokenOff,
+            answer = sidecar.running(work) => Heard::Answer(answer),
             () = hang_up => Heard::BrokenOff,
+        };
+        if begun.into_inner() {
+            heard
+        } else {
+            Heard::Nobody
         }
     }
 }
