@@ -242,7 +242,7 @@ fn open_ledger(settings: &Settings) -> Result<Opened, Fault> {
     };
     let (ledger, queues) = Ledger::open(folder, parts)?;
     Ok(Opened {
-        ledger: Arc::new(ledger),
+        ledger: Arc::new(ledger.under(settings.outage)),
         queues,
         operator,
         clock,
@@ -265,11 +265,9 @@ fn open_store(settings: &Settings, folder: &Path, clock: &Arc<Clock>) -> Result<
                 Create::Never => redis::Create::Never,
             };
             let (url, prefix) = (url.secret().into(), key_prefix.to_string());
-            let options = RedisOptions {
-                response_timeout: *wait,
-                witness_wait_ms: witness_wait.map_or(0, in_ms),
-                ..RedisOptions::new(url, prefix, zone, create)
-            };
+            let mut options = RedisOptions::new(url, prefix, zone, create);
+            options.response_timeout = *wait;
+            options.pace.witness_wait = witness_wait.map_or(0, in_ms);
             both(RedisStore::new(options, clock.clone())?)
         }
     })

@@ -1,12 +1,13 @@
 //! One request, one decision. Knows the ledger, and nothing of the wire.
 //!
 //! A creation without a limit in its way is counted from memory. Any other is one step in the shared
-//! ledger. Where the ledger is away, each resource's policy decides: hard limits are refused, the
-//! daily gain (a guard of the platform's, not of the customer's purse) is admitted and settled later,
-//! metered resources never stop.
+//! ledger. Where the ledger is away, each resource's policy decides: unless the settings say otherwise,
+//! hard limits are refused, the daily gain (a guard of the platform's, not of the customer's purse) is
+//! admitted and settled later, metered resources never stop.
 
 mod active;
 mod check;
+mod outage;
 mod release;
 mod usage;
 mod verdict;

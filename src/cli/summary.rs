@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::table::{Side, aligned};
 use crate::config::{Create, LogFormat, Settings, StoreSettings};
 use crate::endpoint::Endpoint;
-use crate::quota::{GroupBasis, Limit, Limits, MeteredFee, Plan, PlanName, PriceList};
+use crate::quota::{
+    GroupBasis, Limit, Limits, MeteredFee, OutagePolicy, Plan, PlanName, PriceList,
+};
 
 /// The most apps with limits of their own, and the most notices, that are listed one by one.
 const LISTED_MAX: usize = 20;
@@ -66,6 +68,7 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
         ("admin_listen", admin),
         ("health_listen", health),
         ("store", store(&settings.store)),
+        ("outage", outage(&settings.outage)),
         ("data_dir", chosen(by_default.data_dir, home, data_dir)),
         ("zone", settings.zone.name().to_owned()),
         ("currency", settings.currency.to_string()),
@@ -119,6 +122,20 @@ fn store(store: &StoreSettings) -> String {
             format!("{url}, key prefix {key_prefix}, {create}, waited for {wait:?} at most")
         }
     }
+}
+
+fn outage(policy: &OutagePolicy) -> String {
+    let OutagePolicy {
+        accounts,
+        groups,
+        av_rooms,
+        groups_gained_daily,
+        metered,
+    } = policy;
+    format!(
+        "accounts: {accounts}, groups: {groups}, av_rooms: {av_rooms}, \
+         groups_gained_daily: {groups_gained_daily}, metered: {metered}"
+    )
 }
 
 fn plans(settings: &Settings) -> String {

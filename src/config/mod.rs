@@ -12,6 +12,7 @@ mod finding;
 mod layered;
 mod limits;
 mod listeners;
+mod outage;
 mod plans;
 mod process;
 mod redis_url;
@@ -61,7 +62,7 @@ pub const KEY_PREFIX_BYTES_MAX: usize = 64;
 const CONFIG_VARIABLE: &str = "IMQUOTA_CONFIG";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "listen",
     "admin_listen",
     "http_listen",
@@ -70,6 +71,7 @@ const KEYS: [&str; 15] = [
     "request_ids",
     "data_dir",
     "store",
+    "outage",
     "unknown_app_plan",
     "billing",
     "plans",
@@ -180,6 +182,7 @@ fn settings(
     let listeners = listeners::read(flags, environment, file, findings_of_all);
     let process = process::read(flags, environment, host, file, findings_of_all);
     let store = store::read(flags, environment, file, findings_of_all);
+    let outage = outage::read(file, findings_of_all);
     request_ids::check(file, findings_of_all);
     let (zone, currency) = billing::read(file, findings_of_all);
     let plans = plans::read(file, currency, findings_of_all);
@@ -191,6 +194,7 @@ fn settings(
         health_listen: listeners.health,
         data_dir: process.data_dir,
         store,
+        outage,
         zone,
         currency,
         plans,

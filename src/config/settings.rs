@@ -10,7 +10,7 @@ use super::finding::Finding;
 use super::redis_url::RedisUrl;
 use crate::clock::Zone;
 use crate::endpoint::Endpoint;
-use crate::quota::{Currency, Plan, PlanName, Rulebook};
+use crate::quota::{Currency, OutagePolicy, Plan, PlanName, Rulebook};
 
 /// Everything that a server is told: flags over environment over file over defaults.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The shared ledger.
     pub store: StoreSettings,
+    /// What is admitted while the ledger is away.
+    pub outage: OutagePolicy,
     /// What a day and a month are.
     pub zone: Zone,
     /// What prices are in.

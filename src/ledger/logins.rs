@@ -113,6 +113,12 @@ impl Logins {
             .collect()
     }
 
+    /// How many logins the fullest shard keeps, of [`PENDING_MAX`].
+    pub fn most_pending(&self) -> usize {
+        let kept = self.pending.iter().map(|pending| lock(pending).len());
+        kept.max().unwrap_or(0)
+    }
+
     /// All logins that the ledger has yet to acknowledge, for a checkpoint.
     pub fn copy(&self) -> HashSet<LoginKey> {
         let mut all = HashSet::new();

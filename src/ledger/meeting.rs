@@ -79,7 +79,8 @@ pub async fn meet(ledger: &Ledger) -> Result<(), StoreFault> {
 /// One round with a ledger in this process.
 async fn settle_local(ledger: &Ledger) -> Result<(), StoreFault> {
     let done = if ledger.outlook.state() == State::Up {
-        settle(ledger, Scope::Due).await
+        let settled = settle(ledger, Scope::Due).await;
+        settled.inspect(|()| ledger.outlook.settled())
     } else {
         meet_local(ledger).await
     };
@@ -92,6 +93,7 @@ async fn meet_local(ledger: &Ledger) -> Result<(), StoreFault> {
     ledger.belong_to(hello.await?)?;
     settle(ledger, Scope::All).await?;
     ledger.outlook.rose();
+    ledger.outlook.settled_whole();
     ledger.met.send_replace(true);
     Ok(())
 }
@@ -144,6 +146,11 @@ async fn settle_and_learn(ledger: &Ledger) -> Result<(), StoreFault> {
         ledger.met.send_replace(true);
     }
     settled?;
+    if up {
+        ledger.outlook.settled();
+    } else {
+        ledger.outlook.settled_whole();
+    }
     membership::acknowledge(ledger).await?;
     if membership.lacks_bases(&word) {
         membership::pull(ledger, word.epoch).await?;

@@ -20,8 +20,10 @@ mod lease;
 mod logins;
 mod meeting;
 mod membership;
+mod outage;
 mod outlook;
 mod owed;
+mod room;
 mod save;
 mod settle;
 mod spending;
@@ -39,7 +41,7 @@ pub use hearing::{Fell, NotTaken};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
 pub use lease::Lease;
 pub use logins::OpenLogins;
-pub use outlook::State;
+pub use outlook::{Outlook, State};
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 pub use save::Saving;
 
@@ -47,11 +49,10 @@ use apps::Apps;
 use journal::{Journal, Record};
 use logins::{Asked, Logins};
 use membership::Membership;
-use outlook::Outlook;
 use owed::{Owed, OwedCopy};
 
 use crate::clock::{Clock, Millis, Zone};
-use crate::quota::{AppId, RequestId, Resource, Rulebook};
+use crate::quota::{AppId, OutagePolicy, RequestId, Resource, Rulebook};
 use crate::store::{
     Cell, CellReport, GiveBack, Installation, Member, RecordKey, Shard, Store, StoreFault,
 };
@@ -137,6 +138,7 @@ impl Ledger {
         let (logins, asked) = Logins::new(left.logins);
         let (recalls, wanted) = mpsc::channel(watch::RECALLS_MAX);
         let this = Self {
+            outlook: Outlook::new(clock.clone()),
             clock,
             zone,
             rules,
@@ -146,7 +148,6 @@ impl Ledger {
             apps: Arc::default(),
             owed,
             logins,
-            outlook: Outlook::default(),
             lease: if local {
                 Lease::for_ever()
             } else {
@@ -177,6 +178,13 @@ impl Ledger {
         Ok((this, Queues { asked, recalls }))
     }
 
+    /// The same, going by `policy` while the ledger is away, and not by the default.
+    #[must_use]
+    pub fn under(mut self, policy: OutagePolicy) -> Self {
+        self.outlook.go_by(policy);
+        self
+    }
+
     /// Meets the ledger for the first time. Whoever goes on without it says so with
     /// [`Ledger::goes_on_without`].
     ///
@@ -198,6 +206,7 @@ impl Ledger {
         tokio::join!(
             until(stop.clone(), self.beats()),
             until(stop.clone(), meeting::keep(self)),
+            until(stop.clone(), outage::keep(self)),
             until(stop.clone(), watch::keep(self)),
             until(stop.clone(), watch::hurry(self)),
             until(stop.clone(), watch::recall(self, &mut queues.recalls)),
@@ -297,6 +306,11 @@ impl Ledger {
         self.outlook.state()
     }
 
+    /// What is admitted while it is away, since when it is, and how that is told.
+    pub fn outlook(&self) -> &Outlook {
+        &self.outlook
+    }
+
     /// A call to the store failed. A ledger that gave no answer is asked by nobody until one task has
     /// found out how it is; one that knows less than it did is asked at once what became of it. What a
     /// single shard refuses for good is no reason to doubt the others.
@@ -348,18 +362,20 @@ impl Ledger {
     }
 
     /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
-    /// it will be sent until the ledger has it. `behind`: the freeze whose token was out by then.
+    /// it will be sent until the ledger has it.
     ///
     /// # Errors
     /// [`Full`].
     pub fn open_release(
         &self,
+        entry: &Entry,
         request_id: Option<RequestId>,
         give_back: impl FnOnce(RecordKey) -> GiveBack,
         sent: Option<Millis>,
-        behind: Option<u64>,
     ) -> Result<OpenRelease, Full> {
-        self.owed.open_release(request_id, give_back, sent, behind)
+        let accepted = self.acceptance(entry);
+        self.owed
+            .open_release(request_id, give_back, sent, accepted)
     }
 
     /// Tells the ledger at once what this sidecar did with one app.

@@ -1,11 +1,17 @@
 //! Whether the ledger can be asked: known to all checks, found out by one task.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::outage::Missed;
+use crate::clock::Clock;
+use crate::quota::{AppId, Charge, Outage, OutagePolicy, Part};
 use crate::store::StoreFault;
+
+/// [`State::Away`], for good: it is no ledger that this member can use, or takes nothing from it any more.
+const UNUSABLE: u8 = 3;
 
 /// What is known of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,25 +30,38 @@ pub struct Outlook {
     state: AtomicU8,
     why: Mutex<String>,
     doubted: Notify,
+    clock: Arc<Clock>,
+    missed: Missed,
 }
 
-impl Default for Outlook {
-    fn default() -> Self {
+impl Outlook {
+    /// Nothing is known yet.
+    pub fn new(clock: Arc<Clock>) -> Self {
         let why = Mutex::new("it has not been reached since the start".into());
         Self {
             state: AtomicU8::new(State::Away as u8),
             why,
             doubted: Notify::new(),
+            clock,
+            missed: Missed::default(),
         }
     }
-}
 
-impl Outlook {
+    /// From now on goes by `policy`.
+    pub fn go_by(&mut self, policy: OutagePolicy) {
+        self.missed = Missed::under(policy);
+    }
+
+    /// What is admitted while the ledger is away.
+    pub fn policy(&self) -> &OutagePolicy {
+        self.missed.policy()
+    }
+
     /// The state, as last found out.
     pub fn state(&self) -> State {
         match self.state.load(Ordering::Acquire) {
             0 => State::Up,
-            1 => State::Away,
+            1 | UNUSABLE => State::Away,
             _ => State::Frozen,
         }
     }
@@ -58,16 +77,19 @@ impl Outlook {
     /// The ledger was found to be away or frozen. Logged when that is news.
     pub fn fell(&self, fault: &StoreFault) {
         let state = match fault {
-            StoreFault::Frozen(_) => State::Frozen,
-            StoreFault::Away(_) | StoreFault::Unusable(_) => State::Away,
+            StoreFault::Frozen(_) => State::Frozen as u8,
+            StoreFault::Away(_) => State::Away as u8,
+            StoreFault::Unusable(_) => UNUSABLE,
         };
-        let news = self.state.swap(state as u8, Ordering::AcqRel) != state as u8;
+        let news = self.state.swap(state, Ordering::AcqRel) != state;
         let why = fault.to_string();
         let mut known = self.why.lock().unwrap_or_else(PoisonError::into_inner);
         if news || *known != why {
-            tracing::warn!(cause = %why, "hard limits are refused, metered resources go on");
+            tracing::warn!(cause = %why, "{}", self.missed.words());
             *known = why;
         }
+        drop(known);
+        self.missed.fell(self.clock.steady(), state != UNUSABLE);
     }
 
     /// The ledger answers, but part of it is frozen. Logged when that is news.
@@ -87,8 +109,106 @@ impl Outlook {
         }
     }
 
+    /// The ledger answers, and was told all that was owed: the outage is over. What some of it still
+    /// refuses is an outage of those apps alone.
+    pub fn settled(&self) {
+        if self.state() == State::Up {
+            self.missed.over();
+        }
+    }
+
+    /// As [`Outlook::settled`], where nothing of the ledger refused anything.
+    pub fn settled_whole(&self) {
+        self.settled();
+        self.missed.forget_apps();
+    }
+
+    /// The part of `charge` that stops a creation of `app` which got no word from the ledger, or asks for
+    /// none since it is away; `None`: it is admitted. `may_lift` as in [`Outage`].
+    pub fn refuses(&self, app: AppId, charge: &Charge, may_lift: bool) -> Option<Part> {
+        let (now, state) = (self.clock.steady(), self.state.load(Ordering::Acquire));
+        let outage = Outage {
+            since: self.missed.by(app, now, state != State::Up as u8),
+            may_lift: may_lift && state != UNUSABLE,
+        };
+        self.policy().refuses(charge, outage, now)
+    }
+
+    /// The ledger decided a creation of `app`: nothing keeps it from doing so any more.
+    pub fn decided(&self, app: AppId) {
+        self.missed.decided(app);
+    }
+
+    /// A creation was admitted without the ledger.
+    pub fn went_beyond(&self, charge: &Charge) {
+        self.missed.went_beyond(charge);
+    }
+
+    /// Looks which windows are over. Logged when one is.
+    pub fn look(&self) {
+        let lifts = match self.state.load(Ordering::Acquire) {
+            UNUSABLE => return self.missed.close_all(),
+            state => state != State::Up as u8,
+        };
+        self.missed.look(self.clock.steady(), lifts);
+    }
+
     /// Ends when somebody doubts the ledger.
     pub async fn doubted(&self) {
         self.doubted.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quota::{Amount, Limit, Limits, OutageRule, Resource};
+
+    fn outlook() -> Outlook {
+        let mut outlook = Outlook::new(Arc::default());
+        outlook.go_by(OutagePolicy {
+            accounts: OutageRule::Admit,
+            ..OutagePolicy::default()
+        });
+        outlook
+    }
+
+    fn admits(outlook: &Outlook, may_lift: bool) -> bool {
+        let limits = Limits {
+            accounts: Limit::AtMost(1),
+            ..Limits::UNLIMITED
+        };
+        let (app, one) = (AppId::new(1), Amount::from_wire(1));
+        let charge = Charge::new(Resource::Account, one.expect("1 is allowed"), &limits);
+        let part = outlook.refuses(app.expect("not zero"), &charge, may_lift);
+        part.is_none()
+    }
+
+    #[test]
+    fn limits_are_lifted_where_what_is_admitted_can_be_told_later() {
+        let outlook = outlook();
+        assert!(admits(&outlook, true), "not met yet");
+        outlook.fell(&StoreFault::Away("it is gone".into()));
+        assert!(admits(&outlook, true), "away");
+        outlook.fell(&StoreFault::Frozen("it has forgotten".into()));
+        assert!(admits(&outlook, true), "recovering");
+        outlook.rose();
+        outlook.hindered(&StoreFault::Frozen("this app waits".into()));
+        assert!(admits(&outlook, true), "the app is not decided");
+    }
+
+    #[test]
+    fn limits_are_kept_where_the_ledger_withholds_its_word_or_is_none_for_good() {
+        let outlook = outlook();
+        outlook.rose();
+        assert!(!admits(&outlook, false), "a recount is under way");
+        outlook.fell(&StoreFault::Unusable("this member was retired".into()));
+        assert_eq!(outlook.state(), State::Away);
+        assert!(!admits(&outlook, true), "it is never told");
+        outlook.fell(&StoreFault::Away("it is gone".into()));
+        assert!(
+            admits(&outlook, true),
+            "perhaps it is another when it is back"
+        );
     }
 }

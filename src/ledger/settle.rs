@@ -294,9 +294,9 @@ async fn tell(
     ledger.owed.gave_told(shard, &gave);
     let yours = owed.settled(&records, &acks, ledger.now(), generation);
     if !left.is_empty() {
-        entries
-            .iter()
-            .for_each(|entry| ledger.apps.to_settle_soon(entry));
+        for entry in &entries {
+            ledger.apps.to_settle_soon(entry);
+        }
     }
     for answered in yours {
         if let Ok(Some(entry)) = ledger.entry(answered.take.app) {

@@ -11,6 +11,15 @@ pub struct Part {
     pub limit: Limit,
 }
 
+impl Part {
+    /// Whether it is a hard limit: the gain of a day guards the platform, and stops nothing that the ledger
+    /// cannot be asked for.
+    #[must_use]
+    pub fn is_hard(&self) -> bool {
+        self.limit != Limit::Unlimited && self.counter != Counter::GroupsGained
+    }
+}
+
 /// A creation of `amount` objects as counters: all parts move, or none.
 ///
 /// The resource's own counter stands first. A group also counts as gained today; an AV room also

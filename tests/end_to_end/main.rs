@@ -14,6 +14,7 @@ mod apps;
 mod away;
 mod damage;
 mod plain;
+mod policies;
 
 mod ending;
 mod forgotten;

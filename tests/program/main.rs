@@ -27,6 +27,7 @@ fn check_config_says_ok_and_what_it_understood() {
     for part in [
         "listen         127.0.0.1:50051\n",
         "store          embedded",
+        "outage         accounts: deny, groups: deny, av_rooms: deny, groups_gained_daily: admit, metered: admit\n",
         "zone           +08:00\n",
         "trial            100  unlimited         10         10000     1\n",
         "flagship from 2020-01-01: 449.99 USD a month;",

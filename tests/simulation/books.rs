@@ -14,6 +14,11 @@ fn key(prefix: &str, app: AppId, kind: &str) -> String {
     format!("{{{prefix}:{shard:02x}}}:v2:{kind}:{app}")
 }
 
+fn header(prefix: &str, app: AppId) -> String {
+    let shard = Shard::of(app).number();
+    format!("{{{prefix}:{shard:02x}}}:v2:h")
+}
+
 /// Reads one hash of the ledger, by whatever way.
 pub trait Books {
     fn hash(&self, key: &str) -> Vec<(String, String)>;
@@ -43,12 +48,14 @@ pub struct Count {
 }
 
 impl Count {
-    fn of(number: impl Fn(&str) -> i64, name: &str) -> Self {
+    fn of(number: impl Fn(&str) -> i64, name: &str, epoch: i64) -> Self {
         let of = |letter: &str| number(&format!("{letter}{name}"));
+        // What an older epoch had in it may stand in its owners' sums by now.
+        let stale = number("ep") < epoch;
         Self {
             sums: of("u"),
             held: of("h"),
-            back: of("b"),
+            back: if stale { 0 } else { of("b") },
             lent: of("o"),
             generation: of("g").unsigned_abs(),
             recounted: of("n").unsigned_abs(),
@@ -69,13 +76,15 @@ impl Count {
 /// An app's counts: accounts, groups, AV rooms.
 pub fn counts(books: &impl Books, prefix: &str, app: AppId) -> [Count; 3] {
     let hash = books.hash(&key(prefix, app, "a"));
-    ["0", "1", "2"].map(|name| Count::of(|field| number(&hash, field), name))
+    let epoch = number(&books.hash(&header(prefix, app)), "epoch");
+    ["0", "1", "2"].map(|name| Count::of(|field| number(&hash, field), name, epoch))
 }
 
 /// The same of a simulated ledger, read field by field: after every step somebody asks.
 pub fn look(keys: &Keyspace, app: AppId) -> [Count; 3] {
     let key = key(PREFIX, app, "a");
-    ["0", "1", "2"].map(|name| Count::of(|field| field_of(keys, &key, field), name))
+    let epoch = field_of(keys, &header(PREFIX, app), "epoch");
+    ["0", "1", "2"].map(|name| Count::of(|field| field_of(keys, &key, field), name, epoch))
 }
 
 /// The token of the freeze that is on an app.
@@ -88,7 +97,8 @@ pub fn frozen(keys: &Keyspace, app: AppId) -> Option<u64> {
 pub fn gained(books: &impl Books, prefix: &str, app: AppId, day: Day) -> Count {
     let key = format!("{}:{}", key(prefix, app, "g"), day.number());
     let hash = books.hash(&key);
-    Count::of(|field| number(&hash, field), "")
+    let epoch = number(&books.hash(&header(prefix, app)), "epoch");
+    Count::of(|field| number(&hash, field), "", epoch)
 }
 
 /// A day's users: those known by name, and those whom gateways told apart themselves.

@@ -12,6 +12,7 @@
 //! | `operators` | who retires members and recounts apps |
 //! | `auditor` | the truth; `books`: where the ledger keeps its counts |
 //! | `aims` | plans in which a certain mistake shows |
+//! | `steps` | the store's calls one by one, on the fake and a real server |
 //! | `run`, `seeds`, `mutants`, `with_redis` | one run, many, with mistakes, with a real server |
 //! | `broken_off` | one call that nobody waits for any more |
 //!
@@ -39,6 +40,7 @@ mod seeds;
 mod server;
 mod sidecar;
 mod signs;
+mod steps;
 mod twin;
 mod with_redis;
 

@@ -192,12 +192,12 @@ impl Sidecar {
         } else {
             Create::Auto
         };
-        let options = RedisOptions {
+        let mut options = RedisOptions {
             response_timeout: WAIT,
-            silence_ms: SILENCE_MS,
-            patience_ms: PATIENCE_MS,
             ..RedisOptions::new(url, prefix, zone, create)
         };
+        options.pace.silence = SILENCE_MS;
+        options.pace.patience = PATIENCE_MS;
         let (store, saving) = if self.common.url.is_some() {
             (RedisStore::new(options, clock.clone()), Saving::Beside)
         } else {

@@ -36,8 +36,8 @@ fn the_fake_answers_as_the_real_server_does() {
 #[test]
 fn a_fake_that_errs_is_found() {
     let mutation = Some(Mutation {
-        from: "'m' .. counter .. ':' .. member",
-        to: "'n' .. counter .. ':' .. member",
+        from: "note(c.hash, 'm' .. c.name .. ':' .. member, pack_entry(e))",
+        to: "note(c.hash, 'z' .. c.name .. ':' .. member, pack_entry(e))",
     });
     let server = RedisServer::start();
     let manner = Manner {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use imquota::clock::{Clock, Day, Millis, Zone};
 use imquota::quota::{Amount, AppId, Charge, Counter, Limit, Limits, RequestId, Resource};
-use imquota::store::redis::{Create, RedisOptions, RedisStore};
+use imquota::store::redis::{Create, Pace, RedisOptions, RedisStore};
 use imquota::store::{
-    Abort, Ack, Answered, AppReport, Attempt, Cell, CellReport, Escrow, Fingerprint, Gave,
-    GiveBack, GivenBack, Installation, Member, RecordKey, Report, Settled, Shard, Store,
-    StoreFault, Take, Taken, Totals, Usage, View, Wish,
+    Abort, Ack, Answered, AppReport, Attempt, Beat, Beaten, Cell, CellReport, Escrow, Fingerprint,
+    Gave, GiveBack, GivenBack, Installation, Member, RecordKey, Recovery, Report, Roll, Settled,
+    Shard, Statement, Store, StoreFault, Take, Taken, Totals, Usage, View, Wish,
 };
 
 use crate::redis_server::RedisServer;
@@ -31,7 +31,27 @@ pub fn options(url: &str) -> RedisOptions {
     }
 }
 
+/// With times that a test can wait for. Newcomers wait for a witness for ever.
+pub fn quick(url: &str) -> RedisOptions {
+    RedisOptions {
+        pace: Pace {
+            lease_ttl: 50,
+            witness_wait: 0,
+            patience: 600,
+            silence: 300,
+        },
+        ..options(url)
+    }
+}
+
 impl Sidecar {
+    /// A sidecar that waits for nothing long, and has met the ledger.
+    pub async fn quick(number: u64, server: &RedisServer, known: Option<Installation>) -> Self {
+        let sidecar = Self::with(number, quick(&server.unix_url()));
+        sidecar.hello(known).await.unwrap();
+        sidecar
+    }
+
     pub fn with(number: u64, options: RedisOptions) -> Self {
         Self {
             store: RedisStore::new(options, Arc::new(Clock::default())).unwrap(),
@@ -184,6 +204,52 @@ impl Sidecar {
         self.settle(&report, today()).await.unwrap()
     }
 
+    pub async fn beat(&self, beat: &Beat) -> Result<Beaten, StoreFault> {
+        self.store.beat(beat).await
+    }
+
+    /// Beats as a member that has nothing to tell, which has a journal from before.
+    pub async fn beats(&self) -> Beaten {
+        self.beat(&Beat::default()).await.unwrap()
+    }
+
+    /// States something to the shard of app 1, and nothing to all others.
+    pub async fn states(&self, statement: &Statement) {
+        let nothing = Statement::default();
+        for shard in Shard::all() {
+            let part = if shard == Shard::of(app(1)) {
+                statement
+            } else {
+                &nothing
+            };
+            self.store.restate(shard, part, today()).await.unwrap();
+        }
+    }
+
+    /// States, says so with `beat`, and beats on until the recovery is not open any more.
+    pub async fn recovers(&self, statement: &Statement, beat: Beat) -> Beaten {
+        let begun = self.beats().await;
+        self.states(statement).await;
+        let beat = Beat {
+            restated: begun.epoch,
+            ..beat
+        };
+        self.until(&beat, |beaten| beaten.recovery != Recovery::Open)
+            .await
+    }
+
+    /// Beats until the answer is as wished.
+    pub async fn until(&self, beat: &Beat, is_it: impl Fn(&Beaten) -> bool) -> Beaten {
+        for _ in 0..1000 {
+            let beaten = self.beat(beat).await.unwrap();
+            if is_it(&beaten) {
+                return beaten;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{beat:?} never gets there: {:?}", self.beat(beat).await);
+    }
+
     pub async fn usage(&self, app: AppId) -> Usage {
         self.store.usage(app, today(), NOW).await.unwrap()
     }
@@ -278,4 +344,51 @@ pub fn give_back(key: &RecordKey, resource: Resource, amount: u32) -> GiveBack {
 
 pub fn allowed(taken: &Taken) -> bool {
     matches!(taken, Taken::Allowed { .. })
+}
+
+/// A take of one account under a limit that is far away.
+pub async fn try_take(sidecar: &Sidecar, attempt: u64) -> Result<Taken, StoreFault> {
+    let rules = limits(1000, 0, 0);
+    let key = client(&format!("id-{}-{attempt}", sidecar.member.incarnation));
+    sidecar
+        .take(&take(&key, attempt, Resource::Account, 1, &rules))
+        .await
+}
+
+/// The header of an app's shard.
+pub fn header(app: AppId) -> String {
+    format!("{{imquota:{:02x}}}:v2:h", Shard::of(app).number())
+}
+
+/// What a member states of app 1's accounts.
+pub fn states_accounts(consumed: u64, sums: Escrow) -> Statement {
+    Statement {
+        apps: vec![app_report(
+            app(1),
+            vec![CellReport {
+                escrow: Some(sums),
+                ..cell_report(Cell::Live(Resource::Account), consumed, 0)
+            }],
+        )],
+        ..Statement::default()
+    }
+}
+
+pub fn roll_of(version: u64, present: &[u64]) -> Roll {
+    Roll {
+        version,
+        present: present
+            .iter()
+            .map(|&incarnation| (incarnation, format!("sidecar-{incarnation}").into()))
+            .collect(),
+        ..Roll::default()
+    }
+}
+
+pub fn with_roll(roll: Roll) -> Beat {
+    Beat {
+        roll_version: roll.version,
+        roll: Some(roll),
+        ..Beat::default()
+    }
 }

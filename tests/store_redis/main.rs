@@ -15,9 +15,16 @@ mod redis_server;
 )]
 mod store_suite;
 
+mod crowd;
 mod fixture;
 mod forgetting;
+mod grants;
+mod members;
+mod model;
+mod operators;
 mod records;
+mod recounts;
+mod restating;
 mod server_faults;
 mod suite;
 mod totals;

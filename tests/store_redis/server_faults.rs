@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use imquota::quota::Resource;
 use imquota::store::redis::RedisStore;
-use imquota::store::{LOGINS_MAX, Login, Shard, Store, StoreFault, Taken};
+use imquota::store::{
+    Beat, LOGINS_MAX, Login, Operator, Recovery, Shard, Statement, Store, StoreFault, Taken,
+};
 
 use crate::fixture::{NOW, Sidecar, app, client, limits, options, take, today};
 use crate::redis_server::{Persistence, RedisServer};
@@ -145,7 +147,7 @@ async fn a_server_that_may_evict_is_refused_with_the_line_to_change() {
 async fn passwords_open_the_server_and_are_never_shown() {
     let server = RedisServer::start();
     // What the module's page says a user needs: CONFIG is not among it.
-    let needed = "~{imquota}:* ~{imquota:* +@connection +eval +evalsha +script|load +info +time +expireat +@hash +@set +@sortedset +@list";
+    let needed = "~{imquota}:* ~{imquota:* +@connection +eval +evalsha +script|load +info +time +expireat +del +wait +@hash +@set +@sortedset +@list";
     let mut acl = vec!["ACL", "SETUSER", "quota", "on", ">s3cret"];
     acl.extend(needed.split(' '));
     server.command::<()>(&acl);
@@ -172,7 +174,18 @@ async fn passwords_open_the_server_and_are_never_shown() {
     let shard = Shard::of(app(1));
     let active = good.store.record_active(shard, &logins, NOW).await;
     assert_eq!(active.unwrap()[0].daily_active, 512);
+    assert!(good.beats().await.leased);
+    good.store.recall(app(1)).await.unwrap();
+    let frozen = good.store.freeze(app(1), Resource::Account).await.unwrap();
+    good.store.unfreeze(app(1), frozen.token).await.unwrap();
+    good.store.bases(shard, 0).await.unwrap();
     assert_eq!(good.usage(app(1)).await.view.net[0], 1);
+    // A ledger that forgot is brought back by the same commands.
+    let known = good.hello(None).await.unwrap();
+    server.flush_all();
+    good.hello(Some(known)).await.unwrap_err();
+    assert_eq!(good.beats().await.recovery, Recovery::Open);
+    good.states(&Statement::default()).await;
     let bad = Sidecar::with(2, options(&url("w0rd")));
     let refused = bad.hello(None).await;
     assert_away(refused.clone(), "check user and password");
@@ -212,4 +225,37 @@ fn an_address_or_prefix_of_no_use_is_refused_before_anything_is_tried() {
     assert!(nonsense.contains("redis://host:port/db") && !nonsense.contains("s3cret"));
     assert!(refused("redis://host:1/0", "im{quota").contains("key_prefix"));
     assert!(refused("redis://host:1/0", "").contains("key_prefix"));
+}
+
+#[tokio::test]
+async fn a_newcomer_has_no_lease_before_the_replicas_know_of_it() {
+    let server = RedisServer::start();
+    let replica = RedisServer::start();
+    let port = server.url().rsplit([':', '/']).nth(1).unwrap().to_owned();
+    replica.command::<()>(&["REPLICAOF", "127.0.0.1", &port]);
+    let connected = || {
+        let info: String = server.command(&["INFO", "replication"]);
+        info.contains("connected_slaves:1") && info.contains("state=online")
+    };
+    let began = Instant::now();
+    while !connected() {
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "it never follows"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    replica.suspend();
+    let one = Sidecar::new(1, &server);
+    one.hello(None).await.unwrap();
+    // It is the only member, and would have one at once.
+    for _ in 0..2 {
+        assert!(!one.beats().await.leased);
+    }
+    let left = one.store.leave().await;
+    assert_away(left, "replica");
+    replica.resume();
+    let two = Sidecar::new(2, &server);
+    two.hello(None).await.unwrap();
+    two.until(&Beat::default(), |beaten| beaten.leased).await;
 }

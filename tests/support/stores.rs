@@ -21,7 +21,7 @@ impl Store {
         }
     }
 
-    /// Where an answer of this store comes from.
+    /// Where an answer that this store gave comes from. What was lent by it is spent from memory.
     pub fn source(&self) -> imquota::grpc::proto::Source {
         match self {
             Self::Embedded => imquota::grpc::proto::Source::Memory,

@@ -125,7 +125,7 @@ fn unknown_keys_are_refused_at_every_level() {
             "auth: {}",
             &[
                 "f.yaml:1: auth: unknown key; known here are listen, admin_listen, http_listen, \
-               health_listen, allow_plaintext, request_ids, data_dir, store, unknown_app_plan, \
+               health_listen, allow_plaintext, request_ids, data_dir, store, outage, unknown_app_plan, \
                billing, plans, apps, member, workers, log_format",
             ],
         ),

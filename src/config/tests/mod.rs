@@ -2,6 +2,7 @@
 
 mod bounds;
 mod faults;
+mod outage;
 mod precedence;
 mod understood;
 

@@ -155,6 +155,11 @@ impl Log {
         !self.writer().sealed.is_empty()
     }
 
+    /// How many finished segments wait for a checkpoint.
+    pub fn sealed(&self) -> usize {
+        self.writer().sealed.len()
+    }
+
     /// Whether there is anything that a checkpoint could take over.
     pub fn has_records(&self) -> bool {
         let writer = self.writer();

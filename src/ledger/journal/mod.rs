@@ -26,7 +26,7 @@ pub use fellows::Whose;
 pub use folder::Folder;
 pub use frames::Frames;
 use log::Log;
-pub use log::{LogFull, Sealed};
+pub use log::{LogFull, SEALED_MAX, Sealed};
 pub use parting::{Parting, Predecessor};
 pub use record::Record;
 pub use roll::Standing;
@@ -349,6 +349,11 @@ impl Journal {
     /// Whether the log grew so far that a checkpoint is due.
     pub fn wants_checkpoint(&self) -> bool {
         self.log.has_sealed()
+    }
+
+    /// How many finished log segments wait for a checkpoint, of [`SEALED_MAX`].
+    pub fn sealed(&self) -> usize {
+        self.log.sealed()
     }
 
     /// Whether there is anything that a checkpoint could take over.

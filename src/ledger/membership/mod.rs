@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 pub(super) use bases::pull;
 pub(super) use beat::{Greeted, keep, round};
@@ -52,6 +53,8 @@ pub struct Membership {
     restated: AtomicU64,
     /// The epoch and the number of the news up to which all bases are in the journal.
     pulled: Mutex<(u64, u64)>,
+    /// When what is lacking of them is to be asked for.
+    pull_at: Mutex<Option<Instant>>,
     users: Mutex<ToldAgain>,
     /// How often the ledger was found to be away or forgetful.
     troubles: AtomicU64,
@@ -88,6 +91,7 @@ impl Membership {
             word: Mutex::default(),
             restated: standing.restated.into(),
             pulled: Mutex::new((standing.epoch, standing.news)),
+            pull_at: Mutex::default(),
             users: Mutex::new(ToldAgain::nothing_to_tell(standing.epoch)),
             standing: Mutex::new(Arc::new(standing)),
             troubles: AtomicU64::new(0),
@@ -125,16 +129,20 @@ impl Membership {
         self.restated.load(Ordering::Acquire) == epoch
     }
 
-    /// Whether the word of `word` on bases is more than what is in the journal.
+    /// Whether `word` tells of bases that are not in the journal, and it is this member's turn to ask for
+    /// them.
     pub(super) fn lacks_bases(&self, word: &Word) -> bool {
-        word.recovery != Recovery::Open
+        let lacks = word.recovery != Recovery::Open
             && word.news > 0
-            && *lock(&self.pulled) != (word.epoch, word.news)
+            && *lock(&self.pulled) != (word.epoch, word.news);
+        let turn = || Instant::now() + bases::turn(self.standing().roll.present.len());
+        lacks && *lock(&self.pull_at).get_or_insert_with(turn) <= Instant::now()
     }
 
     /// All bases of `word` are in the journal.
     pub(super) fn pulled(&self, word: &Word) {
         *lock(&self.pulled) = (word.epoch, word.news);
+        *lock(&self.pull_at) = None;
         self.hurry();
     }
 

@@ -452,7 +452,11 @@ impl Store for Lender {
     }
 
     fn beat<'a>(&'a self, _: &'a Beat) -> Reply<'a, Beaten> {
-        self.answer(Beaten::default())
+        self.answer(Beaten {
+            epoch: 1,
+            leased: true,
+            ..Beaten::default()
+        })
     }
 
     fn restate<'a>(&'a self, _: Shard, _: &'a Statement, _: Day) -> Reply<'a, ()> {

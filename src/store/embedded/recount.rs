@@ -202,4 +202,6 @@ impl Ledger {
 }
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod tests;

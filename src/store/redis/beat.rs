@@ -45,6 +45,7 @@ impl RedisStore {
         } = read(value)?;
         self.correct(time, asked, self.clock.own());
         self.heard.note(standing);
+        self.heard.note_beat(standing.epoch);
         link.set_run(run);
         link.meet();
         if joined {
@@ -65,7 +66,7 @@ impl RedisStore {
 
     fn beat_step(&self, link: &Link, beat: &Beat) -> Step {
         // A process that was just started has heard nothing, and its journal may know better.
-        let told = self.heard.latest().epoch.max(beat.epoch);
+        let known = self.heard.latest().epoch.max(beat.epoch);
         let mut step = Step::default();
         step.key(&self.keys.meta())
             .key(&self.keys.members())
@@ -80,18 +81,18 @@ impl RedisStore {
             .arg(&link.incarnation)
             .arg(&link.process)
             .arg(roll::line(&link.name))
-            .arg(told.max(beat.restated))
-            .arg(told)
+            .arg(known.max(beat.restated))
+            .arg(self.heard.beaten())
             .arg(self.heard.doubted())
             .arg(beat.restated)
             .arg(beat.roll_version)
             .arg(beat.news)
             .arg(u8::from(beat.leaving))
             .arg(u8::from(beat.fresh))
-            .arg(self.pace.lease_ttl_ms)
-            .arg(self.pace.witness_wait_ms)
-            .arg(self.pace.patience_ms)
-            .arg(self.pace.silence_ms);
+            .arg(self.pace.lease_ttl)
+            .arg(self.pace.witness_wait)
+            .arg(self.pace.patience)
+            .arg(self.pace.silence);
         match &beat.roll {
             None => drop(step.arg('0')),
             Some(stated) => {
@@ -131,7 +132,7 @@ impl RedisStore {
         step.key(&self.keys.meta()).key(&self.keys.members());
         step.arg(&link.installation)
             .arg(epoch)
-            .arg(self.pace.silence_ms);
+            .arg(self.pace.silence);
         for (incarnation, calls) in incarnations.iter().zip(calls) {
             step.arg(incarnation).arg(calls);
         }

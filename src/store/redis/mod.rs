@@ -7,66 +7,67 @@
 //! # Keys
 //!
 //! Apps are spread over [`SHARDS`](super::SHARDS) shards; all keys of shard `SS` (hexadecimal) share
-//! the hash tag `{PREFIX:SS}`. Each begins with its tag and the layout's version, `v1`.
+//! the hash tag `{PREFIX:SS}`. Each begins with its tag and the layout's version, `v2`.
 //!
 //! | key | kind | what | goes |
 //! |---|---|---|---|
-//! | `{PREFIX}:v1:meta` | hash | installation, user key, zone, shards, format, state, run | never |
-//! | `{PREFIX}:v1:members` | hash | incarnation: boot, nonce, last hello, name | never |
-//! | `{PREFIX:SS}:v1:h` | hash | the shard's header: installation, seq, epoch, run | never |
-//! | `{PREFIX:SS}:v1:f` | list | records that came to rest, in order | as they are folded |
-//! | `{PREFIX:SS}:v1:a:APP` | hash | net counts, each member's totals | never |
-//! | `{PREFIX:SS}:v1:r:APP` | hash | records by request id | when folded, after the id window |
-//! | `{PREFIX:SS}:v1:g:APP:DAY` | hash | groups gained on a day, each member's totals | 72 h after its day |
-//! | `{PREFIX:SS}:v1:m:APP:MONTH` | hash | peaks, what was carried in, each day's users | never |
-//! | `{PREFIX:SS}:v1:d:APP:DAY` | hash | a day's users: how many, increments, shape | 72 h after its day |
-//! | `{PREFIX:SS}:v1:d:APP:DAY:N` | set | bucket N of them | 72 h after its day |
+//! | `{PREFIX}:v2:meta` | hash | installation, user key, zone, shards, format, run, epoch, the roll | never |
+//! | `{PREFIX}:v2:members` | hash | each member: process, last beat, name, what it has heard and restated | 30 days after it is gone |
+//! | `{PREFIX}:v2:notices` | hash | apps that are frozen by a recount | with the freeze |
+//! | `{PREFIX}:v2:recalls` | sorted set | apps in which somebody starves, by when | after 3 s |
+//! | `{PREFIX:SS}:v2:h` | hash | the shard's header: installation, epoch, seq, steps of each member, who is gone | never |
+//! | `{PREFIX:SS}:v2:apps` | sorted set | the shard's apps, by the version of their newest base | never |
+//! | `{PREFIX:SS}:v2:f` | list | records that came to rest, in order | as they are folded |
+//! | `{PREFIX:SS}:v2:u` | list | what operators did, the newest first | the oldest of 1,000 |
+//! | `{PREFIX:SS}:v2:a:APP` | hash | counts, bases, each member's sums | never |
+//! | `{PREFIX:SS}:v2:r:APP` | hash | records by request id | when folded, after the id window |
+//! | `{PREFIX:SS}:v2:o:APP` | set | the ids of records that are charged | as they come to rest |
+//! | `{PREFIX:SS}:v2:g:APP:DAY` | hash | groups gained on a day, each member's sums | 72 h after its day |
+//! | `{PREFIX:SS}:v2:m:APP:MONTH` | hash | peaks, what was carried in, each day's users | never |
+//! | `{PREFIX:SS}:v2:d:APP:DAY` | hash | a day's users: how many, increments, shape | 72 h after its day |
+//! | `{PREFIX:SS}:v2:d:APP:DAY:N` | set | bucket N of them | 72 h after its day |
 //!
 //! `DAY` counts from 1970-01-01, `MONTH` from year 0. The fields are described in the scripts that use
-//! them: `guard`, `counts`, `month`, `record`, `users`.
+//! them: `guard`, `counts`, `month`, `record`, `users`, `audit`; `roll` has those of the meta key.
 //!
 //! A user of Redis needs these keys, `+@connection`, `+eval`, `+evalsha`, `+script|load`, `+info`, `+time`,
-//! `+expireat`, `+@hash`, `+@set` and `+@list`; with `+config|get` the store learns how large integer
-//! sets may be, where that is not the default.
+//! `+expireat`, `+del`, `+wait`, `+@hash`, `+@set`, `+@sortedset` and `+@list`; with `+config|get` the store
+//! learns how large integer sets may be, where that is not the default.
 //!
 //! # What a forgetful Redis cannot hide
 //!
-//! - **A flush**: all shard headers are made when the installation is, so that a missing one means
-//!   "forgotten", never "new". The first member that remembers the installation puts the meta key
-//!   back, marked as lost, and a newcomer is frozen by it too.
-//! - **An older state** (a snapshot, a failed-over replica): each shard counts its writes; a caller
-//!   states with each call the highest count that it has seen, and a shard that shows less is marked
-//!   as lost.
-//! - **Another run** (`run_id:master_replid`): the shard gets another epoch, and takes wait for
-//!   [`REOPEN_WAIT_MS`], in which every live member says hello and states what it saw.
+//! A *recovery* opens, by the next beat of any member, when
 //!
-//! A lost shard answers takes, releases and reads with [`Frozen`](super::StoreFault::Frozen) until an
-//! operator acts; other shards go on, and hello succeeds. Totals and users are still merged where the
-//! header is there: they merge by maximum and do no harm. Where it is gone they wait in the members'
-//! journals.
+//! - the server's run (`run_id:master_replid`) is not the one that the meta key names. A connection reads it
+//!   before its first call, and no other call goes over it before a hello has found it to be the known one, or a
+//!   beat has looked at it;
+//! - the meta key is gone, which a member with a journal makes again;
+//! - a shard's header is gone, or shows fewer writes than a member has seen in the epoch, or a member knows of
+//!   a recount that the shard does not.
+//!
+//! Each has an epoch of its own, which every call carries. A shard follows with the first call that
+//! names it: until then, and for callers who are behind, it does nothing. While it is open takes, releases and
+//! reports are refused; users are still recorded. The beat closes it; see `beat.lua`, and the protocol's page.
 //!
 //! # One process for each member
 //!
 //! A member's sums and records have one writer. The members' key has its newest boot and that process'
 //! nonce: an older boot, or the same one with another nonce (a copy of the data folder), is answered
-//! `Frozen` at its hello. An older boot may still settle what it counted, which the newer one knows of;
-//! a copy may not.
+//! `Frozen` at its hello and at its beat, and takes no further part.
 //!
 //! # What it does not cover
 //!
 //! - A copy of a running sidecar's data folder has a newer boot than the sidecar: it takes over, and
-//!   the sidecar goes on until its own next hello.
-//! - What was seen is kept in this process: if every sidecar that saw the lost writes is restarted,
-//!   or comes back later than [`REOPEN_WAIT_MS`] after the first, an older state passes for the newest.
+//!   the sidecar goes on until its own next beat.
 //! - A newcomer that reaches a flushed Redis before any member that remembers makes a new
 //!   installation; those that remember the old one are frozen, the newcomer is not. `Create::Never`
 //!   prevents it.
-//! - Redis is asked for its run when a connection is made and when a shard shows another. A server
+//! - Redis is asked for its run when a connection is made and when the meta key shows another. A server
 //!   that changes its state and keeps both its connections and its run is found out by the write
 //!   counts alone.
-//! - The lowest limit does not win: a take is judged by the limits that it brings.
-//! - An answered take whose record is not there is taken for a folded one. If Redis forgot it, its
-//!   shard is lost.
+//! - What a member that is gone counted of a day's gain, or of a day's users by increments, is in no base: a flush
+//!   forgets it.
+//! - A month's peak is not restated: after a flush it begins with what there is.
 
 mod active;
 mod answer;
@@ -91,7 +92,7 @@ mod standing;
 mod survey;
 
 pub use link::{Session, Transport};
-pub use options::{Create, RedisOptions};
+pub use options::{Create, Pace, RedisOptions};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
@@ -134,15 +135,6 @@ pub struct RedisStore {
     link: RwLock<Option<Arc<Link>>>,
     /// One hello at a time, so that one connection is made however many ask for it.
     greeting: Mutex<()>,
-}
-
-/// The times of [`RedisOptions`].
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    lease_ttl_ms: u64,
-    witness_wait_ms: u64,
-    patience_ms: u64,
-    silence_ms: u64,
 }
 
 /// A connection, and who we are on it.
@@ -230,12 +222,7 @@ impl RedisStore {
             dialer,
             zone: options.zone,
             create: options.create,
-            pace: Pace {
-                lease_ttl_ms: options.lease_ttl_ms,
-                witness_wait_ms: options.witness_wait_ms,
-                patience_ms: options.patience_ms,
-                silence_ms: options.silence_ms,
-            },
+            pace: options.pace,
             nonce: chance::draw(),
             scripts: Scripts::new(),
             clock,
@@ -304,11 +291,10 @@ impl RedisStore {
         self.correct(head.time, asked, answered);
         let told = step.standing;
         match head.status {
-            Status::Fine => {}
             // While members restate, a header that is missing has not been stated yet.
             Status::Missing if told.stance == Stance::Open => {}
             Status::Missing | Status::Lost => self.heard.doubt(told.epoch),
-            Status::Other | Status::Behind => {}
+            Status::Fine | Status::Other | Status::Behind => {}
             Status::Open | Status::Gone => self.seen.note(shard, head.point),
         }
         if self.heard.latest().epoch > told.epoch {

@@ -151,7 +151,7 @@ impl RedisStore {
             };
             let standing = if row.contains_key(&'g') {
                 Standing::Gone
-            } else if now.since(Millis(seen)) < self.pace.lease_ttl_ms {
+            } else if now.since(Millis(seen)) < self.pace.lease_ttl {
                 Standing::Present
             } else {
                 Standing::Silent

@@ -24,15 +24,32 @@ pub struct RedisOptions {
     pub create: Create,
     /// How long one answer may take.
     pub response_timeout: Duration,
-    /// For how long a beat lets its member admit, in ms: the same for all members.
-    pub lease_ttl_ms: u64,
-    /// For how long a newcomer waits for a fellow that knows of it, in ms; 0: for ever.
-    pub witness_wait_ms: u64,
-    /// For how long a recovery waits for members that do not restate, in ms, before it closes as
-    /// incomplete.
-    pub patience_ms: u64,
-    /// After how long without a beat a member is noted as silent, in ms.
-    pub silence_ms: u64,
+    /// How members and recoveries are timed.
+    pub pace: Pace,
+}
+
+/// The times of members and recoveries, in ms: the same for all members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// For how long a beat lets its member admit.
+    pub lease_ttl: u64,
+    /// For how long a newcomer waits for a fellow that knows of it; 0: for ever.
+    pub witness_wait: u64,
+    /// For how long a recovery waits for members that do not restate, before it closes as incomplete.
+    pub patience: u64,
+    /// After how long without a beat a member is noted as silent.
+    pub silence: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            lease_ttl: LEASE_TTL_MS,
+            witness_wait: LEASE_TTL_MS,
+            patience: PATIENCE_MS,
+            silence: SILENCE_MS,
+        }
+    }
 }
 
 /// For how long a recovery waits for members that do not restate.
@@ -71,10 +88,7 @@ impl RedisOptions {
             zone,
             create,
             response_timeout: Duration::from_millis(500),
-            lease_ttl_ms: LEASE_TTL_MS,
-            witness_wait_ms: LEASE_TTL_MS,
-            patience_ms: PATIENCE_MS,
-            silence_ms: SILENCE_MS,
+            pace: Pace::default(),
         }
     }
 

@@ -52,6 +52,7 @@ impl fmt::Display for Stance {
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     latest: Mutex<Standing>,
+    beaten: AtomicU64,
     doubted: AtomicU64,
 }
 
@@ -67,6 +68,16 @@ impl Heard {
         if standing.epoch >= latest.epoch {
             *latest = standing;
         }
+    }
+
+    /// Takes note that a beat was answered in `epoch`: what the next one says of the roll is of it.
+    pub(super) fn note_beat(&self, epoch: u64) {
+        self.beaten.fetch_max(epoch, Ordering::Relaxed);
+    }
+
+    /// The epoch of the last beat that was answered to this process; 0: none was.
+    pub(super) fn beaten(&self) -> u64 {
+        self.beaten.load(Ordering::Relaxed)
     }
 
     /// Takes note that the ledger lacks something that it had in `epoch`.

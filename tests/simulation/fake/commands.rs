@@ -202,33 +202,35 @@ impl Keyspace {
         let (key, rest) = args.split_first().ok_or_else(|| unknown(name))?;
         match name {
             "ZADD" => {
-                let mode = match rest.first().map(Vec::as_slice) {
-                    Some(b"GT") => Adding::Greater,
-                    Some(b"NX") => Adding::New,
-                    _ => Adding::Always,
+                let flag = rest.first().map(|word| word.to_ascii_uppercase());
+                let flag = flag.filter(|flag| matches!(&flag[..], b"NX" | b"GT"));
+                let pairs = &rest[usize::from(flag.is_some())..];
+                let (only_new, only_more) = match flag.as_deref() {
+                    Some(b"NX") => (true, false),
+                    Some(_) => (false, true),
+                    None => (false, false),
                 };
-                let pairs = &rest[usize::from(mode != Adding::Always)..];
                 let sorted = self.made_sorted(key)?;
                 let mut new = 0;
                 for pair in pairs.chunks(2) {
                     let score = real(&pair[0])?;
-                    let keeps = match (sorted.get(&pair[1]), mode) {
-                        (None, _) | (_, Adding::Always) => false,
-                        (Some(_), Adding::New) => true,
-                        (Some(known), Adding::Greater) => *known >= score,
-                    };
-                    if !keeps {
-                        new += usize::from(sorted.insert(pair[1].clone(), score).is_none());
+                    match sorted.get_mut(&pair[1]) {
+                        Some(old) if only_new || only_more && score <= *old => {}
+                        Some(old) => *old = score,
+                        None => {
+                            sorted.insert(pair[1].clone(), score);
+                            new += 1;
+                        }
                     }
                 }
                 Ok(count(new))
             }
             "ZREMRANGEBYSCORE" => {
-                let (low, high) = (Bound::read(&rest[0])?, Bound::read(&rest[1])?);
+                let within = range(&rest[0], &rest[1])?;
                 let mut gone = 0;
                 if let Some(sorted) = self.sorted(key)? {
                     let before = sorted.len();
-                    sorted.retain(|_, score| !(low.is_below(*score) && high.is_above(*score)));
+                    sorted.retain(|_, score| !within(*score));
                     gone = before - sorted.len();
                 }
                 self.tidy(key);
@@ -253,10 +255,10 @@ impl Keyspace {
                 }))
             }
             "ZRANGEBYSCORE" => {
-                let (low, high) = (Bound::read(&rest[0])?, Bound::read(&rest[1])?);
+                let within = range(&rest[0], &rest[1])?;
                 let mut found: Vec<(f64, Bytes)> = Vec::new();
                 for (member, score) in self.sorted(key)?.into_iter().flatten() {
-                    if low.is_below(*score) && high.is_above(*score) {
+                    if within(*score) {
                         found.push((*score, member.clone()));
                     }
                 }
@@ -334,37 +336,16 @@ fn int(text: &[u8]) -> Result<i64, String> {
     text.parse().map_err(|_| NOT_A_NUMBER.to_owned())
 }
 
-/// What `ZADD` does with members that are there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Adding {
-    Always,
-    New,
-    Greater,
-}
-
-/// One end of a range of scores; a parenthesis in front leaves the end itself out.
-struct Bound {
-    score: f64,
-    open: bool,
-}
-
-impl Bound {
-    fn read(text: &[u8]) -> Result<Self, String> {
-        let (open, text) = match text.strip_prefix(b"(") {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let score = real(text)?;
-        Ok(Self { score, open })
-    }
-
-    fn is_below(&self, score: f64) -> bool {
-        self.score < score || !self.open && self.score <= score
-    }
-
-    fn is_above(&self, score: f64) -> bool {
-        self.score > score || !self.open && self.score >= score
-    }
+/// A range of scores; a bound with a parenthesis before it is not part of it.
+fn range(low: &[u8], high: &[u8]) -> Result<impl Fn(f64) -> bool + use<>, String> {
+    let bound = |text: &[u8]| match text {
+        [b'(', rest @ ..] => Ok::<_, String>((real(rest)?, false)),
+        _ => Ok((real(text)?, true)),
+    };
+    let ((low, from), (high, to)) = (bound(low)?, bound(high)?);
+    Ok(move |score: f64| {
+        (score > low || from && score >= low) && (score < high || to && score <= high)
+    })
 }
 
 fn real(text: &[u8]) -> Result<f64, String> {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::super::EmbeddedStore;
 use super::super::broken_disk::{Disk, NOW, app, day, hello, open, take};
 use super::*;
+use crate::clock::{Clock, Zone};
 use crate::quota::Amount;
 use crate::store::{
     Abort, Answered, AppReport, Attempt, Cell, CellReport, Fingerprint, GiveBack, GivenBack,
@@ -13,20 +14,20 @@ use crate::store::{
 };
 
 /// A ledger of one member, on a disk that outlives it.
-struct Seat {
-    store: EmbeddedStore,
+pub(super) struct Seat {
+    pub(super) store: EmbeddedStore,
     disk: Disk,
 }
 
 impl Seat {
-    async fn on(disk: Disk) -> Self {
+    pub(super) async fn on(disk: Disk) -> Self {
         let store = open(&disk);
         hello(&store).await;
         Self { store, disk }
     }
 
     /// The process dies and starts again.
-    async fn killed(self) -> Self {
+    pub(super) async fn killed(self) -> Self {
         let Self { store, disk } = self;
         drop(store);
         let store = open(&disk);
@@ -41,24 +42,24 @@ impl Seat {
         Self { store, disk }
     }
 
-    async fn count(&self) -> i64 {
+    pub(super) async fn count(&self) -> i64 {
         self.store.usage(app(), day(), NOW).await.unwrap().view.net[0]
     }
 
-    async fn take(&self, id: &str, attempt: u64) -> Take {
+    pub(super) async fn take(&self, id: &str, attempt: u64) -> Take {
         let take = take(id, attempt);
         let taken = self.store.take(&take, NOW).await.unwrap();
         assert!(matches!(taken, Taken::Allowed { .. }), "{taken:?}");
         take
     }
 
-    async fn settle(&self, report: Report) {
+    pub(super) async fn settle(&self, report: Report) {
         let shard = Shard::of(app());
         let settled = self.store.settle(shard, &report, day(), NOW);
         settled.await.unwrap();
     }
 
-    async fn answered(&self, take: &Take) {
+    pub(super) async fn answered(&self, take: &Take) {
         let answered = Answered {
             take: take.clone(),
             refused: None,
@@ -71,20 +72,20 @@ impl Seat {
         self.settle(report).await;
     }
 
-    async fn totals(&self, consumed: u64, released: u64) {
+    pub(super) async fn totals(&self, consumed: u64, released: u64) {
         self.settle(totals(consumed, released, None)).await;
     }
 
-    async fn freeze(&self) -> Freeze {
+    pub(super) async fn freeze(&self) -> Freeze {
         let frozen = self.store.freeze(app(), Resource::Account);
         frozen.await.unwrap()
     }
 
-    async fn awaited(&self, token: u64) -> Vec<u64> {
+    pub(super) async fn awaited(&self, token: u64) -> Vec<u64> {
         self.store.awaited(app(), token).await.unwrap()
     }
 
-    async fn commit(&self, to: u64, token: u64) -> Result<Recounted, StoreFault> {
+    pub(super) async fn commit(&self, to: u64, token: u64) -> Result<Recounted, StoreFault> {
         let recount = Recount {
             app: app(),
             resource: Resource::Account,
@@ -97,7 +98,7 @@ impl Seat {
     }
 
     /// Freezes and sets the count.
-    async fn recount(&self, to: u64) -> (i64, u64) {
+    pub(super) async fn recount(&self, to: u64) -> (i64, u64) {
         let frozen = self.freeze().await;
         match self.commit(to, frozen.token).await.unwrap() {
             Recounted::Done { from, held, .. } => (from, held),
@@ -105,24 +106,24 @@ impl Seat {
         }
     }
 
-    async fn audited(&self) -> Vec<(Option<i64>, Option<i64>)> {
+    pub(super) async fn audited(&self) -> Vec<(Option<i64>, Option<i64>)> {
         let entries = self.store.audit(None, 10).await.unwrap();
         entries.iter().map(|one| (one.from, one.to)).collect()
     }
 }
 
-/// A release of two accounts.
-fn two_back() -> GiveBack {
+/// A release of accounts, or what a replay says that it gave back.
+pub(super) fn give_back(number: u64, amount: u32, given: Option<u32>) -> GiveBack {
     GiveBack {
         app: app(),
         key: RecordKey::Own {
             incarnation: 1,
-            attempt: Attempt(2),
+            attempt: Attempt(number),
         },
-        fingerprint: Fingerprint(2),
+        fingerprint: Fingerprint(number),
         resource: Resource::Account,
-        amount: Amount::from_wire(2).unwrap(),
-        given: Some(2),
+        amount: Amount::from_wire(amount).unwrap(),
+        given,
         groups_follow: false,
         day: day(),
     }
@@ -182,7 +183,7 @@ async fn what_happens_after_a_recount_and_before_a_kill_counts_beside_it() {
     seat.recount(50).await;
     let after = seat.take("after", 1).await;
     seat.answered(&after).await;
-    let back = two_back();
+    let back = give_back(2, 2, Some(2));
     seat.store.release(&back, NOW).await.unwrap();
     assert_eq!(seat.count().await, 49);
     let seat = seat.killed().await;
@@ -203,7 +204,11 @@ async fn a_frozen_app_decides_nothing_and_waits_for_what_is_under_way() {
     assert_eq!(notices.unwrap().notices, [(app(), frozen.token)]);
     let refused = seat.store.take(&take("new", 3), NOW).await.unwrap();
     assert_eq!(refused, Taken::Undecided(Undecided::Frozen));
-    let refused = seat.store.release(&two_back(), NOW).await.unwrap();
+    let refused = seat
+        .store
+        .release(&give_back(2, 2, None), NOW)
+        .await
+        .unwrap();
     assert_eq!(refused, GivenBack::Undecided(Undecided::Frozen));
     let view = seat.store.glance(app(), day()).unwrap();
     assert_eq!(view.frozen, Some(frozen.token));
@@ -352,6 +357,30 @@ async fn an_app_that_may_leave_memory_is_corrected_once() {
         seat.store.checkpoint(NOW).await.unwrap();
     }
     assert_eq!(seat.killed().await.count().await, 40);
+}
+
+#[tokio::test]
+async fn a_month_keeps_its_peak_and_takes_what_was_found() {
+    let seat = Seat::on(Disk::default()).await;
+    let set = async |to| {
+        let frozen = seat.store.freeze(app(), Resource::Group).await.unwrap();
+        let recount = Recount {
+            app: app(),
+            resource: Resource::Group,
+            to,
+            token: frozen.token,
+            who: "token".into(),
+            why: "".into(),
+        };
+        seat.store.recount(&recount).await.unwrap();
+        let today = Zone::parse("+08:00").unwrap().day(Clock::system());
+        let usage = seat.store.usage(app(), today, NOW).await.unwrap();
+        (usage.view.net[1], usage.month_peak_groups)
+    };
+    assert_eq!(set(70).await, (70, 70));
+    assert_eq!(set(20).await, (20, 70));
+    assert_eq!(set(80).await, (80, 80));
+    assert_eq!(seat.count().await, 0, "accounts are another count");
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@
 -- ARGV[1]  the run; ARGV[2] the installation's id, ARGV[3] its user key, ARGV[4] the billing zone, ARGV[5] the
 --          number of shards, ARGV[6] the format
 -- ARGV[7]  the member's incarnation, ARGV[8] its 'boot nonce', ARGV[9] its name
--- ARGV[10] the highest epoch that it knows, ARGV[11] the epoch that its last answer named
+-- ARGV[10] the highest epoch that it knows, ARGV[11] the epoch that its last beat was answered in:
+--          of that one is the roll in its journal, or it says that it has none
 -- ARGV[12] the epoch in which it found something missing
 -- ARGV[13] the epoch that it has restated, ARGV[14] the version of the roll in its journal, ARGV[15] its news
 -- ARGV[16] 1 if it leaves, ARGV[17] 1 if its journal never knew a roll
@@ -294,10 +295,15 @@ end
 -- Looks at all members: who is missing, whose calls are to be counted, who is to be noted as silent.
 local function look()
   change(meta, 'scan', now)
-  local members = everybody()
+  local members, incs = everybody(), {}
+  for inc in pairs(members) do
+    incs[#incs + 1] = inc
+  end
+  table.sort(incs)
   local missing = false
   meta.silent, meta.asked = {}, {}
-  for inc, m in pairs(members) do
+  for _, inc in ipairs(incs) do
+    local m = members[inc]
     if m.k then
       local p = parse_presence(m.k)
       if p.restated ~= meta.epoch and not (meta.open == 1 and is_excused(m)) then

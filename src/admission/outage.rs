@@ -1,0 +1,68 @@
+//! Creations that get no word from the ledger: each resource's policy decides.
+
+use std::sync::Arc;
+
+use super::check::allowed;
+use super::{Admission, CheckMode, Source, Verdict};
+use crate::clock::Millis;
+use crate::ledger::{Entry, LogFull, State};
+use crate::quota::{Charge, OutageRule, Part};
+
+/// Why there is no word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wordless {
+    /// The ledger is away, or does not know itself what it once acknowledged.
+    Away,
+    /// It is there and decides this one creation not now: a recount is under way or has overtaken it, or
+    /// this member has no lease yet. No policy lifts a limit for that: nobody is away, it is soon over, and
+    /// a truth that is being counted might lack what is created meanwhile.
+    Withheld,
+}
+
+impl Admission {
+    /// What stops a creation without limits. Nothing does while the ledger answers; this is asked on the way
+    /// of every such creation, and is one look at what is known.
+    pub(super) fn stops_metered(&self, entry: &Entry, charge: &Charge) -> Option<Part> {
+        let outlook = self.ledger.outlook();
+        if outlook.policy().metered == OutageRule::Admit || outlook.state() == State::Up {
+            return None;
+        }
+        outlook.refuses(entry.app, charge, true)
+    }
+
+    /// Why the ledger is not even asked about a creation under limits; `None`: it is.
+    pub(super) fn wordless(&self, mode: CheckMode, entry: &Entry) -> Option<Wordless> {
+        let counts = mode == CheckMode::Count;
+        if counts && entry.frozen().is_some() {
+            Some(Wordless::Withheld)
+        } else if self.ledger.state() != State::Up {
+            Some(Wordless::Away)
+        } else {
+            (counts && !self.ledger.has_lease()).then_some(Wordless::Withheld)
+        }
+    }
+
+    /// Decides by the policy alone; counted here if it is admitted, and settled later.
+    pub(super) fn by_policy(
+        &self,
+        mode: CheckMode,
+        (entry, charge): (&Arc<Entry>, &Charge),
+        now: Millis,
+        why: Wordless,
+    ) -> Result<Result<Verdict, Part>, LogFull> {
+        let outlook = self.ledger.outlook();
+        if let Some(part) = outlook.refuses(entry.app, charge, why == Wordless::Away) {
+            return Ok(Err(part));
+        }
+        let own = charge.parts()[0];
+        let net = match mode {
+            CheckMode::Count => {
+                let net = self.ledger.consume(entry, charge, now)?;
+                outlook.went_beyond(charge);
+                net
+            }
+            CheckMode::DryRun => self.ledger.net(entry, own.counter, now),
+        };
+        Ok(Ok(allowed(own.limit, net, Source::Degraded)))
+    }
+}
