@@ -74,9 +74,19 @@ async fn greet_and_beat(ledger: &Ledger, greeted: &mut Greeted) -> Result<(), St
         if greeted.0.is_none() {
             succession::finish(ledger).await?;
         }
-        let installation = hello(ledger, &ledger.member).await?;
-        ledger.belong_to(installation)?;
-        greeted.0 = Some(Instant::now());
+        match hello(ledger, &ledger.member).await {
+            Ok(installation) => {
+                ledger.belong_to(installation)?;
+                greeted.0 = Some(Instant::now());
+            }
+            // A ledger that has forgotten itself is made again by the beat of one who remembers it,
+            // over a new connection as well. What was refused for another reason is so again.
+            Err(fault @ StoreFault::Frozen(_)) => {
+                beat(ledger).await.map_err(|_| fault)?;
+                return Ok(());
+            }
+            Err(fault) => return Err(fault),
+        }
     }
     beat(ledger).await
 }
