@@ -291,6 +291,11 @@ impl Ledger {
         &*self.store
     }
 
+    /// Who this sidecar is among its fellows.
+    pub fn member(&self) -> &Member {
+        &self.member
+    }
+
     /// The lease under which this member admits.
     pub fn lease(&self) -> &Lease {
         &self.lease
