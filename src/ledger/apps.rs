@@ -1,5 +1,6 @@
 //! The apps that this sidecar has met, and which of them have something to settle or to save.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub struct Listed {
     soon: AtomicBool,
     at_once: AtomicBool,
     watched: AtomicBool,
+    calm: AtomicBool,
     unsaved: AtomicBool,
 }
 
@@ -42,6 +44,7 @@ pub struct Apps {
     unsaved: Mutex<Vec<Arc<Entry>>>,
     at_once: Mutex<Vec<Arc<Entry>>>,
     watched: Mutex<Vec<Arc<Entry>>>,
+    calm: Mutex<VecDeque<Arc<Entry>>>,
 }
 
 impl Default for Apps {
@@ -57,6 +60,7 @@ impl Default for Apps {
             unsaved: Mutex::default(),
             at_once: Mutex::default(),
             watched: Mutex::default(),
+            calm: Mutex::default(),
         }
     }
 }
@@ -108,6 +112,14 @@ impl Apps {
         list(&entry.listed.watched, &self.watched, entry);
     }
 
+    /// Takes note that `entry` holds what nobody else will want before the day is over.
+    pub fn to_watch_calmly(&self, entry: &Arc<Entry>) {
+        let mut calm = lock(&self.calm);
+        if !entry.listed.calm.swap(true, Ordering::AcqRel) {
+            calm.push_back(entry.clone());
+        }
+    }
+
     /// Takes note that `entry` is to be saved. Comes before the journal's record of the change, as the
     /// journal's mark, and after the change itself.
     pub fn to_save(&self, entry: &Arc<Entry>) {
@@ -155,6 +167,18 @@ impl Apps {
     /// All apps that hold something or are frozen.
     pub fn take_watched(&self) -> Vec<Arc<Entry>> {
         take(&self.watched, APPS_MAX, |listed| &listed.watched)
+    }
+
+    /// One part in `parts` of the apps that hold something which nobody else wanted, those first that
+    /// wait the longest.
+    pub fn take_calm(&self, parts: usize) -> Vec<Arc<Entry>> {
+        let mut calm = lock(&self.calm);
+        let some = calm.len().div_ceil(parts);
+        let taken: Vec<_> = calm.drain(..some).collect();
+        for entry in &taken {
+            entry.listed.calm.swap(false, Ordering::AcqRel);
+        }
+        taken
     }
 
     /// All apps to be saved. Whatever changes from now on puts its app back on the list.

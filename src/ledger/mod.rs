@@ -7,6 +7,7 @@
 
 mod activity;
 mod apps;
+mod books;
 mod cell;
 mod counting;
 mod days;
@@ -23,6 +24,8 @@ mod membership;
 mod outage;
 mod outlook;
 mod owed;
+mod passage;
+mod rest;
 mod room;
 mod save;
 mod settle;

@@ -266,6 +266,8 @@ async fn tell(
                 cells,
                 acks_freeze,
             });
+        } else {
+            entry.rest();
         }
     }
     let apps: Vec<_> = on_the_way.apps.iter().map(|told| told.app).collect();
@@ -293,10 +295,11 @@ async fn tell(
     }
     ledger.owed.gave_told(shard, &gave);
     let yours = owed.settled(&records, &acks, ledger.now(), generation);
-    if !left.is_empty() {
-        entries
-            .iter()
-            .for_each(|entry| ledger.apps.to_settle_soon(entry));
+    for entry in &entries {
+        if !left.is_empty() {
+            ledger.apps.to_settle_soon(entry);
+        }
+        entry.rest();
     }
     for answered in yours {
         if let Ok(Some(entry)) = ledger.entry(answered.take.app) {

@@ -204,14 +204,17 @@ impl Writer {
         if self.at + bytes > log.segment_bytes {
             self.turn(log.incarnation, now)?;
         }
-        Ok(())
+        self.active.reach(self.at, bytes).map_err(|error| {
+            tracing::error!(%error, "no room to write the journal");
+            LogFull
+        })
     }
 
     /// Writes frames. The first head is written last, so that a process killed in between leaves an end
     /// of the log where they would begin.
     fn write(&mut self, frames: &[u8]) {
         let at = self.at;
-        let to = &mut self.active.bytes()[at..at + frames.len()];
+        let to = self.active.bytes(at, frames.len());
         let Some((head, rest)) = frames.split_first_chunk::<FRAME_BYTES>() else {
             return; // Nothing to append: every frame has a head.
         };

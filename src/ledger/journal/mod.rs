@@ -29,6 +29,7 @@ use log::Log;
 pub use log::{LogFull, SEALED_MAX, Sealed};
 pub use parting::{Parting, Predecessor};
 pub use record::Record;
+pub use record::{cell_code, cell_of as cell_of_code};
 pub use roll::Standing;
 
 use super::escrow::SavedAccount;
