@@ -49,7 +49,8 @@ impl Admission {
         // In a frozen app it waits: what is under way would hold up the recount.
         let mut shared =
             self.ledger.state() == State::Up && self.ledger.has_lease() && entry.frozen().is_none();
-        // What was admitted while the ledger was away must be there before it is given back.
+        // What was admitted while the ledger was away must be there before it is given back, and a
+        // recount must be known of.
         let settles_first =
             charge.is_metered() || entry.is_owed() || !entry.is_heard(self.ledger.lease());
         let follow = charge
@@ -59,6 +60,7 @@ impl Admission {
         // Kept before anything is waited for: the object is gone, and a caller that hangs up, or a
         // process that is killed, says so to nobody again.
         let open = self.ledger.open_release(
+            &entry,
             release.request_id,
             |key| GiveBack {
                 app: release.app,
@@ -71,7 +73,6 @@ impl Admission {
                 day: self.ledger.zone().day(now),
             },
             (shared && !settles_first).then_some(now),
-            entry.token_out(now),
         )?;
         if shared && settles_first {
             shared = if charge.is_metered() {
@@ -79,7 +80,8 @@ impl Admission {
             } else {
                 self.tell(&entry, patience).await
             };
-            shared = shared && open.note_sent(self.ledger.now());
+            let waits = entry.frozen().is_some();
+            shared = shared && !waits && open.note_sent(self.ledger.now());
         }
         self.give_back(&entry, open, limit, shared, patience).await
     }

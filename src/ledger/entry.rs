@@ -187,7 +187,7 @@ impl Entry {
     }
 
     /// The freeze that may be acknowledged as far as this entry goes: nothing that was lent is left.
-    /// Whether something is open is known to [`Owed::nothing_open`](super::owed::Owed::nothing_open).
+    /// Whether something is open is known to `Owed::nothing_open`.
     pub fn acks_freeze(&self) -> Option<u64> {
         let books = self.books();
         let guard = books.guard()?;

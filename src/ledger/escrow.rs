@@ -248,3 +248,99 @@ fn window(now: Millis) -> u32 {
     // Windows of two seconds fill 32 bits in the year 2242.
     u32::try_from(now.0 / WINDOW_MS).unwrap_or(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Millis {
+        Millis(1_760_000_000_000 + seconds * 1_000)
+    }
+
+    fn lent(granted: u64) -> Account {
+        let mut account = Account::default();
+        let told = Escrow {
+            granted,
+            ..Escrow::default()
+        };
+        account.learn(&told, granted);
+        account
+    }
+
+    #[test]
+    fn what_is_spent_is_all_there_or_nothing_is() {
+        let mut account = lent(5);
+        assert!(account.spend(3));
+        assert!(!account.spend(3));
+        assert!(account.spend(2));
+        assert_eq!(account.sums().spare(), 0);
+    }
+
+    #[test]
+    fn an_older_word_lends_nothing_anew() {
+        let mut account = lent(5);
+        account.spend(5);
+        let older = Escrow {
+            granted: 3,
+            ..Escrow::default()
+        };
+        account.learn(&older, 0);
+        assert_eq!(account.sums().spare(), 0);
+    }
+
+    #[test]
+    fn what_the_ledger_takes_for_done_is_not_spent() {
+        // Lent before a recount, and never heard of: in the new life the ledger holds nothing back for it.
+        let mut account = Account::default();
+        account.outlive(&Escrow::default(), 1, Totals::default());
+        let told = Escrow {
+            generation: 1,
+            granted: 8,
+            done: 8,
+            ..Escrow::default()
+        };
+        account.learn(&told, 0);
+        assert_eq!(account.sums().spare(), 0);
+    }
+
+    #[test]
+    fn a_recount_that_slept_through_contains_all_that_was_counted_until_it_is_heard_of() {
+        let mut account = lent(5);
+        account.spend(2);
+        account.take(4);
+        let totals = Totals {
+            consumed: 2,
+            released: 1,
+        };
+        account.outlive(&Escrow::default(), 3, totals);
+        let sums = account.sums();
+        assert_eq!((sums.generation, sums.offset, sums.spare()), (3, 5, 0));
+        assert!(account.is_owed(), "the ledger waits to hear of it");
+    }
+
+    #[test]
+    fn two_seconds_of_demand_are_wished_for_and_nothing_after_a_minute() {
+        let mut account = Account::default();
+        assert_eq!(account.wish(100, at(0)), None);
+        account.want(1, at(0));
+        assert_eq!(account.wish(100, at(0)).map(|wish| wish.units), Some(8));
+        for _ in 0..50 {
+            account.want(1, at(2));
+        }
+        assert_eq!(account.wish(100, at(3)).map(|wish| wish.units), Some(50));
+        assert_eq!(account.wish(100, at(5)).map(|wish| wish.units), Some(50));
+        assert_eq!(account.wish(100, at(9)).map(|wish| wish.units), Some(8));
+        assert_eq!(account.wish(100, at(80)), None);
+    }
+
+    #[test]
+    fn units_go_back_because_they_are_scarce_and_never_because_they_are_idle() {
+        let mut account = lent(10);
+        assert_eq!(account.look(100, 20, at(0)), None);
+        assert_eq!(account.look(100, 20, at(1)), None);
+        assert_eq!(account.look(100, 60, at(2)), None, "looked at once");
+        assert_eq!(account.look(100, 20, at(3)), None, "plenty in between");
+        assert_eq!(account.look(100, 60, at(4)), None);
+        assert_eq!(account.look(100, 60, at(5)), Some(0));
+    }
+}

@@ -8,7 +8,7 @@ use super::books::Books;
 use super::entry::{Entry, News};
 use super::guard::{Heard, cell_of};
 use super::journal::{Frames, LogFull};
-use super::owed::{OpenRelease, OpenTake, Withdrawn};
+use super::owed::{Accepted, OpenRelease, OpenTake, Withdrawn};
 use crate::clock::Day;
 use crate::quota::{Charge, Counter, Resource};
 use crate::store::{Abort, Answered, Attempt, Cell, GiveBack, Shard, Take, View};
@@ -114,6 +114,16 @@ impl Ledger {
         });
         kept.extend(owed);
         (kept, aborts)
+    }
+
+    /// What is known of recounts of an app just now.
+    pub(super) fn acceptance(&self, entry: &Entry) -> Accepted {
+        let now = self.clock.steady();
+        match entry.token_out(self.now()) {
+            Some(token) => Accepted::Behind(token),
+            None if entry.frozen().is_none() && self.lease.holds(now) => Accepted::Leased(now),
+            None => Accepted::Unknown,
+        }
     }
 
     /// Takes notice of a freeze: nothing is spent, taken or left open in the app until its shard has told
@@ -240,9 +250,12 @@ impl Ledger {
         let but = But::Release(open.number());
         self.learn_but(entry, view, give_back.day, heard, but);
         if fell.mine {
-            self.apps.to_settle_soon(entry);
-            let gave = open.gave(|frames| self.give_parts(entry, &give_back, fell, view, frames));
+            let gave = open.gave(|frames| {
+                self.give_parts(entry, &give_back, fell, view, frames);
+                Ok(())
+            });
             warn_unkept(gave);
+            self.apps.to_settle_soon(entry);
         } else {
             open.done(Some(fell.released));
         }
@@ -260,9 +273,12 @@ impl Ledger {
     ) {
         self.learn_but(entry, view, give_back.day, heard, But::Release(number));
         if fell.mine {
-            self.apps.to_settle_soon(entry);
-            let give = |frames: &mut Frames| self.give_parts(entry, give_back, fell, view, frames);
+            let give = |frames: &mut Frames| {
+                self.give_parts(entry, give_back, fell, view, frames);
+                Ok(())
+            };
             warn_unkept(self.owed.release_gave(number, give));
+            self.apps.to_settle_soon(entry);
         } else {
             self.owed.release_done(number, Some(fell.released));
         }
@@ -275,7 +291,7 @@ impl Ledger {
         fell: Fell,
         view: &View,
         frames: &mut Frames,
-    ) -> Result<(), LogFull> {
+    ) {
         self.apps.to_save(entry);
         let mut books = entry.books();
         let own = give_back.resource.counter();
@@ -297,7 +313,6 @@ impl Ledger {
                 frames.escrow(entry.app, cell, &account.sums());
             }
         }
-        Ok(())
     }
 
     /// Takes note of recounts that `view` shows. Answers which counters they were of.

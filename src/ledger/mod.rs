@@ -360,18 +360,20 @@ impl Ledger {
     }
 
     /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
-    /// it will be sent until the ledger has it. `behind`: the freeze whose token was out by then.
+    /// it will be sent until the ledger has it.
     ///
     /// # Errors
     /// [`Full`].
     pub fn open_release(
         &self,
+        entry: &Entry,
         request_id: Option<RequestId>,
         give_back: impl FnOnce(RecordKey) -> GiveBack,
         sent: Option<Millis>,
-        behind: Option<u64>,
     ) -> Result<OpenRelease, Full> {
-        self.owed.open_release(request_id, give_back, sent, behind)
+        let accepted = self.acceptance(entry);
+        self.owed
+            .open_release(request_id, give_back, sent, accepted)
     }
 
     /// Tells the ledger at once what this sidecar did with one app.

@@ -128,7 +128,12 @@ impl Process {
         let id = id.map(|id| RequestId::parse(id).unwrap());
         let open = self
             .0
-            .open_release(id, give_back, Some(self.0.now()), None)
+            .open_release(
+                &self.0.entry(app()).unwrap().unwrap(),
+                id,
+                give_back,
+                Some(self.0.now()),
+            )
             .unwrap();
         match self
             .0

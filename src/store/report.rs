@@ -170,13 +170,13 @@ pub struct Abort {
 /// What one call settles: many apps of one shard. Totals are merged first, then answers, then aborts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// At most [`REPORT_APPS_MAX`].
+    /// At most [`REPORT_APPS_MAX`](super::REPORT_APPS_MAX).
     pub apps: Vec<AppReport>,
-    /// At most [`REPORT_RECORDS_MAX`]; stated before the aborts are.
+    /// At most [`REPORT_RECORDS_MAX`](super::REPORT_RECORDS_MAX); heard after the aborts.
     pub answered: Vec<Answered>,
-    /// At most [`REPORT_RECORDS_MAX`].
+    /// At most [`REPORT_RECORDS_MAX`](super::REPORT_RECORDS_MAX).
     pub aborts: Vec<Abort>,
-    /// At most [`REPORT_RECORDS_MAX`].
+    /// At most [`REPORT_RECORDS_MAX`](super::REPORT_RECORDS_MAX).
     pub gave: Vec<Gave>,
 }
 

@@ -35,7 +35,7 @@ pub struct Take {
     pub key: RecordKey,
     /// What the request asks for.
     pub fingerprint: Fingerprint,
-    /// This try; its claim can be withdrawn by [`Abort`].
+    /// This try; its claim can be withdrawn by [`Abort`](super::Abort).
     pub attempt: Attempt,
     /// What is created, and the limits it must stay within.
     pub charge: Charge,
@@ -113,6 +113,10 @@ pub struct GiveBack {
 }
 
 /// What became of a [`GiveBack`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual answer, and lives for one call"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GivenBack {
     /// Done, now or by an earlier try of the same id.

@@ -118,7 +118,7 @@ impl One {
                 }
             }
             3 if self.has > 0 => {
-                let number = u32::try_from(rng.random_range(1..=self.has)).unwrap();
+                let number = u32::try_from(rng.random_range(1..=self.has.min(4))).unwrap();
                 world.delete(i64::from(number));
                 self.has -= u64::from(number);
                 if rng.random_bool(0.5) {
@@ -127,7 +127,7 @@ impl One {
                 }
                 self.attempt += 1;
                 let id = format!("{}-{}", self.sidecar.member.incarnation, self.attempt);
-                let back = give_back(&client(&id), Resource::Account, number.min(100));
+                let back = give_back(&client(&id), Resource::Account, number);
                 let GivenBack::Released {
                     released,
                     mine: true,

@@ -8,8 +8,8 @@ use imquota::quota::{Amount, AppId, Charge, Counter, Limit, Limits, RequestId, R
 use imquota::store::redis::{Create, Pace, RedisOptions, RedisStore};
 use imquota::store::{
     Abort, Ack, Answered, AppReport, Attempt, Beat, Beaten, Cell, CellReport, Escrow, Fingerprint,
-    Gave, GiveBack, GivenBack, Installation, Member, RecordKey, Recovery, Report, Settled, Shard,
-    Statement, Store, StoreFault, Take, Taken, Totals, Usage, View, Wish,
+    Gave, GiveBack, GivenBack, Installation, Member, RecordKey, Recovery, Report, Roll, Settled,
+    Shard, Statement, Store, StoreFault, Take, Taken, Totals, Usage, View, Wish,
 };
 
 use crate::redis_server::RedisServer;
@@ -344,4 +344,51 @@ pub fn give_back(key: &RecordKey, resource: Resource, amount: u32) -> GiveBack {
 
 pub fn allowed(taken: &Taken) -> bool {
     matches!(taken, Taken::Allowed { .. })
+}
+
+/// A take of one account under a limit that is far away.
+pub async fn try_take(sidecar: &Sidecar, attempt: u64) -> Result<Taken, StoreFault> {
+    let rules = limits(1000, 0, 0);
+    let key = client(&format!("id-{}-{attempt}", sidecar.member.incarnation));
+    sidecar
+        .take(&take(&key, attempt, Resource::Account, 1, &rules))
+        .await
+}
+
+/// The header of an app's shard.
+pub fn header(app: AppId) -> String {
+    format!("{{imquota:{:02x}}}:v2:h", Shard::of(app).number())
+}
+
+/// What a member states of app 1's accounts.
+pub fn states_accounts(consumed: u64, sums: Escrow) -> Statement {
+    Statement {
+        apps: vec![app_report(
+            app(1),
+            vec![CellReport {
+                escrow: Some(sums),
+                ..cell_report(Cell::Live(Resource::Account), consumed, 0)
+            }],
+        )],
+        ..Statement::default()
+    }
+}
+
+pub fn roll_of(version: u64, present: &[u64]) -> Roll {
+    Roll {
+        version,
+        present: present
+            .iter()
+            .map(|&incarnation| (incarnation, format!("sidecar-{incarnation}").into()))
+            .collect(),
+        ..Roll::default()
+    }
+}
+
+pub fn with_roll(roll: Roll) -> Beat {
+    Beat {
+        roll_version: roll.version,
+        roll: Some(roll),
+        ..Beat::default()
+    }
 }

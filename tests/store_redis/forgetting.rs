@@ -1,73 +1,28 @@
 //! A ledger that has forgotten is found out, is never read as an empty one, and is told again what it knew.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use imquota::quota::{AppId, Resource};
+use imquota::quota::Resource;
 use imquota::store::redis::Create;
 use imquota::store::{
-    Answered, Attempt, Base, Beat, Cell, CellReport, Escrow, Installation, Login, Recovery, Roll,
-    Shard, Statement, Store, StoreFault, Taken, Undecided,
+    Answered, Beat, Cell, Escrow, Installation, Login, Recovery, Shard, Statement, Store,
+    StoreFault, Taken,
 };
 
 use crate::fixture::{
-    NOW, Sidecar, app, app_report, cell_report, client, limits, options, take, today,
+    NOW, Sidecar, app, app_report, cell_report, client, header, limits, options, roll_of,
+    states_accounts, take, today, try_take, with_roll,
 };
 use crate::redis_server::{Persistence, RedisServer};
 
 const ACCOUNTS: Cell = Cell::Live(Resource::Account);
 const META: &str = "{imquota}:v2:meta";
 
-async fn try_take(sidecar: &Sidecar, attempt: u64) -> Result<Taken, StoreFault> {
-    let rules = limits(1000, 0, 0);
-    let key = client(&format!("id-{}-{attempt}", sidecar.member.incarnation));
-    sidecar
-        .take(&take(&key, attempt, Resource::Account, 1, &rules))
-        .await
-}
-
 #[track_caller]
 fn assert_frozen<T: std::fmt::Debug>(answer: Result<T, StoreFault>, word: &str) {
     match answer {
         Err(StoreFault::Frozen(words)) if words.contains(word) => {}
         other => panic!("{other:?} is not Frozen with {word:?}"),
-    }
-}
-
-fn header(app: AppId) -> String {
-    format!("{{imquota:{:02x}}}:v2:h", Shard::of(app).number())
-}
-
-/// What a member with `taken` accounts by records, and `granted` and `done`, states of app 1.
-fn states_accounts(consumed: u64, sums: Escrow) -> Statement {
-    Statement {
-        apps: vec![app_report(
-            app(1),
-            vec![CellReport {
-                escrow: Some(sums),
-                ..cell_report(ACCOUNTS, consumed, 0)
-            }],
-        )],
-        ..Statement::default()
-    }
-}
-
-fn roll_of(version: u64, present: &[u64]) -> Roll {
-    Roll {
-        version,
-        present: present
-            .iter()
-            .map(|&incarnation| (incarnation, format!("sidecar-{incarnation}").into()))
-            .collect(),
-        ..Roll::default()
-    }
-}
-
-fn with_roll(roll: Roll) -> Beat {
-    Beat {
-        roll_version: roll.version,
-        roll: Some(roll),
-        ..Beat::default()
     }
 }
 
@@ -166,50 +121,6 @@ async fn the_ledger_comes_back_by_no_newcomer_and_closes_by_none() {
 }
 
 #[tokio::test]
-async fn whoever_is_on_a_stated_roll_is_waited_for_and_then_missing() {
-    let server = RedisServer::start();
-    let one = Sidecar::quick(1, &server, None).await;
-    let known = one.hello(None).await.unwrap();
-    one.beats().await;
-    server.flush_all();
-    let began = std::time::Instant::now();
-    let sums = Escrow {
-        granted: 10,
-        done: 4,
-        ..Escrow::default()
-    };
-    let statement = states_accounts(4, sums);
-    let incomplete = one
-        .recovers(&statement, with_roll(roll_of(3, &[1, 2])))
-        .await;
-    assert!(began.elapsed() >= Duration::from_millis(600));
-    assert_eq!(incomplete.recovery, Recovery::Incomplete);
-    assert!(incomplete.roll.unwrap().present.contains_key(&2));
-    // Each app waits for itself.
-    let taken = try_take(&one, 1).await;
-    assert_eq!(taken, Ok(Taken::Undecided(Undecided::Incomplete)));
-    let view = one.wish(sums, 100, 1000).await;
-    assert_eq!(view.escrow[0].granted, 10);
-
-    // The missing one comes after all, and everything is whole.
-    let two = Sidecar::quick(2, &server, Some(known)).await;
-    let epoch = two.beats().await.epoch;
-    two.states(&states_accounts(30, Escrow::default())).await;
-    let beat = Beat {
-        restated: epoch,
-        ..Beat::default()
-    };
-    two.until(&beat, |beaten| beaten.recovery == Recovery::Closed)
-        .await;
-    one.beats().await;
-    let taken = try_take(&one, 1).await;
-    let Ok(Taken::Allowed { view, .. }) = taken else {
-        panic!("{taken:?}");
-    };
-    assert_eq!((view.net[0], view.outstanding[0]), (35, 6));
-}
-
-#[tokio::test]
 async fn a_restart_without_persistence_is_a_flush() {
     let mut server = RedisServer::start();
     let one = Sidecar::quick(1, &server, None).await;
@@ -287,65 +198,6 @@ async fn a_restart_with_its_data_is_a_recovery_in_which_all_but_counts_goes_on()
     assert_eq!(one.usage(app(1)).await.view.net[0], 1);
     assert_eq!(one.answered(&attempt).await, imquota::store::Ack::Counted);
     assert_eq!(one.usage(app(1)).await.view.net[0], 1);
-}
-
-#[tokio::test]
-async fn what_a_member_forgot_because_it_came_to_rest_holds_nothing() {
-    let mut server = RedisServer::start();
-    let one = Sidecar::quick(1, &server, None).await;
-    let known = one.hello(None).await.unwrap();
-    let two = Sidecar::quick(2, &server, Some(known)).await;
-    for sidecar in [&one, &two] {
-        sidecar.beats().await;
-    }
-    let rules = limits(1000, 0, 0);
-    let ask = |id: &str, attempt| take(&client(id), attempt, Resource::Account, 1, &rules);
-    let (withdrawn, counted, shared, open) = (ask("w", 1), ask("c", 2), ask("s", 3), ask("o", 4));
-    for of_one in [&withdrawn, &counted, &shared, &open] {
-        one.take(of_one).await.unwrap();
-    }
-    two.take(&shared).await.unwrap();
-    let snapshot = server.save();
-    one.abort(&withdrawn).await;
-    one.answered(&counted).await;
-    one.abort(&shared).await;
-    server.kill();
-    server.restore(&snapshot);
-    server.start_again();
-    for sidecar in [&one, &two] {
-        sidecar.hello(Some(known)).await.unwrap();
-    }
-    let epoch = one.beats().await.epoch;
-    assert_eq!(two.beats().await.epoch, epoch);
-    assert_eq!(one.usage(app(1)).await.view.net[0], 4);
-    // The first knows two of the four no more, has counted one, and has not decided one.
-    let sums = Escrow {
-        taken: 1,
-        ..Escrow::default()
-    };
-    let statement = Statement {
-        aborts: vec![imquota::store::Abort {
-            app: app(1),
-            key: open.key.clone(),
-            attempt: open.attempt,
-        }],
-        ..states_accounts(0, sums)
-    };
-    one.states(&statement).await;
-    one.states(&statement).await;
-    let view = one.usage(app(1)).await.view;
-    assert_eq!(view.net[0], 2, "the counted one, and the other's claim");
-    // The second has answered the one that it shared.
-    let statement = Statement {
-        answered: vec![Answered {
-            take: shared.clone(),
-            refused: None,
-            contained: None,
-        }],
-        ..states_accounts(0, Escrow::default())
-    };
-    two.states(&statement).await;
-    assert_eq!(one.usage(app(1)).await.view.net[0], 2);
 }
 
 /// A server that was put back to a snapshot which lacks what the member did since.
@@ -450,169 +302,6 @@ async fn another_replication_id_is_another_run_even_on_a_living_connection() {
 }
 
 #[tokio::test]
-async fn the_silent_of_whom_nothing_was_lost_are_not_waited_for() {
-    for lost in [false, true] {
-        let mut server = RedisServer::start();
-        let one = Sidecar::quick(1, &server, None).await;
-        let known = one.hello(None).await.unwrap();
-        let two = Sidecar::quick(2, &server, Some(known)).await;
-        one.beats().await;
-        two.beats().await;
-        two.tell(app(1), ACCOUNTS, 3, 0, 3).await;
-        let snapshot = if lost {
-            let snapshot = server.save();
-            two.tell(app(1), ACCOUNTS, 4, 0, 4).await;
-            snapshot
-        } else {
-            two.tell(app(1), ACCOUNTS, 4, 0, 4).await;
-            server.save()
-        };
-        let noted = one
-            .until(&Beat::default(), |beaten| {
-                beaten
-                    .roll
-                    .as_ref()
-                    .is_some_and(|roll| !roll.silent.is_empty())
-            })
-            .await;
-        let roll = noted.roll.unwrap();
-        assert_eq!(roll.silent, BTreeMap::from([(2, 2)]));
-        server.kill();
-        server.restore(&snapshot);
-        server.start_again();
-        one.hello(Some(known)).await.unwrap();
-        let began = std::time::Instant::now();
-        let closed = one
-            .recovers(&states_accounts(0, Escrow::default()), with_roll(roll))
-            .await;
-        if lost {
-            assert_eq!(closed.recovery, Recovery::Incomplete);
-        } else {
-            assert_eq!(closed.recovery, Recovery::Closed);
-            assert!(began.elapsed() < Duration::from_millis(590));
-            assert_eq!(one.usage(app(1)).await.view.net[0], 4);
-        }
-    }
-}
-
-#[tokio::test]
-async fn bases_that_nobody_can_state_leave_the_ledger_incomplete() {
-    for remembered in [true, false] {
-        let server = RedisServer::start();
-        let one = Sidecar::quick(1, &server, None).await;
-        let known = one.hello(None).await.unwrap();
-        let two = Sidecar::quick(2, &server, Some(known)).await;
-        for sidecar in [&one, &two] {
-            sidecar.beats().await;
-            sidecar.tell(app(1), ACCOUNTS, 10, 0, 10).await;
-        }
-        let shard = Shard::of(app(1));
-        two.store.fold(shard, &[app(1)]).await.unwrap();
-        let news = two.store.leave().await.unwrap();
-        let roll = one.beats().await.roll.unwrap();
-        assert_eq!((roll.news, roll.gone.len()), (news, 1));
-        let bases = one.store.bases(shard, 0).await.unwrap().changed;
-        assert_eq!(bases.len(), 1);
-        server.flush_all();
-        let statement = Statement {
-            bases: if remembered { bases } else { Vec::new() },
-            gone: roll.gone.clone(),
-            ..states_accounts(10, Escrow::default())
-        };
-        let beat = Beat {
-            news: if remembered { news } else { 0 },
-            ..with_roll(roll)
-        };
-        let closed = one.recovers(&statement, beat).await;
-        let taken = try_take(&one, 1).await;
-        if remembered {
-            assert_eq!(closed.recovery, Recovery::Closed);
-            assert!(
-                matches!(taken, Ok(Taken::Allowed { view, .. }) if view.net[0] == 21),
-                "{taken:?}"
-            );
-        } else {
-            assert_eq!(closed.recovery, Recovery::Incomplete);
-            assert_eq!(taken, Ok(Taken::Undecided(Undecided::Incomplete)));
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_snapshot_of_before_a_leave_counts_nobody_twice() {
-    let mut server = RedisServer::start();
-    let one = Sidecar::quick(1, &server, None).await;
-    let known = one.hello(None).await.unwrap();
-    let two = Sidecar::quick(2, &server, Some(known)).await;
-    for sidecar in [&one, &two] {
-        sidecar.beats().await;
-        sidecar.tell(app(1), ACCOUNTS, 10, 0, 10).await;
-    }
-    two.wish(Escrow::default(), 8, 1000).await;
-    let snapshot = server.save();
-    let shard = Shard::of(app(1));
-    two.tell(app(1), ACCOUNTS, 12, 0, 12).await;
-    two.store.fold(shard, &[app(1)]).await.unwrap();
-    let news = two.store.leave().await.unwrap();
-    let roll = one.beats().await.roll.unwrap();
-    let bases = one.store.bases(shard, 0).await.unwrap().changed;
-    server.kill();
-    server.restore(&snapshot);
-    server.start_again();
-    one.hello(Some(known)).await.unwrap();
-    let statement = Statement {
-        bases: bases.clone(),
-        gone: roll.gone.clone(),
-        ..states_accounts(10, Escrow::default())
-    };
-    let beat = Beat {
-        news,
-        ..with_roll(roll)
-    };
-    let closed = one.recovers(&statement, beat).await;
-    assert_eq!(closed.recovery, Recovery::Closed);
-    let view = one.usage(app(1)).await.view;
-    assert_eq!((view.net[0], view.outstanding[0]), (22, 0));
-    // The base is there again, to be told to others.
-    let again = one.store.bases(shard, 0).await.unwrap().changed;
-    assert_eq!(again, bases);
-    // The one that left has a copy of a call under way: it changes nothing.
-    let late = states_accounts(12, Escrow::default());
-    two.store.restate(shard, &late, today()).await.unwrap_err();
-}
-
-#[tokio::test]
-async fn of_two_bases_the_newer_one_counts_and_none_that_comes_late() {
-    let server = RedisServer::start();
-    let one = Sidecar::quick(1, &server, None).await;
-    one.hello(None).await.unwrap();
-    one.beats().await;
-    server.flush_all();
-    let base = |version, amount| Base {
-        app: app(1),
-        resource: Resource::Account,
-        generation: 0,
-        version,
-        amount,
-    };
-    let says = |bases: &[Base]| Statement {
-        bases: bases.to_vec(),
-        ..Statement::default()
-    };
-    one.beats().await;
-    one.states(&says(&[base(7, 70), base(5, 50)])).await;
-    one.states(&says(&[base(9, 90)])).await;
-    one.states(&says(&[base(8, 80), base(7, 70)])).await;
-    assert_eq!(one.usage(app(1)).await.view.net[0], 90);
-    let closed = one.recovers(&says(&[]), with_roll(roll_of(1, &[1]))).await;
-    assert_eq!(closed.recovery, Recovery::Closed);
-    one.states(&says(&[base(99, 1)])).await;
-    assert_eq!(one.usage(app(1)).await.view.net[0], 90);
-    let seq: u64 = server.command(&["HGET", &header(app(1)), "seq"]);
-    assert!(seq > 99);
-}
-
-#[tokio::test]
 async fn a_registration_that_was_lost_is_made_again_and_waits_for_a_witness() {
     let mut server = RedisServer::start();
     let one = Sidecar::quick(1, &server, None).await;
@@ -640,55 +329,6 @@ async fn a_registration_that_was_lost_is_made_again_and_waits_for_a_witness() {
     };
     one.beat(&journaled).await.unwrap();
     assert!(two.beats().await.leased);
-}
-
-#[tokio::test]
-async fn a_restatement_knows_an_answer_that_the_ledger_forgot() {
-    let server = RedisServer::start();
-    let one = Sidecar::quick(1, &server, None).await;
-    one.hello(None).await.unwrap();
-    one.beats().await;
-    server.flush_all();
-    let rules = limits(3, 0, 0);
-    let ask = |id: &str, attempt| take(&client(id), attempt, Resource::Account, 1, &rules);
-    let said = |take: &imquota::store::Take, contained, refused| Answered {
-        take: take.clone(),
-        refused,
-        contained,
-    };
-    let (counted, pinned, denied) = (ask("c", 1), ask("p", 2), ask("d", 3));
-    let sums = Escrow {
-        taken: 1,
-        ..Escrow::default()
-    };
-    let statement = Statement {
-        answered: vec![
-            said(&counted, Some(0), None),
-            said(&pinned, None, None),
-            said(&denied, None, Some(imquota::quota::Counter::Accounts)),
-        ],
-        ..states_accounts(0, sums)
-    };
-    let closed = one.recovers(&statement, with_roll(roll_of(1, &[1]))).await;
-    assert_eq!(closed.recovery, Recovery::Closed);
-    assert_eq!(one.usage(app(1)).await.view.net[0], 2);
-    // Whoever asks again is told the same.
-    for (take, allowed) in [(&counted, true), (&pinned, true), (&denied, false)] {
-        let mut again = take.clone();
-        again.attempt = Attempt(take.attempt.0 + 10);
-        let told = one.take(&again).await.unwrap();
-        match told {
-            Taken::Allowed { replayed, mine, .. } => assert!(allowed && replayed && !mine),
-            Taken::Denied { replayed, .. } => assert!(!allowed && replayed),
-            other => panic!("{other:?}"),
-        }
-    }
-    // The pinned one is its reporter's now, and is counted by it.
-    let ack = one.says_answered(&pinned, None, Vec::new()).await;
-    assert_eq!(ack, imquota::store::Ack::Yours);
-    let ack = one.answered_among(&pinned, 2).await;
-    assert_eq!(ack, imquota::store::Ack::Counted);
-    assert_eq!(one.usage(app(1)).await.view.net[0], 2);
 }
 
 #[tokio::test]
@@ -835,4 +475,41 @@ async fn a_copy_of_a_journal_is_fenced_until_it_is_opened_again() {
     assert_eq!(copy.hello(Some(known)).await, Ok(known));
     assert_ne!(member(1), nonce);
     assert_frozen(one.hello(Some(known)).await, "boot 2");
+}
+
+#[tokio::test]
+async fn after_a_recovery_everybody_needs_a_witness_again() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let known = one.hello(None).await.unwrap();
+    let two = Sidecar::quick(2, &server, Some(known)).await;
+    for sidecar in [&one, &two] {
+        sidecar.beats().await;
+    }
+    server.flush_all();
+    let epoch = one.beats().await.epoch;
+    two.beats().await;
+    for sidecar in [&one, &two] {
+        sidecar.states(&Statement::default()).await;
+    }
+    let restated = Beat {
+        restated: epoch,
+        ..with_roll(roll_of(5, &[1, 2]))
+    };
+    two.beat(&restated).await.unwrap();
+    let closed = one
+        .until(&restated, |beaten| beaten.recovery == Recovery::Closed)
+        .await;
+    let roll = closed.roll.unwrap();
+    assert!(roll.version > 5, "above all that were stated");
+    // What was stated before is no witness of what is there now.
+    assert!(!closed.leased);
+    assert!(!two.beat(&restated).await.unwrap().leased);
+    let journaled = Beat {
+        roll_version: roll.version,
+        ..Beat::default()
+    };
+    one.beat(&journaled).await.unwrap();
+    assert!(two.beats().await.leased);
+    assert!(!one.beats().await.leased);
 }

@@ -23,6 +23,8 @@ mod members;
 mod model;
 mod operators;
 mod records;
+mod recounts;
+mod restating;
 mod server_faults;
 mod suite;
 mod totals;

@@ -271,7 +271,7 @@ impl Game {
         }
     }
 
-    fn report(&self, said: Sums, wish: Option<Wish>) -> CellReport {
+    fn report(said: Sums, wish: Option<Wish>) -> CellReport {
         CellReport {
             escrow: Some(said.sums),
             wish,
@@ -307,7 +307,7 @@ impl Game {
         }
         self.before[member] = said;
         for (said, wish) in reports {
-            let cell = self.report(said, wish);
+            let cell = Self::report(said, wish);
             let view = self.sidecars[member].tell_cells(app(1), vec![cell]).await;
             self.model.of[member].merge(said);
             if let Some(wish) = wish {
@@ -374,7 +374,7 @@ impl Game {
         }
         for _ in 0..2 {
             let said = self.own[member];
-            let apps = vec![app_report(app(1), vec![self.report(said, None)])];
+            let apps = vec![app_report(app(1), vec![Self::report(said, None)])];
             let ack = self.sidecars[member]
                 .says_answered(&ask, contained.then_some(0), apps)
                 .await;
@@ -429,7 +429,7 @@ impl Game {
         let said = self.own[member];
         for (id, back) in std::mem::take(&mut self.gave[member]) {
             // Those that follow are in the sums as well: the ledger counts them twice until told so.
-            let apps = vec![app_report(app(1), vec![self.report(said, None)])];
+            let apps = vec![app_report(app(1), vec![Self::report(said, None)])];
             let settled = self.sidecars[member].gave(&back, apps).await;
             self.model.of[member].merge(said);
             self.model.releases.get_mut(&id).unwrap().2 = true;

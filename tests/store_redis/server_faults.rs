@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use imquota::quota::Resource;
 use imquota::store::redis::RedisStore;
 use imquota::store::{
-    LOGINS_MAX, Login, Operator, Recovery, Shard, Statement, Store, StoreFault, Taken,
+    Beat, LOGINS_MAX, Login, Operator, Recovery, Shard, Statement, Store, StoreFault, Taken,
 };
 
 use crate::fixture::{NOW, Sidecar, app, client, limits, options, take, today};
@@ -257,5 +257,5 @@ async fn a_newcomer_has_no_lease_before_the_replicas_know_of_it() {
     replica.resume();
     let two = Sidecar::new(2, &server);
     two.hello(None).await.unwrap();
-    assert!(two.beats().await.leased);
+    two.until(&Beat::default(), |beaten| beaten.leased).await;
 }

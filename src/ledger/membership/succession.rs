@@ -1,5 +1,5 @@
 //! The end of a leave that was broken off: before this member says hello, the one that had the journal
-//! before it leaves (see [`leave`](super::leave) for how far it had come).
+//! before it leaves (see [`leave`](mod@super::leave) for how far it had come).
 //!
 //! Until it has left it is a member like any other: a recovery waits for it, and is told its sums.
 

@@ -4,6 +4,7 @@
 mod due;
 mod given;
 mod kept;
+mod recounted;
 mod releases;
 mod takes;
 
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use due::{DueRecords, LeftOut};
+pub use recounted::Accepted;
 pub use releases::{OpenRelease, RELEASES_MAX, Resend};
 pub use takes::{OpenTake, Wanted, Withdrawn};
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::recounted::Accepted;
 use super::{Full, Owed, lock};
 use crate::clock::Millis;
 use crate::ledger::journal::{Frames, LogFull, OwedRelease, Record};
-use crate::quota::{AppId, Counter, RequestId};
+use crate::quota::{AppId, RequestId};
 use crate::store::{GiveBack, RecordKey, Shard};
 
 /// The most releases that may be owed at a time.
@@ -19,8 +20,7 @@ pub const RELEASE_RESEND_MS: u64 = 9 * 60 * 1000;
 pub(super) struct Sending {
     pub(super) owed: OwedRelease,
     by_caller: bool,
-    /// The freeze behind whose token it was accepted: the truth that was counted has what it deletes.
-    behind: Option<u64>,
+    pub(super) accepted: Accepted,
 }
 
 impl Sending {
@@ -29,7 +29,7 @@ impl Sending {
         Self {
             owed,
             by_caller: false,
-            behind: None,
+            accepted: Accepted::Unknown,
         }
     }
 }
@@ -47,13 +47,13 @@ pub enum Resend {
 
 impl Owed {
     /// Journals a release that is about to be sent (`sent`), or that waits for a ledger that is away;
-    /// it will be sent until the ledger has it. `behind`: the freeze whose token was out by then.
+    /// it will be sent until the ledger has it.
     pub fn open_release(
         self: &Arc<Self>,
         request_id: Option<RequestId>,
         give_back: impl FnOnce(RecordKey) -> GiveBack,
         sent: Option<Millis>,
-        behind: Option<u64>,
+        accepted: Accepted,
     ) -> Result<OpenRelease, Full> {
         let number = self.number();
         let give_back = give_back(self.key(request_id, number));
@@ -72,7 +72,7 @@ impl Owed {
             Sending {
                 owed,
                 by_caller: true,
-                behind,
+                accepted,
             },
         );
         drop(releases);
@@ -98,15 +98,16 @@ impl Owed {
     }
 
     /// Journals that a kept release is about to be sent for the first time; false if the journal is
-    /// full.
+    /// full, or if it is not to be sent any more.
     fn note_sent(&self, number: u64, now: Millis) -> bool {
         let mut releases = lock(&self.releases);
+        let Some(sending) = releases.get_mut(&number) else {
+            return false; // A recount has overtaken it.
+        };
         if self.append(&Record::ReleaseSent(number, now)).is_err() {
             return false;
         }
-        if let Some(sending) = releases.get_mut(&number) {
-            sending.owed.sent = Some(now);
-        }
+        sending.owed.sent = Some(now);
         true
     }
 
@@ -120,41 +121,6 @@ impl Owed {
         if let Some(sending) = lock(&self.releases).get_mut(&number) {
             sending.owed.sent = before;
         }
-    }
-
-    /// Drops the releases of an app's counters that were recounted, but for those that came in behind the
-    /// token of `freeze`, and for the one whose answer is being heard: what they gave back, or would
-    /// have, the recount does not contain any more. Where it cannot be told which it was, a release
-    /// stays charged until the next recount: that passes no limit.
-    pub fn drop_releases_of(
-        &self,
-        app: AppId,
-        recounted: &[Counter],
-        freeze: Option<u64>,
-        but: Option<u64>,
-    ) {
-        let outlived = |give_back: &GiveBack| {
-            let own = give_back.resource.counter();
-            let groups = give_back.groups_follow.then_some(Counter::Groups);
-            give_back.app == app
-                && (recounted.contains(&own) || groups.is_some_and(|of| recounted.contains(&of)))
-        };
-        let mut releases = lock(&self.releases);
-        releases.retain(|number, sending| {
-            if Some(*number) == but || !outlived(&sending.owed.give_back) {
-                return true;
-            }
-            if freeze.is_some() && sending.behind.take() == freeze {
-                return true;
-            }
-            match self.append(&Record::ReleaseDone(*number, None)) {
-                Ok(()) => false,
-                Err(full) => {
-                    tracing::warn!(%app, %full, "a release that a recount has overtaken is kept");
-                    true
-                }
-            }
-        });
     }
 
     /// The ledger has the release: `released` is what it gave back. `None`: it will never take it.
@@ -244,12 +210,6 @@ impl OpenRelease {
         &self.give_back
     }
 
-    /// One that waited is about to be sent; false if the journal is full: it waits on then, and is sent
-    /// in the background.
-    pub fn note_sent(&self, now: Millis) -> bool {
-        self.owed.note_sent(self.number, now)
-    }
-
     /// Its number.
     pub fn number(&self) -> u64 {
         self.number
@@ -260,7 +220,13 @@ impl OpenRelease {
         self.owed.not_sent(self.number, None);
     }
 
-    /// As [`Owed::release_gave`].
+    /// One that waited is about to be sent; false if the journal is full: it waits on then, and is sent
+    /// in the background.
+    pub fn note_sent(&self, now: Millis) -> bool {
+        self.owed.note_sent(self.number, now)
+    }
+
+    /// As `Owed::release_gave`.
     ///
     /// # Errors
     /// [`LogFull`].

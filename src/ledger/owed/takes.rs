@@ -212,7 +212,7 @@ impl OpenTake {
     /// this member's.
     ///
     /// # Errors
-    /// What `change` refuses with, [`LogFull`], or [`Withdrawn`]: the answer must not go out, and the take
+    /// What `change` refuses with, [`LogFull`], or `Withdrawn`: the answer must not go out, and the take
     /// is withdrawn.
     pub fn allowed<E: From<LogFull> + From<Withdrawn>>(
         mut self,

@@ -452,9 +452,9 @@ impl Store for Lender {
     }
 
     fn beat<'a>(&'a self, _: &'a Beat) -> Reply<'a, Beaten> {
-        let leased = true;
         self.answer(Beaten {
-            leased,
+            epoch: 1,
+            leased: true,
             ..Beaten::default()
         })
     }

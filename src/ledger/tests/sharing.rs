@@ -310,6 +310,61 @@ async fn a_release_that_is_asked_for_twice_is_counted_once() {
 }
 
 #[tokio::test]
+async fn two_answers_to_one_release_count_once_also_when_both_were_on_their_way() {
+    let world = World::new(10);
+    let sidecar = world.new_sidecar().await;
+    for _ in 0..3 {
+        sidecar.creates(None).await;
+    }
+    sidecar.settles().await;
+    let (ledger, entry) = (&sidecar.ledger, sidecar.entry());
+    let open = || {
+        let id = RequestId::parse("once").unwrap();
+        let give_back = |key| GiveBack {
+            app: app(),
+            key,
+            fingerprint: crate::store::Fingerprint(1),
+            resource: Resource::Group,
+            amount: Amount::ONE,
+            given: None,
+            groups_follow: true,
+            day: ledger.zone.day(ledger.now()),
+        };
+        let now = Some(ledger.now());
+        ledger
+            .open_release(&entry, Some(id), give_back, now)
+            .unwrap()
+    };
+    let opened = [open(), open()];
+    let mut answers = Vec::new();
+    for open in &opened {
+        let answer = ledger.store.release(open.give_back(), ledger.now()).await;
+        answers.push(answer.unwrap());
+    }
+    for (open, answer) in opened.into_iter().zip(answers) {
+        let crate::store::GivenBack::Released {
+            released,
+            groups,
+            view,
+            mine,
+            ..
+        } = answer
+        else {
+            panic!("{answer:?}");
+        };
+        assert!(mine, "the ledger says so to both");
+        let fell = Fell {
+            released,
+            groups,
+            mine,
+        };
+        ledger.release_answered(&entry, open, fell, &view, ledger.composing());
+        sidecar.settles().await;
+    }
+    assert_eq!(world.shared().shown(Counter::Groups), 2);
+}
+
+#[tokio::test]
 async fn a_recall_brings_back_all_that_is_not_spent() {
     let world = World::new(100);
     let sidecar = world.new_sidecar().await;

@@ -62,6 +62,12 @@ local function read_entry(raw)
   if not raw then
     return NOBODY
   end
+  -- Most members have created and deleted, and no more.
+  local only_consumed, only_released = string.match(raw, '^0 0 (%d+) (%d+) 0 0 0 0$')
+  if only_consumed then
+    return {gen = 0, offset = 0, consumed = tonumber(only_consumed), released = tonumber(only_released), taken = 0,
+      given = 0, granted = 0, done = 0}
+  end
   local gen, offset, consumed, released, taken, given, granted, done =
     string.match(raw, '^(%d+) (%-?%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
   if not gen then

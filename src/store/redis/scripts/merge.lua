@@ -54,6 +54,11 @@ end
 -- Merges, and says whether anything was new. What is over takes nothing.
 local function merge(c, said, restating)
   local me = c.me
+  if me.gen == c.gen and not me.absent and said.consumed <= me.consumed and said.released <= me.released
+    and said.taken <= me.taken and said.given <= me.given and said.granted <= me.granted
+    and said.done <= me.done then
+    return false
+  end
   local e = merged(me, said)
   place(e, c, me, said, restating)
   if c.hash.over or same(e, me) then

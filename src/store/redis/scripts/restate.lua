@@ -75,11 +75,11 @@ local function take_base(app, k, gen, version, amount)
 end
 
 -- A record that a member forgot because it came to rest holds nothing by that member.
-local function drop_unspoken(app, records_key, said, known, gain_of)
-  local fields = redis.call('SMEMBERS', base .. 'o:' .. app.id)
-  table.sort(fields)
+local function drop_unspoken(app, records_key, fields, known, gain_of)
+  local charged = redis.call('SMEMBERS', base .. 'o:' .. app.id)
+  table.sort(charged)
   local unread = {}
-  for _, field in ipairs(fields) do
+  for _, field in ipairs(charged) do
     if not known[field] then
       unread[#unread + 1] = field
     end
@@ -87,9 +87,9 @@ local function drop_unspoken(app, records_key, said, known, gain_of)
   local read = read_records(records_key, unread)
   for _, field in ipairs(unread) do
     known[field] = read[field]
-    said.fields[#said.fields + 1] = field
+    fields[#fields + 1] = field
   end
-  for _, field in ipairs(fields) do
+  for _, field in ipairs(charged) do
     local record = known[field]
     local dropped = false
     for attempt, of in string.gmatch(record.claims, member .. '%.(%d+)%.(%d+),') do
@@ -144,7 +144,8 @@ local function restate_app()
   local whole = next_arg() ~= '-'
   restate_cells(app)
   local said = next_records()
-  local known = read_records(records_key, said.fields)
+  local fields = {unpack(said.fields)}
+  local known = read_records(records_key, fields)
   for _, a in ipairs(said.aborts) do
     withdraw(app, known[a.field], a.field, a.claim, gain_of)
   end
@@ -155,9 +156,9 @@ local function restate_app()
     contain_release(app, known[field], field, gain_of)
   end
   if whole then
-    drop_unspoken(app, records_key, said, known, gain_of)
+    drop_unspoken(app, records_key, fields, known, gain_of)
   end
-  save_records(records_key, said.fields, known)
+  save_records(records_key, fields, known)
 end
 
 local function next_word()
