@@ -42,6 +42,7 @@ pub struct Apps {
     map: DashMap<AppId, Arc<Entry>, FxBuildHasher>,
     lines: Box<[Line]>,
     unsaved: Mutex<Vec<Arc<Entry>>>,
+    unmet: Mutex<Vec<AppId>>,
     at_once: Mutex<Vec<Arc<Entry>>>,
     watched: Mutex<Vec<Arc<Entry>>>,
     calm: Mutex<VecDeque<Arc<Entry>>>,
@@ -58,6 +59,7 @@ impl Default for Apps {
             map: DashMap::default(),
             lines: (0..SHARDS).map(|_| line()).collect(),
             unsaved: Mutex::default(),
+            unmet: Mutex::default(),
             at_once: Mutex::default(),
             watched: Mutex::default(),
             calm: Mutex::default(),
@@ -82,6 +84,23 @@ impl Apps {
             .entry(entry.app)
             .or_insert_with(|| Arc::new(entry))
             .clone()
+    }
+
+    /// Takes note of an app of which an earlier run left something to settle.
+    pub fn to_meet(&self, app: AppId) {
+        lock(&self.unmet).push(app);
+    }
+
+    /// How many of those are left.
+    pub fn unmet(&self) -> usize {
+        lock(&self.unmet).len()
+    }
+
+    /// Up to `most` of those.
+    pub fn take_unmet(&self, most: usize) -> Vec<AppId> {
+        let mut unmet = lock(&self.unmet);
+        let from = unmet.len().saturating_sub(most);
+        unmet.split_off(from)
     }
 
     /// Takes note that `entry` has something to settle. Comes after the change.

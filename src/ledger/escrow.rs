@@ -45,6 +45,11 @@ impl SavedAccount {
         let heard = |sums: &Escrow| (sums.generation, sums.taken, sums.given, sums.done);
         heard(&self.sums) != heard(&self.acked)
     }
+
+    /// How much was spent or returned that the ledger has yet to hear of.
+    pub fn untold(&self) -> u64 {
+        self.sums.done.saturating_sub(self.acked.done)
+    }
 }
 
 impl Account {

@@ -53,11 +53,17 @@ pub struct Sealed {
 }
 
 impl Log {
-    /// Begins a log in `folder` with segment `number`.
+    /// Begins a log in `folder` with segment `number`, behind finished segments of an earlier run.
     ///
     /// # Errors
     /// The file system's own.
-    pub fn begin(folder: &Folder, incarnation: u64, number: u64, now: Millis) -> io::Result<Self> {
+    pub fn begin(
+        folder: &Folder,
+        incarnation: u64,
+        number: u64,
+        now: Millis,
+        finished: Vec<PathBuf>,
+    ) -> io::Result<Self> {
         let (path, bytes) = (folder.path(), folder.segment_bytes());
         let mut active = Segment::make(path, number, bytes)?;
         active.begin(incarnation, now);
@@ -66,7 +72,7 @@ impl Log {
             at: HEADER_BYTES,
             made: now,
             spare: Some(Segment::make(path, number + 1, bytes)?),
-            sealed: Vec::new(),
+            sealed: finished,
             next: number + 2,
         };
         Ok(Self {
