@@ -127,7 +127,14 @@ impl Auditor {
                 app.followed += deal.amount();
             }
             for (sum, _) in deal.sums() {
-                app.sums.entry(sum).or_default().low -= deal.amount();
+                let slack = if app.may_be_outlived(sum) {
+                    deal.amount()
+                } else {
+                    0
+                };
+                let range = app.sums.entry(sum).or_default();
+                range.low -= deal.amount();
+                range.high += slack;
             }
         });
     }
