@@ -121,10 +121,10 @@ async fn create(fleet: &Fleet, book: &Shared<Book>, cell: usize, door: usize, ma
         amount: u32::try_from(many).expect("at most a hundred"),
         id: String::new(),
     };
-    book.with(|book| book.write(cell, door, |sums| sums.maybe_allowed += many));
+    book.with(|book| book.write(cell, |sums| sums.maybe_allowed += many));
     let answer = call.check(&fleet.doors[door]).await;
     book.with(|book| {
-        book.write(cell, door, |sums| {
+        book.write(cell, |sums| {
             if answer != Answer::Lost {
                 sums.maybe_allowed -= many;
             }
@@ -150,54 +150,4 @@ async fn kill_all(fleet: &mut Fleet) {
     for sidecar in &mut fleet.sidecars {
         sidecar.start_again().await;
     }
-}
-
-/// A ledger that has forgotten makes nobody pass a limit: what it lost is refused (all of it, if
-/// `lost_all`), and each sidecar still knows what it counted from memory.
-pub async fn forgetting_is_honest(fleet: &mut Fleet, book: &Shared<Book>, lost_all: bool) {
-    for again in [false, true] {
-        if again {
-            kill_all(fleet).await;
-        }
-        for (cell, of) in CELLS.iter().enumerate() {
-            for door in 0..SIDECARS {
-                if of.limit.is_none() {
-                    goes_on(fleet, book, cell, door).await;
-                } else if lost_all && !of.open_while_away {
-                    until("hard limits are refused", async || {
-                        match create(fleet, book, cell, door, 1).await {
-                            Answer::Unavailable => Ok(()),
-                            answer => Err(format!("{}, sidecar {door}: {answer:?}", of.name)),
-                        }
-                    })
-                    .await;
-                }
-            }
-        }
-    }
-}
-
-/// A metered resource is counted on, and no count of this sidecar is missing.
-async fn goes_on(fleet: &Fleet, book: &Shared<Book>, cell: usize, door: usize) {
-    until("metered resources go on", async || {
-        match create(fleet, book, cell, door, 1).await {
-            Answer::Allowed { .. } => Ok(()),
-            answer => Err(format!("{answer:?}")),
-        }
-    })
-    .await;
-    until("each sidecar knows its own", async || {
-        let (found, _) = reading(&fleet.doors[door], cell).await?;
-        let (own, all) = book.with(|book| {
-            let own = book.door(cell, door).possible();
-            (*own.start(), *book.cell(cell).possible().end())
-        });
-        if (own..=all).contains(&found) {
-            return Ok(());
-        }
-        Err(format!(
-            "sidecar {door}: {found} are counted, not {own} to {all}"
-        ))
-    })
-    .await;
 }
