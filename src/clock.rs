@@ -174,6 +174,9 @@ impl Zone {
 pub struct Day(Date);
 
 impl Day {
+    /// 1970-01-01.
+    pub const EPOCH: Self = Self(EPOCH);
+
     /// The day `number` days after 1970-01-01; `None` outside the calendar (years -9999 to 9999).
     #[must_use]
     pub fn from_number(number: i32) -> Option<Self> {

@@ -44,7 +44,7 @@ impl Admission {
         let rules = &entry.rules;
         if rules.disabled {
             let limit = rules.limits.of(check.resource.counter());
-            let used = shown(entry.live(check.resource).net());
+            let used = shown(entry.net(check.resource));
             return Ok(Ok(refused(
                 Refusal::AppDisabled,
                 Some(limit),

@@ -119,7 +119,7 @@ impl Admission {
                     };
                     self.ledger
                         .release_answered(entry, open, fell, &view, heard);
-                    let used = shown(entry.live(resource).net());
+                    let used = shown(entry.net(resource));
                     return Ok(Released {
                         released: released.into(),
                         used,

@@ -34,11 +34,13 @@ impl Admission {
         };
         let resources = RESOURCES.map(|resource| ResourceUsage {
             resource,
-            used: shown(entry.live(resource).net()),
+            used: shown(entry.net(resource)),
             held: 0,
             limit: entry.rules.limits.of(resource.counter()),
         });
         let groups = shown(self.ledger.net(&entry, Counter::Groups, now));
+        let groups_gained_today = self.ledger.net(&entry, Counter::GroupsGained, now);
+        entry.rest();
         Ok(UsageReport {
             app,
             plan: entry.rules.plan.name.clone(),
@@ -48,7 +50,7 @@ impl Admission {
             month_peak_groups: usage.month_peak_groups.max(groups),
             as_of: now,
             degraded: told.is_none(),
-            groups_gained_today: self.ledger.net(&entry, Counter::GroupsGained, now),
+            groups_gained_today,
             groups_gained_limit: entry.rules.limits.groups_gained_daily,
         })
     }

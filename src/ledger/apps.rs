@@ -1,5 +1,6 @@
 //! The apps that this sidecar has met, and which of them have something to settle or to save.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub struct Listed {
     soon: AtomicBool,
     at_once: AtomicBool,
     watched: AtomicBool,
+    calm: AtomicBool,
     unsaved: AtomicBool,
 }
 
@@ -40,8 +42,10 @@ pub struct Apps {
     map: DashMap<AppId, Arc<Entry>, FxBuildHasher>,
     lines: Box<[Line]>,
     unsaved: Mutex<Vec<Arc<Entry>>>,
+    unmet: Mutex<Vec<AppId>>,
     at_once: Mutex<Vec<Arc<Entry>>>,
     watched: Mutex<Vec<Arc<Entry>>>,
+    calm: Mutex<VecDeque<Arc<Entry>>>,
 }
 
 impl Default for Apps {
@@ -55,8 +59,10 @@ impl Default for Apps {
             map: DashMap::default(),
             lines: (0..SHARDS).map(|_| line()).collect(),
             unsaved: Mutex::default(),
+            unmet: Mutex::default(),
             at_once: Mutex::default(),
             watched: Mutex::default(),
+            calm: Mutex::default(),
         }
     }
 }
@@ -78,6 +84,23 @@ impl Apps {
             .entry(entry.app)
             .or_insert_with(|| Arc::new(entry))
             .clone()
+    }
+
+    /// Takes note of an app of which an earlier run left something to settle.
+    pub fn to_meet(&self, app: AppId) {
+        lock(&self.unmet).push(app);
+    }
+
+    /// How many of those are left.
+    pub fn unmet(&self) -> usize {
+        lock(&self.unmet).len()
+    }
+
+    /// Up to `most` of those.
+    pub fn take_unmet(&self, most: usize) -> Vec<AppId> {
+        let mut unmet = lock(&self.unmet);
+        let from = unmet.len().saturating_sub(most);
+        unmet.split_off(from)
     }
 
     /// Takes note that `entry` has something to settle. Comes after the change.
@@ -106,6 +129,14 @@ impl Apps {
     /// Takes note that `entry` holds what it may have to return, or is frozen.
     pub fn to_watch(&self, entry: &Arc<Entry>) {
         list(&entry.listed.watched, &self.watched, entry);
+    }
+
+    /// Takes note that `entry` holds what nobody else will want before the day is over.
+    pub fn to_watch_calmly(&self, entry: &Arc<Entry>) {
+        let mut calm = lock(&self.calm);
+        if !entry.listed.calm.swap(true, Ordering::AcqRel) {
+            calm.push_back(entry.clone());
+        }
     }
 
     /// Takes note that `entry` is to be saved. Comes before the journal's record of the change, as the
@@ -155,6 +186,18 @@ impl Apps {
     /// All apps that hold something or are frozen.
     pub fn take_watched(&self) -> Vec<Arc<Entry>> {
         take(&self.watched, APPS_MAX, |listed| &listed.watched)
+    }
+
+    /// One part in `parts` of the apps that hold something which nobody else wanted, those first that
+    /// wait the longest.
+    pub fn take_calm(&self, parts: usize) -> Vec<Arc<Entry>> {
+        let mut calm = lock(&self.calm);
+        let some = calm.len().div_ceil(parts);
+        let taken: Vec<_> = calm.drain(..some).collect();
+        for entry in &taken {
+            entry.listed.calm.swap(false, Ordering::AcqRel);
+        }
+        taken
     }
 
     /// All apps to be saved. Whatever changes from now on puts its app back on the list.

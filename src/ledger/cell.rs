@@ -1,132 +1,104 @@
 //! One live count of one app: this member's own sums, and what the ledger said of the others'.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-
 use super::journal::Saved;
+use super::passage::Passage;
 use crate::store::Totals;
 
-/// A count that is moved from memory and settled later. One atomic a sum; no lock.
-#[derive(Debug, Default)]
+/// A count that is moved from memory and settled later. It stands in its app's books, under their lock.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct LiveCell {
-    consumed: AtomicU64,
-    released: AtomicU64,
+    totals: Totals,
+    acked: Totals,
     /// The net count of everybody else, as of the last word of the ledger.
-    others: AtomicI64,
-    acked_consumed: AtomicU64,
-    acked_released: AtomicU64,
+    others: i64,
     /// The highest own net since the last report was composed.
-    high: AtomicI64,
+    high: i64,
 }
 
 impl LiveCell {
     /// A cell as the journal kept it.
     pub fn restored(saved: &Saved) -> Self {
         Self {
-            consumed: saved.totals.consumed.into(),
-            released: saved.totals.released.into(),
-            others: AtomicI64::new(0),
-            acked_consumed: saved.acked.consumed.into(),
-            acked_released: saved.acked.released.into(),
-            high: saved.high.into(),
+            totals: saved.totals,
+            acked: saved.acked,
+            others: 0,
+            high: saved.high,
         }
     }
 
-    /// This member's own sums. Between the two reads another thread may move one of them; each sum
-    /// by itself is one that was reached.
+    /// Puts it into a row, or takes it out of one.
+    pub fn pass(&mut self, by: &mut impl Passage) {
+        by.totals(&mut self.totals);
+        by.totals(&mut self.acked);
+        by.signed(&mut self.others);
+        by.signed(&mut self.high);
+    }
+
+    /// This member's own sums.
     pub fn totals(&self) -> Totals {
-        Totals {
-            released: self.released.load(Ordering::Acquire),
-            consumed: self.consumed.load(Ordering::Acquire),
-        }
+        self.totals
     }
 
     /// The net count as far as this member knows it.
     pub fn net(&self) -> i64 {
-        self.others
-            .load(Ordering::Relaxed)
-            .saturating_add(self.totals().net())
+        self.others.saturating_add(self.totals.net())
     }
 
     /// Counts `amount` new objects.
-    pub fn consume(&self, amount: u64) -> Totals {
-        self.consumed.fetch_add(amount, Ordering::AcqRel);
-        let totals = self.totals();
-        self.high.fetch_max(totals.net(), Ordering::Relaxed);
-        totals
+    pub fn consume(&mut self, amount: u64) -> Totals {
+        self.totals.consumed = self.totals.consumed.saturating_add(amount);
+        self.high = self.high.max(self.totals.net());
+        self.totals
     }
 
-    /// Gives back `amount` if the known net count covers it; checked and done as one act.
-    pub fn release_within_net(&self, amount: u64) -> Option<Totals> {
-        let others = self.others.load(Ordering::Relaxed);
-        self.released
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |released| {
-                let own = Totals {
-                    consumed: self.consumed.load(Ordering::Acquire),
-                    released,
-                };
-                let known = others.saturating_add(own.net());
-                (known >= amount.cast_signed()).then(|| released + amount)
-            })
-            .ok()?;
-        Some(self.totals())
+    /// Gives back `amount` if the known net count covers it.
+    pub fn release_within_net(&mut self, amount: u64) -> Option<Totals> {
+        let covered = self.net() >= amount.cast_signed();
+        covered.then(|| self.release(amount))
     }
 
     /// Gives back `amount`, whatever is known: it follows another cell's release.
-    pub fn release(&self, amount: u64) -> Totals {
-        self.released.fetch_add(amount, Ordering::AcqRel);
-        self.totals()
+    pub fn release(&mut self, amount: u64) -> Totals {
+        self.totals.released = self.totals.released.saturating_add(amount);
+        self.totals
     }
 
     /// Whether the ledger has yet to hear of some sum.
     pub fn is_owed(&self) -> bool {
-        self.totals() != self.acked()
+        self.totals != self.acked
     }
 
     /// What a report says: the sums, and the highest net since the last report. From now on the high
     /// is counted anew; [`LiveCell::report_failed`] puts it back.
-    pub fn report(&self) -> (Totals, i64) {
-        let totals = self.totals();
-        let high = self
-            .high
-            .swap(totals.net(), Ordering::Relaxed)
-            .max(totals.net());
-        (totals, high)
+    pub fn report(&mut self) -> (Totals, i64) {
+        let net = self.totals.net();
+        let high = std::mem::replace(&mut self.high, net).max(net);
+        (self.totals, high)
     }
 
     /// The report did not arrive: its high still stands.
-    pub fn report_failed(&self, high: i64) {
-        self.high.fetch_max(high, Ordering::Relaxed);
+    pub fn report_failed(&mut self, high: i64) {
+        self.high = self.high.max(high);
     }
 
     /// The ledger acknowledged `totals`.
-    pub fn settled(&self, totals: Totals) {
-        self.acked_consumed
-            .fetch_max(totals.consumed, Ordering::Relaxed);
-        self.acked_released
-            .fetch_max(totals.released, Ordering::Relaxed);
+    pub fn settled(&mut self, totals: Totals) {
+        self.acked.consumed = self.acked.consumed.max(totals.consumed);
+        self.acked.released = self.acked.released.max(totals.released);
     }
 
     /// The ledger told what the others have.
-    pub fn learn(&self, others: i64) {
-        self.others.store(others, Ordering::Relaxed);
+    pub fn learn(&mut self, others: i64) {
+        self.others = others;
     }
 
     /// What the journal keeps.
     pub fn saved(&self) -> Saved {
-        // Acknowledged first: it never overtakes the sums that are read after it.
-        let acked = self.acked();
         Saved {
-            acked,
-            totals: self.totals(),
-            high: self.high.load(Ordering::Relaxed),
+            totals: self.totals,
+            acked: self.acked,
+            high: self.high,
             account: None,
-        }
-    }
-
-    fn acked(&self) -> Totals {
-        Totals {
-            consumed: self.acked_consumed.load(Ordering::Relaxed),
-            released: self.acked_released.load(Ordering::Relaxed),
         }
     }
 }

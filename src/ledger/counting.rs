@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::Ledger;
-use super::entry::{Books, Entry};
+use super::books::Books;
+use super::entry::Entry;
 use super::guard::cell_of;
 use super::journal::{Frames, LogFull};
 use crate::clock::{Day, Millis};
@@ -71,10 +72,8 @@ impl Ledger {
 
     /// The net count of `counter` as far as this sidecar knows it; the gain is the day's of `now`.
     pub fn net(&self, entry: &Entry, counter: Counter, now: Millis) -> i64 {
-        match cell_of(counter, self.zone.day(now)) {
-            Cell::Live(resource) => entry.live(resource).net(),
-            cell => entry.net_of(&mut entry.books(), cell),
-        }
+        let cell = cell_of(counter, self.zone.day(now));
+        entry.books().net_of(cell)
     }
 }
 
@@ -91,7 +90,7 @@ impl Entry {
         for part in charge.parts() {
             let cell = cell_of(part.counter, day);
             let totals = match cell {
-                Cell::Live(resource) => self.live(resource).consume(amount),
+                Cell::Live(resource) => books.live_mut(resource).consume(amount),
                 Cell::Gained(_) | Cell::Increment(_) => moved(books, day, |totals| {
                     totals.consumed = totals.consumed.saturating_add(amount);
                 }),
@@ -113,12 +112,13 @@ impl Entry {
             let cell = cell_of(part.counter, day);
             let totals = match cell {
                 Cell::Live(resource) if at == 0 => {
-                    let Some(totals) = self.live(resource).release_within_net(amount) else {
+                    let live = books.live_mut(resource);
+                    let Some(totals) = live.release_within_net(amount) else {
                         return false;
                     };
                     totals
                 }
-                Cell::Live(resource) => self.live(resource).release(amount),
+                Cell::Live(resource) => books.live_mut(resource).release(amount),
                 Cell::Gained(_) | Cell::Increment(_) => moved(books, day, |totals| {
                     totals.released = totals.released.saturating_add(amount);
                 }),

@@ -1,6 +1,7 @@
 //! An app's sums that belong to a day: groups gained, and active users that a gateway counted itself.
 
 use super::journal::Saved;
+use super::passage::Passage;
 use crate::clock::Day;
 use crate::store::{Cell, CellReport, Totals};
 
@@ -9,7 +10,7 @@ use crate::store::{Cell, CellReport, Totals};
 pub const DAYS_KEPT: i32 = 4;
 
 /// One day of one app, as this member knows it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct DaySums {
     /// The day.
     pub day: Day,
@@ -26,7 +27,7 @@ pub struct DaySums {
 }
 
 /// Sums of one cell.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     /// This member's own.
     pub totals: Totals,
@@ -36,7 +37,33 @@ pub struct Tally {
     pub others: i64,
 }
 
+impl DaySums {
+    fn new(day: Day) -> Self {
+        Self {
+            day,
+            gained: Tally::default(),
+            increments: Tally::default(),
+            active_elsewhere: None,
+            active_pending: 0,
+        }
+    }
+
+    fn pass(&mut self, by: &mut impl Passage) {
+        by.day(&mut self.day);
+        self.gained.pass(by);
+        self.increments.pass(by);
+        by.maybe(&mut self.active_elsewhere, Passage::number);
+        by.signed(&mut self.active_pending);
+    }
+}
+
 impl Tally {
+    fn pass(&mut self, by: &mut impl Passage) {
+        by.totals(&mut self.totals);
+        by.totals(&mut self.acked);
+        by.signed(&mut self.others);
+    }
+
     fn restored(saved: &Saved) -> Self {
         Self {
             totals: saved.totals,
@@ -66,10 +93,19 @@ impl Tally {
 }
 
 /// The days of one app that are still of interest; at most a handful.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Days(Vec<DaySums>);
 
 impl Days {
+    /// Puts them into a row, or takes them out of one.
+    pub fn pass(&mut self, by: &mut impl Passage) {
+        by.list(
+            &mut self.0,
+            || DaySums::new(Day::EPOCH),
+            |by, sums| sums.pass(by),
+        );
+    }
+
     /// The sums of `day`, made if need be.
     pub fn of(&mut self, day: Day) -> &mut DaySums {
         let at = self
@@ -79,13 +115,7 @@ impl Days {
             .unwrap_or_else(|| {
                 // Nearly every app has one day here; growing to four at once would cost each 300 bytes.
                 self.0.reserve_exact(1);
-                self.0.push(DaySums {
-                    day,
-                    gained: Tally::default(),
-                    increments: Tally::default(),
-                    active_elsewhere: None,
-                    active_pending: 0,
-                });
+                self.0.push(DaySums::new(day));
                 self.0.len() - 1
             });
         &mut self.0[at]

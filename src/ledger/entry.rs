@@ -5,15 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::apps::Listed;
-use super::cell::LiveCell;
-use super::days::Days;
-use super::escrow::Account;
-use super::guard::{Guard, Heard, cell_of};
+use super::books::Books;
+use super::guard::{Guard, Heard};
 use super::journal::Saved;
 use super::lease::Lease;
+use super::rest::{Kept, OpenBooks};
 use crate::clock::{Day, Millis};
 use crate::quota::{AppId, AppRules, Counter, RESOURCES, Resource};
-use crate::store::{Cell, CellReport, Totals, View};
+use crate::store::{Cell, CellReport, View};
 
 /// An app that this sidecar has met.
 #[derive(Debug)]
@@ -22,110 +21,56 @@ pub struct Entry {
     pub app: AppId,
     /// The rules it lives under.
     pub rules: Arc<AppRules>,
-    live: [LiveCell; 3],
-    books: Mutex<Books>,
     pub(super) listed: Listed,
-}
-
-/// What of an app is kept under a lock: few apps have much of it, and it changes together.
-#[derive(Debug, Default)]
-pub struct Books {
-    /// The sums that belong to days.
-    pub days: Days,
-    guard: Option<Box<Guard>>,
-}
-
-impl Books {
-    /// What limits guard, if there is anything.
-    pub fn guard(&self) -> Option<&Guard> {
-        self.guard.as_deref()
-    }
-
-    /// What limits guard, begun if need be.
-    pub fn guard_mut(&mut self) -> &mut Guard {
-        self.guard.get_or_insert_default()
-    }
-
-    /// The life that a counter's cell is in, as far as this member knows.
-    pub fn generation(&self, counter: Counter, day: Day) -> u64 {
-        let account = self
-            .guard()
-            .and_then(|guard| guard.account(cell_of(counter, day)));
-        account.map_or(0, |account| account.sums().generation)
-    }
-
-    /// Whether `view` shows a recount that is not known here.
-    pub fn is_outlived(&self, view: &View, day: Day) -> bool {
-        match self.guard() {
-            Some(guard) => guard.outlived(view, day).next().is_some(),
-            None => Guard::default().outlived(view, day).next().is_some(),
-        }
-    }
-
-    /// Cells that have something that was lent and not spent.
-    pub fn spare_cells(&self) -> Vec<Cell> {
-        let accounts = self.guard().into_iter().flat_map(Guard::accounts);
-        let spare = accounts.filter(|(_, account)| account.sums().spare() > 0);
-        spare.map(|(cell, _)| cell).collect()
-    }
-
-    /// Forgets days that are over and owe nothing.
-    pub fn forget_before(&mut self, day: Day) {
-        self.days.forget_before(day);
-        if let Some(guard) = &mut self.guard {
-            guard.forget_before(day);
-        }
-    }
+    books: Mutex<Kept>,
 }
 
 impl Entry {
     /// An app as the journal kept it.
     pub fn restored(app: AppId, rules: Arc<AppRules>, cells: Vec<(Cell, Saved)>) -> Self {
-        let mut live: [LiveCell; 3] = Default::default();
-        let mut books = Books::default();
-        for (cell, saved) in cells {
-            if let Some(account) = &saved.account {
-                let guard = books.guard_mut();
-                guard.restore(cell, Account::restored(**account));
-            }
-            match cell {
-                Cell::Live(resource) => live[resource as usize] = LiveCell::restored(&saved),
-                Cell::Gained(_) | Cell::Increment(_) => books.days.restore(cell, &saved),
-            }
-        }
+        let books = Box::new(Books::restored(&cells));
         Self {
             app,
             rules,
-            live,
-            books: Mutex::new(books),
             listed: Listed::default(),
+            books: Mutex::new(Kept::Open(books)),
         }
-    }
-
-    /// A resource's live count.
-    pub fn live(&self, resource: Resource) -> &LiveCell {
-        &self.live[resource as usize]
     }
 
     /// What is kept under a lock. Held for a few instructions, never across an await. It comes behind
     /// the journal's lock, where both are held.
-    pub fn books(&self) -> MutexGuard<'_, Books> {
+    pub fn books(&self) -> OpenBooks<'_> {
+        OpenBooks::new(self.kept())
+    }
+
+    /// Puts the books to rest: nobody is at them for now, as far as is known.
+    pub fn rest(&self) {
+        self.kept().rest();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         // No step of a change panics, so a poisoned value is still whole.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The net count of a resource as far as this member knows it.
+    pub fn net(&self, resource: Resource) -> i64 {
+        self.books().live(resource).net()
+    }
+
     /// Takes the ledger's word on the counts of everybody else; the view's gain is `day`'s.
     pub fn learn(&self, view: &View, day: Day) {
+        let mut books = self.books();
         for resource in RESOURCES {
-            self.live(resource).learn(view.others(resource.counter()));
+            let others = view.others(resource.counter());
+            books.live_mut(resource).learn(others);
         }
-        self.books().days.of(day).gained.others = view.others(Counter::GroupsGained);
+        books.days.of(day).gained.others = view.others(Counter::GroupsGained);
     }
 
     /// Whether the ledger has yet to hear of objects of this app.
     pub fn is_owed(&self) -> bool {
-        let live = |resource| self.live(resource).is_owed();
-        RESOURCES.into_iter().any(live) || self.books().guard().is_some_and(Guard::is_owed)
+        self.books().is_owed()
     }
 
     /// Whether units may be spent at `now`. Where it says no, the ledger must be asked.
@@ -139,31 +84,29 @@ impl Entry {
     /// What the ledger has yet to hear of this app, with `wishes`; and, where an answered take or release
     /// is told with it, every account that may contain it.
     pub fn report(&self, now: Millis, telling: Telling) -> Vec<CellReport> {
-        // Spent units are read with the lock held that they move under, and the live sums after them: no
-        // unit is missing in both.
-        let books = self.books();
+        let mut books = self.books();
         let mut cells = Vec::new();
-        let guard = books.guard();
-        let frozen = guard.is_some_and(|guard| guard.frozen().is_some());
-        for (cell, kept) in self.cells(&books, telling == Telling::All) {
-            let account = guard.and_then(|guard| guard.account(cell));
+        let frozen = books.guard().and_then(Guard::frozen).is_some();
+        let all = telling == Telling::All;
+        for (cell, kept) in if all { books.saved() } else { books.cells() } {
+            let account = books.guard().and_then(|guard| guard.account(cell)).copied();
             let limit = self.limit_of(cell).filter(|_| !frozen);
-            let wish = match (account, limit) {
+            let wish = match (&account, limit) {
                 (Some(account), Some(limit)) => account.wish(limit, now),
                 _ => None,
             };
-            let owed = kept.is_owed() || account.is_some_and(Account::is_owed);
+            let owed = kept.is_owed() || account.is_some_and(|account| account.is_owed());
             let told = owed || telling != Telling::News && account.is_some();
-            if told || wish.is_some() || telling == Telling::All {
+            if told || wish.is_some() || all {
                 let (totals, high) = match cell {
-                    Cell::Live(resource) if telling != Telling::All => self.live(resource).report(),
+                    Cell::Live(resource) if !all => books.live_mut(resource).report(),
                     _ => (kept.totals, kept.high),
                 };
                 cells.push(CellReport {
                     cell,
                     totals,
                     high,
-                    escrow: account.map(Account::sums),
+                    escrow: account.map(|account| account.sums()),
                     wish,
                 });
             }
@@ -181,7 +124,7 @@ impl Entry {
         let mut books = self.books();
         for report in cells {
             match report.cell {
-                Cell::Live(resource) => self.live(resource).settled(report.totals),
+                Cell::Live(resource) => books.live_mut(resource).settled(report.totals),
                 Cell::Gained(_) | Cell::Increment(_) => books.days.settled(report),
             }
             if let Some(escrow) = &report.escrow {
@@ -192,21 +135,17 @@ impl Entry {
 
     /// A report did not arrive.
     pub fn report_failed(&self, cells: &[CellReport]) {
+        let mut books = self.books();
         for report in cells {
             if let Cell::Live(resource) = report.cell {
-                self.live(resource).report_failed(report.high);
+                books.live_mut(resource).report_failed(report.high);
             }
         }
     }
 
     /// Every cell as the journal keeps it.
     pub fn saved(&self) -> Vec<(Cell, Saved)> {
-        let books = self.books();
-        let cells = self.cells(&books, true);
-        cells
-            .into_iter()
-            .filter(|(_, saved)| *saved != Saved::default())
-            .collect()
+        self.books().saved()
     }
 
     /// Takes what the ledger lends and says of freezes, once recounts in it were noted. Answers what
@@ -255,15 +194,6 @@ impl Entry {
         guard.frozen().filter(|_| !guard.has_spare())
     }
 
-    /// The sums of a cell that stands in `books`.
-    pub fn totals_of(&self, books: &mut Books, cell: Cell) -> Totals {
-        match cell {
-            Cell::Live(resource) => self.live(resource).totals(),
-            Cell::Gained(day) => books.days.of(day).gained.totals,
-            Cell::Increment(day) => books.days.of(day).increments.totals,
-        }
-    }
-
     /// The limit that guards a cell, if one does.
     pub fn limit_of(&self, cell: Cell) -> Option<u64> {
         let limits = &self.rules.limits;
@@ -272,39 +202,6 @@ impl Entry {
             Cell::Gained(_) => limits.of(Counter::GroupsGained).get(),
             Cell::Increment(_) => None,
         }
-    }
-
-    /// The net count of a cell as far as this member knows it.
-    pub fn net_of(&self, books: &mut Books, cell: Cell) -> i64 {
-        match cell {
-            Cell::Live(resource) => self.live(resource).net(),
-            Cell::Gained(day) => books.days.of(day).gained.net(),
-            Cell::Increment(_) => 0,
-        }
-    }
-
-    /// Every cell that has anything, live ones first.
-    fn cells(&self, books: &Books, all: bool) -> Vec<(Cell, Saved)> {
-        let live = RESOURCES.map(|resource| (Cell::Live(resource), self.live(resource).saved()));
-        let mut cells: Vec<_> = live.into_iter().collect();
-        cells.extend(books.days.saved());
-        for (cell, account) in books.guard().into_iter().flat_map(Guard::accounts) {
-            let account = Some(Box::new(account.saved()));
-            match cells.iter_mut().find(|(of, _)| *of == cell) {
-                Some((_, saved)) => saved.account = account,
-                None => cells.push((
-                    cell,
-                    Saved {
-                        account,
-                        ..Saved::default()
-                    },
-                )),
-            }
-        }
-        if all {
-            cells.retain(|(_, saved)| *saved != Saved::default());
-        }
-        cells
     }
 }
 

@@ -5,6 +5,7 @@
 //! journals it: charge and record are one act, and the sums stand in the log in the order in which they
 //! grew.
 
+use super::passage::Passage;
 use crate::clock::Millis;
 use crate::store::{Escrow, Totals, Wish};
 
@@ -16,7 +17,7 @@ const IDLE_WINDOWS: u32 = 30;
 /// a slow app is answered from memory.
 const WISH_MIN: u64 = 8;
 /// Looks in a row that must find a spare superfluous before it goes back.
-const LOOKS: u8 = 2;
+const LOOKS: u32 = 2;
 
 /// One cell's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +27,7 @@ pub struct Account {
     demand: Demand,
     /// Lent to all members, as the ledger last told.
     outstanding: u64,
-    superfluous: u8,
+    superfluous: u32,
 }
 
 /// An account as the journal keeps it.
@@ -44,6 +45,11 @@ impl SavedAccount {
         let heard = |sums: &Escrow| (sums.generation, sums.taken, sums.given, sums.done);
         heard(&self.sums) != heard(&self.acked)
     }
+
+    /// How much was spent or returned that the ledger has yet to hear of.
+    pub fn untold(&self) -> u64 {
+        self.sums.done.saturating_sub(self.acked.done)
+    }
 }
 
 impl Account {
@@ -54,6 +60,17 @@ impl Account {
             acked: saved.acked,
             ..Self::default()
         }
+    }
+
+    /// Puts it into a row, or takes it out of one.
+    pub fn pass(&mut self, by: &mut impl Passage) {
+        by.escrow(&mut self.sums);
+        by.escrow(&mut self.acked);
+        by.short(&mut self.demand.window);
+        by.short(&mut self.demand.this);
+        by.short(&mut self.demand.before);
+        by.number(&mut self.outstanding);
+        by.short(&mut self.superfluous);
     }
 
     /// What the journal keeps.
@@ -146,15 +163,17 @@ impl Account {
         (units > self.sums.spare()).then_some(Wish { units, limit })
     }
 
+    /// Whether half of `limit` is used or lent, where `net` is counted.
+    pub fn is_scarce(&self, limit: u64, net: i64) -> bool {
+        let used = u64::try_from(net).unwrap_or(0);
+        limit.saturating_sub(used.saturating_add(self.outstanding)) <= limit / 2
+    }
+
     /// One of the looks that come every second. Answers what of the spare is to be kept, where some is to
     /// go back: units go back because they are scarce, never because they are idle.
     pub fn look(&mut self, limit: u64, net: i64, now: Millis) -> Option<u64> {
-        let used = u64::try_from(net)
-            .unwrap_or(0)
-            .saturating_add(self.outstanding);
-        let scarce = limit.saturating_sub(used) <= limit / 2;
         let keep = self.demand.recent(now);
-        if !scarce || self.sums.spare() <= keep {
+        if !self.is_scarce(limit, net) || self.sums.spare() <= keep {
             self.superfluous = 0;
             return None;
         }

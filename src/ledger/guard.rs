@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::escrow::Account;
 use super::lease::Lease;
+use super::passage::Passage;
 use crate::clock::{Day, Millis};
-use crate::quota::{COUNTERS, Counter};
+use crate::quota::{COUNTERS, Counter, Resource};
 use crate::store::{Cell, LEASE_TTL_MS, Totals, View};
 
 /// The shortest time between two recalls that this member asks for in one app.
@@ -26,7 +27,7 @@ impl Heard {
 }
 
 /// The guarded part of an entry.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Guard {
     /// At most one for each live count, and one for each day that is kept.
     accounts: Vec<(Cell, Account)>,
@@ -43,6 +44,23 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// Puts it into a row, or takes it out of one.
+    pub fn pass(&mut self, by: &mut impl Passage) {
+        let blank = || (Cell::Live(Resource::Account), Account::default());
+        by.list(&mut self.accounts, blank, |by, (cell, account)| {
+            by.cell(cell);
+            account.pass(by);
+        });
+        by.maybe(&mut self.frozen, Passage::number);
+        by.moment(&mut self.frozen_at);
+        by.number(&mut self.seq);
+        let mut heard = self.heard.map(|heard| heard.0);
+        by.maybe(&mut heard, Passage::short);
+        self.heard = heard.map(Heard);
+        by.moment(&mut self.recall_asked);
+        by.moment(&mut self.wish_told);
+    }
+
     /// Takes a cell's account as the journal kept it.
     pub fn restore(&mut self, cell: Cell, account: Account) {
         *self.open(cell) = account;

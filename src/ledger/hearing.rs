@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::Ledger;
-use super::entry::{Books, Entry, News};
+use super::books::Books;
+use super::entry::{Entry, News};
 use super::guard::{Heard, cell_of};
 use super::journal::{Frames, LogFull};
 use super::owed::{Accepted, OpenRelease, OpenTake, Withdrawn};
@@ -324,7 +325,7 @@ impl Ledger {
             let mut books = entry.books();
             let outlived: Vec<_> = books.guard_mut().outlived(view, day).collect();
             for (cell, counter) in outlived.iter().copied() {
-                let totals = entry.totals_of(&mut books, cell);
+                let totals = books.totals_of(cell);
                 let guard = books.guard_mut();
                 guard.outlive(cell, counter, view, totals);
                 frames.escrow(entry.app, cell, &guard.open(cell).sums());

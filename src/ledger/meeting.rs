@@ -43,7 +43,7 @@ pub async fn keep(ledger: &Ledger) {
         let done = if local {
             settle_local(ledger).await
         } else {
-            settle_shared(ledger).await
+            settle_shared(ledger, Scope::All).await
         };
         if done.is_ok() {
             wait = TICK;
@@ -54,20 +54,20 @@ pub async fn keep(ledger: &Ledger) {
     }
 }
 
-/// Meets the ledger for the first time: makes sure that it is the one this journal belongs to, and
-/// settles all that is owed, before checks ask it. A shared one gives a lease as well, which may take
+/// Meets the ledger for the first time: makes sure that it is the one this journal belongs to, and tells
+/// it all that limits go by, before checks ask it. The rest that is owed is settled beside the answers. A shared one gives a lease as well, which may take
 /// until a fellow knows of this member; whoever does not wait that long drops this.
 ///
 /// # Errors
 /// [`StoreFault`].
 pub async fn meet(ledger: &Ledger) -> Result<(), StoreFault> {
     if ledger.store.is_local() {
-        return meet_local(ledger).await;
+        return meet_local(ledger, Scope::Limits).await;
     }
     let mut greeted = Greeted::default();
     loop {
         membership::round(ledger, &mut greeted).await?;
-        settle_shared(ledger).await?;
+        settle_shared(ledger, Scope::Limits).await?;
         let word = ledger.membership.word();
         if word.gone || word.leased && ledger.outlook.state() == State::Up {
             return Ok(());
@@ -82,25 +82,29 @@ async fn settle_local(ledger: &Ledger) -> Result<(), StoreFault> {
         let settled = settle(ledger, Scope::Due).await;
         settled.inspect(|()| ledger.outlook.settled())
     } else {
-        meet_local(ledger).await
+        meet_local(ledger, Scope::All).await
     };
     done.inspect_err(|fault| ledger.outlook.fell(fault))
 }
 
-async fn meet_local(ledger: &Ledger) -> Result<(), StoreFault> {
+/// Meets one in this process, and tells it `what` before it is asked anything.
+async fn meet_local(ledger: &Ledger, what: Scope) -> Result<(), StoreFault> {
     let remembered = ledger.journal.identity().installation;
     let hello = ledger.store.hello(&ledger.member, remembered, ledger.now());
     ledger.belong_to(hello.await?)?;
-    settle(ledger, Scope::All).await?;
+    settle(ledger, what).await?;
     ledger.outlook.rose();
-    ledger.outlook.settled_whole();
+    if what == Scope::All {
+        ledger.outlook.settled_whole();
+    }
     ledger.met.send_replace(true);
     Ok(())
 }
 
 /// One round with a shared ledger, if the last beat was answered: it is told what it forgot, then what is
-/// owed to it, and asked for what this member lacks.
-async fn settle_shared(ledger: &Ledger) -> Result<(), StoreFault> {
+/// owed to it, and asked for what this member lacks. `what` is told to one that was away before anybody
+/// asks it.
+async fn settle_shared(ledger: &Ledger, what: Scope) -> Result<(), StoreFault> {
     let membership = &ledger.membership;
     let word = membership.word();
     if !word.heard || word.gone {
@@ -114,7 +118,7 @@ async fn settle_shared(ledger: &Ledger) -> Result<(), StoreFault> {
     } else if word.recovery == Recovery::Open {
         tell_users(ledger, word.epoch).await
     } else {
-        settle_and_learn(ledger).await
+        settle_and_learn(ledger, what).await
     };
     match &done {
         Ok(()) => {}
@@ -130,12 +134,12 @@ async fn settle_shared(ledger: &Ledger) -> Result<(), StoreFault> {
 }
 
 /// All is told: what is owed is settled, and if the ledger was away, checks may ask it again.
-async fn settle_and_learn(ledger: &Ledger) -> Result<(), StoreFault> {
+async fn settle_and_learn(ledger: &Ledger, what: Scope) -> Result<(), StoreFault> {
     let membership = &ledger.membership;
     let word = membership.word();
     let up = ledger.outlook.state() == State::Up;
     let troubles = membership.troubles();
-    let scope = if up { Scope::Due } else { Scope::All };
+    let scope = if up { Scope::Due } else { what };
     let settled = settle(ledger, scope).await;
     if matches!(settled, Err(StoreFault::Away(_))) {
         return settled;
@@ -148,7 +152,7 @@ async fn settle_and_learn(ledger: &Ledger) -> Result<(), StoreFault> {
     settled?;
     if up {
         ledger.outlook.settled();
-    } else {
+    } else if what == Scope::All {
         ledger.outlook.settled_whole();
     }
     membership::acknowledge(ledger).await?;

@@ -7,6 +7,7 @@
 
 mod activity;
 mod apps;
+mod books;
 mod cell;
 mod counting;
 mod days;
@@ -23,6 +24,8 @@ mod membership;
 mod outage;
 mod outlook;
 mod owed;
+mod passage;
+mod rest;
 mod room;
 mod save;
 mod settle;
@@ -52,7 +55,7 @@ use membership::Membership;
 use owed::{Owed, OwedCopy};
 
 use crate::clock::{Clock, Millis, Zone};
-use crate::quota::{AppId, OutagePolicy, RequestId, Resource, Rulebook};
+use crate::quota::{AppId, COUNTERS, Counter, OutagePolicy, RequestId, Resource, Rulebook};
 use crate::store::{
     Cell, CellReport, GiveBack, Installation, Member, RecordKey, Shard, Store, StoreFault,
 };
@@ -163,8 +166,17 @@ impl Ledger {
             saving,
             states_from: AtomicI64::new(0),
         };
-        for app in unsettled {
-            this.take_up(app, |entry| this.apps.to_settle(entry));
+        for left in unsettled {
+            let limits = this.rules.of(left.app).map(|rules| &rules.limits);
+            let guarded = |counter: &Counter| {
+                left.beyond[counter.index()]
+                    && limits.is_some_and(|of| of.of(*counter).get().is_some())
+            };
+            if COUNTERS.iter().any(guarded) {
+                this.take_up(left.app, |entry| this.apps.to_settle_soon(entry));
+            } else {
+                this.apps.to_meet(left.app);
+            }
         }
         for app in this.owed.apps_that_gave() {
             this.take_up(app, |entry| this.apps.to_settle_soon(entry));
@@ -259,6 +271,7 @@ impl Ledger {
                 || !self.logins.waiting(shard).is_empty()
         };
         !takes.is_empty()
+            || self.apps.unmet() > 0
             || !releases.is_empty()
             || Shard::all().any(waits)
             || self.apps.all().iter().any(|entry| entry.is_owed())
@@ -271,7 +284,7 @@ impl Ledger {
         }
     }
 
-    /// Becomes true when the ledger was met for the first time and all that was owed is settled.
+    /// Becomes true when the ledger was met for the first time and knows all that limits go by.
     pub fn met(&self) -> signal::Receiver<bool> {
         self.met.subscribe()
     }
@@ -289,6 +302,11 @@ impl Ledger {
     /// The store behind it.
     pub fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// Who this sidecar is among its fellows.
+    pub fn member(&self) -> &Member {
+        &self.member
     }
 
     /// The lease under which this member admits.
@@ -312,7 +330,7 @@ impl Ledger {
     pub fn doubt(&self, fault: &StoreFault) {
         match fault {
             StoreFault::Away(_) => self.outlook.doubt(fault),
-            StoreFault::Frozen(_) => self.membership.hurry(),
+            StoreFault::Frozen(_) | StoreFault::Fenced(_) => self.membership.hurry(),
             StoreFault::Unusable(_) => {}
         }
     }
@@ -379,6 +397,16 @@ impl Ledger {
     /// [`StoreFault`].
     pub async fn settle_app(&self, entry: &Arc<Entry>) -> Result<(), StoreFault> {
         settle::settle_apps(self, Shard::of(entry.app), vec![entry.clone()]).await
+    }
+
+    /// Takes up to `most` apps on of which the last run left something that nobody waits for.
+    fn take_up_unmet(&self, most: usize) {
+        for app in self.apps.take_unmet(most) {
+            self.take_up(app, |entry| {
+                self.apps.to_settle(entry);
+                entry.rest();
+            });
+        }
     }
 
     /// Does something with an app of which the last run left something.

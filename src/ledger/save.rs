@@ -170,6 +170,7 @@ impl Begun {
                 snapshot.cells.insert((entry.app, cell), saved);
             }
             entry.books().forget_before(drop_before);
+            entry.rest();
         }
         let owed = ledger.owed.copy();
         let oldest = owed.oldest().unwrap_or(sealed.log_from);

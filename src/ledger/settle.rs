@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use super::Ledger;
+use super::apps::APPS_MAX;
 use super::entry::{Entry, Telling};
 use super::guard::cell_of;
 use super::hearing::Fell;
@@ -26,15 +27,19 @@ const TOGETHER_MAX: usize = 16;
 const RECORD_PASSES_MAX: usize = 64;
 /// The most releases sent again in one round.
 const RELEASES_MAX: usize = 10_000;
+/// The most apps of an earlier run that are taken up in one round, so that nothing waits long for it.
+const UNMET_A_ROUND: usize = 2_048;
 /// The most passes over logins that wait, in one round.
 const LOGIN_PASSES_MAX: usize = 64;
 
 /// What is settled in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// What has reached its age.
+    /// What limits go by and the ledger does not know of: before the first answer.
+    Limits,
+    /// What has reached its age, and some of what the last run left.
     Due,
-    /// Everything: before the first answer, and before the end.
+    /// Everything: when the ledger is back, and before the end.
     All,
 }
 
@@ -42,16 +47,25 @@ pub(super) enum Scope {
 /// end.
 pub(super) async fn settle(ledger: &Ledger, scope: Scope) -> Result<(), StoreFault> {
     let mut refusals = Refusals::default();
+    match scope {
+        Scope::Limits => {}
+        Scope::Due => ledger.take_up_unmet(UNMET_A_ROUND),
+        Scope::All => ledger.take_up_unmet(APPS_MAX),
+    }
     let mut scope = scope;
     for _ in 0..RECORD_PASSES_MAX {
         let more = settle_records_and_totals(ledger, scope, &mut refusals).await?;
         if !more {
             break;
         }
-        scope = Scope::Due;
+        if scope == Scope::All {
+            scope = Scope::Due;
+        }
     }
-    settle_releases(ledger, &mut refusals).await?;
-    settle_logins(ledger, &mut refusals).await?;
+    if scope != Scope::Limits || ledger.store.is_local() {
+        settle_releases(ledger, &mut refusals).await?;
+        settle_logins(ledger, &mut refusals).await?;
+    }
     refusals.first.map_or(Ok(()), Err)
 }
 
@@ -86,6 +100,16 @@ struct Due {
 
 impl Due {
     fn of(ledger: &Ledger, shard: Shard, scope: Scope, now: Millis) -> Self {
+        if scope == Scope::Limits {
+            // What a shared ledger recorded it charges, told or not; one in this process may have lost it.
+            let local = ledger.store.is_local();
+            let records = local.then(|| ledger.owed.due_records(shard, None, now));
+            return Self {
+                records: records.unwrap_or_default(),
+                soon: ledger.apps.unsettled_soon(shard),
+                lazy: 0,
+            };
+        }
         let mut lazy = ledger.apps.unsettled(shard);
         // Most shards have nothing: for them the time is not asked for.
         if lazy > 0 && scope == Scope::Due {
@@ -266,6 +290,8 @@ async fn tell(
                 cells,
                 acks_freeze,
             });
+        } else {
+            entry.rest();
         }
     }
     let apps: Vec<_> = on_the_way.apps.iter().map(|told| told.app).collect();
@@ -293,10 +319,11 @@ async fn tell(
     }
     ledger.owed.gave_told(shard, &gave);
     let yours = owed.settled(&records, &acks, ledger.now(), generation);
-    if !left.is_empty() {
-        for entry in &entries {
+    for entry in &entries {
+        if !left.is_empty() {
             ledger.apps.to_settle_soon(entry);
         }
+        entry.rest();
     }
     for answered in yours {
         if let Ok(Some(entry)) = ledger.entry(answered.take.app) {

@@ -83,6 +83,8 @@ impl Place {
         let locked = Folder::lock(self.folder.path()).unwrap();
         let (ledger, _queues) = Ledger::open(locked, parts).unwrap();
         ledger.meet().await.unwrap();
+        // What no limit waits for is told beside the answers.
+        settle::settle(&ledger, settle::Scope::All).await.unwrap();
         Process(Arc::new(ledger))
     }
 }

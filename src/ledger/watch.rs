@@ -16,6 +16,8 @@ use crate::quota::AppId;
 
 /// How often what is lent is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// In so many looks all is looked at that lies where nothing is scarce: only the day's end can take it.
+const CALM_LOOKS: usize = 60;
 /// How long a call waits for others that are to be settled at once.
 const TOGETHER: Duration = Duration::from_millis(3);
 /// The most recalls that wait to be asked for.
@@ -58,14 +60,17 @@ pub async fn recall(ledger: &Ledger, wanted: &mut mpsc::Receiver<AppId>) {
 /// One look at all that is lent or frozen.
 pub(super) fn look(ledger: &Ledger, now: Millis) {
     let today = ledger.zone.day(now);
-    for entry in ledger.apps.take_watched() {
+    let watched = ledger.apps.take_watched().into_iter();
+    for entry in watched.chain(ledger.apps.take_calm(CALM_LOOKS)) {
         let frozen = entry.frozen().is_some();
+        let mut scarce = false;
         ledger.return_some(&entry, |books, cell| {
             let over = cell.day().is_some_and(|day| day < today);
             match entry.limit_of(cell) {
                 Some(limit) if !frozen && !over => {
-                    let net = entry.net_of(books, cell);
+                    let net = books.net_of(cell);
                     let account = books.guard_mut().open(cell);
+                    scarce |= account.is_scarce(limit, net);
                     account.look(limit, net, now)
                 }
                 _ => Some(0),
@@ -75,9 +80,14 @@ pub(super) fn look(ledger: &Ledger, now: Millis) {
             // Only its shard can tell that a freeze is over.
             ledger.apps.to_settle_soon(&entry);
         }
-        if frozen || !entry.books().spare_cells().is_empty() {
+        let holds = !entry.books().spare_cells().is_empty();
+        if frozen || holds && scarce {
             ledger.apps.to_watch(&entry);
+        } else if holds {
+            // What makes it scarce is heard from the ledger, and then it is watched again.
+            ledger.apps.to_watch_calmly(&entry);
         }
+        entry.rest();
     }
 }
 

@@ -1,7 +1,7 @@
 //! The journal's checkpoint: a small database that holds what the log said up to some point, so that
 //! the log can be cut. It answers who the member is, and what an app's sums were.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use redb::{
@@ -9,6 +9,7 @@ use redb::{
 };
 
 use super::super::escrow::SavedAccount;
+use super::left::{AppsCells, Unsettled};
 use super::parting::{PARTED_CELLS, PARTED_ESCROWS};
 use super::record::{
     cell_code, cell_of, generation_of, get_give_back, get_take, put_give_back, put_take, sent_of,
@@ -142,9 +143,29 @@ impl Checkpoint {
     /// # Errors
     /// The database's own.
     pub fn cells_of(&self, app: AppId) -> Result<Vec<(Cell, Saved)>, redb::Error> {
+        let mut cells = self.cells_of_all(std::iter::once(app))?;
+        Ok(cells.pop().map(|(_, cells)| cells).unwrap_or_default())
+    }
+
+    /// The cells of some apps. In the order of their numbers each page is read once.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub fn cells_of_all(
+        &self,
+        apps: impl Iterator<Item = AppId>,
+    ) -> Result<Vec<(AppId, Vec<(Cell, Saved)>)>, redb::Error> {
         let read = self.db.begin_read()?;
-        let escrows = read.open_table(ESCROWS)?;
-        let table = read.open_table(CELLS)?;
+        let (cells, escrows) = (read.open_table(CELLS)?, read.open_table(ESCROWS)?);
+        apps.map(|app| Ok((app, Self::read_cells(&cells, &escrows, app)?)))
+            .collect()
+    }
+
+    fn read_cells(
+        table: &impl ReadableTable<(u64, u8, i32), CellRow>,
+        escrows: &impl ReadableTable<(u64, u8, i32), EscrowRow>,
+        app: AppId,
+    ) -> Result<Vec<(Cell, Saved)>, redb::Error> {
         let rows = table.range((app.get(), 0, i32::MIN)..=(app.get(), u8::MAX, i32::MAX))?;
         let mut cells = Vec::new();
         for row in rows {
@@ -169,26 +190,44 @@ impl Checkpoint {
         Ok(table.first()?.is_some())
     }
 
-    /// Apps of which some sum was not acknowledged when it was saved.
+    /// Apps of which some sum was not acknowledged when it was saved; those of `left` as they are there.
     ///
     /// # Errors
     /// The database's own.
-    pub fn unsettled(&self) -> Result<Vec<AppId>, redb::Error> {
+    pub fn unsettled(&self, left: &AppsCells) -> Result<Vec<Unsettled>, redb::Error> {
         let read = self.db.begin_read()?;
-        let mut apps = BTreeSet::new();
+        let escrows = read.open_table(ESCROWS)?;
+        let mut escrows = escrows.iter()?;
+        let mut escrow = escrows.next().transpose()?;
+        let mut unsettled: Vec<_> = left
+            .iter()
+            .filter_map(|(app, cells)| Unsettled::of(*app, cells))
+            .collect();
+        let (mut of, mut cells) = (None, Vec::new());
         for row in read.open_table(CELLS)?.iter()? {
             let (key, row) = row?;
-            if saved_of(row.value()).is_owed() {
-                apps.extend(AppId::new(key.value().0));
+            let (key, mut saved) = (key.value(), saved_of(row.value()));
+            // Both tables have the same order, and no account is without its cell.
+            if let Some((account, row)) = &escrow
+                && account.value() == key
+            {
+                saved.account = Some(Box::new(account_of(row.value())));
+                escrow = escrows.next().transpose()?;
+            }
+            let (Some(app), Some(cell)) = (AppId::new(key.0), cell_of(key.1, key.2)) else {
+                continue;
+            };
+            if of.is_some_and(|of| of != app) {
+                unsettled.extend(of.and_then(|of| Unsettled::of(of, &cells)));
+                cells.clear();
+            }
+            of = Some(app).filter(|app| !left.contains_key(app));
+            if of.is_some() && saved.is_owed() {
+                cells.push((cell, saved));
             }
         }
-        for row in read.open_table(ESCROWS)?.iter()? {
-            let (key, row) = row?;
-            if account_of(row.value()).is_owed() {
-                apps.extend(AppId::new(key.value().0));
-            }
-        }
-        Ok(apps.into_iter().collect())
+        unsettled.extend(of.and_then(|of| Unsettled::of(of, &cells)));
+        Ok(unsettled)
     }
 
     /// What was owed when the last snapshot was taken.
@@ -239,13 +278,15 @@ impl Checkpoint {
             .ok_or_else(|| "holds a row that makes no sense".into())
     }
 
-    /// Writes a snapshot, durably: changed cells are laid over, what is owed replaces what was, cells
-    /// of days before `drop_before` go. What is newer lies in the log from segment `log_begins` on.
+    /// Writes a snapshot, durably: `left` and then changed cells are laid over, what is owed replaces what
+    /// was, cells of days before `drop_before` go. What is newer lies in the log from segment `log_begins`
+    /// on.
     ///
     /// # Errors
     /// The database's own; nothing is changed then.
     pub fn save(
         &self,
+        left: &AppsCells,
         snapshot: &Snapshot,
         drop_before: Option<Day>,
         log_begins: u64,
@@ -257,11 +298,8 @@ impl Checkpoint {
                 .insert(LOG_BEGINS, log_begins.to_le_bytes().as_slice())?;
             let mut cells = write.open_table(CELLS)?;
             let mut escrows = write.open_table(ESCROWS)?;
-            for ((app, cell), saved) in &snapshot.cells {
-                let (tag, day) = cell_code(*cell);
-                let over =
-                    drop_before.is_some_and(|before| day_of(*cell).is_some_and(|d| d < before));
-                let key = (app.get(), tag, day);
+            for (key, (cell, saved)) in in_order(left, snapshot) {
+                let over = drop_before.is_some_and(|before| cell.day().is_some_and(|d| d < before));
                 if over && !saved.is_owed() {
                     cells.remove(key)?;
                     escrows.remove(key)?;
@@ -306,11 +344,26 @@ impl Checkpoint {
     }
 }
 
-fn day_of(cell: Cell) -> Option<Day> {
-    match cell {
-        Cell::Live(_) => None,
-        Cell::Gained(day) | Cell::Increment(day) => Some(day),
-    }
+/// What is written, in the order of the keys, so that neighbours share their page.
+fn in_order<'a>(
+    left: &'a AppsCells,
+    snapshot: &'a Snapshot,
+) -> BTreeMap<(u64, u8, i32), (Cell, &'a Saved)> {
+    let row = |app: &AppId, cell: &Cell, saved: &'a Saved| {
+        let (tag, day) = cell_code(*cell);
+        ((app.get(), tag, day), (*cell, saved))
+    };
+    let left = left
+        .iter()
+        .flat_map(|(app, cells)| cells.iter().map(move |(cell, saved)| (app, cell, saved)));
+    let new = snapshot
+        .cells
+        .iter()
+        .map(|((app, cell), saved)| (app, cell, saved));
+    // Of two for one key the later one stays: what this run knows is newer.
+    left.chain(new)
+        .map(|(app, cell, saved)| row(app, cell, saved))
+        .collect()
 }
 
 fn row_of(saved: &Saved) -> CellRow {

@@ -115,7 +115,8 @@ impl Journal {
         words(self.checkpoint.forget_predecessor())
     }
 
-    /// Up to `most` apps behind `after` with their cells, as the last snapshot had them, by number.
+    /// Up to `most` apps behind `after` with their cells, as the last run left them, or as the last
+    /// snapshot had them, by number.
     ///
     /// # Errors
     /// See [`Journal::standing`].
@@ -125,11 +126,13 @@ impl Journal {
         after: Option<AppId>,
         most: usize,
     ) -> Result<Vec<AppCells>, String> {
-        let tables = match whose {
-            Whose::Own => (CELLS, ESCROWS),
-            Whose::Predecessor => (PARTED_CELLS, PARTED_ESCROWS),
-        };
-        words(self.page_of(tables, after, most))
+        match whose {
+            Whose::Own => {
+                let page = self.page_of((CELLS, ESCROWS), after, most);
+                Ok(self.left.lay_over(words(page)?, after, most))
+            }
+            Whose::Predecessor => words(self.page_of((PARTED_CELLS, PARTED_ESCROWS), after, most)),
+        }
     }
 
     fn page_of(

@@ -53,11 +53,17 @@ pub struct Sealed {
 }
 
 impl Log {
-    /// Begins a log in `folder` with segment `number`.
+    /// Begins a log in `folder` with segment `number`, behind finished segments of an earlier run.
     ///
     /// # Errors
     /// The file system's own.
-    pub fn begin(folder: &Folder, incarnation: u64, number: u64, now: Millis) -> io::Result<Self> {
+    pub fn begin(
+        folder: &Folder,
+        incarnation: u64,
+        number: u64,
+        now: Millis,
+        finished: Vec<PathBuf>,
+    ) -> io::Result<Self> {
         let (path, bytes) = (folder.path(), folder.segment_bytes());
         let mut active = Segment::make(path, number, bytes)?;
         active.begin(incarnation, now);
@@ -66,7 +72,7 @@ impl Log {
             at: HEADER_BYTES,
             made: now,
             spare: Some(Segment::make(path, number + 1, bytes)?),
-            sealed: Vec::new(),
+            sealed: finished,
             next: number + 2,
         };
         Ok(Self {
@@ -204,14 +210,17 @@ impl Writer {
         if self.at + bytes > log.segment_bytes {
             self.turn(log.incarnation, now)?;
         }
-        Ok(())
+        self.active.reach(self.at, bytes).map_err(|error| {
+            tracing::error!(%error, "no room to write the journal");
+            LogFull
+        })
     }
 
     /// Writes frames. The first head is written last, so that a process killed in between leaves an end
     /// of the log where they would begin.
     fn write(&mut self, frames: &[u8]) {
         let at = self.at;
-        let to = &mut self.active.bytes()[at..at + frames.len()];
+        let to = self.active.bytes(at, frames.len());
         let Some((head, rest)) = frames.split_first_chunk::<FRAME_BYTES>() else {
             return; // Nothing to append: every frame has a head.
         };

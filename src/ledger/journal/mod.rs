@@ -9,6 +9,7 @@ mod checkpoint;
 mod fellows;
 mod folder;
 mod frames;
+mod left;
 mod log;
 mod parting;
 mod record;
@@ -25,10 +26,13 @@ use checkpoint::Checkpoint;
 pub use fellows::Whose;
 pub use folder::Folder;
 pub use frames::Frames;
+use left::LeftApps;
+pub use left::Unsettled;
 use log::Log;
 pub use log::{LogFull, SEALED_MAX, Sealed};
 pub use parting::{Parting, Predecessor};
 pub use record::Record;
+pub use record::{cell_code, cell_of as cell_of_code};
 pub use roll::Standing;
 
 use super::escrow::SavedAccount;
@@ -36,6 +40,9 @@ use crate::chance;
 use crate::clock::{Day, Millis};
 use crate::quota::{AppId, COUNTERS, Counter};
 use crate::store::{Attempt, Cell, GiveBack, Installation, Take, Totals};
+
+/// The most segments that a start leaves to the first checkpoint.
+const LEFT_SEGMENTS_MAX: usize = SEALED_MAX / 2;
 
 /// The file of the checkpoint.
 const DATABASE: &str = "member.redb";
@@ -69,6 +76,15 @@ impl Saved {
     pub fn is_owed(&self) -> bool {
         let account = self.account.as_deref();
         self.totals != self.acked || account.is_some_and(SavedAccount::is_owed)
+    }
+
+    /// Whether more was created, since the ledger last heard of it, than was spent of what it lent. What
+    /// was lent is charged until the ledger hears that it was spent, and so is what it recorded.
+    pub fn is_beyond(&self) -> bool {
+        let created = self.totals.consumed.saturating_sub(self.acked.consumed);
+        let account = self.account.as_deref();
+        let spent = account.map_or(0, SavedAccount::untold);
+        created > spent
     }
 }
 
@@ -204,6 +220,7 @@ pub struct Journal {
     checkpoint: Checkpoint,
     /// Whether the checkpoint had any cell at the start; if not, first touches need not read it.
     had_cells: bool,
+    left: LeftApps,
     folder: Folder,
 }
 
@@ -213,7 +230,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Fault`]; nothing is changed then.
-    pub fn open(folder: Folder, now: Millis) -> Result<(Self, Snapshot, Vec<AppId>), Fault> {
+    pub fn open(folder: Folder, now: Millis) -> Result<(Self, Snapshot, Vec<Unsettled>), Fault> {
         let database = folder.path().join(DATABASE);
         let has_log = !folder.segments()?.is_empty();
         let missing = || {
@@ -243,22 +260,36 @@ impl Journal {
         let left = replay::replay(&folder, &checkpoint, identity.incarnation)?;
         // The boot number is durable before any attempt is numbered from it.
         checkpoint.set_identity(&identity).map_err(damaged)?;
+        // The old segments wait for the first checkpoint, unless it is done at once: where there is
+        // nothing to write, or where run after run left some and never came to it.
+        let at_once = !left.has_records || left.begun.len() >= LEFT_SEGMENTS_MAX;
+        let sealed = if at_once {
+            Vec::new()
+        } else {
+            left.begun.clone()
+        };
         // A log is begun before the checkpoint counts on it, and what the checkpoint has is removed
         // after: a process that is killed in between leaves one log that is whole.
-        let log = Log::begin(&folder, identity.incarnation, left.next, now)
+        let log = Log::begin(&folder, identity.incarnation, left.next, now, sealed)
             .map_err(|error| Fault::Io(folder.path().into(), error))?;
-        let save = checkpoint.save(&left.state, None, left.next);
-        save.map_err(damaged)?;
-        for path in left.old.iter().filter(|path| !log.has(path)) {
+        let mut superfluous = left.old;
+        if at_once {
+            let save = checkpoint.save(&left.apps, &left.state, None, left.next);
+            save.map_err(damaged)?;
+            superfluous.extend(left.begun);
+        }
+        for path in superfluous.iter().filter(|path| !log.has(path)) {
             std::fs::remove_file(path).map_err(|error| Fault::Io(path.clone(), error))?;
         }
         let had_cells = checkpoint.has_cells().map_err(damaged)?;
-        let unsettled = checkpoint.unsettled().map_err(damaged)?;
+        let unsettled = checkpoint.unsettled(&left.apps).map_err(damaged)?;
+        let left_apps = if at_once { BTreeMap::new() } else { left.apps };
         let this = Self {
             identity: Mutex::new(identity),
             log,
             checkpoint,
             had_cells,
+            left: LeftApps::new(left_apps),
             folder,
         };
         Ok((this, left.state, unsettled))
@@ -320,11 +351,14 @@ impl Journal {
         self.log.between_appends(look)
     }
 
-    /// An app's cells as the last snapshot had them.
+    /// An app's cells as the last run left them, or as the last snapshot had them.
     ///
     /// # Errors
     /// What went wrong, in words for the log.
     pub fn cells_of(&self, app: AppId) -> Result<Vec<(Cell, Saved)>, String> {
+        if let Some(cells) = self.left.all().get(&app) {
+            return Ok(cells.clone());
+        }
         if !self.had_cells {
             return Ok(Vec::new());
         }
@@ -377,8 +411,14 @@ impl Journal {
         drop_before: Day,
     ) -> Result<(), String> {
         self.checkpoint
-            .save(snapshot, Some(drop_before), sealed.log_begins)
+            .save(
+                &self.left.all(),
+                snapshot,
+                Some(drop_before),
+                sealed.log_begins,
+            )
             .map_err(|error| error.to_string())?;
+        self.left.are_saved();
         self.log.discard(sealed).map_err(|error| error.to_string())
     }
 }

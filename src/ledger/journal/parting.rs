@@ -87,7 +87,7 @@ pub(super) fn succeed(folder: &Folder, checkpoint: &Checkpoint) -> Result<(), Fa
         let begins = checkpoint.log_begins().map_err(words)?;
         let begins = begins.unwrap_or(left.next);
         checkpoint
-            .save(&left.state, None, begins)
+            .save(&left.apps, &left.state, None, begins)
             .map_err(damaged)?;
         let predecessor = match parting {
             Parting::Left => None,

@@ -89,6 +89,14 @@ impl Record {
         frame
     }
 
+    /// The app of whose cells it speaks, if it does.
+    pub fn of_cell(&self) -> Option<AppId> {
+        match self {
+            Self::Totals(app, ..) | Self::Acked(app, ..) | Self::Escrow(app, ..) => Some(*app),
+            _ => None,
+        }
+    }
+
     /// Reads the record that `bytes` start with.
     pub fn read(bytes: &[u8]) -> Framed<'_> {
         let Some(head) = bytes.first_chunk::<FRAME_BYTES>() else {

@@ -1,11 +1,14 @@
 //! A start: the log of the last run is read and laid over the checkpoint.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use rustc_hash::FxHashMap;
 
 use super::checkpoint::Checkpoint;
 use super::folder::Folder;
 use super::frames::FRAMES_BYTES_MAX;
+use super::left::AppsCells;
 use super::log::APPEND_BYTES_MAX;
 use super::record::{Framed, Record};
 use super::segment::{self, HEADER_BYTES, Header};
@@ -22,11 +25,17 @@ const SEVERAL_BYTES_MAX: usize = FRAMES_BYTES_MAX;
 
 /// What the last run left.
 pub struct Left {
-    /// What is owed, the log's word on it included; the cells are those that the log speaks of.
+    /// What is owed, the log's word on it included; without any cells.
     pub state: Snapshot,
+    /// The apps whose cells the log speaks of, with all their cells.
+    pub apps: AppsCells,
+    /// Whether the log says anything.
+    pub has_records: bool,
     /// The number of the segment to go on with.
     pub next: u64,
-    /// What is superfluous once the state was saved.
+    /// The segments that say it.
+    pub begun: Vec<PathBuf>,
+    /// Segments that say nothing, or what the checkpoint has.
     pub old: Vec<PathBuf>,
 }
 
@@ -46,28 +55,22 @@ pub fn replay(folder: &Folder, checkpoint: &Checkpoint, incarnation: u64) -> Res
             "reading what the last run left in the journal"
         );
     }
-    let old = segments.iter().map(|(_, path)| path.clone()).collect();
-    let (next, records) = read_log(folder, segments, begins, incarnation)?;
-    let mut cells = Cells::new(checkpoint);
+    let all: Vec<_> = segments.iter().map(|(_, path)| path.clone()).collect();
+    let (log, records) = read_log(folder, segments, begins, incarnation)?;
+    let mut old = all;
+    old.retain(|path| !log.begun.contains(path));
+    let has_records = !records.is_empty();
+    let cells = Cells::of(&records, checkpoint);
+    let mut cells = cells.map_err(|error| Fault::damaged(&database, error))?;
     for record in &records {
         if let Record::Acked(app, cell, totals) = record {
-            cells
-                .acked(*app, *cell, *totals)
-                .map_err(|e| Fault::damaged(&database, e))?;
+            cells.acked(*app, *cell, *totals);
         }
     }
     for record in records {
         match record {
-            Record::Totals(app, cell, totals) => {
-                cells
-                    .totals(app, cell, totals)
-                    .map_err(|e| Fault::damaged(&database, e))?;
-            }
-            Record::Escrow(app, cell, escrow) => {
-                cells
-                    .escrow(app, cell, &escrow)
-                    .map_err(|e| Fault::damaged(&database, e))?;
-            }
+            Record::Totals(app, cell, totals) => cells.totals(app, cell, totals),
+            Record::Escrow(app, cell, escrow) => cells.escrow(app, cell, &escrow),
             other => owe(&mut state, other),
         }
     }
@@ -77,24 +80,37 @@ pub fn replay(folder: &Folder, checkpoint: &Checkpoint, incarnation: u64) -> Res
             owed.state = TakeState::Abort;
         }
     }
-    state.cells = cells.changed;
-    Ok(Left { state, next, old })
+    Ok(Left {
+        state,
+        apps: cells.0.into_iter().collect(),
+        has_records,
+        next: log.next,
+        begun: log.begun,
+        old,
+    })
+}
+
+/// The log as it was found.
+struct Found {
+    /// The segments that were begun.
+    begun: Vec<PathBuf>,
+    /// The number of the segment to go on with.
+    next: u64,
 }
 
 /// Reads all segments from `begins` on, of which none may be missing. Older ones are in the
-/// checkpoint; a process that was killed before it removed them left them. Answers the number of the
-/// segment to go on with, and the records.
+/// checkpoint; a process that was killed before it removed them left them.
 fn read_log(
     folder: &Folder,
     mut segments: Vec<(u64, PathBuf)>,
     begins: Option<u64>,
     incarnation: u64,
-) -> Result<(u64, Vec<Record>), Fault> {
+) -> Result<(Found, Vec<Record>), Fault> {
     segments.retain(|(number, _)| begins.is_none_or(|begins| *number >= begins));
     let mut next = begins
         .or(segments.first().map(|(number, _)| *number))
         .unwrap_or(1);
-    let mut records = Vec::new();
+    let (mut begun, mut records) = (Vec::new(), Vec::new());
     let missing = |number| {
         let path = segment::path_of(folder.path(), number);
         Fault::Damaged(path, "is missing, or was emptied".into())
@@ -107,62 +123,59 @@ fn read_log(
         if number != next {
             return Err(missing(next));
         }
-        let begun = read_segment(folder, &path, number, incarnation, &mut records)?;
-        if begun {
+        let is_begun = read_segment(folder, &path, number, incarnation, &mut records)?;
+        if is_begun {
+            begun.push(path);
             next += 1;
         } else if begins == Some(number) || last != Some(number) {
             // Only the reserve, which is the last, may not have been begun.
             return Err(missing(number));
         }
     }
-    Ok((next, records))
+    Ok((Found { begun, next }, records))
 }
 
-/// The cells that the log speaks of, laid over the checkpoint's.
-struct Cells<'a> {
-    checkpoint: &'a Checkpoint,
-    changed: HashMap<(AppId, Cell), Saved>,
-}
+/// The apps whose cells the log speaks of, laid over the checkpoint's.
+struct Cells(FxHashMap<AppId, Vec<(Cell, Saved)>>);
 
-impl<'a> Cells<'a> {
-    fn new(checkpoint: &'a Checkpoint) -> Self {
-        Self {
-            checkpoint,
-            changed: HashMap::new(),
-        }
+impl Cells {
+    /// As the checkpoint has them.
+    fn of(records: &[Record], checkpoint: &Checkpoint) -> Result<Self, redb::Error> {
+        let apps: BTreeSet<_> = records.iter().filter_map(Record::of_cell).collect();
+        let cells = checkpoint.cells_of_all(apps.into_iter())?;
+        Ok(Self(cells.into_iter().collect()))
     }
 
-    fn cell(&mut self, app: AppId, cell: Cell) -> Result<&mut Saved, redb::Error> {
-        if !self.changed.contains_key(&(app, cell)) {
-            for (cell, saved) in self.checkpoint.cells_of(app)? {
-                self.changed.entry((app, cell)).or_insert(saved);
-            }
-        }
-        Ok(self.changed.entry((app, cell)).or_default())
+    fn cell(&mut self, app: AppId, cell: Cell) -> &mut Saved {
+        let cells = self.0.entry(app).or_default();
+        let at = cells.iter().position(|(of, _)| *of == cell);
+        let at = at.unwrap_or_else(|| {
+            cells.push((cell, Saved::default()));
+            cells.len() - 1
+        });
+        &mut cells[at].1
     }
 
-    fn acked(&mut self, app: AppId, cell: Cell, totals: Totals) -> Result<(), redb::Error> {
-        let saved = self.cell(app, cell)?;
+    fn acked(&mut self, app: AppId, cell: Cell, totals: Totals) {
+        let saved = self.cell(app, cell);
         if totals.consumed + totals.released >= saved.acked.consumed + saved.acked.released {
             saved.acked = totals;
             saved.high = totals.net();
         }
-        Ok(())
     }
 
-    fn totals(&mut self, app: AppId, cell: Cell, totals: Totals) -> Result<(), redb::Error> {
-        let saved = self.cell(app, cell)?;
+    fn totals(&mut self, app: AppId, cell: Cell, totals: Totals) {
+        let saved = self.cell(app, cell);
         saved.totals.consumed = saved.totals.consumed.max(totals.consumed);
         saved.totals.released = saved.totals.released.max(totals.released);
         // Sums only grow, so a larger sum of sums is a later moment.
         if totals.consumed + totals.released > saved.acked.consumed + saved.acked.released {
             saved.high = saved.high.max(totals.net());
         }
-        Ok(())
     }
 
-    fn escrow(&mut self, app: AppId, cell: Cell, said: &Escrow) -> Result<(), redb::Error> {
-        let saved = self.cell(app, cell)?;
+    fn escrow(&mut self, app: AppId, cell: Cell, said: &Escrow) {
+        let saved = self.cell(app, cell);
         let sums = &mut saved.account.get_or_insert_default().sums;
         if said.generation >= sums.generation {
             (sums.generation, sums.offset) = (said.generation, said.offset);
@@ -171,7 +184,6 @@ impl<'a> Cells<'a> {
         sums.given = sums.given.max(said.given);
         sums.granted = sums.granted.max(said.granted);
         sums.done = sums.done.max(said.done);
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use memmap2::{Mmap, MmapMut};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 use rustix::fs::FallocateFlags;
 
 use crate::clock::Millis;
@@ -22,6 +22,10 @@ pub const HEADER_BYTES: usize = 64;
 const UNNAMED: &str = "log.new";
 const MAGIC: &[u8; 8] = b"IMQLOG02";
 const SUMMED_BYTES: usize = 32;
+
+/// How much of a segment is mapped at a time: what was written is the kernel's to keep, and need not
+/// count as memory of this process.
+const WINDOW_BYTES: usize = 1024 * 1024;
 
 /// What a segment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +88,11 @@ impl Header {
 /// A segment that is being written.
 #[derive(Debug)]
 pub struct Segment {
-    map: MmapMut,
+    file: File,
+    bytes: usize,
+    window: MmapMut,
+    /// Where the window begins.
+    from: usize,
     number: u64,
     path: PathBuf,
 }
@@ -107,10 +115,15 @@ impl Segment {
         reserve(&file, bytes).inspect_err(|_| drop(std::fs::remove_file(&unnamed)))?;
         let path = path_of(folder, number);
         std::fs::rename(&unnamed, &path)?;
-        // SAFETY: the folder's lock keeps every other process of ours out, and this process never
-        // truncates a file that it has mapped: segments are only removed once their map is gone.
-        let map = unsafe { MmapMut::map_mut(&file)? };
-        Ok(Self { map, number, path })
+        let window = window_of(&file, 0, bytes)?;
+        Ok(Self {
+            file,
+            bytes,
+            window,
+            from: 0,
+            number,
+            path,
+        })
     }
 
     /// Writes the header: from now on the segment belongs to the log.
@@ -120,12 +133,26 @@ impl Segment {
             number: self.number,
             made,
         };
-        self.map[..HEADER_BYTES].copy_from_slice(&header.encode());
+        // Nothing was written yet, so the window is where it was made.
+        self.window[..HEADER_BYTES].copy_from_slice(&header.encode());
     }
 
-    /// The bytes to write records to.
-    pub fn bytes(&mut self) -> &mut [u8] {
-        &mut self.map
+    /// Makes sure that `len` bytes from `at` on can be written. Called with an `at` that only grows.
+    ///
+    /// # Errors
+    /// The system's own: no memory to map.
+    pub fn reach(&mut self, at: usize, len: usize) -> io::Result<()> {
+        if at + len > self.from + self.window.len() {
+            self.window = window_of(&self.file, at, self.bytes)?;
+            self.from = at;
+        }
+        Ok(())
+    }
+
+    /// The `len` bytes from `at` on, which were reached before.
+    pub fn bytes(&mut self, at: usize, len: usize) -> &mut [u8] {
+        let at = at - self.from;
+        &mut self.window[at..at + len]
     }
 
     /// Its place in the log.
@@ -139,13 +166,24 @@ impl Segment {
     }
 }
 
+/// Maps the window that begins at `from`, of a segment of so many bytes.
+fn window_of(file: &File, from: usize, bytes: usize) -> io::Result<MmapMut> {
+    let mut window = MmapOptions::new();
+    window
+        .offset(from as u64)
+        .len(WINDOW_BYTES.min(bytes - from));
+    // SAFETY: the folder's lock keeps every other process of ours out, and this process never
+    // truncates a file that it has mapped: segments are only removed once their map is gone.
+    unsafe { window.map_mut(file) }
+}
+
 /// A finished segment's bytes.
 ///
 /// # Errors
 /// The file system's own.
 pub fn read(path: &Path) -> io::Result<Mmap> {
     let file = File::open(path)?;
-    // SAFETY: as in `Segment::make`; nobody writes to a segment that is being replayed.
+    // SAFETY: as in `window_of`; nobody writes to a segment that is being replayed.
     unsafe { Mmap::map(&file) }
 }
 

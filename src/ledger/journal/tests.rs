@@ -39,7 +39,10 @@ fn take(attempt: u64) -> Take {
 }
 
 fn open(folder: &tempfile::TempDir) -> (Journal, Snapshot, Vec<AppId>) {
-    Journal::open(Folder::lock(folder.path()).unwrap(), NOW).unwrap()
+    let opened = Journal::open(Folder::lock(folder.path()).unwrap(), NOW);
+    let (journal, left, unsettled) = opened.unwrap();
+    let apps = unsettled.iter().map(|unsettled| unsettled.app);
+    (journal, left, apps.collect())
 }
 
 fn fault_of(folder: &tempfile::TempDir) -> String {
@@ -257,6 +260,91 @@ fn a_checkpoint_cuts_the_log_and_keeps_what_came_after_it() {
     let (journal, _, unsettled) = open(&folder);
     assert_eq!(unsettled, [app(2)]);
     assert_eq!(journal.cells_of(app(1)).unwrap(), [(cell, saved)]);
+}
+
+#[test]
+fn what_a_start_left_to_the_first_checkpoint_is_read_as_if_it_were_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let cell = Cell::Live(Resource::Account);
+    let count = |of: u64, consumed| Record::Totals(app(of), cell, totals(consumed, 0));
+    let (journal, ..) = open(&folder);
+    append(&journal, &[count(1, 1), count(2, 1)]);
+    let sealed = journal.seal(NOW).unwrap();
+    journal.save(&sealed, &Snapshot::default(), day(0)).unwrap();
+    // Nothing of these two runs comes into a checkpoint but what the third one makes.
+    append(&journal, &[count(2, 2), count(3, 1), count(5, 1)]);
+    drop(journal);
+    let (journal, ..) = open(&folder);
+    append(&journal, &[count(3, 2), count(4, 1)]);
+    drop(journal);
+    let (journal, _, unsettled) = open(&folder);
+    assert_eq!(unsettled, [2, 3, 4, 5].map(app));
+    let pages = |journal: &Journal| {
+        let (mut after, mut all) = (Some(app(1)), Vec::new());
+        while after.is_some() {
+            let page = journal.cells_page(Whose::Own, after, 2).unwrap();
+            assert!(page.len() <= 2);
+            after = page.last().map(|(app, _)| *app);
+            all.extend(
+                page.iter()
+                    .map(|(app, cells)| (*app, cells[0].1.totals.consumed)),
+            );
+        }
+        all
+    };
+    let expected = [(2, 2), (3, 2), (4, 1), (5, 1)].map(|(of, consumed)| (app(of), consumed));
+    assert_eq!(pages(&journal), expected);
+    assert!(journal.wants_checkpoint());
+    let sealed = journal.seal(NOW).unwrap();
+    journal.save(&sealed, &Snapshot::default(), day(0)).unwrap();
+    assert_eq!(pages(&journal), expected);
+    assert!(!journal.wants_checkpoint());
+    drop(journal);
+    let (journal, _, unsettled) = open(&folder);
+    assert_eq!(unsettled, [2, 3, 4, 5].map(app));
+    assert_eq!(journal.cells_of(app(3)).unwrap()[0].1.totals, totals(2, 0));
+}
+
+#[test]
+fn runs_that_never_come_to_a_checkpoint_leave_a_log_that_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = Record::Totals(app(1), Cell::Live(Resource::Account), totals(1, 0));
+    for _ in 0..2 * SEALED_MAX {
+        let locked = Folder::lock(folder.path()).unwrap().with_segments_of(0);
+        let (journal, ..) = Journal::open(locked, NOW).unwrap();
+        append(&journal, std::slice::from_ref(&record));
+        assert!(journal.sealed() < SEALED_MAX);
+    }
+}
+
+#[test]
+fn what_was_lent_or_recorded_is_not_beyond_what_the_ledger_knows() {
+    let cell = Cell::Live(Resource::Group);
+    let account = |done, acked| SavedAccount {
+        sums: Escrow {
+            done,
+            taken: 9,
+            ..Escrow::default()
+        },
+        acked: Escrow {
+            done: acked,
+            ..Escrow::default()
+        },
+    };
+    let beyond = |consumed, account: Option<SavedAccount>| {
+        let saved = Saved {
+            totals: totals(consumed, 0),
+            account: account.map(Box::new),
+            ..Saved::default()
+        };
+        Unsettled::of(app(1), &[(cell, saved)]).map(|unsettled| unsettled.beyond)
+    };
+    let groups = [false, true, false, false];
+    assert_eq!(beyond(3, None), Some(groups));
+    assert_eq!(beyond(3, Some(account(5, 2))), Some([false; 4]));
+    assert_eq!(beyond(3, Some(account(5, 3))), Some(groups));
+    assert_eq!(beyond(0, Some(account(5, 5))), Some([false; 4]));
+    assert_eq!(beyond(0, None), None);
 }
 
 #[test]

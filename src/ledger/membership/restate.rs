@@ -119,10 +119,14 @@ async fn state_met(
     shard: Shard,
     entries: Vec<Arc<Entry>>,
 ) -> Result<(), StoreFault> {
-    let apps = entries.iter().map(|entry| AppReport {
-        app: entry.app,
-        cells: entry.cells_to_restate(),
-        acks_freeze: None,
+    let apps = entries.iter().map(|entry| {
+        let (app, cells) = (entry.app, entry.cells_to_restate());
+        entry.rest();
+        AppReport {
+            app,
+            cells,
+            acks_freeze: None,
+        }
     });
     state(ledger, shard, apps.collect()).await
 }

@@ -217,7 +217,8 @@ async fn what_was_lent_survives_a_kill_and_is_not_spent_twice() {
     let spare = sidecar.spare();
     let sidecar = world.restarted(sidecar).await;
     assert_eq!(sidecar.spare(), spare);
-    // What was owed was settled at the meeting, under the new lease: its shard was heard since.
+    // What was owed is settled under the new lease: its shard was heard since.
+    sidecar.settles().await;
     for _ in 0..2 {
         assert_eq!(
             sidecar.creates(None).await,
