@@ -76,11 +76,14 @@ fn settle(store: &EmbeddedStore, app: u64, cells: &[Cell], day: Day) {
             released: 0,
         },
         high: 1,
+        escrow: None,
+        wish: None,
     });
     let report = Report {
         apps: vec![AppReport {
             app,
             cells: cells.collect(),
+            acks_freeze: None,
         }],
         ..Report::default()
     };
@@ -113,6 +116,7 @@ fn take(store: &EmbeddedStore, app: u64, attempt: u64, day: Day) {
         answered: vec![Answered {
             take,
             refused: None,
+            contained: None,
         }],
         ..Report::default()
     };

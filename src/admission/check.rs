@@ -4,6 +4,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
+use tokio::time::Instant;
 
 use super::outage::Wordless;
 use super::{
@@ -93,20 +94,47 @@ impl Admission {
         if let Some(why) = self.wordless(check.mode, &hard.entry) {
             return Ok(self.without_ledger(check.mode, &hard, why)?);
         }
-        match check.mode {
-            CheckMode::Count => self.take(check, hard, patience).await,
-            CheckMode::DryRun => self.judge(&hard, patience).await,
+        if check.mode == CheckMode::DryRun {
+            return self.judge(&hard, patience).await;
         }
+        let began = Instant::now();
+        let refusal = match self.take(&check, &hard, patience).await? {
+            Decided::ByLedger(verdict) => return Ok(verdict),
+            Decided::ByWhatIsLent(refusal) => refusal,
+        };
+        // What was lent here may be all that is left, and of no use for this creation (it is larger, or
+        // has an id): it is returned and the ledger asked once more, all in the time of one call.
+        let bound = (began + self.wait).into_std();
+        let patience = Patience(Some(patience.0.map_or(bound, |end| end.min(bound))));
+        if self.returns_lent(&hard.entry, patience).await
+            && let Decided::ByLedger(verdict) = self.take(&check, &hard, patience).await?
+        {
+            return Ok(verdict);
+        }
+        self.ledger.wants_recall(&hard.entry, hard.now);
+        Ok(refusal)
+    }
+
+    /// Returns all that this sidecar was lent of an app. Whether there was anything, and the ledger has it
+    /// back.
+    async fn returns_lent(&self, entry: &Arc<Entry>, patience: Patience) -> bool {
+        // Perhaps it was returned at the ledger's own word, and is on its way.
+        self.ledger.return_spare(entry);
+        if !entry.is_owed() {
+            return false;
+        }
+        let settled = Box::pin(self.ledger.settle_app(entry));
+        self.ask(settled, patience).await.is_ok()
     }
 
     /// The record path: journaled before it is sent, and before its answer goes out. Dropped anywhere
     /// in between (the caller went away), it is withdrawn.
-    async fn take(&self, check: Check, hard: Hard, patience: Patience) -> Result<Verdict, Fault> {
+    async fn take(&self, check: &Check, hard: &Hard, patience: Patience) -> Result<Decided, Fault> {
         let day = hard.day(self);
         let wanted = Wanted {
             app: check.app,
             fingerprint: fingerprint(b'c', check.resource, check.amount),
-            request_id: check.request_id,
+            request_id: check.request_id.clone(),
             charge: hard.charge,
             day,
         };
@@ -116,7 +144,7 @@ impl Admission {
         let taken = self
             .ask(self.ledger.store().take(open.take(), hard.now), patience)
             .await;
-        match taken {
+        let verdict = match taken {
             Ok(Taken::Allowed {
                 view,
                 replayed,
@@ -129,20 +157,18 @@ impl Admission {
                     Ok(()) => {}
                     Err(NotTaken::Full(full)) => return Err(full.into()),
                     Err(NotTaken::Late) => {
-                        return Ok(self.without_ledger(
-                            CheckMode::Count,
-                            &hard,
-                            Wordless::Withheld,
-                        )?);
+                        let why = Wordless::Withheld;
+                        let verdict = self.without_ledger(CheckMode::Count, hard, why)?;
+                        return Ok(Decided::ByLedger(verdict));
                     }
                 }
                 self.ledger.outlook().decided(check.app);
                 let part = hard.charge.parts()[0];
-                let net = view.net[part.counter.index()];
-                Ok(Verdict {
+                let net = self.ledger.net_in(&hard.entry, &view, part.counter, day);
+                Verdict {
                     replayed,
                     ..allowed(part.limit, net, self.shared())
-                })
+                }
             }
             Ok(Taken::Denied {
                 counter,
@@ -159,34 +185,36 @@ impl Admission {
                     open.forget();
                 }
                 self.ledger.learn(&hard.entry, &view, day, heard);
-                if recallable {
-                    self.ledger.wants_recall(&hard.entry, hard.now);
-                }
                 let limit = hard.entry.rules.limits.of(counter);
-                let used = shown(view.net[counter.index()]);
+                let used = shown(self.ledger.net_in(&hard.entry, &view, counter, day));
                 let refusal = limit_reached(counter);
-                Ok(Verdict {
+                let verdict = Verdict {
                     replayed,
                     ..refused(refusal, Some(limit), used, self.shared())
-                })
+                };
+                if recallable {
+                    return Ok(Decided::ByWhatIsLent(verdict));
+                }
+                verdict
             }
             Ok(Taken::OtherContent) => {
                 open.forget();
-                Err(Fault::OtherContent)
+                return Err(Fault::OtherContent);
             }
             Err(Silence::Caller) => {
                 drop(open);
-                Ok(self.unavailable(&hard, &hard.charge.parts()[0]))
+                self.unavailable(hard, &hard.charge.parts()[0])
             }
             Ok(Taken::Undecided(Undecided::Incomplete)) | Err(Silence::Store) => {
                 drop(open);
-                Ok(self.without_ledger(CheckMode::Count, &hard, Wordless::Away)?)
+                self.without_ledger(CheckMode::Count, hard, Wordless::Away)?
             }
             Ok(Taken::Withdrawn | Taken::Undecided(Undecided::Frozen | Undecided::Outlived)) => {
                 drop(open);
-                Ok(self.without_ledger(CheckMode::Count, &hard, Wordless::Withheld)?)
+                self.without_ledger(CheckMode::Count, hard, Wordless::Withheld)?
             }
-        }
+        };
+        Ok(Decided::ByLedger(verdict))
     }
 
     /// A dry run: the ledger's counts, judged here.
@@ -240,6 +268,14 @@ impl Admission {
         let verdict = self.by_policy(mode, (&hard.entry, &hard.charge), hard.now, why)?;
         Ok(verdict.unwrap_or_else(|part| self.unavailable(hard, &part)))
     }
+}
+
+/// What became of a creation on the record path.
+enum Decided {
+    /// It is decided.
+    ByLedger(Verdict),
+    /// Only units that are lent and not spent stand in its way.
+    ByWhatIsLent(Verdict),
 }
 
 /// A creation that a limit may refuse.

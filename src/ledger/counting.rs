@@ -10,7 +10,7 @@ use super::guard::cell_of;
 use super::journal::{Frames, LogFull};
 use crate::clock::{Day, Millis};
 use crate::quota::{Charge, Counter};
-use crate::store::{Cell, Totals};
+use crate::store::{Cell, Totals, View};
 
 impl Ledger {
     /// Counts a creation. Answers the count of the charge's first part, the creation included.
@@ -61,6 +61,13 @@ impl Ledger {
             self.apps.to_settle(entry);
         }
         Ok(covered.then(|| self.net(entry, own, now)))
+    }
+
+    /// The net count of `counter` by an answer of the ledger, with what this sidecar counted from memory
+    /// and the ledger has not heard of; the view's gain is `day`'s.
+    pub fn net_in(&self, entry: &Entry, view: &View, counter: Counter, day: Day) -> i64 {
+        let own = entry.totals_of(&mut entry.books(), cell_of(counter, day));
+        view.others(counter).saturating_add(own.net())
     }
 
     /// The net count of `counter` as far as this sidecar knows it; the gain is the day's of `now`.

@@ -304,6 +304,11 @@ impl Ledger {
         &*self.store
     }
 
+    /// Who this sidecar is among its fellows.
+    pub fn member(&self) -> &Member {
+        &self.member
+    }
+
     /// The lease under which this member admits.
     pub fn lease(&self) -> &Lease {
         &self.lease
@@ -325,7 +330,7 @@ impl Ledger {
     pub fn doubt(&self, fault: &StoreFault) {
         match fault {
             StoreFault::Away(_) => self.outlook.doubt(fault),
-            StoreFault::Frozen(_) => self.membership.hurry(),
+            StoreFault::Frozen(_) | StoreFault::Fenced(_) => self.membership.hurry(),
             StoreFault::Unusable(_) => {}
         }
     }

@@ -77,7 +77,7 @@ impl Outlook {
     /// The ledger was found to be away or frozen. Logged when that is news.
     pub fn fell(&self, fault: &StoreFault) {
         let state = match fault {
-            StoreFault::Frozen(_) => State::Frozen as u8,
+            StoreFault::Frozen(_) | StoreFault::Fenced(_) => State::Frozen as u8,
             StoreFault::Away(_) => State::Away as u8,
             StoreFault::Unusable(_) => UNUSABLE,
         };

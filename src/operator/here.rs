@@ -14,8 +14,8 @@ pub trait Here: Send + Sync + 'static {
     /// to that. What fails is told later, like everything else.
     fn tell(&self, app: AppId) -> BoxFuture<'_, ()>;
 
-    /// The app's count was set: takes the ledger's word for it, where that can be had at once.
-    fn learn(&self, app: AppId);
+    /// The freeze is over, and the count set perhaps: takes the ledger's word for it.
+    fn learn(&self, app: AppId) -> BoxFuture<'_, ()>;
 }
 
 impl Here for Ledger {
@@ -36,12 +36,17 @@ impl Here for Ledger {
         })
     }
 
-    fn learn(&self, app: AppId) {
+    fn learn(&self, app: AppId) -> BoxFuture<'_, ()> {
         let today = self.zone().day(self.now());
-        if let Some(entry) = self.met_entry(app)
-            && let Some(view) = self.store().glance(app, today)
-        {
-            entry.learn(&view, today);
-        }
+        let entry = self.met_entry(app).map(|entry| entry.clone());
+        Box::pin(async move {
+            let Some(entry) = entry else { return };
+            if let Some(view) = self.store().glance(app, today) {
+                entry.learn(&view, today);
+            } else if let Err(fault) = self.settle_app(&entry).await {
+                // It is told with the next round.
+                tracing::debug!(%app, %fault, "the recount was not heard at once");
+            }
+        })
     }
 }

@@ -106,6 +106,7 @@ impl Operations {
             }
             Order::Cancel { token } => {
                 self.step(self.store.unfreeze(app, token)).await?;
+                self.here.learn(app).await;
                 tracing::info!(%app, token, "a recount was called off");
                 Ok(Counted {
                     token,
@@ -119,14 +120,19 @@ impl Operations {
     /// from before the freeze can last. Answers whether all have.
     async fn freeze(&self, order: &RecountOrder) -> Result<(Freeze, Thaw, bool), Fault> {
         let (app, resource) = (order.app, order.resource);
-        let frozen = self.step(self.store.freeze(app, resource)).await?;
+        let mut frozen = self.step(self.store.freeze(app, resource)).await?;
+        if matches!(order.order, Order::Set { .. }) && self.is_acknowledged(app, &frozen).await? {
+            // It stood already, left by somebody who was killed perhaps. What was created since members
+            // acknowledged it would count on top of the truth of now.
+            self.step(self.store.unfreeze(app, frozen.token)).await?;
+            frozen = self.step(self.store.freeze(app, resource)).await?;
+        }
         let since = Instant::now();
         let thaw = Thaw::of(self.store.clone(), app, frozen.token);
         tracing::info!(%app, token = frozen.token, by = %order.who, "frozen for a recount");
         self.here.tell(app).await;
         loop {
-            let awaited = self.step(self.store.awaited(app, frozen.token)).await?;
-            let all_told = awaited.is_empty();
+            let all_told = self.is_acknowledged(app, &frozen).await?;
             if all_told || since.elapsed() >= Duration::from_millis(LEASE_TTL_MS) {
                 // The count that the truth is compared with is the one that is counted now.
                 let frozen = self.again(order, frozen.token).await?;
@@ -134,6 +140,12 @@ impl Operations {
             }
             sleep(POLL).await;
         }
+    }
+
+    /// Whether all members have told what they counted until the freeze.
+    async fn is_acknowledged(&self, app: AppId, frozen: &Freeze) -> Result<bool, Fault> {
+        let awaited = self.step(self.store.awaited(app, frozen.token)).await?;
+        Ok(awaited.is_empty())
     }
 
     /// What is counted at the end of the wait.
@@ -168,7 +180,7 @@ impl Operations {
         match done.map_err(|fault| Fault::Unsure(fault.to_string()))? {
             Recounted::NotFrozen => Err(Fault::NotFrozen { app, token }),
             Recounted::Done { from, held, .. } => {
-                self.here.learn(app);
+                self.here.learn(app).await;
                 tracing::info!(%app, %resource, from, to, held, by = %recount.who, "recounted");
                 Ok(Counted {
                     token,

@@ -21,7 +21,7 @@ pub use member::{
     STATEMENT_BASES_MAX, Statement,
 };
 pub use operator::{
-    AUDIT_MAX, AUDIT_TEXT_MAX, AuditEntry, FREEZE_MS, Freeze, MemberInfo, Operator, Recount,
+    AUDIT_MAX, AUDIT_TEXT_MAX, AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount,
     Recounted, Retired, Standing,
 };
 pub use report::{
@@ -80,6 +80,10 @@ pub enum StoreFault {
     /// It is there but has forgotten something it once acknowledged, or may have: hard limits wait.
     #[error("the ledger is frozen: {0}")]
     Frozen(String),
+    /// It is well, and this process is none of its members: a later process has the journal, it runs on a
+    /// copy, or another installation stands here. Whatever lease it had is over.
+    #[error("this process may not use the ledger: {0}")]
+    Fenced(String),
     /// It is not a ledger that this program can use (another zone, another format, damaged). Final.
     #[error("{0}")]
     Unusable(String),

@@ -6,6 +6,8 @@ use crate::quota::{AppId, Resource};
 
 /// For how long an app stays frozen when neither a commit nor a cancellation comes.
 pub const FREEZE_MS: u64 = 10 * 60 * 1000;
+/// The most apps that are frozen at a time: every member is told of each with every beat.
+pub const FREEZES_MAX: usize = 256;
 /// The most audit entries that a shard keeps; the oldest go first.
 pub const AUDIT_MAX: usize = 1_000;
 /// The most bytes of a reason, and of the name of whoever acts.
@@ -111,7 +113,8 @@ pub struct AuditEntry {
 
 /// The operator's calls. Each is one atomic step unless it says otherwise; each may be repeated.
 pub trait Operator: Send + Sync + 'static {
-    /// Freezes an app and gives all members notice. An app that is frozen already keeps its token.
+    /// Freezes an app and gives all members notice. An app that is frozen already keeps its token. A ledger that
+    /// is shared refuses more than [`FREEZES_MAX`] at a time.
     fn freeze(&self, app: AppId, resource: Resource) -> Reply<'_, Freeze>;
 
     /// Which present members have not acknowledged the freeze.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use imquota::clock::{Day, Millis};
 use imquota::quota::{AppId, Counter, Resource};
 use imquota::store::{
-    Active, GiveBack, GivenBack, Installation, Login, Member, Reply, Report, Shard, Store, Take,
-    Taken, Usage, View,
+    Active, Bases, Beat, Beaten, GiveBack, GivenBack, Installation, Login, Member, Reply, Report,
+    Settled, Shard, Statement, Store, Take, Taken, Usage, View,
 };
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestRunner};
@@ -64,9 +64,33 @@ impl Store for Journaled {
         report: &'a Report,
         day: Day,
         now: Millis,
-    ) -> Reply<'a, Vec<View>> {
+    ) -> Reply<'a, Settled> {
         self.note(Entry::Settle(shard, report.clone(), day));
         self.inner.settle(shard, report, day, now)
+    }
+
+    fn beat<'a>(&'a self, beat: &'a Beat) -> Reply<'a, Beaten> {
+        self.inner.beat(beat)
+    }
+
+    fn restate<'a>(&'a self, shard: Shard, statement: &'a Statement, day: Day) -> Reply<'a, ()> {
+        self.inner.restate(shard, statement, day)
+    }
+
+    fn bases(&self, shard: Shard, since: u64) -> Reply<'_, Bases> {
+        self.inner.bases(shard, since)
+    }
+
+    fn fold<'a>(&'a self, shard: Shard, apps: &'a [AppId]) -> Reply<'a, ()> {
+        self.inner.fold(shard, apps)
+    }
+
+    fn leave(&self) -> Reply<'_, u64> {
+        self.inner.leave()
+    }
+
+    fn recall(&self, app: AppId) -> Reply<'_, ()> {
+        self.inner.recall(app)
     }
 
     fn record_active<'a>(

@@ -15,12 +15,13 @@ use crate::wait::until;
 const PRO: u64 = 1;
 const TIGHT: u64 = 2;
 
-/// The time that a check waits for the ledger is the default of half a second.
+/// The time that a check waits for the ledger is the default of half a second. Limits so tight that no
+/// part of them is lent: each creation is asked of the ledger.
 const SETTINGS: &str = "
 store: { timeout: 500ms }
 apps:
-  - { app_id: 1, plan: pro }
-  - { app_id: 2, plan: pro, limits: { accounts: 300 } }
+  - { app_id: 1, plan: pro, limits: { av_rooms: 7 } }
+  - { app_id: 2, plan: pro, limits: { accounts: 7 } }
 ";
 
 use Resource::{Account, AvRoom, Group};

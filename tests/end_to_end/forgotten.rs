@@ -1,11 +1,17 @@
-//! A Redis that has forgotten: its silence is never read as an empty ledger.
+//! A Redis that has forgotten something: its silence is never read as an empty ledger, and its members
+//! tell it what they know. Nobody else has to do anything.
 
-use imquota::grpc::proto::{Resource, Source};
+use std::time::Duration;
 
-use crate::client::{ALLOW, Client, UNAVAILABLE, verdict};
+use futures_util::future::join_all;
+use imquota::grpc::proto::{Decision, Resource, Source};
+use tokio::time::Instant;
+
+use crate::client::{ACCOUNTS_FULL, ALLOW, Client, UNAVAILABLE, used, verdict};
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::stores::beside;
+use crate::wait::until;
 
 const TRIAL: u64 = 1;
 const PRO: u64 = 2;
@@ -17,6 +23,9 @@ apps:
 ";
 
 use Resource::{Account, AvRoom, Group};
+
+/// A lease's time: a recovery is open for so long at least, since somebody may still spend what was lent.
+const LEASE: Duration = Duration::from_secs(5);
 
 async fn start(redis: &RedisServer) -> (Sidecar, Client) {
     let sidecar = Sidecar::start(&redis.url(), SETTINGS).await;
@@ -38,86 +47,135 @@ async fn create_some(client: &Client, times: u64) {
     }
 }
 
-/// Hard limits are refused, whatever is asked how often; the rest goes on.
-async fn is_frozen(client: &Client) {
-    for _ in 0..10 {
-        for (app, resource) in [(TRIAL, Account), (TRIAL, AvRoom), (PRO, AvRoom)] {
-            let answer = client.create(app, resource).await;
-            assert_eq!(verdict(&answer), UNAVAILABLE, "{answer:?}");
-            assert!(answer.retry_after.is_some());
+/// Everything that [`create_some`] created in `times` rounds is counted, by whoever is asked.
+async fn are_counted(clients: &[&Client], times: u64) {
+    for client in clients {
+        until("the ledger was told", async || {
+            let (trial, pro) = (client.usage(TRIAL).await, client.usage(PRO).await);
+            let counts = [
+                used(&trial, Account),
+                used(&pro, AvRoom),
+                used(&pro, Account),
+                used(&pro, Group),
+            ];
+            let all = [times, times, times, 2 * times];
+            if (trial.degraded || pro.degraded, counts) == (false, all) {
+                Ok(())
+            } else {
+                Err((trial, pro, times))
+            }
+        })
+        .await;
+    }
+}
+
+/// Fills the trial app through all clients until nobody gets one any more: 100 in all, `had` included.
+async fn is_filled(clients: &[&Client], mut had: u64) {
+    until("every place is given", async || {
+        let answers = join_all(clients.iter().map(|client| client.create(TRIAL, Account))).await;
+        had += answers
+            .iter()
+            .filter(|answer| verdict(answer) == ALLOW)
+            .count() as u64;
+        let full = answers
+            .iter()
+            .all(|answer| verdict(answer) == ACCOUNTS_FULL);
+        if full && had >= 100 {
+            Ok(())
+        } else {
+            Err((had, answers))
         }
-    }
-    for resource in [Account, Group] {
-        let answer = client.create(PRO, resource).await;
-        assert_eq!(
-            (verdict(&answer), answer.source()),
-            (ALLOW, Source::Degraded)
-        );
-    }
-    assert!(client.usage(TRIAL).await.degraded);
+    })
+    .await;
+    assert_eq!(had, 100);
 }
 
 #[tokio::test]
 async fn a_flushed_redis_is_not_an_empty_one() {
     let redis = RedisServer::start();
-    let (mut sidecar, client) = start(&redis).await;
-    create_some(&client, 5).await;
+    let (mut first, one) = start(&redis).await;
+    let (_second, two) = start(&redis).await;
+    create_some(&one, 3).await;
+    create_some(&two, 2).await;
+    let flushed = Instant::now();
     redis.flush_all();
-    // From the first call on: no place of the limit is given again.
-    assert_eq!(verdict(&client.create(TRIAL, Account).await), UNAVAILABLE);
-    sidecar.process().says("forgotten").await;
-    is_frozen(&client).await;
-
-    // A newcomer that never saw what was there is told.
+    // A newcomer that never saw what was there is told, too: by the one that brought the ledger back.
+    first.process().says("all sidecars tell it").await;
     let (_newcomer, stranger) = start(&redis).await;
-    is_frozen(&stranger).await;
-
-    // Nor does a restart help, of either kind.
-    sidecar.kill().await;
-    sidecar.start_again().await;
-    is_frozen(&sidecar.client().await).await;
-    sidecar.stop().await;
-    sidecar.start_again().await;
-    is_frozen(&sidecar.client().await).await;
+    assert_eq!(verdict(&stranger.create(TRIAL, Account).await), UNAVAILABLE);
+    are_counted(&[&one, &two, &stranger], 5).await;
+    assert!(flushed.elapsed() >= LEASE, "what was lent may be spent");
+    // Nor does a restart change anything.
+    first.kill().await;
+    first.start_again().await;
+    let one = first.client().await;
+    are_counted(&[&one, &two], 5).await;
+    is_filled(&[&one, &two, &stranger], 5).await;
 }
 
 #[tokio::test]
-async fn a_redis_that_was_flushed_between_two_runs_is_found_out() {
+async fn a_redis_that_was_flushed_between_two_runs_is_told() {
     let redis = RedisServer::start();
     let (mut sidecar, client) = start(&redis).await;
     create_some(&client, 5).await;
-    sidecar.stop().await;
+    sidecar.kill().await;
     redis.flush_all();
     sidecar.start_again().await;
     let client = sidecar.client().await;
-    is_frozen(&client).await;
+    sidecar.process().says("all sidecars tell it").await;
     let (_newcomer, stranger) = start(&redis).await;
-    is_frozen(&stranger).await;
-    // What this sidecar counted from memory is not forgotten.
-    assert_eq!(client.used(PRO, Account).await, 5 + 1);
+    are_counted(&[&client, &stranger], 5).await;
+    is_filled(&[&client, &stranger], 5).await;
 }
 
 #[tokio::test]
-async fn an_older_snapshot_is_found_out() {
+async fn what_an_older_snapshot_lacks_is_told() {
     let mut redis = RedisServer::start();
-    let (sidecar, client) = start(&redis).await;
-    create_some(&client, 5).await;
+    let (_first, one) = start(&redis).await;
+    create_some(&one, 5).await;
     let old = redis.save();
-    create_some(&client, 5).await;
+    create_some(&one, 2).await;
+    // Registered after the snapshot: nothing in it knows this one.
+    let (_second, two) = start(&redis).await;
+    create_some(&two, 3).await;
     redis = beside(redis, RedisServer::stop).await;
     redis.restore(&old);
     let redis = beside(redis, RedisServer::start_again).await;
-    sidecar.process().says("lost writes").await;
     let (_newcomer, stranger) = start(&redis).await;
-    for client in [&client, &stranger] {
-        for _ in 0..10 {
-            for (app, resource) in [(TRIAL, Account), (TRIAL, AvRoom), (PRO, AvRoom)] {
-                let answer = client.create(app, resource).await;
-                assert_eq!(verdict(&answer), UNAVAILABLE, "{answer:?}");
+    are_counted(&[&one, &two, &stranger], 10).await;
+    is_filled(&[&one, &two, &stranger], 10).await;
+}
+
+#[tokio::test]
+async fn metered_resources_go_on_while_members_tell_what_they_know() {
+    let redis = RedisServer::start();
+    let (_sidecar, client) = start(&redis).await;
+    create_some(&client, 2).await;
+    redis.flush_all();
+    let mut counted = 2;
+    until("the ledger answers", async || {
+        let answer = client.create(PRO, Account).await;
+        assert_eq!(verdict(&answer), ALLOW, "{answer:?}");
+        counted += 1;
+        match client.create(TRIAL, Account).await {
+            answer if answer.decision() == Decision::Allow => {
+                // What was lent may be spent as long as the lease is valid.
+                let lent = answer.source() == Source::Memory;
+                if lent { Err(answer) } else { Ok(()) }
             }
+            answer => Err(answer),
         }
-        assert_eq!(verdict(&client.create(PRO, Account).await), ALLOW);
-    }
+    })
+    .await;
+    until("all is known", async || {
+        let usage = client.usage(PRO).await;
+        if (usage.degraded, used(&usage, Account)) == (false, counted) {
+            Ok(())
+        } else {
+            Err((usage, counted))
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -125,7 +183,8 @@ async fn a_copy_of_a_data_folder_is_no_second_member() {
     let redis = RedisServer::start();
     let (mut sidecar, client) = start(&redis).await;
     create_some(&client, 5).await;
-    sidecar.stop().await;
+    // Killed, not stopped: a member that left in good order is another one when it starts again.
+    sidecar.kill().await;
     let mut copy = Sidecar::new(&redis.url(), SETTINGS);
     copy.take_data_of(&sidecar);
     sidecar.start_again().await;
@@ -133,9 +192,13 @@ async fn a_copy_of_a_data_folder_is_no_second_member() {
     create_some(&client, 1).await;
 
     copy.start_again().await;
-    is_frozen(&copy.client().await).await;
+    let of_copy = copy.client().await;
+    for (app, resource) in [(TRIAL, Account), (TRIAL, AvRoom), (PRO, AvRoom)] {
+        let answer = of_copy.create(app, resource).await;
+        assert_eq!(verdict(&answer), UNAVAILABLE, "{answer:?}");
+    }
+    copy.process().says("another process runs on a copy").await;
     // The one that was there goes on, and knows nothing of what the copy did.
     create_some(&client, 1).await;
-    assert_eq!(client.used(TRIAL, Account).await, 7);
-    assert_eq!(client.used(PRO, Account).await, 7);
+    are_counted(&[&client], 7).await;
 }

@@ -7,7 +7,7 @@
     reason = "shared with other test binaries, each of which uses a part"
 )]
 mod support;
-use support::{client, process, redis_server, sidecar, stores, tally, wait};
+use support::{client, process, redis_server, relay, sidecar, stores, tally, wait};
 
 mod actives;
 mod apps;
@@ -17,9 +17,12 @@ mod plain;
 mod policies;
 
 mod ending;
+mod fleet;
 mod forgotten;
 mod kill;
+mod lent;
 mod limits;
+mod losses;
 mod model;
 mod moments;
 mod outage;

@@ -13,6 +13,7 @@ use crate::client::{ALLOW, Client, used, verdict};
 use crate::redis_server::{Persistence, RedisServer};
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, beside, on_both_stores};
+use crate::wait::until;
 
 const FLAGSHIP: u64 = 1;
 const TIGHT: u64 = 2;
@@ -176,10 +177,16 @@ async fn a_kill_after_the_log_was_full() {
     sidecar.kill().await;
     let _redis = beside(redis, RedisServer::start_again).await;
     sidecar.start_again().await;
-    let usage = sidecar.client().await.usage(FLAGSHIP).await;
-    assert_eq!(
-        [Account, Group].map(|resource| used(&usage, resource)),
-        [counted.get(); 2]
-    );
-    assert_eq!((usage.degraded, usage.daily_active), (false, 1001));
+    let client = sidecar.client().await;
+    until("the ledger was told", async || {
+        let usage = client.usage(FLAGSHIP).await;
+        let counts = [Account, Group].map(|resource| used(&usage, resource));
+        let told = (usage.degraded, counts, usage.daily_active);
+        if told == (false, [counted.get(); 2], 1001) {
+            Ok(())
+        } else {
+            Err(told)
+        }
+    })
+    .await;
 }

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::client::{ACCOUNTS_FULL, ALLOW, Client, UNAVAILABLE, creation, deletion, verdict};
 use crate::process::{Ended, Process};
 use crate::sidecar::Sidecar;
-use crate::stores::{Store, on_the_embedded_store};
+use crate::stores::{Store, on_both_stores};
 use crate::wait::soon;
 
 use Resource::{Account, AvRoom};
@@ -30,7 +30,7 @@ apps:
 const KILLS: u32 = 10;
 const PACE: Duration = Duration::from_millis(1);
 
-on_the_embedded_store!(
+on_both_stores!(
     a_count_is_set_and_stays_set_whatever_happens,
     a_hard_limit_is_judged_by_the_new_count,
     the_truth_is_counted_under_a_token,

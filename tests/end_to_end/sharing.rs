@@ -89,11 +89,9 @@ async fn two_sidecars_admit_exactly_100_accounts() {
     let (_sidecars, clients) = start::<2>(&redis).await;
     let answers = all_at_once(&clients, vec![creation(TRIAL, Account); 2000]).await;
     for answer in answers.iter().filter(|answer| verdict(answer) != ALLOW) {
-        assert_eq!(
-            (verdict(answer), answer.used),
-            (ACCOUNTS_FULL, 100),
-            "{answer:?}"
-        );
+        // The last places may be lent to the other at that moment.
+        assert_eq!(verdict(answer), ACCOUNTS_FULL, "{answer:?}");
+        assert!(answer.used <= 100, "{answer:?}");
     }
     fill_up(&clients, (TRIAL, Account), allowed(&answers), 100).await;
 }

@@ -246,3 +246,28 @@ pub fn answer_of_another_epoch() -> Scenario {
     );
     it
 }
+/// A record is answered by two; its owner is retired before it has counted it, and the other leaves.
+pub fn pinned_by_the_gone() -> Scenario {
+    let mut it = leaving();
+    it.name = "pinned by the gone";
+    it.budget.losses = 1;
+    it.lead = script(
+        "Ask 0 1; flow; Ask 1 1; flow; Reply 1 1; Settle 1; flow; Lose 0; TtlPasses; Retire 0; \
+         Beat 1; flow; Leave 1",
+    );
+    it
+}
+/// A recount of whose generation a release has told; its base is forgotten with it.
+pub fn recount_without_a_base() -> Scenario {
+    let mut it = failover_recount();
+    it.name = "recount without a base";
+    it.limits = [2, 2];
+    it.leased = [false, false];
+    it.lead = script(
+        "Ask 0 0; flow; Reply 0 0; Ask 0 2; flow; Reply 0 2; Settle 0; flow; Snapshot; Freeze; \
+         Notice; TtlPasses; Commit; Release 0 0; flow; Rollback; Beat 0; flow; Restate 0; flow; \
+         Beat 1; flow; Restate 1; flow; TtlPasses; Beat 0; flow; Settle 0; flow",
+    );
+    it.budget.releases = 1;
+    it
+}

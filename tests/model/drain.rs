@@ -110,6 +110,11 @@ fn compare(rules: &Scenario, world: &World) -> Result<(), &'static str> {
     let shard = world.ledger.shard.as_ref().unwrap_or(&empty);
     let everyone = meta.registered & !meta.gone;
     let alive = (0..S).all(|m| !has(everyone, m) || world.members[m].life == Life::Up);
+    // Who wants to leave and owes nothing that anybody could still count has left.
+    let stuck = |m: usize| world.members[m].life == Life::Up && world.members[m].leaving;
+    if !meta.open && alive && (0..S).any(stuck) {
+        return Err("a member can never leave");
+    }
     if meta.open {
         return if alive {
             Err("a recovery that everybody answered stays open")

@@ -94,6 +94,10 @@ mutants! {
     EpochKeepsBack,
     /// A base that nobody could restore is taken as it is.
     IncompleteIgnored,
+    /// A life since a recount whose base nobody knows is taken for one that began at nothing.
+    LifeWithoutBase,
+    /// Who is gone stays the owner of what it did not count.
+    GoneStillOwns,
     /// The mark of a gone member names no base version.
     MarkWithoutVersion,
     /// A silent member is excused whatever it did before it fell silent.

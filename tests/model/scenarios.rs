@@ -367,6 +367,8 @@ pub fn all() -> Vec<Scenario> {
         given_in_snapshot(),
         asleep(),
         late_release(),
+        pinned_by_the_gone(),
+        recount_without_a_base(),
         asked_in_a_recovery(),
         witnessed_newcomer(),
         flushed_newcomer(),

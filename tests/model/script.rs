@@ -32,6 +32,7 @@ fn lead(line: &str) -> Lead {
         "Restart" => Act::Restart(number(1)),
         "Join" => Act::Join(number(1)),
         "Lose" => Act::Lose(number(1)),
+        "Retire" => Act::Retire(number(1)),
         "Leave" => Act::Leave(number(1)),
         "Silent" => Act::Silent(number(1)),
         "LeaseEnds" => Act::LeaseEnds(number(1)),

@@ -35,7 +35,11 @@ fn close(rules: &Scenario, shard: &mut Shard) {
         let counter = &mut shard.counters[k];
         let mark = (0..S).map(|m| shard.marks[m][k]).max().unwrap_or(0);
         let wanted = counter.stated_version.max(mark);
-        if wanted > counter.base.version && !rules.has(Mutant::IncompleteIgnored) {
+        // A life since a recount always has a base.
+        let no_base = counter.base.gen_ > 0
+            && counter.base.version == 0
+            && !rules.has(Mutant::LifeWithoutBase);
+        if (wanted > counter.base.version || no_base) && !rules.has(Mutant::IncompleteIgnored) {
             counter.incomplete = true;
         }
         counter.stated_version = 0;
@@ -219,7 +223,7 @@ fn answered(rules: &Scenario, shard: &mut Shard, member: usize, entry: &Answered
     let now = gen_of(rules, shard, entry.id);
     let current = entry.gen_ == now || rules.has(Mutant::OldGenerationContains);
     let contained = entry.mine && current || entry.counted;
-    let open = shard.open;
+    let (open, gone) = (shard.open, shard.gone);
     let record = record_of(rules, shard, entry.id);
     if record.fate == Fate::Freed {
         // Only a recovery brings this: the record was forgotten, or this claim to it was.
@@ -248,7 +252,11 @@ fn answered(rules: &Scenario, shard: &mut Shard, member: usize, entry: &Answered
         member,
         attempt: entry.attempt,
     };
-    if open || record.owner.is_some_and(|owner| owner != claim) {
+    // One who is gone counts nothing any more.
+    let counts = |owner: Claim| {
+        owner != claim && (!has(gone, owner.member) || rules.has(Mutant::GoneStillOwns))
+    };
+    if open || record.owner.is_some_and(counts) {
         return None;
     }
     record.owner = Some(claim);

@@ -44,6 +44,8 @@ pub const FOUND_IN: &[(Mutant, &str)] = &[
     (OldEpochAnswerTaken, "answer of another epoch"),
     (EpochKeepsBack, "a release in the snapshot"),
     (IncompleteIgnored, "forgotten leave"),
+    (LifeWithoutBase, "recount without a base"),
+    (GoneStillOwns, "pinned by the gone"),
     (MarkWithoutVersion, "forgotten leave"),
     (SilentExcused, "back from silence"),
     (BackUnwitnessed, "back unheard"),

@@ -80,3 +80,62 @@ fn busy(scenario: &mut Scenario, weather: Weather) {
         tenant.resources = vec![Resource::Account];
     }
 }
+
+/// A limit of which sidecars are lent some, and which is soon reached.
+pub fn lending(scenario: &mut Scenario) {
+    scenario.faults.clear();
+    scenario.blows = 0;
+    scenario.sidecars = 3;
+    scenario.gateways = 5;
+    scenario.pause_ms_max = 200;
+    scenario.deeds = 40;
+    scenario.weather = Weather::FAIR;
+    for tenant in &mut scenario.tenants {
+        tenant.limits = Limits {
+            accounts: Limit::AtMost(30),
+            ..Limits::UNLIMITED
+        };
+        tenant.resources = vec![Resource::Account];
+    }
+}
+
+fn with(scenario: &mut Scenario, faults: &[FaultKind], blows: u32) {
+    lending(scenario);
+    scenario.faults = faults.to_vec();
+    scenario.blows = blows;
+    scenario.blow_ms_max = 2_000;
+}
+
+/// A ledger that forgets what it acknowledged, while one sidecar or another is cut off.
+pub fn losses(scenario: &mut Scenario) {
+    let faults = [
+        FaultKind::Rollback,
+        FaultKind::Flush,
+        FaultKind::Partition,
+        FaultKind::Halt,
+    ];
+    with(scenario, &faults, 4);
+    scenario.deeds = 60;
+}
+
+/// Apps that are recounted while gateways go on, and sidecars that sleep through it.
+pub fn recounts(scenario: &mut Scenario) {
+    with(scenario, &[FaultKind::Recount, FaultKind::Halt], 4);
+    scenario.pause_ms_max = 800;
+}
+
+/// Sidecars that leave and come back as others, with reports that arrive again, and a ledger that forgets.
+pub fn leaves(scenario: &mut Scenario) {
+    with(scenario, &[FaultKind::Restart, FaultKind::Restart, FaultKind::Flush], 4);
+    scenario.weather = Weather {
+        doubled: 300,
+        late_ms_max: 3_000,
+        ..Weather::FAIR
+    };
+}
+
+/// Journals that are lost with what was spent and not told, and operators who retire their members.
+pub fn deaths(scenario: &mut Scenario) {
+    with(scenario, &[FaultKind::LoseJournal, FaultKind::Retire], 5);
+    scenario.skewed = true;
+}

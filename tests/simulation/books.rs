@@ -14,6 +14,11 @@ fn key(prefix: &str, app: AppId, kind: &str) -> String {
     format!("{{{prefix}:{shard:02x}}}:v2:{kind}:{app}")
 }
 
+fn header(prefix: &str, app: AppId) -> String {
+    let shard = Shard::of(app).number();
+    format!("{{{prefix}:{shard:02x}}}:v2:h")
+}
+
 /// Reads one hash of the ledger, by whatever way.
 pub trait Books {
     fn hash(&self, key: &str) -> Vec<(String, String)>;
@@ -25,42 +30,75 @@ impl Books for Keyspace {
     }
 }
 
-/// What is shown of a counter: what members and bases make, what records hold, less what releases of this
-/// epoch gave back. `name` is its digit, or nothing for a day's gain.
-fn shown(hash: &[(String, String)], name: &str, epoch: i64) -> i64 {
-    let of = |letter: &str| number(hash, &format!("{letter}{name}"));
-    let back = if number(hash, "ep") < epoch {
-        0
-    } else {
-        of("b")
-    };
-    of("u") + of("h") - back
+/// One counter, as the ledger has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// What members' sums and bases make.
+    pub sums: i64,
+    /// Charged by records that are in nobody's sums.
+    pub held: i64,
+    /// Given back by releases that are in nobody's sums.
+    pub back: i64,
+    /// Lent to members and neither spent nor returned.
+    pub lent: i64,
+    /// The life between two recounts.
+    pub generation: u64,
+    /// The epoch of the last recount.
+    pub recounted: u64,
 }
 
-fn epoch(books: &impl Books, prefix: &str, app: AppId) -> i64 {
-    let shard = Shard::of(app).number();
-    let header = books.hash(&format!("{{{prefix}:{shard:02x}}}:v2:h"));
-    number(&header, "epoch")
+impl Count {
+    fn of(number: impl Fn(&str) -> i64, name: &str, epoch: i64) -> Self {
+        let of = |letter: &str| number(&format!("{letter}{name}"));
+        // What an older epoch had in it may stand in its owners' sums by now.
+        let stale = number("ep") < epoch;
+        Self {
+            sums: of("u"),
+            held: of("h"),
+            back: if stale { 0 } else { of("b") },
+            lent: of("o"),
+            generation: of("g").unsigned_abs(),
+            recounted: of("n").unsigned_abs(),
+        }
+    }
+
+    /// What gateways are shown.
+    pub fn shown(self) -> i64 {
+        self.sums + self.held - self.back
+    }
+
+    /// What limits see: nothing exists, or may come to exist unasked, that is not in it.
+    pub fn charged(self) -> i64 {
+        self.shown() + self.lent
+    }
 }
 
-/// An app's net counts: accounts, groups, AV rooms.
-pub fn counts(books: &impl Books, prefix: &str, app: AppId) -> [i64; 3] {
+/// An app's counts: accounts, groups, AV rooms.
+pub fn counts(books: &impl Books, prefix: &str, app: AppId) -> [Count; 3] {
     let hash = books.hash(&key(prefix, app, "a"));
-    let epoch = epoch(books, prefix, app);
-    ["0", "1", "2"].map(|name| shown(&hash, name, epoch))
+    let epoch = number(&books.hash(&header(prefix, app)), "epoch");
+    ["0", "1", "2"].map(|name| Count::of(|field| number(&hash, field), name, epoch))
 }
 
-/// What limits see of the same counts: what is lent as well, and nothing exists that is not in them.
-pub fn charged(keys: &Keyspace, app: AppId) -> [i64; 3] {
-    let hash = keys.fields(&key(PREFIX, app, "a"));
-    let epoch = epoch(keys, PREFIX, app);
-    ["0", "1", "2"].map(|name| shown(&hash, name, epoch) + number(&hash, &format!("o{name}")))
+/// The same of a simulated ledger, read field by field: after every step somebody asks.
+pub fn look(keys: &Keyspace, app: AppId) -> [Count; 3] {
+    let key = key(PREFIX, app, "a");
+    let epoch = field_of(keys, &header(PREFIX, app), "epoch");
+    ["0", "1", "2"].map(|name| Count::of(|field| field_of(keys, &key, field), name, epoch))
+}
+
+/// The token of the freeze that is on an app.
+pub fn frozen(keys: &Keyspace, app: AppId) -> Option<u64> {
+    let frozen = keys.field(&key(PREFIX, app, "a"), "fz")?;
+    frozen.split(' ').next()?.parse().ok()
 }
 
 /// Groups that an app gained on a day.
-pub fn gained(books: &impl Books, prefix: &str, app: AppId, day: Day) -> i64 {
+pub fn gained(books: &impl Books, prefix: &str, app: AppId, day: Day) -> Count {
     let key = format!("{}:{}", key(prefix, app, "g"), day.number());
-    shown(&books.hash(&key), "", epoch(books, prefix, app))
+    let hash = books.hash(&key);
+    let epoch = number(&books.hash(&header(prefix, app)), "epoch");
+    Count::of(|field| number(&hash, field), "", epoch)
 }
 
 /// A day's users: those known by name, and those whom gateways told apart themselves.
@@ -69,12 +107,55 @@ pub fn users(books: &impl Books, prefix: &str, app: AppId, day: i32) -> (i64, i6
     (number(&hash, "n"), number(&hash, "i"))
 }
 
-/// The records that are still charged: at rest there are none.
+/// The records that are still charged by themselves: at rest there are none.
 pub fn held(books: &impl Books, prefix: &str, app: AppId) -> Vec<String> {
     let records = books.hash(&key(prefix, app, "r")).into_iter();
-    let held = records.filter(|(_, record)| record.starts_with(['h', 'p']));
+    let held = records.filter(|(_, record)| record.starts_with("h|") || record.starts_with("p|"));
     held.map(|(id, record)| format!("{id:?} {record}"))
         .collect()
+}
+
+/// How it stands with the ledger's recoveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// The number of the newest; 0: there is no meta key.
+    pub epoch: u64,
+    /// Whether members restate.
+    pub open: bool,
+    /// Since which epoch counters wait for a recount; 0: none does.
+    pub waiting_since: u64,
+}
+
+/// What the meta key says of recoveries.
+pub fn recovery(keys: &Keyspace) -> Recovery {
+    let meta = format!("{{{PREFIX}}}:v2:meta");
+    let of = |name: &str| field_of(keys, &meta, name).unsigned_abs();
+    Recovery {
+        epoch: of("epoch"),
+        open: of("open") == 1,
+        waiting_since: of("inc"),
+    }
+}
+
+/// What of its grants a member has neither spent nor returned, as the ledger knows, by live count.
+pub fn lent_to(books: &impl Books, prefix: &str, app: AppId, incarnation: u64) -> [i64; 3] {
+    let hash = books.hash(&key(prefix, app, "a"));
+    ["0", "1", "2"].map(|name| {
+        let entry = hash
+            .iter()
+            .find(|(field, _)| *field == format!("m{name}:{incarnation:016x}"));
+        let words = entry.map_or("", |(_, entry)| entry.as_str()).split(' ');
+        let words: Vec<i64> = words.filter_map(|word| word.parse().ok()).collect();
+        match words[..] {
+            [.., granted, done] => (granted - done).max(0),
+            _ => 0,
+        }
+    })
+}
+
+fn field_of(keys: &Keyspace, key: &str, field: &str) -> i64 {
+    let text = keys.field(key, field);
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn number(hash: &[(String, String)], name: &str) -> i64 {

@@ -75,7 +75,8 @@ async fn live(killed: bool) -> i64 {
     drop(under_way);
     sidecar.start();
     sleep(REST).await;
-    let [accounts, groups, _] = server.fake.look(|keys| books::charged(keys, app));
+    let counts = server.fake.look(|keys| books::look(keys, app));
+    let [accounts, groups, _] = counts.map(books::Count::shown);
     assert_eq!(groups, 1);
     sidecar.kill(false);
     accounts
@@ -115,6 +116,7 @@ fn quiet() -> Scenario {
         blow_ms_max: 0,
         weather: Weather::FAIR,
         tenants: vec![tenant],
+        skewed: false,
         begins: Millis(4_102_459_200_000),
         zone: Zone::parse("+08:00").expect("an offset"),
     }

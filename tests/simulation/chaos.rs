@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use imquota::quota::RESOURCES;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::task::JoinSet;
@@ -11,11 +12,16 @@ use tokio::time::{sleep, timeout};
 use crate::fake::keyspace::Keyspace;
 use crate::gateway::Town;
 use crate::network::Moment;
+use crate::operators;
 use crate::scenario::{CLOCK_ERROR_MS_MAX, FaultKind, Scenario, pick};
 use crate::server::Server;
 
 /// How long a blow lasts at most.
 const LASTS_MS_MAX: u64 = 4_000;
+/// How long a process is stopped at most: longer than its lease.
+const HALTED_MS_MAX: u64 = 8_000;
+/// How long it is waited until all sidecars know the ledger that is about to forget them.
+const MEETING_MAX: Duration = Duration::from_secs(10);
 /// How long a blow waits for the moment that it wants.
 const AMBUSH_MAX: Duration = Duration::from_secs(1);
 /// How old a state is at most that the server is put back to.
@@ -103,15 +109,46 @@ async fn blow(
                 server.dial.set_ahead(ahead);
             }
         }
+        FaultKind::Halt => {
+            sidecar.halt(true);
+            sleep(Duration::from_millis(number % HALTED_MS_MAX)).await;
+            sidecar.halt(false);
+        }
+        FaultKind::Retire => {
+            let _at_work = town.desk.lock().await;
+            operators::retire_lost(&town, &server).await;
+        }
+        FaultKind::Recount => {
+            let _at_work = town.desk.lock().await;
+            let tenant = &town.tenants[(number & 1) as usize % town.tenants.len()];
+            let resource = RESOURCES[(number >> 1) as usize % RESOURCES.len()];
+            operators::recount(&town, &server, tenant.app, resource).await;
+        }
         FaultKind::Rollback => {
+            all_have_met(&town).await;
             let before = server.fake.look(Clone::clone);
             sleep(lasts.min(Duration::from_millis(BACK_MS_MAX))).await;
-            town.auditor.ledger_forgot();
+            town.auditor.ledger_forgot(&members(&town));
             server.succeed(number, number & 1 == 0, Some(before));
         }
         FaultKind::Flush => {
-            town.auditor.ledger_forgot();
+            all_have_met(&town).await;
+            town.auditor.ledger_forgot(&members(&town));
             server.fake.change(Keyspace::flush);
         }
     }
+}
+
+fn members(town: &Town) -> Vec<u64> {
+    town.sidecars.iter().map(|sidecar| sidecar.member().1).collect()
+}
+
+/// Waits until no sidecar would take an emptied ledger for a new one.
+async fn all_have_met(town: &Town) {
+    let met = async {
+        while !town.sidecars.iter().all(|sidecar| sidecar.has_met()) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    drop(timeout(MEETING_MAX, met).await);
 }

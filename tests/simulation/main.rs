@@ -6,19 +6,22 @@
 //! | `fake` | a Redis in memory that runs the scripts' own text; `twin`: a real one asked the same |
 //! | `server`, `network`, `machine` | where the ledger runs, how it is reached, what time it is |
 //! | `sidecar` | the program's own parts on such a machine, killed and started |
+//! | `signs` | what many wait for |
 //! | `gateway` | who asks, how patiently, and how often |
 //! | `scenario`, `chaos` | what goes wrong: a list of faults drawn from the seed, dealt one by one |
+//! | `operators` | who retires members and recounts apps |
 //! | `auditor` | the truth; `books`: where the ledger keeps its counts |
 //! | `aims` | plans in which a certain mistake shows |
 //! | `steps` | the store's calls one by one, on the fake and a real server |
-//! | `run`, `seeds`, `mutants`, `with_redis` | one run, many, with mistakes, with a real server |
+//! | `run`, `seeds`, `mutants`, `mutants_of_members`, `with_redis` | one run, many, with mistakes, with a real server |
 //! | `broken_off` | one call that nobody waits for any more |
 //!
 //! A new fault is a variant of `FaultKind`, its place in a list of `scenario` and its arm in `chaos`. A
 //! new layout of the counts changes `books` alone.
 //!
 //! `IMQUOTA_SIM_SEEDS` says how many seeds are run, `IMQUOTA_SIM_FROM` with which one they begin. A seed
-//! that fails is printed with the command that tells its story again, with a log.
+//! that fails is printed with the command that tells its story again, with a log; with
+//! `IMQUOTA_SIM_ALL=1` the faults of all that fail are, in a line for each.
 
 mod aims;
 mod auditor;
@@ -29,12 +32,15 @@ mod fake;
 mod gateway;
 mod machine;
 mod mutants;
+mod mutants_of_members;
 mod network;
+mod operators;
 mod run;
 mod scenario;
 mod seeds;
 mod server;
 mod sidecar;
+mod signs;
 mod steps;
 mod twin;
 mod with_redis;

@@ -13,7 +13,7 @@ fn is_rejected(from: &'static str, to: &'static str) {
 }
 
 /// As [`is_rejected`], in worlds where the mistake shows sooner. They are none that reject what is right.
-fn is_rejected_where(aim: Option<fn(&mut Scenario)>, from: &'static str, to: &'static str) {
+pub fn is_rejected_where(aim: Option<fn(&mut Scenario)>, from: &'static str, to: &'static str) {
     let mutation = Some(Mutation { from, to });
     let right = Manner {
         aim,

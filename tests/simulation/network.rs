@@ -190,6 +190,18 @@ fn names_own_key(command: &Cmd) -> bool {
     args.any(|arg| matches!(arg, Arg::Simple([1, ..])))
 }
 
+/// Whether a take was refused only because of what is lent. That is remembered nowhere either.
+fn is_recallable_refusal(answers: &[Value]) -> bool {
+    const DENIED: Value = Value::Int(1);
+    let refused = |answer: &Value| {
+        let Value::Array(words) = answer else {
+            return false;
+        };
+        words.get(4) == Some(&DENIED) && words.get(8) == Some(&Value::Int(1))
+    };
+    answers.iter().any(refused)
+}
+
 async fn carry(
     cable: Arc<Cable>,
     run: u64,
@@ -201,9 +213,10 @@ async fn carry(
     let server = Arc::clone(&cable.server);
     let done = server.run_all(run, &commands).await;
     cable.passes(Moment::Done);
-    let done = done.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset).into());
+    let done: RedisResult<Vec<Value>> = done.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset).into());
     if let Some(again_ms) = fate.again_ms
         && !commands.iter().any(names_own_key)
+        && !done.as_deref().is_ok_and(is_recallable_refusal)
     {
         tokio::spawn(async move {
             sleep(Duration::from_millis(again_ms)).await;

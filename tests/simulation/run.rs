@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use imquota::admission::{Check, CheckMode, Outcome, Patience};
 use imquota::chance;
+use imquota::ledger::State;
 use imquota::quota::{Amount, AppId, AppRules, Limit, Plan, PlanName, Resource, Rulebook};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::auditor::Auditor;
 use crate::books;
@@ -20,6 +21,7 @@ use crate::fake::{Fake, Identity, Mutation};
 use crate::gateway::{Gateway, Town};
 use crate::machine::Dial;
 use crate::network::{Cable, Weather};
+use crate::operators;
 use crate::scenario::{self, Scenario};
 use crate::server::Server;
 use crate::sidecar::{Common, Sidecar};
@@ -29,6 +31,8 @@ use crate::twin::Twin;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcomes {
     pub faults: Vec<String>,
+    /// What is wrong, and known to be: see [`Auditor`].
+    pub gaps: Vec<String>,
     /// A digest of every step of the ledger and every answer of a sidecar.
     pub trace: u64,
     pub log: Vec<String>,
@@ -50,8 +54,16 @@ pub struct Manner {
 
 /// All that was late has come, all that was owed is settled.
 pub const REST: Duration = Duration::from_secs(15);
+/// So long it may take after a loss, with clocks that are off.
+const REST_MAX: Duration = Duration::from_secs(120);
+const REST_POLL: Duration = Duration::from_secs(2);
 /// So many creations find out how much room a limit has left.
 pub const FILL_MAX: u32 = 40;
+/// So many at a time after that.
+const BULK: u32 = 64;
+/// How long it may take until others have returned what they do not spend.
+const RECALL: Duration = Duration::from_secs(6);
+const RECALL_POLL: Duration = Duration::from_millis(500);
 
 /// Runs a seed on a runtime of its own, whose time is virtual.
 pub fn run(seed: u64, manner: Manner) -> Outcomes {
@@ -110,20 +122,17 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     let town = build(&scenario, &server, &auditor, &mut rng, &place);
     begin(&scenario, &town).await;
     work(&scenario, &town, &server, &mut rng).await;
-    sleep(REST).await;
+    rest(&town, &server).await;
     let fake = &server.fake;
-    if !auditor.has_faults() {
-        let differences = fake.look(|keys| auditor.differences(keys, books::PREFIX));
+    let judged = !is_lost_for_good(&town, &server);
+    if judged && !auditor.has_faults() {
+        let differences = fake.look(|keys| differences(&town, keys, books::PREFIX));
         for words in differences {
             auditor.fault(words);
         }
     }
-    let forgetful = scenario
-        .faults
-        .iter()
-        .any(|fault| scenario::FORGOTTEN.contains(fault));
-    if !auditor.has_faults() && !forgetful {
-        let count = |app, at: usize| fake.look(|keys| books::charged(keys, app)[at]);
+    if judged && !auditor.has_faults() {
+        let count = |app, at: usize| fake.look(|keys| books::look(keys, app)[at].shown());
         match misshown(&town, count).await {
             Some(words) => auditor.fault(words),
             None => fill(&scenario, &town, count).await,
@@ -139,9 +148,11 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         auditor.say(|| fake.look(Keyspace::story));
     }
     let mutated = fake.is_mutated();
+    let gaps = auditor.gaps();
     let (faults, trace, log, steps, answers) = auditor.end();
     Outcomes {
         faults,
+        gaps,
         trace,
         log,
         steps,
@@ -170,8 +181,50 @@ pub async fn work(scenario: &Scenario, town: &Arc<Town>, server: &Arc<Server>, r
     for sidecar in &town.sidecars {
         sidecar.cable.set_weather(Weather::FAIR);
         sidecar.cable.set_cut(false);
+        sidecar.halt(false);
         sidecar.start();
     }
+}
+
+/// Waits until all is told and settled; operators do what is left to them.
+async fn rest(town: &Town, server: &Server) {
+    let begun = Instant::now();
+    sleep(REST).await;
+    while begun.elapsed() < REST_MAX && !town.auditor.has_faults() {
+        let serves = |sidecar: &Arc<Sidecar>| {
+            let serving = sidecar.serving();
+            serving.is_some_and(|serving| serving.ledger.state() == State::Up)
+        };
+        let recovery = server.fake.look(books::recovery);
+        let well = town.sidecars.iter().all(serves) && !recovery.open;
+        if is_lost_for_good(town, server) {
+            return;
+        }
+        if well
+            && operators::unfreeze(town, server).await
+            && operators::retire_lost(town, server).await
+            && operators::recount_waiting(town, server).await
+        {
+            let judged = |keys: &Keyspace| differences(town, keys, books::PREFIX);
+            if server.fake.look(judged).is_empty() {
+                return;
+            }
+        }
+        sleep(REST_POLL).await;
+    }
+}
+
+/// Whether the ledger has forgotten itself, and whoever knew it is gone or has lost its journal: it waits
+/// for whoever has a copy of it, and refuses until then.
+fn is_lost_for_good(town: &Town, server: &Server) -> bool {
+    let there = server.fake.look(books::recovery).epoch != 0;
+    !there && !town.sidecars.iter().any(|sidecar| sidecar.knows())
+}
+
+/// Where the ledger's counts are not the truth.
+pub fn differences(town: &Town, books: &impl books::Books, prefix: &str) -> Vec<String> {
+    let members: Vec<u64> = town.sidecars.iter().map(|sidecar| sidecar.member().1).collect();
+    town.auditor.differences(books, prefix, &members)
 }
 
 /// Where a run lives.
@@ -236,6 +289,8 @@ pub fn build(
         auditor: auditor.clone(),
         objects: Mutex::default(),
         pause_ms_max: scenario.pause_ms_max,
+        skewed: scenario.skewed,
+        desk: tokio::sync::Mutex::default(),
     })
 }
 
@@ -258,9 +313,10 @@ pub async fn misshown(town: &Town, count: impl Fn(AppId, usize) -> i64) -> Optio
     None
 }
 
-/// Every place that a limit leaves free can be had by whoever asks, and not one more.
+/// Every place that a limit leaves free can be had by whoever asks, and not one more: what others were
+/// lent goes back to who needs it.
 pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize) -> i64) {
-    for tenant in &scenario.tenants {
+    for (number, tenant) in scenario.tenants.iter().enumerate() {
         for (resource, limit) in [
             (Resource::Account, tenant.limits.accounts),
             (Resource::AvRoom, tenant.limits.av_rooms),
@@ -270,24 +326,7 @@ pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize)
             };
             let at = resource.counter().index();
             let free = limit.cast_signed() - count(tenant.app, at);
-            let mut had = 0;
-            for n in 0..FILL_MAX {
-                let sidecar = &town.sidecars[n as usize % town.sidecars.len()];
-                let Some(serving) = sidecar.serving() else {
-                    return;
-                };
-                let check = Check {
-                    app: tenant.app,
-                    resource,
-                    amount: Amount::ONE,
-                    request_id: None,
-                    mode: CheckMode::Count,
-                };
-                match serving.admission.check(check, Patience(None)).await {
-                    Ok(verdict) if verdict.outcome == Outcome::Allow => had += 1,
-                    _ => break,
-                }
-            }
+            let had = had(town, number, tenant.app, resource).await;
             if had != free {
                 town.auditor.fault(format!(
                     "app {}: {free} {resource:?} were free, {had} could be had",
@@ -296,6 +335,46 @@ pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize)
             }
         }
     }
+}
+
+/// Creates as many as can be had: some everywhere, one by one, and the rest at one sidecar.
+async fn had(town: &Town, first: usize, app: AppId, resource: Resource) -> i64 {
+    let mut had = 0;
+    for n in 0..FILL_MAX {
+        let sidecar = &town.sidecars[(first + n as usize) % town.sidecars.len()];
+        had += i64::from(creates(sidecar, app, resource, 1).await);
+    }
+    let one = &town.sidecars[first % town.sidecars.len()];
+    let mut amount = BULK;
+    let mut patience = Instant::now() + RECALL;
+    while amount > 0 {
+        if creates(one, app, resource, amount).await {
+            had += i64::from(amount);
+            patience = Instant::now() + RECALL;
+        } else if amount > 1 {
+            amount /= 2;
+        } else if Instant::now() > patience {
+            break;
+        } else {
+            sleep(RECALL_POLL).await;
+        }
+    }
+    had
+}
+
+async fn creates(sidecar: &Sidecar, app: AppId, resource: Resource, amount: u32) -> bool {
+    let Some(serving) = sidecar.serving() else {
+        return false;
+    };
+    let check = Check {
+        app,
+        resource,
+        amount: Amount::from_wire(amount).expect("a small amount"),
+        request_id: None,
+        mode: CheckMode::Count,
+    };
+    let verdict = serving.admission.check(check, Patience(None)).await;
+    verdict.is_ok_and(|verdict| verdict.outcome == Outcome::Allow)
 }
 
 /// A folder in memory where there is such.

@@ -16,7 +16,7 @@ use crate::fake::{Fake, Identity, Mutation};
 use crate::machine::Dial;
 use crate::network::Weather;
 use crate::redis_server::RedisServer;
-use crate::run::{Manner, Place, begin, build, fill, folder, misshown, run_with_twin, work};
+use crate::run::{Manner, Place, begin, build, differences, fill, folder, misshown, run_with_twin, work};
 use crate::scenario::{FaultKind, Scenario};
 use crate::server::Server;
 
@@ -122,10 +122,10 @@ async fn in_real_time(seed: u64, url: String, books: redis::Connection) -> (u64,
     begin(&scenario, &town).await;
     work(&scenario, &town, &server, &mut rng).await;
     let books = RealBooks(Mutex::new(books));
-    let count = |app: AppId, at: usize| books::counts(&books, &prefix, app)[at];
+    let count = |app: AppId, at: usize| books::counts(&books, &prefix, app)[at].shown();
     let begun = Instant::now();
     loop {
-        let mut differences = auditor.differences(&books, &prefix);
+        let mut differences = differences(&town, &books, &prefix);
         differences.extend(misshown(&town, count).await);
         if differences.is_empty() {
             break;

@@ -209,10 +209,43 @@ async fn an_older_process_and_a_copy_have_no_beat() {
     later.hello(Some(known)).await.unwrap();
     let refused = one.beat(&Beat::default()).await;
     assert!(
-        matches!(&refused, Err(StoreFault::Frozen(words)) if words.contains("later process")),
+        matches!(&refused, Err(StoreFault::Fenced(words)) if words.contains("later process")),
         "{refused:?}"
     );
     assert!(later.beats().await.leased);
     one.member.boot = 2;
     assert!(one.hello(Some(known)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_process_that_takes_over_on_another_machine_waits_for_the_older_ones_lease() {
+    let server = RedisServer::start();
+    let mut patient = quick(&server.unix_url());
+    patient.pace.lease_ttl = 2000;
+    let one = Sidecar::with(1, patient.clone());
+    let known = one.hello(None).await.unwrap();
+    let began = std::time::Instant::now();
+    assert!(one.beats().await.leased);
+    // Killed and started again where it was: the lock of its folder has proved that it is dead.
+    let mut second = Sidecar::with(1, patient.clone());
+    second.member.boot = 2;
+    second.hello(Some(known)).await.unwrap();
+    assert!(second.beats().await.leased);
+    let mut third = Sidecar::with(
+        1,
+        imquota::store::redis::RedisOptions {
+            machine: patient.machine ^ 1,
+            ..patient
+        },
+    );
+    third.member.boot = 3;
+    third.hello(Some(known)).await.unwrap();
+    assert!(!third.beats().await.leased);
+    // Saying hello again makes it no other process.
+    third.hello(Some(known)).await.unwrap();
+    assert!(!third.beats().await.leased);
+    third.until(&Beat::default(), |beaten| beaten.leased).await;
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    third.hello(Some(known)).await.unwrap();
+    assert!(third.beats().await.leased);
 }

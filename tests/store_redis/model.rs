@@ -226,7 +226,9 @@ impl Model {
     fn lend(&mut self, member: usize, wish: Wish) {
         let limit = self.state_limit(wish.limit);
         self.wishers.insert(member);
-        let free = limit - self.shown() - self.out();
+        // While somebody starves, as much as one creation may need is kept for it.
+        let kept = if self.starved { 100 } else { 0 };
+        let free = limit - self.shown() - self.out() - kept;
         let ways = 2 * i64::try_from(self.wishers.len()).unwrap();
         let spare = self.of[member].sums.spare().cast_signed();
         let more = (wish.units.cast_signed() - spare).min(free.div_euclid(ways));

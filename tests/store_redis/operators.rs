@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use imquota::quota::Resource;
 use imquota::store::{
-    AuditEntry, Cell, Escrow, Operator, Report, Retired, Standing, StoreFault, Totals,
+    Ack, AuditEntry, Cell, Escrow, Operator, Report, Retired, Standing, StoreFault, Totals,
 };
 
-use crate::fixture::{Sidecar, app, app_report, cell_report, today};
+use crate::fixture::{Sidecar, app, app_report, cell_report, client, limits, take, today};
 use crate::redis_server::RedisServer;
 
 const ACCOUNTS: Cell = Cell::Live(Resource::Account);
@@ -100,4 +100,29 @@ async fn one_that_is_retired_leaves_what_it_counted_and_what_it_was_lent_as_used
     );
     assert_eq!((audit[1].to, &*audit[1].why), (Some(6), "its disk is gone"));
     assert_eq!(one.store.audit(None, 1).await.unwrap(), audit[..1]);
+}
+
+#[tokio::test]
+async fn what_one_that_is_retired_left_pinned_is_counted_by_its_fellow() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let two = Sidecar::quick(2, &server, None).await;
+    for sidecar in [&one, &two] {
+        sidecar.beats().await;
+    }
+    let rules = limits(10, 0, 0);
+    let ask = |attempt| take(&client("room"), attempt, Resource::Account, 1, &rules);
+    // The first owns the record, the second has answered it too.
+    one.take(&ask(1)).await.unwrap();
+    two.take(&ask(7)).await.unwrap();
+    let ack = two.says_answered(&ask(7), None, Vec::new()).await;
+    assert_eq!(ack, Ack::Again);
+    two.store
+        .retire(1, "ann", "its disk is gone")
+        .await
+        .unwrap();
+    let ack = two.says_answered(&ask(7), None, Vec::new()).await;
+    assert_eq!(ack, Ack::Yours);
+    assert_eq!(two.answered_among(&ask(7), 1).await, Ack::Counted);
+    assert_eq!(two.usage(app(1)).await.view.net[0], 1);
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use imquota::quota::Resource;
 use imquota::store::{
-    Ack, AppReport, Beat, Cell, CellReport, Escrow, Freeze, GivenBack, Operator, Recount,
+    Ack, AppReport, Beat, Cell, CellReport, Escrow, FREEZES_MAX, Freeze, GivenBack, Operator, Recount,
     Recounted, Report, Shard, Statement, Store, StoreFault, Taken, Totals, Undecided, View,
 };
 
 use crate::fixture::{
-    Sidecar, allowed, app, app_report, cell_report, client, give_back, limits, take, today,
+    Sidecar, allowed, app, app_report, cell_report, client, give_back, limits, roll_of,
+    states_accounts, take, today, try_take, with_roll,
 };
 use crate::redis_server::RedisServer;
 
@@ -235,6 +236,9 @@ async fn one_that_began_after_a_recount_counts_whole_and_one_that_had_units_does
     let server = RedisServer::start();
     let [one, two] = two_members(&server).await;
     let frozen = freeze(&one).await;
+    for sidecar in [&one, &two] {
+        acknowledges(sidecar, frozen.token, Vec::new()).await;
+    }
     let (_, generation, _) = done(recount(&one, 50, frozen.token).await);
     let view = one.tell(app(1), ACCOUNTS, 3, 0, 3).await;
     assert_eq!(view.net[0], 53);
@@ -248,6 +252,38 @@ async fn one_that_began_after_a_recount_counts_whole_and_one_that_had_units_does
     };
     let view = two.account(app(1), ACCOUNTS, Totals::default(), old).await;
     assert_eq!((view.net[0], view.escrow[0].generation), (53, 0));
+    // Who was not there yet has nothing from before.
+    let three = Sidecar::quick(3, &server, None).await;
+    three.beats().await;
+    let view = three.tell(app(1), ACCOUNTS, 2, 0, 2).await;
+    assert_eq!((view.net[0], view.escrow[0].generation), (55, generation));
+}
+
+#[tokio::test]
+async fn what_one_counted_unheard_before_a_recount_does_not_come_on_top() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let frozen = freeze(&one).await;
+    acknowledges(&one, frozen.token, Vec::new()).await;
+    // The second was cut off, and has never told of this app.
+    let (_, generation, _) = done(recount(&one, 50, frozen.token).await);
+    let spent = |consumed| Totals {
+        consumed,
+        released: 0,
+    };
+    let view = two
+        .account(app(1), ACCOUNTS, spent(5), Escrow::default())
+        .await;
+    assert_eq!((view.net[0], view.escrow[0].generation), (50, 0));
+    assert_eq!(view.generations[0], generation);
+    // It has heard: what comes now is new.
+    let heard = Escrow {
+        generation,
+        offset: 5,
+        ..Escrow::default()
+    };
+    let view = two.account(app(1), ACCOUNTS, spent(7), heard).await;
+    assert_eq!((view.net[0], view.escrow[0].generation), (52, generation));
 }
 
 #[tokio::test]
@@ -535,4 +571,111 @@ async fn a_member_that_says_more_than_the_ledger_knows_of_recounts_is_a_loss() {
     );
     assert_eq!(one.usage(app(1)).await.view.net[0], 0);
     assert_eq!(one.beats().await.recovery, imquota::store::Recovery::Open);
+}
+
+#[tokio::test]
+async fn a_recount_whose_base_nobody_knows_is_not_taken_for_a_count_of_nothing() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    one.beats().await;
+    one.tell(app(1), ACCOUNTS, 30, 0, 30).await;
+    let frozen = freeze(&one).await;
+    acknowledges(&one, frozen.token, Vec::new()).await;
+    let (_, generation, _) = done(recount(&one, 100, frozen.token).await);
+    // It knows the generation by an answer, and has not read the base.
+    server.flush_all();
+    let sums = Escrow {
+        generation,
+        offset: 30,
+        ..Escrow::default()
+    };
+    let closed = one
+        .recovers(&states_accounts(31, sums), with_roll(roll_of(1, &[1])))
+        .await;
+    assert_eq!(closed.recovery, imquota::store::Recovery::Closed);
+    let taken = try_take(&one, 1).await;
+    assert_eq!(taken, Ok(Taken::Undecided(Undecided::Incomplete)));
+    assert_eq!(one.wish(sums, 100, 1000).await.outstanding[0], 0);
+    let frozen = freeze(&one).await;
+    done(recount(&one, 101, frozen.token).await);
+    assert!(allowed(&try_take(&one, 2).await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_recount_of_which_nobody_was_told_is_told_when_it_is_asked_for_again() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let news = two.beats().await.news;
+    let frozen = freeze(&one).await;
+    // The step on the members is refused: as if the sidecar had been killed between the two.
+    let meta = "{imquota}:v2:meta";
+    let epoch: String = server.command(&["HGET", meta, "epoch"]);
+    server.command::<()>(&["HSET", meta, "epoch", "9000000000000000"]);
+    let order = Recount {
+        app: app(1),
+        resource: Resource::Account,
+        to: 100,
+        token: frozen.token,
+        who: "ann".into(),
+        why: "".into(),
+    };
+    let unsure = one.store.recount(&order).await;
+    assert!(matches!(unsure, Err(StoreFault::Frozen(_))), "{unsure:?}");
+    server.command::<()>(&["HSET", meta, "epoch", &epoch]);
+    assert_eq!(one.usage(app(1)).await.view.net[0], 100);
+    assert_eq!(two.beats().await.news, news);
+    assert_eq!(recount(&one, 100, frozen.token).await, Recounted::NotFrozen);
+    let told = two.beats().await;
+    assert_eq!((told.news, told.notices.len()), (news + 1, 0));
+    assert_eq!(recount(&one, 100, frozen.token).await, Recounted::NotFrozen);
+    assert_eq!(two.beats().await.news, news + 1);
+}
+
+#[tokio::test]
+async fn everybody_is_told_of_every_freeze_and_one_too_many_is_refused() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let last = u64::try_from(FREEZES_MAX).unwrap();
+    for id in 1..=last {
+        one.store.freeze(app(id), Resource::Account).await.unwrap();
+    }
+    assert_eq!(two.beats().await.notices.len(), FREEZES_MAX);
+    // One that is frozen is no further one.
+    let first = freeze(&two).await;
+    let refused = one.store.freeze(app(last + 1), Resource::Account).await;
+    assert!(
+        matches!(&refused, Err(StoreFault::Unusable(words)) if words.contains("--cancel")),
+        "{refused:?}"
+    );
+    let view = one.usage(app(last + 1)).await.view;
+    assert_eq!(view.frozen, None);
+    one.store.unfreeze(app(1), first.token).await.unwrap();
+    one.store
+        .freeze(app(last + 1), Resource::Account)
+        .await
+        .unwrap();
+    assert_eq!(two.beats().await.notices.len(), FREEZES_MAX);
+}
+
+#[tokio::test]
+async fn a_freeze_of_which_nobody_can_be_told_is_none() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let notices = "{imquota}:v2:notices";
+    server.command::<()>(&["SET", notices, "of another kind"]);
+    one.store
+        .freeze(app(1), Resource::Account)
+        .await
+        .unwrap_err();
+    server.command::<()>(&["DEL", notices]);
+    assert!(allowed(&try_take(&two, 1).await.unwrap()));
+    // A freeze that somebody has the token of stays.
+    let frozen = freeze(&one).await;
+    server.command::<()>(&["SET", notices, "of another kind"]);
+    two.store
+        .freeze(app(1), Resource::Account)
+        .await
+        .unwrap_err();
+    server.command::<()>(&["DEL", notices]);
+    assert_eq!(freeze(&one).await, frozen);
 }

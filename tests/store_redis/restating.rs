@@ -366,3 +366,60 @@ async fn a_release_that_a_snapshot_has_in_nobodys_sums_is_in_its_owners_by_now()
     one.gave(&back, told()).await;
     assert_eq!(one.usage(app(1)).await.view.net[0], 3);
 }
+
+#[tokio::test]
+async fn thousands_who_are_gone_and_thousands_of_records_are_stated() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let two = Sidecar::quick(2, &server, None).await;
+    for sidecar in [&one, &two] {
+        sidecar.beats().await;
+    }
+    two.tell(app(1), ACCOUNTS, 7, 0, 7).await;
+    server.flush_all();
+    one.beats().await;
+    // What one who is gone has stated is dropped; of the others nothing is there.
+    let beat = two.beats().await;
+    assert_eq!(beat.recovery, Recovery::Open);
+    two.states(&states_accounts(7, Escrow::default())).await;
+    assert_eq!(one.usage(app(1)).await.view.net[0], 7);
+    let mut roll = roll_of(3, &[1]);
+    roll.gone = (2..9_000).collect();
+    let statement = Statement {
+        gone: roll.gone.clone(),
+        ..states_accounts(10, Escrow::default())
+    };
+    let closed = one.recovers(&statement, with_roll(roll)).await;
+    assert_eq!(closed.recovery, Recovery::Closed);
+    assert_eq!(one.usage(app(1)).await.view.net[0], 10);
+}
+
+#[tokio::test]
+async fn more_claims_than_one_command_takes_come_to_rest() {
+    const TAKES: u64 = 4_500;
+    let mut server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let known = one.hello(None).await.unwrap();
+    one.beats().await;
+    let rules = limits(10_000, 0, 0);
+    for attempt in 0..TAKES {
+        let key = client(&format!("id-{attempt}"));
+        let ask = take(&key, attempt, Resource::Account, 1, &rules);
+        one.take(&ask).await.unwrap();
+    }
+    let snapshot = server.save();
+    server.kill();
+    server.restore(&snapshot);
+    server.start_again();
+    one.hello(Some(known)).await.unwrap();
+    // All of them came to rest, as far as it knows.
+    let sums = Escrow {
+        taken: 5,
+        ..Escrow::default()
+    };
+    let closed = one
+        .recovers(&states_accounts(0, sums), with_roll(roll_of(1, &[1])))
+        .await;
+    assert_eq!(closed.recovery, Recovery::Closed);
+    assert_eq!(one.usage(app(1)).await.view.net[0], 5);
+}

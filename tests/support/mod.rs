@@ -3,6 +3,7 @@
 pub mod client;
 pub mod process;
 pub mod redis_server;
+pub mod relay;
 pub mod sidecar;
 pub mod stores;
 pub mod tally;

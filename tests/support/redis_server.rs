@@ -67,6 +67,11 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
+    /// The port of the loopback that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The address of its Unix socket.
     pub fn unix_url(&self) -> String {
         format!("redis+unix://{}", self.socket().display())

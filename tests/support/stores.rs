@@ -21,7 +21,7 @@ impl Store {
         }
     }
 
-    /// Where an answer of this store comes from.
+    /// Where an answer that this store gave comes from. What was lent by it is spent from memory.
     pub fn source(&self) -> imquota::grpc::proto::Source {
         match self {
             Self::Embedded => imquota::grpc::proto::Source::Memory,
@@ -57,16 +57,3 @@ macro_rules! on_both_stores {
     };
 }
 pub(crate) use on_both_stores;
-
-/// As [`on_both_stores`], for what one store alone does yet.
-macro_rules! on_the_embedded_store {
-    ($($name:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(crate::stores::Store::Embedded).await;
-            })+
-        }
-    };
-}
-pub(crate) use on_the_embedded_store;

@@ -74,7 +74,15 @@ async fn greet_and_beat(ledger: &Ledger, greeted: &mut Greeted) -> Result<(), St
         if greeted.0.is_none() {
             succession::finish(ledger).await?;
         }
-        let installation = hello(ledger, &ledger.member).await?;
+        let installation = match hello(ledger, &ledger.member).await {
+            Ok(installation) => installation,
+            // Perhaps it has forgotten itself: the beat of a member that knows it brings it back.
+            Err(forgetful @ StoreFault::Frozen(_)) if ledger.installation.get().is_some() => {
+                beat(ledger).await.map_err(|_| forgetful)?;
+                hello(ledger, &ledger.member).await?
+            }
+            Err(fault) => return Err(fault),
+        };
         ledger.belong_to(installation)?;
         greeted.0 = Some(Instant::now());
     }

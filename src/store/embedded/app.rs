@@ -1,6 +1,7 @@
 //! One app's counts, and how each step moves them. Pure: no lock, no file, no clock.
 
 use super::peaks::MonthPeaks;
+use super::record::Fell;
 use super::totals::Told;
 use crate::clock::Day;
 use crate::quota::{COUNTERS, Charge, Counter, Resource};
@@ -166,7 +167,7 @@ impl App {
         amount: u32,
         groups_follow: bool,
         day: Day,
-    ) -> u32 {
+    ) -> Fell {
         let counted = |net: i64| u32::try_from(net.max(0)).unwrap_or(u32::MAX);
         let own = resource.counter().index();
         let released = amount.min(counted(self.live[own]));
@@ -174,15 +175,16 @@ impl App {
             self.begin_month(day);
         }
         self.live[own] -= i64::from(released);
+        let mut groups = 0;
         if groups_follow && released > 0 {
-            let mut groups = released;
+            groups = released;
             if resource != Resource::Group {
                 groups = released.min(counted(self.live[Counter::Groups.index()]));
                 self.live[Counter::Groups.index()] -= i64::from(groups);
             }
             self.day_mut(day).gained -= i64::from(groups);
         }
-        released
+        Fell::of(released, groups)
     }
 
     fn shift(&mut self, parts: Parts, by: i64, day: Day) {

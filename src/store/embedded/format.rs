@@ -5,7 +5,7 @@
 
 use super::app::{App, DayCounts, Parts};
 use super::peaks::MonthPeaks;
-use super::record::{CLAIMS_MAX, Claim, Minute, Record, State};
+use super::record::{CLAIMS_MAX, Claim, Fell, Minute, Record, State};
 use super::totals::Told;
 use crate::clock::Day;
 use crate::clock::Millis;
@@ -118,7 +118,7 @@ pub(super) fn write_record(record: &Record) -> Option<Vec<u8>> {
             out.number(claim.attempt.0);
         }),
         State::Denied(counter) => out.0.push(*counter as u8),
-        State::Released(released) => out.0.push(*released),
+        State::Released(fell) => out.bytes(&[fell.own, fell.groups]),
         State::Counted | State::Freed => {}
     }
     Some(out.0)
@@ -150,7 +150,10 @@ pub(super) fn read_record(bytes: &[u8], minute: Minute) -> Option<Record> {
         }
         COUNTED => {}
         DENIED => record.state = State::Denied(from.counter()?),
-        RELEASED => record.state = State::Released(from.bytes::<1>()?[0]),
+        RELEASED => {
+            let [own, groups] = from.bytes()?;
+            record.state = State::Released(Fell { own, groups });
+        }
         _ => return None,
     }
     from.end(record)

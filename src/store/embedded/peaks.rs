@@ -54,29 +54,24 @@ impl App {
         }
     }
 
-    /// Raises the peak of the newest month to `net`, which may contain held records: they are no
-    /// part of it.
+    /// Raises the peak of today's month to `net`, which may contain held records: they are no part of
+    /// it. Around midnight the next month may have begun already, by the login of somebody whose clock
+    /// is ahead.
     pub(super) fn note_groups(&mut self, net: i64, today: Day) {
         let value = unsigned(net.saturating_sub(self.held[Counter::Groups.index()]));
-        let newest = self.begin_month(today);
-        let peaks = &mut self.months[newest];
+        self.begin_month(today);
+        let at = self.place(today);
+        let peaks = &mut self.months[at];
         if value > peaks.groups {
             peaks.groups = value;
-            peaks.groups_day = (peaks.month == today.month().number()).then_some(today);
+            peaks.groups_day = Some(today);
         }
     }
 
     pub(super) fn note_actives(&mut self, day: Day) {
         let count = self.day(day).map_or(0, DayCounts::daily_active);
         self.begin_month(day);
-        let month = day.month().number();
-        let at = self.months.iter().position(|kept| kept.month == month);
-        let at = at.unwrap_or_else(|| {
-            // A late login in a month before the app's first touch: the app had no groups then.
-            let at = self.months.partition_point(|kept| kept.month < month);
-            self.months.insert(at, MonthPeaks::carrying(month, 0));
-            at
-        });
+        let at = self.place(day);
         let peaks = &mut self.months[at];
         if count > peaks.actives {
             peaks.actives = count;
@@ -84,9 +79,21 @@ impl App {
         }
     }
 
+    /// Where the month of `day` stands, which is not later than the newest.
+    fn place(&mut self, day: Day) -> usize {
+        let month = day.month().number();
+        let known = self.months.iter().position(|kept| kept.month == month);
+        known.unwrap_or_else(|| {
+            // A month before the app's first touch: the app had no groups then.
+            let at = self.months.partition_point(|kept| kept.month < month);
+            self.months.insert(at, MonthPeaks::carrying(month, 0));
+            at
+        })
+    }
+
     /// Makes sure that the month of `day` has begun, with the count carried in, and so has every
-    /// month before it. Answers the place of the newest month, which may be a later one.
-    pub(super) fn begin_month(&mut self, day: Day) -> usize {
+    /// month before it. The newest may be a later one.
+    pub(super) fn begin_month(&mut self, day: Day) {
         let month = day.month().number();
         let carried = unsigned(self.answered()[Counter::Groups.index()]);
         let first = self.months.last().map_or(month, |newest| newest.month + 1);
@@ -94,7 +101,6 @@ impl App {
             self.months.reserve_exact(1);
             self.months.push(MonthPeaks::carrying(missing, carried));
         }
-        self.months.len() - 1
     }
 
     /// How many of the months, from the oldest on, have no open day. The newest stays, since the next

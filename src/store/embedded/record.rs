@@ -94,10 +94,30 @@ pub(super) enum State {
     Counted,
     /// Refused, for want of this counter.
     Denied(Counter),
-    /// Not a creation but a release: so many were given back.
-    Released(u8),
+    /// Not a creation but a release.
+    Released(Fell),
     /// Withdrawn: as if it had never been. Stays until the file has forgotten it too.
     Freed,
+}
+
+/// What a release gave back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fell {
+    /// How many were given back; an amount is at most 100.
+    pub(super) own: u8,
+    /// By how much the groups and the day's gain fell with them.
+    pub(super) groups: u8,
+}
+
+impl Fell {
+    /// What fell, where it is at most an amount.
+    pub(super) fn of(own: u32, groups: u32) -> Self {
+        let byte = |number| u8::try_from(number).unwrap_or(u8::MAX);
+        Self {
+            own: byte(own),
+            groups: byte(groups),
+        }
+    }
 }
 
 /// A record.

@@ -230,6 +230,7 @@ impl Frozen {
 mod tests {
     use super::super::app::Parts;
     use super::super::file::tests::ledger_file;
+    use super::super::record::Fell;
     use super::*;
     use crate::clock::Day;
     use crate::quota::AppId;
@@ -247,7 +248,7 @@ mod tests {
             day: Day::from_number(0).unwrap(),
             minute: Minute(minute),
             parts: Parts::NONE,
-            state: State::Released(1),
+            state: State::Released(Fell::of(1, 0)),
         }
     }
 

@@ -89,14 +89,14 @@ impl LedgerShard {
         let app = self.apps.touch(by.file, give_back.app)?;
         if let Some(record) = self.records.find(by.file, id)? {
             return Ok(match record.get().state {
-                State::Released(released) if record.get().fingerprint == give_back.fingerprint => {
+                State::Released(fell) if record.get().fingerprint == give_back.fingerprint => {
                     GivenBack::Released {
-                        released: released.into(),
+                        released: fell.own.into(),
                         view: self
                             .freezes
                             .mark(give_back.app, app.get().view(by.member, give_back.day)),
                         replayed: true,
-                        groups: 0,
+                        groups: fell.groups.into(),
                         mine: false,
                     }
                 }
@@ -105,7 +105,7 @@ impl LedgerShard {
         }
         self.records.make_room()?;
         let app = app.change(self.round);
-        let released = app.give_back(
+        let fell = app.give_back(
             give_back.resource,
             give_back.given.unwrap_or(give_back.amount.get()),
             give_back.groups_follow,
@@ -117,17 +117,16 @@ impl LedgerShard {
             day: give_back.day,
             minute: Minute::of(now),
             parts: Parts::NONE,
-            // An amount is at most 100.
-            state: State::Released(u8::try_from(released).unwrap_or(u8::MAX)),
+            state: State::Released(fell),
         };
         self.records.write(id, record);
         Ok(GivenBack::Released {
-            released,
+            released: fell.own.into(),
             view: self
                 .freezes
                 .mark(give_back.app, app.view(by.member, give_back.day)),
             replayed: false,
-            groups: 0,
+            groups: fell.groups.into(),
             mine: false,
         })
     }

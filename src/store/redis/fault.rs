@@ -75,16 +75,17 @@ pub(super) fn unmet() -> StoreFault {
 
 /// Why a beat was not answered.
 pub(super) fn unbeaten(status: i64) -> StoreFault {
-    let words = match status {
-        1 => {
+    let fenced = |words: &str| StoreFault::Fenced(words.into());
+    match status {
+        1 => StoreFault::Frozen(
             "the ledger has forgotten itself: Redis was flushed or has lost its data; it waits for a sidecar \
              that knows it"
-        }
-        2 => "another installation stands where this sidecar's was",
-        3 => "a later process of this sidecar has taken its journal over",
-        _ => "another process runs on a copy of this data folder; give each sidecar its own",
-    };
-    StoreFault::Frozen(words.into())
+                .into(),
+        ),
+        2 => fenced("another installation stands where this sidecar's was"),
+        3 => fenced("a later process of this sidecar has taken its journal over"),
+        _ => fenced("another process runs on a copy of this data folder; give each sidecar its own"),
+    }
 }
 
 /// Why the members' list was not changed.

@@ -89,7 +89,9 @@ impl RedisStore {
             .arg(member.boot)
             .arg(&member.name)
             .arg(&survey.run)
-            .arg(id_text(self.nonce));
+            .arg(id_text(self.nonce))
+            .arg(id_text(self.machine))
+            .arg(self.pace.lease_ttl);
         let asked = self.clock.own();
         let value = wire.run(&self.scripts.hello, &step).await?;
         let meta = Meta::read(value)?;

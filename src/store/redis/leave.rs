@@ -28,8 +28,12 @@ pub(super) enum News<'a> {
     Left,
     /// Another was retired.
     Retired(&'a str),
-    /// A count was set.
-    Recounted,
+    /// The count of an app was set, under a freeze. Repeated, it is told if it was not.
+    Recounted {
+        app: AppId,
+        token: u64,
+        repeated: bool,
+    },
 }
 
 impl RedisStore {
@@ -78,14 +82,24 @@ impl RedisStore {
         let (who, retired) = match news {
             News::Left => (link.incarnation.as_str(), false),
             News::Retired(incarnation) => (incarnation, true),
-            News::Recounted => ("", false),
+            News::Recounted { .. } => ("", false),
         };
         let mut step = Step::default();
-        step.key(&self.keys.meta()).key(&self.keys.members());
+        step.key(&self.keys.meta())
+            .key(&self.keys.members())
+            .key(&self.keys.notices());
         step.arg(&link.installation)
             .arg(self.heard.latest().epoch)
             .arg(who)
             .arg(u8::from(retired));
+        if let News::Recounted {
+            app,
+            token,
+            repeated,
+        } = news
+        {
+            step.arg(app).arg(token).arg(u8::from(repeated));
+        }
         let value = link.wire.run(&self.scripts.leave, &step).await?;
         let mut answer = Answer::new(value)?;
         let status = answer.signed()?;

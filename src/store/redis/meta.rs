@@ -110,13 +110,17 @@ impl Meta {
             (_, Some(known)) if key_text(known.user_key) != self.user_key => {
                 "the ledger's user key is not the one that this sidecar knows".into()
             }
-            (Found::Fenced, _) => format!(
-                "a later process of this sidecar (boot {}) has taken its journal over",
-                self.boot
-            ),
+            (Found::Fenced, _) => {
+                return Some(StoreFault::Fenced(format!(
+                    "a later process of this sidecar (boot {}) has taken its journal over",
+                    self.boot
+                )));
+            }
             (Found::Copied, _) => {
-                "another process runs on a copy of this data folder; give each sidecar its own"
-                    .into()
+                return Some(StoreFault::Fenced(
+                    "another process runs on a copy of this data folder; give each sidecar its own"
+                        .into(),
+                ));
             }
             _ => return None,
         };

@@ -53,7 +53,11 @@
 //!
 //! A member's sums and records have one writer. The members' key has its newest boot and that process'
 //! nonce: an older boot, or the same one with another nonce (a copy of the data folder), is answered
-//! `Frozen` at its hello and at its beat, and takes no further part.
+//! `Fenced` at its hello and at its beat, and takes no further part.
+//!
+//! A process that takes over from one on another machine has no lease before that one's last must have ended. On
+//! one machine, which its kernel names, the data folder's lock proves that the older process is dead: a restart
+//! waits for nothing.
 //!
 //! # What it does not cover
 //!
@@ -128,6 +132,7 @@ pub struct RedisStore {
     pace: Pace,
     /// Drawn for this process: two that run on copies of one journal differ in nothing else.
     nonce: u64,
+    machine: u64,
     scripts: Scripts,
     clock: Arc<Clock>,
     seen: Seen,
@@ -224,6 +229,7 @@ impl RedisStore {
             create: options.create,
             pace: options.pace,
             nonce: chance::draw(),
+            machine: options.machine,
             scripts: Scripts::new(),
             clock,
             seen: Seen::new(),

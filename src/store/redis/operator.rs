@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
+use redis::Value;
+
 use super::answer::unexpected;
 use super::leave::News;
 use super::meta::{id_text, read_id};
+use super::script::Step;
 use super::{RedisStore, audit};
 use crate::clock::Millis;
 use crate::quota::{AppId, Resource};
 use crate::store::{
-    AuditEntry, FREEZE_MS, Freeze, MemberInfo, Operator, Recount, Recounted, Reply, Retired, Shard,
+    AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount, Recounted, Reply, Retired, Shard,
     Standing, StoreFault,
 };
 
@@ -18,6 +21,16 @@ type Rows = HashMap<u64, HashMap<char, String>>;
 
 /// The letter of a member's first row, which has none.
 const ROW: char = ' ';
+
+/// What a shard says of a freeze.
+struct Frozen {
+    /// 0: the app is not frozen.
+    token: u64,
+    ends: u64,
+    count: i64,
+    /// Whether it began by this call.
+    began: bool,
+}
 
 impl RedisStore {
     async fn members_by_letter(&self) -> Result<Rows, StoreFault> {
@@ -45,7 +58,7 @@ impl RedisStore {
         resource: Resource,
         lasts_ms: u64,
         token: u64,
-    ) -> Result<(u64, u64, i64), StoreFault> {
+    ) -> Result<Frozen, StoreFault> {
         let link = self.linked()?;
         let shard = Shard::of(app);
         let mut step = self.step(&link, shard)?;
@@ -54,17 +67,43 @@ impl RedisStore {
             .arg(lasts_ms)
             .arg(token);
         let (_, mut answer) = self.run(&link, shard, &self.scripts.freeze, step).await?;
-        Ok((answer.count()?, answer.count()?, answer.signed()?))
+        Ok(Frozen {
+            token: answer.count()?,
+            ends: answer.count()?,
+            count: answer.signed()?,
+            began: answer.flag()?,
+        })
     }
 
     async fn freeze_and_tell(&self, app: AppId, resource: Resource) -> Result<Freeze, StoreFault> {
-        let (token, ends, count) = self.freeze_once(app, resource, FREEZE_MS, 0).await?;
-        let mut cmd = redis::cmd("HSET");
-        cmd.arg(self.keys.notices())
-            .arg(app.get())
-            .arg(format!("{token} {ends}"));
-        self.linked()?.wire.ask(cmd).await?;
-        Ok(Freeze { token, count })
+        let frozen = self.freeze_once(app, resource, FREEZE_MS, 0).await?;
+        let (fault, thaws) = match self.tell(app, &frozen).await {
+            Ok(true) => {
+                return Ok(Freeze {
+                    token: frozen.token,
+                    count: frozen.count,
+                });
+            }
+            Ok(false) => (too_many(), true),
+            Err(fault) => (fault, frozen.began),
+        };
+        // Of a freeze that nobody was told of nobody has the token.
+        if thaws && let Err(why) = self.unfreeze_once(app, frozen.token).await {
+            tracing::warn!(%app, %why, "a freeze could not be ended; it ends by itself in 10 minutes at most");
+        }
+        Err(fault)
+    }
+
+    /// Gives all members notice of a freeze. Answers whether there was room for it.
+    async fn tell(&self, app: AppId, frozen: &Frozen) -> Result<bool, StoreFault> {
+        let mut step = Step::default();
+        step.key(&self.keys.notices());
+        step.arg(app)
+            .arg(frozen.token)
+            .arg(frozen.ends)
+            .arg(FREEZES_MAX);
+        let told = self.linked()?.wire.run(&self.scripts.notice, &step).await?;
+        Ok(told == Value::Int(1))
     }
 
     async fn untell(&self, app: AppId) -> Result<(), StoreFault> {
@@ -74,8 +113,8 @@ impl RedisStore {
     }
 
     async fn unfreeze_once(&self, app: AppId, token: u64) -> Result<(), StoreFault> {
-        let (left, _, _) = self.freeze_once(app, Resource::Account, 0, token).await?;
-        if left == 0 {
+        let left = self.freeze_once(app, Resource::Account, 0, token).await?;
+        if left.token == 0 {
             self.untell(app).await?;
         }
         Ok(())
@@ -110,6 +149,8 @@ impl RedisStore {
     async fn recount_once(&self, recount: &Recount) -> Result<Recounted, StoreFault> {
         let link = self.linked()?;
         let shard = Shard::of(recount.app);
+        // Who joins after this, and counts something before the commit, counts it on top.
+        let awaited = self.awaited_now(recount.app, recount.token).await?;
         let today = self.zone.day(self.clock.now());
         let mut step = self.step(&link, shard)?;
         step.key(&self.keys.app(recount.app))
@@ -121,16 +162,24 @@ impl RedisStore {
             .arg(today.number())
             .arg(audit::word(&recount.who))
             .arg(audit::word(&recount.why));
+        for incarnation in awaited {
+            step.arg(id_text(incarnation));
+        }
         let (_, mut answer) = self.run(&link, shard, &self.scripts.recount, step).await?;
         let done = answer.flag()?;
         let from = answer.signed()?;
         let generation = answer.count()?;
         let held = answer.count()?;
+        // Whoever asks again may do so because nobody was told that there is a new base.
+        let news = News::Recounted {
+            app: recount.app,
+            token: recount.token,
+            repeated: !done,
+        };
+        self.tell_news(&link, news).await?;
         if !done {
             return Ok(Recounted::NotFrozen);
         }
-        self.untell(recount.app).await?;
-        self.tell_news(&link, News::Recounted).await?;
         Ok(Recounted::Done {
             from,
             generation,
@@ -194,6 +243,14 @@ impl RedisStore {
             .await?;
         Ok(retired)
     }
+}
+
+fn too_many() -> StoreFault {
+    StoreFault::Unusable(format!(
+        "{FREEZES_MAX} apps are frozen for a recount, and sidecars are told of no more at a time: finish one \
+         of those recounts or call it off (`imquota recount --cancel`), or wait 10 minutes at most until \
+         they end by themselves"
+    ))
 }
 
 impl Operator for RedisStore {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
+use crate::chance;
 use crate::clock::Zone;
 use crate::store::{LEASE_TTL_MS, StoreFault};
 
@@ -26,6 +27,8 @@ pub struct RedisOptions {
     pub response_timeout: Duration,
     /// How members and recoveries are timed.
     pub pace: Pace,
+    /// Which machine this is: one on which the lock of a data folder keeps other processes away.
+    pub machine: u64,
 }
 
 /// The times of members and recoveries, in ms: the same for all members.
@@ -50,6 +53,17 @@ impl Default for Pace {
             silence: SILENCE_MS,
         }
     }
+}
+
+/// A number for the running kernel: its locks end with it. Where it has none, one that is nobody else's.
+fn machine() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(16)
+        .collect();
+    u64::from_str_radix(&digits, 16).unwrap_or_else(|_| chance::draw())
 }
 
 /// For how long a recovery waits for members that do not restate.
@@ -89,6 +103,7 @@ impl RedisOptions {
             create,
             response_timeout: Duration::from_millis(500),
             pace: Pace::default(),
+            machine: machine(),
         }
     }
 

@@ -10,40 +10,53 @@ use crate::store::{
     StoreFault,
 };
 
+/// The most members that one step states to be gone: what the shard has of each is looked for.
+const STEP_GONE_MAX: usize = 256;
+
 /// What one step states.
 #[derive(Debug, Clone, Copy, Default)]
 struct Stated<'a> {
     bases: &'a [Base],
-    with_gone: bool,
+    gone: &'a [u64],
     part: Part<'a>,
 }
 
-/// The statement in steps, each short: who is gone and the bases, the records, and at last the sums, by which an
-/// app is known to be stated whole.
-fn steps(statement: &Statement) -> [Stated<'_>; 3] {
+/// The statement in steps, each short: who is gone, the bases, the records, and at last the sums, by which an
+/// app is known to be stated whole. At least one.
+fn steps<'a>(statement: &'a Statement, gone: &'a [u64]) -> Vec<Stated<'a>> {
     let records = Part {
         answered: &statement.answered,
         aborts: &statement.aborts,
         ..Part::default()
     };
-    [
-        Stated {
-            bases: &statement.bases,
-            with_gone: true,
-            ..Stated::default()
-        },
-        Stated {
+    let gone = gone.chunks(STEP_GONE_MAX).map(|gone| Stated {
+        gone,
+        ..Stated::default()
+    });
+    let mut steps: Vec<_> = gone.collect();
+    let bases = Stated {
+        bases: &statement.bases,
+        ..Stated::default()
+    };
+    if steps.is_empty() || !statement.bases.is_empty() {
+        steps.push(bases);
+    }
+    if !statement.answered.is_empty() || !statement.aborts.is_empty() {
+        steps.push(Stated {
             part: records,
             ..Stated::default()
-        },
-        Stated {
+        });
+    }
+    if !statement.apps.is_empty() {
+        steps.push(Stated {
             part: Part {
                 apps: &statement.apps,
                 ..Part::default()
             },
             ..Stated::default()
-        },
-    ]
+        });
+    }
+    steps
 }
 
 impl RedisStore {
@@ -58,17 +71,9 @@ impl RedisStore {
         debug_assert!(statement.answered.len() <= REPORT_RECORDS_MAX);
         debug_assert!(statement.aborts.len() <= REPORT_RECORDS_MAX);
         let link = self.linked()?;
-        let [first, records, sums] = steps(statement);
-        let none = records.part.answered.is_empty() && records.part.aborts.is_empty();
-        self.restate_part(&link, shard, statement, first, day)
-            .await?;
-        if !none {
-            self.restate_part(&link, shard, statement, records, day)
-                .await?;
-        }
-        if !sums.part.apps.is_empty() {
-            self.restate_part(&link, shard, statement, sums, day)
-                .await?;
+        let gone: Vec<u64> = statement.gone.iter().copied().collect();
+        for stated in steps(statement, &gone) {
+            self.restate_part(&link, shard, stated, day).await?;
         }
         Ok(())
     }
@@ -77,7 +82,6 @@ impl RedisStore {
         &self,
         link: &Link,
         shard: Shard,
-        statement: &Statement,
         stated: Stated<'_>,
         day: Day,
     ) -> Result<(), StoreFault> {
@@ -86,13 +90,9 @@ impl RedisStore {
         step.arg(day.number())
             .arg(self.ends_s(day))
             .arg(self.seen.most(shard));
-        if stated.with_gone {
-            step.arg(statement.gone.len());
-            for incarnation in &statement.gone {
-                step.arg(format_args!("{incarnation:016x}"));
-            }
-        } else {
-            step.arg(0);
+        step.arg(stated.gone.len());
+        for incarnation in stated.gone {
+            step.arg(format_args!("{incarnation:016x}"));
         }
         step.arg(stated.bases.len());
         for base in stated.bases {

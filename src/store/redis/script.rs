@@ -54,6 +54,7 @@ pub(super) struct Scripts {
     pub(super) noted: Script,
     pub(super) leave: Script,
     pub(super) recall: Script,
+    pub(super) notice: Script,
     pub(super) restate: Script,
     pub(super) bases: Script,
     pub(super) fold: Script,
@@ -121,6 +122,7 @@ impl Scripts {
             noted: Script::new(&[roll, include_str!("scripts/noted.lua")]),
             leave: Script::new(&[roll, include_str!("scripts/leave.lua")]),
             recall: alone(include_str!("scripts/recall.lua")),
+            notice: alone(include_str!("scripts/notice.lua")),
             restate: Script::new(&[
                 guard,
                 counts,
@@ -148,7 +150,7 @@ impl Scripts {
         }
     }
 
-    pub(super) fn all(&self) -> [&Script; 18] {
+    pub(super) fn all(&self) -> [&Script; 19] {
         [
             &self.hello,
             &self.mark,
@@ -162,6 +164,7 @@ impl Scripts {
             &self.noted,
             &self.leave,
             &self.recall,
+            &self.notice,
             &self.restate,
             &self.bases,
             &self.fold,

@@ -10,60 +10,33 @@ use crate::books::{self, Books};
 use crate::fake::keyspace::Keyspace;
 
 impl Auditor {
-    /// Looks at the ledger after a step: a hard limit holds, and whatever exists is counted.
+    /// Looks at the ledger after a step: a hard limit holds, and whatever exists is charged.
     pub fn look(&self, keys: &Keyspace) {
-        self.with(|known| {
-            let Known { apps, faults, forgot, .. } = known;
-            for (id, app) in apps.iter() {
-                let limits = app.limits.as_ref().expect("it was opened");
-                let counts = books::charged(keys, *id);
-                for (at, &count) in counts.iter().enumerate() {
-                    let counter = COUNTERS[at];
-                    let Limit::AtMost(limit) = limits.of(counter) else {
-                        continue;
-                    };
-                    let exist = app.exist(counter).unwrap_or(0);
-                    if count > limit.cast_signed() {
-                        faults.push(format!("app {id}: {counter:?} is {count}, the limit is {limit}"));
-                    }
-                    if exist > count && !*forgot {
-                        faults.push(format!("app {id}: {exist} {counter:?} exist, {count} are counted"));
-                    }
-                }
-                for (day, degraded) in &app.degraded {
-                    let Limit::AtMost(limit) = limits.groups_gained_daily else {
-                        continue;
-                    };
-                    let day = Day::from_number(*day).expect("a day");
-                    let gained = books::gained(keys, books::PREFIX, *id, day);
-                    if gained > limit.cast_signed() + degraded {
-                        faults.push(format!(
-                            "app {id}: {gained} groups gained, the limit is {limit}, {degraded} of them by sidecars alone"
-                        ));
-                    }
-                }
-            }
-        });
+        self.with(|known| known.look(keys));
     }
 
     /// Everything has arrived: where the ledger's counts are not the truth.
-    pub fn differences(&self, books: &impl Books, prefix: &str) -> Vec<String> {
+    /// `members`: those that sidecars are now.
+    pub fn differences(&self, books: &impl Books, prefix: &str, members: &[u64]) -> Vec<String> {
         self.with(|known| {
             let mut faults = Vec::new();
+            known.gaps.clear();
             let Known {
-                apps, forgot, lost, ..
+                apps,
+                lost,
+                unknowable,
+                left,
+                gaps,
+                ..
             } = known;
             for (id, app) in apps.iter() {
-                if *forgot {
-                    continue;
-                }
                 let counts = books::counts(books, prefix, *id);
                 for (sum, range) in &app.sums {
                     let count = match sum {
-                        Sum::Live(counter) => counts[usize::from(*counter)],
+                        Sum::Live(counter) => counts[usize::from(*counter)].shown(),
                         Sum::Gained(day) => {
                             let day = Day::from_number(*day).expect("a day");
-                            books::gained(books, prefix, *id, day)
+                            books::gained(books, prefix, *id, day).shown()
                         }
                         Sum::Increments(day) => books::users(books, prefix, *id, *day).1,
                     };
@@ -71,10 +44,16 @@ impl Auditor {
                     // with the next one is then bounded by a count that is too small.
                     let spared = match sum {
                         Sum::Live(1) | Sum::Gained(_) if !lost.is_empty() => app.followed,
+                        Sum::Gained(_) if app.was_recounted => app.followed,
                         _ => 0,
                     };
                     let (low, high) = (range.low, range.high + spared);
-                    if !(low..=high).contains(&count) {
+                    if !(low..=high).contains(&count) && !unknowable.contains(&(*id, *sum)) {
+                        let faults = if left.contains(&(*id, *sum)) {
+                            &mut *gaps
+                        } else {
+                            &mut faults
+                        };
                         faults.push(format!(
                             "app {id}, {sum:?}: {count} are counted, {low} to {high} are true"
                         ));
@@ -97,8 +76,72 @@ impl Auditor {
                 if lost.is_empty() && !held.is_empty() {
                     faults.push(format!("app {id}: still held: {held:?}"));
                 }
+                let lent = members.iter().map(|of| books::lent_to(books, prefix, *id, *of));
+                let lent = lent.fold([0; 3], |a, b| [a[0] + b[0], a[1] + b[1], a[2] + b[2]]);
+                if lent != counts.map(|count| count.lent) {
+                    faults.push(format!(
+                        "app {id}: {lent:?} are lent to members that there are, of {counts:?}"
+                    ));
+                }
+                for count in counts {
+                    if lost.is_empty() && (count.held, count.back) != (0, 0) {
+                        faults.push(format!("app {id}: {count:?} at rest"));
+                    }
+                }
             }
             faults
         })
+    }
+}
+
+impl Known {
+    fn look(&mut self, keys: &Keyspace) {
+        let recovery = books::recovery(keys);
+        self.epoch = self.epoch.max(recovery.epoch);
+        if self.first_epoch == 0 {
+            self.first_epoch = recovery.epoch;
+        }
+        if self.forgot.is_some_and(|before| recovery.epoch > before) && !recovery.open {
+            self.forgot = None;
+        }
+        // Nothing was forgotten or told again so far.
+        let calm = self.epoch == self.first_epoch && self.forgot.is_none();
+        // While members tell what they know, each part of it alone may be more than there is.
+        let telling = recovery.open || self.forgot.is_some();
+        for (id, app) in &mut self.apps {
+            let limits = app.limits.as_ref().expect("it was opened");
+            let counts = books::look(keys, *id);
+            for (at, count) in counts.iter().enumerate() {
+                let (counter, charged) = (COUNTERS[at], count.charged());
+                let before = std::mem::replace(&mut app.charged[at], charged);
+                let Limit::AtMost(limit) = limits.of(counter) else {
+                    continue;
+                };
+                let waits = recovery.waiting_since > count.recounted;
+                let grew = charged > before && !telling && !waits;
+                if charged > limit.cast_signed() && (calm || grew) {
+                    self.faults.push(format!(
+                        "app {id}: {counter:?} is {count:?}, the limit is {limit}"
+                    ));
+                }
+                let exist = [app.exist[0], app.exist[1] + app.exist[2], app.exist[2]][at];
+                if exist > charged && self.forgot.is_none() && !waits {
+                    self.faults
+                        .push(format!("app {id}: {exist} {counter:?} exist, {count:?} is charged"));
+                }
+            }
+            for (day, degraded) in &app.degraded {
+                let Limit::AtMost(limit) = limits.groups_gained_daily else {
+                    continue;
+                };
+                let day = Day::from_number(*day).expect("a day");
+                let gained = books::gained(keys, books::PREFIX, *id, day);
+                if calm && gained.shown() > limit.cast_signed() + degraded {
+                    self.faults.push(format!(
+                        "app {id}: {gained:?} groups gained, the limit is {limit}, {degraded} of them by sidecars alone"
+                    ));
+                }
+            }
+        }
     }
 }

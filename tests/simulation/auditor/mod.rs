@@ -2,6 +2,7 @@
 //! counts, and is asked after each step and each answer.
 
 mod judge;
+mod recounts;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
 
 use imquota::quota::{AppId, Charge, Counter, Limits, Resource};
+use imquota::store::Shard;
 use redis::{Arg, Cmd, Value};
 
 /// A count that must be right at the end.
@@ -34,8 +36,10 @@ enum Told {
     Denied,
 }
 
-/// A sidecar and the number of its journal: with another journal it is another member.
+/// A sidecar and its incarnation: with another journal, or after it has left, it is another member.
 pub type Member = (usize, u64);
+/// A sidecar and the number of its process.
+pub type Process = (usize, u64);
 
 /// What a member was asked: unsure if its journal is lost.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +48,17 @@ struct Deed {
     sum: Sum,
     low: i64,
     high: i64,
+}
+
+/// A recount that is under way.
+#[derive(Debug, Clone, Copy, Default)]
+struct Recount {
+    /// Objects deleted since the app was about to be frozen.
+    deleted: i64,
+    /// Objects created since then that no limit stops.
+    created: i64,
+    /// Whether the truth was counted: its token is out.
+    counted: bool,
 }
 
 #[derive(Debug, Default)]
@@ -57,8 +72,16 @@ struct App {
     ids: BTreeMap<String, Told>,
     /// Objects deleted with which groups and the gain fall.
     followed: i64,
-    /// Active users by day, and the members that said so; none: perhaps.
-    users: BTreeMap<(i32, u32), BTreeSet<Member>>,
+    /// Active users by day, and who said so; none: perhaps.
+    users: BTreeMap<(i32, u32), BTreeSet<(Member, Process)>>,
+    /// The recount that is under way.
+    recount: Option<Recount>,
+    /// Whether one was ever done: what was deleted before it may stay in a day's gain.
+    was_recounted: bool,
+    /// Ids answered before a recount: asked again they are judged anew.
+    outlived: BTreeSet<String>,
+    /// What limits see of each count, as the ledger had it when it was last looked at.
+    charged: [i64; 3],
     /// Ids whose object a gateway made.
     created: BTreeSet<String>,
 }
@@ -82,8 +105,23 @@ struct Known {
     deeds: BTreeMap<Member, Vec<Deed>>,
     lost: BTreeSet<Member>,
     faults: Vec<String>,
-    /// The ledger was put back: what it counts is not compared any more.
-    forgot: bool,
+    /// Processes that are over: what they knew beside their journals is forgotten.
+    ended: BTreeSet<Process>,
+    /// The newest recovery that the ledger ever had, and the first.
+    epoch: u64,
+    first_epoch: u64,
+    /// The ledger forgot something, and no recovery above this one has ended since.
+    forgot: Option<u64>,
+    /// Whether the ledger ever forgot something.
+    ever_forgot: bool,
+    /// Who moved which sum of a day.
+    daily: BTreeMap<(AppId, Sum), BTreeSet<Member>>,
+    /// Sums of days that a lost member moved, before the ledger forgot them: nobody knows those.
+    unknowable: BTreeSet<(AppId, Sum)>,
+    /// Sums of days that a member moved that had left when the ledger forgot them. What is wrong with them
+    /// is a gap of the program: no base has what left members gained on a day.
+    left: BTreeSet<(AppId, Sum)>,
+    gaps: Vec<String>,
     trace: DefaultHasher,
     log: Option<Vec<String>>,
     steps: u64,
@@ -172,22 +210,79 @@ impl Auditor {
         })
     }
 
-    /// What the ledger counts means nothing from now on, but that limits hold.
-    pub fn ledger_forgot(&self) {
-        self.with(|known| known.forgot = true);
+    /// The ledger has forgotten something: until members have told it again, things exist that it does
+    /// not count. Users are told again by the processes that know them.
+    /// `members`: those that sidecars are now.
+    pub fn ledger_forgot(&self, members: &[u64]) {
+        self.with(|known| {
+            for (sum, by) in &known.daily {
+                if by.iter().any(|member| known.lost.contains(member)) {
+                    known.unknowable.insert(*sum);
+                } else if by.iter().any(|(_, of)| !members.contains(of)) {
+                    known.left.insert(*sum);
+                }
+            }
+            known.forgot = Some(known.epoch);
+            known.ever_forgot = true;
+            let ended: Vec<Process> = known.ended.iter().copied().collect();
+            ended.into_iter().for_each(|process| known.users_forgotten(process));
+        });
+    }
+
+    /// What is wrong, and known to be.
+    pub fn gaps(&self) -> Vec<String> {
+        self.with(|known| std::mem::take(&mut known.gaps))
+    }
+
+    /// Whether it may be that no ledger is there.
+    pub fn ledger_may_be_gone(&self) -> bool {
+        self.with(|known| known.forgot.is_some())
+    }
+
+    /// A process ends, however it does.
+    pub fn process_ended(&self, process: Process) {
+        self.with(|known| {
+            known.ended.insert(process);
+            if known.ever_forgot {
+                // It may not have told all again.
+                known.users_forgotten(process);
+            }
+        });
     }
 
     /// Takes note of a step for the trace.
     pub fn note_step(&self, command: &Cmd, answer: &Value) {
         self.with(|known| {
             known.steps += 1;
+            let loads = first_word(command).is_some_and(|word| word == b"SCRIPT");
             for arg in command.args_iter() {
                 if let Arg::Simple(bytes) = arg {
-                    bytes.hash(&mut known.trace);
+                    // The scripts' text is the same in every run.
+                    if loads {
+                        bytes.len().hash(&mut known.trace);
+                    } else {
+                        bytes.hash(&mut known.trace);
+                    }
                 }
             }
             hash_value(answer, &mut known.trace);
         });
+    }
+
+    /// Whether a command may have changed anything that is looked at: most are on shards of no app.
+    pub fn cares_for(&self, command: &Cmd) -> bool {
+        let mut args = command.args_iter();
+        let Some(Arg::Simple(key)) = args.nth(3) else {
+            return true;
+        };
+        let shard_of = |key: &[u8]| {
+            let text = std::str::from_utf8(key).ok()?;
+            let rest = text.strip_prefix('{')?.strip_prefix(crate::books::PREFIX)?;
+            u16::from_str_radix(rest.strip_prefix(':')?.get(..2)?, 16).ok()
+        };
+        shard_of(key).is_none_or(|shard| {
+            self.with(|known| known.apps.keys().any(|app| Shard::of(*app).number() == shard))
+        })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Known) -> T) -> T {
@@ -196,6 +291,21 @@ impl Auditor {
 }
 
 impl Known {
+    fn moves(&mut self, deal: &Deal) {
+        for (sum, _) in deal.sums() {
+            if matches!(sum, Sum::Gained(_)) {
+                self.daily.entry((deal.app, sum)).or_default().insert(deal.member);
+            }
+        }
+    }
+
+    /// Nobody tells users again whom only this process knew.
+    fn users_forgotten(&mut self, process: Process) {
+        for by in self.apps.values_mut().flat_map(|app| app.users.values_mut()) {
+            by.retain(|(_, of)| *of != process);
+        }
+    }
+
     /// A creation that was not allowed leaves nothing behind, unless its journal is lost.
     fn note_undone(&mut self, deal: &Deal) {
         for (sum, _) in deal.sums() {
@@ -223,6 +333,13 @@ impl Known {
         let range = app.sums.entry(deed.sum).or_default();
         range.low += deed.low;
         range.high += deed.high;
+    }
+}
+
+fn first_word(command: &Cmd) -> Option<&[u8]> {
+    match command.args_iter().next() {
+        Some(Arg::Simple(word)) => Some(word),
+        _ => None,
     }
 }
 

@@ -3,15 +3,16 @@
 use std::hash::Hasher;
 
 use imquota::admission::{Outcome, Refusal, Source, Verdict};
-use imquota::quota::{AppId, Limit};
+use imquota::quota::{AppId, Counter, Limit};
 
-use super::{Auditor, Deal, Deed, Known, Member, Sum, Told};
+use super::{Auditor, Deal, Deed, Known, Member, Process, Sum, Told};
 
 impl Auditor {
     /// A creation was answered. `heard`: the gateway got the answer, and creates.
     pub fn created(&self, deal: &Deal, verdict: &Verdict, heard: bool) {
         self.with(|known| {
             known.trace.write_u64(verdict.used);
+            known.moves(deal);
             let amount = deal.amount();
             let Known { apps, faults, .. } = known;
             let app = apps.get_mut(&deal.app).expect("an app of the run");
@@ -25,8 +26,10 @@ impl Auditor {
                 Outcome::Deny(_) => Told::Denied,
             };
             known.answers[told as usize] += 1;
+            let outlived = deal.id.as_ref().is_some_and(|id| app.outlived.contains(id));
             if let Some(before) = before
                 && before != told
+                && !outlived
             {
                 faults.push(format!("{deal:?}: was {before:?}, is now {told:?}"));
             }
@@ -36,7 +39,22 @@ impl Auditor {
             if told == Told::Denied {
                 return;
             }
+            let hard = deal.charge.parts().iter().any(|part| {
+                part.counter != Counter::GroupsGained && part.limit.get().is_some()
+            });
+            if let Some(recount) = &mut app.recount {
+                if hard && recount.counted {
+                    faults.push(format!("{deal:?}: allowed while the truth is being counted"));
+                }
+                recount.created += amount;
+            }
             let mut unsure = Vec::new();
+            if before.is_some() && outlived {
+                // It took a new unit, for an object that is there already.
+                for (sum, _) in deal.sums() {
+                    app.sums.entry(sum).or_default().high += amount;
+                }
+            }
             if before.is_none() {
                 // Counted whether the gateway hears of it or not; one id, one count.
                 for (sum, sure) in deal.sums() {
@@ -88,8 +106,12 @@ impl Auditor {
     /// A gateway deletes objects, and is about to say so; `deal` names all days on which it may.
     pub fn deletes(&self, deal: &Deal) {
         self.with(|known| {
+            known.moves(deal);
             let app = known.apps.get_mut(&deal.app).expect("an app of the run");
             app.exist[deal.resource as usize] -= deal.amount();
+            if let Some(recount) = &mut app.recount {
+                recount.deleted += deal.amount();
+            }
             if deal.charge.parts().len() > 1 {
                 app.followed += deal.amount();
             }
@@ -111,6 +133,7 @@ impl Auditor {
     pub fn deleted(&self, deal: &Deal, given: Option<u64>) {
         self.with(|known| {
             let amount = deal.amount();
+            known.moves(deal);
             let Some(given) = given else { return };
             let given = i64::try_from(given).expect("a small amount");
             for (sum, sure) in deal.sums() {
@@ -135,7 +158,13 @@ impl Auditor {
                 .values_mut()
                 .flat_map(|app| app.users.values_mut())
             {
-                members.remove(&member);
+                members.retain(|(of, _)| *of != member);
+            }
+            if known.ever_forgot {
+                // It may not have told all again.
+                let moved = known.daily.iter();
+                let moved = moved.filter(|(_, by)| by.contains(&member));
+                known.unknowable.extend(moved.map(|(sum, _)| *sum));
             }
             for deed in known.deeds.remove(&member).unwrap_or_default() {
                 known.unsettle(deed);
@@ -148,6 +177,7 @@ impl Auditor {
         self.with(|known| {
             let by = i64::try_from(by).expect("a small number");
             let sum = Sum::Increments(day);
+            known.daily.entry((app, sum)).or_default().insert(member);
             let sums = &mut known.apps.get_mut(&app).expect("an app of the run").sums;
             sums.entry(sum).or_default().low += by;
             sums.entry(sum).or_default().high += by;
@@ -162,7 +192,13 @@ impl Auditor {
     }
 
     /// Users are active on a day: said by a member, or, without one, perhaps.
-    pub fn logged_in(&self, by: Option<Member>, app: AppId, day: i32, users: &[u32]) {
+    pub fn logged_in(
+        &self,
+        by: Option<(Member, Process)>,
+        app: AppId,
+        day: i32,
+        users: &[u32],
+    ) {
         self.with(|known| {
             let app = known.apps.get_mut(&app).expect("an app of the run");
             for user in users {

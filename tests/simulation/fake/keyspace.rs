@@ -90,6 +90,14 @@ impl Keyspace {
     kind!(list, made_list, List, VecDeque<Bytes>);
     kind!(sorted, made_sorted, Sorted, BTreeMap<Bytes, f64>);
 
+    /// A field of a hash, for the auditor.
+    pub fn field(&self, key: &str, field: &str) -> Option<&str> {
+        match &self.keys.get(key.as_bytes())?.data {
+            Data::Hash(hash) => std::str::from_utf8(hash.get(field.as_bytes())?).ok(),
+            _ => None,
+        }
+    }
+
     /// All fields of a hash, for the auditor.
     pub fn fields(&self, key: &str) -> Vec<(String, String)> {
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();

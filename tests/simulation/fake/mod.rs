@@ -41,6 +41,8 @@ pub struct Fake {
     interpreter: Mutex<Interpreter>,
     /// The scripts that this run of the server was given.
     loaded: Mutex<Vec<String>>,
+    /// Every script that was ever given, and its hash.
+    hashes: Mutex<Vec<(String, String)>>,
     mutation: Option<Mutation>,
     mutated: Mutex<bool>,
 }
@@ -53,6 +55,7 @@ impl Fake {
             interpreter: Mutex::new(Interpreter::new(&memory)),
             memory,
             loaded: Mutex::default(),
+            hashes: Mutex::default(),
             mutation,
             mutated: Mutex::new(false),
         }
@@ -128,7 +131,16 @@ impl Fake {
     }
 
     fn load(&self, source: &str) -> Result<String, String> {
+        let known = lock(&self.hashes).iter().find(|(of, _)| of == source).cloned();
+        if let Some((_, hash)) = known {
+            let mut loaded = lock(&self.loaded);
+            if !loaded.contains(&hash) {
+                loaded.push(hash.clone());
+            }
+            return Ok(hash);
+        }
         let hash = redis::Script::new(source).get_hash().to_owned();
+        lock(&self.hashes).push((source.to_owned(), hash.clone()));
         let mut source = source.to_owned();
         if let Some(Mutation { from, to }) = self.mutation
             && source.contains(from)

@@ -34,12 +34,12 @@ impl Gateway {
         let amount = Amount::from_wire(amount).expect("a small amount");
         let charge = Charge::new(resource, amount, &limits);
         // Ids are remembered on the record path alone; what sidecars admit by themselves is not.
-        let mut by_id = hard(&charge) && self.rng.random_ratio(7, 10);
+        let mut by_id = hard(&charge) && self.rng.random_ratio(1, 2);
         let id = by_id.then(|| {
             self.next_id += 1;
             format!("gateway-{}-{}", self.number, self.next_id)
         });
-        let mut at = self.rng.random_range(0..self.town.sidecars.len());
+        let mut at = self.anywhere();
         let mut allowed = None;
         let mut days = BTreeSet::new();
         for _ in 0..TRIES_MAX {

@@ -45,6 +45,7 @@ impl Gateway {
             admission.record_active(record, patience).await
         };
         let today = serving.today();
+        let by = (serving.member, (at, serving.process));
         let heard = self.call(at, &plan, work).await;
         let auditor = &self.town.auditor;
         match (heard, increment) {
@@ -52,7 +53,7 @@ impl Gateway {
                 auditor.incremented(serving.member, app, active.day.number(), by);
             }
             (Heard::Answer(Ok(active)), None) => {
-                auditor.logged_in(Some(serving.member), app, active.day.number(), &users);
+                auditor.logged_in(Some(by), app, active.day.number(), &users);
             }
             (Heard::Answer(Err(Fault::Away(_) | Fault::Exhausted(_))) | Heard::BrokenOff, None) => {
                 auditor.logged_in(None, app, today, &users);

@@ -6,6 +6,7 @@ mod delete;
 mod login;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,6 +37,10 @@ pub struct Town {
     pub auditor: Arc<Auditor>,
     pub objects: Mutex<Vec<Object>>,
     pub pause_ms_max: u64,
+    /// Whether most is asked of the first sidecar.
+    pub skewed: bool,
+    /// Held by the operator who is at work.
+    pub desk: tokio::sync::Mutex<()>,
 }
 
 /// Objects that were created together.
@@ -90,6 +95,14 @@ impl Gateway {
         }
     }
 
+    fn anywhere(&mut self) -> usize {
+        if self.town.skewed && self.rng.random_ratio(3, 4) {
+            0
+        } else {
+            self.rng.random_range(0..self.town.sidecars.len())
+        }
+    }
+
     fn somewhere(&mut self, not: usize) -> usize {
         let all = self.town.sidecars.len();
         if all == 1 {
@@ -120,7 +133,7 @@ impl Gateway {
         F: Future<Output = T>,
     {
         let sidecar = &self.town.sidecars[sidecar];
-        let mut life = sidecar.life();
+        let life = sidecar.life();
         let Some(serving) = sidecar.serving() else {
             return Heard::Nobody;
         };
@@ -130,11 +143,22 @@ impl Gateway {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        // What a halted process has not begun is not known to it.
+        let begun = AtomicBool::new(false);
+        let work = async {
+            begun.store(true, Ordering::Relaxed);
+            work(serving.admission).await
+        };
+        let heard = tokio::select! {
             biased;
-            _ = life.changed() => Heard::BrokenOff,
-            answer = work(serving.admission) => Heard::Answer(answer),
+            () = sidecar.killed(life) => Heard::BrokenOff,
+            answer = sidecar.running(work) => Heard::Answer(answer),
             () = hang_up => Heard::BrokenOff,
+        };
+        if begun.into_inner() {
+            heard
+        } else {
+            Heard::Nobody
         }
     }
 }

@@ -78,7 +78,7 @@ fn state() -> impl Strategy<Value = State> {
         vec(claim, 0..CLAIMS_MAX).prop_map(State::Held),
         Just(State::Counted),
         proptest::sample::select(&COUNTERS[..]).prop_map(State::Denied),
-        any::<u8>().prop_map(State::Released),
+        any::<(u8, u8)>().prop_map(|(own, groups)| State::Released(Fell { own, groups })),
     ]
 }
 

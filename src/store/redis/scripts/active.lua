@@ -61,8 +61,12 @@ local function split(u, ends)
     end
   end
   if #moved > 0 then
-    keep(to, redis.call('SADD', to, unpack(moved)), ends)
-    redis.call('SREM', from, unpack(moved))
+    local added = 0
+    for i = 1, #moved, WORDS_MAX do
+      added = added + redis.call('SADD', to, unpack(moved, i, math.min(i + WORDS_MAX - 1, #moved)))
+      redis.call('SREM', from, unpack(moved, i, math.min(i + WORDS_MAX - 1, #moved)))
+    end
+    keep(to, added, ends)
   end
   u.p = u.p + 1
   if u.p == size then

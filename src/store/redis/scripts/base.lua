@@ -49,13 +49,14 @@ end
 -- Moves all that a member counted of an app into the bases, and what it was lent and did not spend as
 -- well if that counts as used. Answers whether there was anything, and how much was lent.
 local function fold_member(app, inc, lent_is_used)
-  local raw, any, lent = entries_of(app, inc), false, 0
+  local raw, known, any, lent = entries_of(app, inc), false, false, 0
   for k = 0, 2 do
     if raw[k] then
       local c, e = app[k], read_entry(raw[k])
       local u, out = share_of(e, c)
       local used = lent_is_used and out or 0
-      any = true
+      known = true
+      any = any or e.consumed > 0 or e.released > 0 or e.taken > 0 or e.given > 0 or e.granted > 0
       lent = lent + out
       set(c, 'u', c.u + used)
       set(c, 'out', c.out - out)
@@ -64,7 +65,7 @@ local function fold_member(app, inc, lent_is_used)
       end
     end
   end
-  if any then
+  if known then
     drop_entries(app, inc)
   end
   return any, lent

@@ -24,7 +24,8 @@ local FINE, ABSENT, OTHER, FENCED, COPIED = 0, 1, 2, 3, 4
 -- How often all members are looked at: while something waits for them, and else.
 local WAITING_SCAN_MS, SCAN_MS = 200, 5000
 local RECALL_MS = 3000
--- The most of each list in one answer; the others come with a later one.
+-- The most of each list in one answer; the others come with a later one. Notices are all told: whoever had a
+-- lease and did not hear of a freeze would spend after its token is out. `notice` bounds them.
 local LIST_MAX, TASKS_MAX = 64, 8
 
 local me, process, name = ARGV[7], ARGV[8], ARGV[9]
@@ -146,7 +147,7 @@ local function answer(leased, gone, joined)
     local token, ends = string.match(notices[i + 1], '^(%d+) (%d+)$')
     if num(ends) <= now then
       redis.call('HDEL', KEYS[3], notices[i])
-    elseif #frozen < 2 * LIST_MAX then
+    else
       frozen[#frozen + 1] = notices[i]
       frozen[#frozen + 1] = token
     end
@@ -343,5 +344,7 @@ if mine.witnessed == 0 and meta.open == 0 then
     redis.call('HSET', KEYS[2], 'k:' .. me, pack_presence(mine))
   end
 end
+-- An older process of this journal may still spend what is lent here.
+local older_ends = num(string.match(redis.call('HGET', KEYS[2], 'o:' .. me) or '', ' (%d+)$'))
 finish_roll(meta)
-return answer(meta.open == 0 and not leaving and mine.witnessed == 1, false, joined)
+return answer(meta.open == 0 and not leaving and mine.witnessed == 1 and now >= older_ends, false, joined)

@@ -42,7 +42,7 @@ local function save(h)
       put('ZADD', base .. 'apps', 'NX', '0', h.id)
     end
   end
-  put(unpack(h.writes))
+  put_all(h.writes)
   if h.ends then
     put('EXPIREAT', h.key, h.ends)
   end
@@ -181,12 +181,15 @@ local function counted(c)
   return c.u - c.back
 end
 
--- Whether a recovery ended without all that this counter had. A day's gain waits with the groups.
+-- Whether a recovery ended without all that this counter had, or it lives since a recount of which only the
+-- generation is known: such a life always has a base. A day's gain waits with the groups.
 local function is_incomplete(app, k)
-  if waiting_since == 0 then
+  local own = k == 3 and 1 or k
+  if waiting_since == 0 and app[own].gen == 0 then
     return false
   end
-  return num(redis.call('HGET', app.key, 'n' .. (k == 3 and 1 or k))) < waiting_since
+  local f = redis.call('HMGET', app.key, 'n' .. own, 'a' .. own)
+  return num(f[1]) < waiting_since or app[own].gen ~= 0 and num(string.match(f[2] or '', '^%d+')) == 0
 end
 
 -- Appends the view: four counts, this member's consumed and released for each, the freeze's token or 0,

@@ -5,7 +5,7 @@
 -- ARGV[7]  for how long it stays frozen, in ms; or 0 to end the freeze
 -- ARGV[8]  the token of the freeze to end
 --
--- Answers after the head: the token (0: it is not frozen), when it ends, the count.
+-- Answers after the head: the token (0: it is not frozen), when it ends, the count, 1 if it began by this.
 
 local refusal = refused(ALWAYS)
 if refusal then
@@ -14,7 +14,7 @@ end
 local app = read_app(KEYS[2])
 local c, lasts = app[tonumber(ARGV[6])], tonumber(ARGV[7])
 thaw(app)
-local token, ends = app.frozen or 0, 0
+local token, ends, began = app.frozen or 0, 0, 0
 if lasts == 0 then
   if app.frozen == tonumber(ARGV[8]) then
     put('HDEL', app.key, 'fz')
@@ -23,9 +23,9 @@ if lasts == 0 then
 elseif app.frozen then
   ends = tonumber(string.match(app.thaws, ' (%d+)$'))
 else
-  token, ends = seq + 1, now + lasts
+  token, ends, began = seq + 1, now + lasts, 1
   put('HSET', app.key, 'fz', str(token) .. ' ' .. str(ends))
   list(app)
 end
 save(app)
-return seal({FINE, 0, 0, now, token, ends, shown(c)})
+return seal({FINE, 0, 0, now, token, ends, shown(c), began})

@@ -3,6 +3,8 @@
 
 -- Less is not worth an account: such a member asks for each unit.
 local GRANT_MIN = 4
+-- The most units that one creation asks for.
+local CREATION_MAX = 100
 local MINUTE_MS = 60000
 
 -- How many members wished in this minute or the one before, the caller among them.
@@ -26,7 +28,8 @@ local function wishers(c)
 end
 
 -- Grants `units` to the caller, wished for under `limit`. It comes last: all else that the call says is
--- judged by what the counter is then.
+-- judged by what the counter is then. While somebody starves, what one creation may need stays free: what
+-- members have just returned for it would else be theirs again before it has come.
 local function lend(app, c, k, said)
   if c.hash.over or app.frozen or is_open or said.gen ~= c.gen or is_incomplete(app, k) then
     return
@@ -40,6 +43,9 @@ local function lend(app, c, k, said)
   local limit = lowest(c, said.limit)
   local ways = 2 * wishers(c)
   local free = limit - shown(c) - c.out
+  if now < app.starved + STARVING_MS then
+    free = free - CREATION_MAX
+  end
   local more = math.min(said.units - spare, math.floor(free / ways))
   if more > 0 and spare + more >= GRANT_MIN then
     e.granted = e.granted + more

@@ -40,6 +40,24 @@ local function put(...)
   writes[#writes + 1] = {...}
 end
 
+-- Notes a command with a list that may be long.
+local function put_all(command)
+  writes[#writes + 1] = command
+end
+
+-- The most words of a command: a call of thousands is refused. Even, so that pairs stay together.
+local WORDS_MAX = 2000
+
+-- Calls a command on a key with a list behind it, in pieces where it is long.
+local function call_all(command)
+  if #command <= WORDS_MAX + 2 then
+    return redis.call(unpack(command))
+  end
+  for i = 3, #command, WORDS_MAX do
+    redis.call(command[1], command[2], unpack(command, i, math.min(i + WORDS_MAX - 1, #command)))
+  end
+end
+
 -- A stored number; what is not there is 0.
 local function num(text)
   return tonumber(text or 0)
@@ -65,9 +83,9 @@ local function seal(answer)
     seq = seq + 1
     head('seq', str(seq))
     head('c:' .. member, str(calls + 1))
-    redis.call(unpack(header))
+    call_all(header)
     for i = 1, #writes do
-      redis.call(unpack(writes[i]))
+      call_all(writes[i])
     end
   end
   answer[2], answer[3] = epoch, seq

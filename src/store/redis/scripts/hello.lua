@@ -8,10 +8,15 @@
 -- ARGV[4]  the billing zone, ARGV[5] the number of shards, ARGV[6] the format
 -- ARGV[7]  the member's incarnation, ARGV[8] its boot number, ARGV[9] its name
 -- ARGV[10] the run, ARGV[11] the nonce of the member's process
+-- ARGV[12] which machine it runs on, ARGV[13] a lease's time, in ms
 --
 -- A member is one process at a time. A newer boot takes over, and fences the older one. The boot
 -- number lies in the data folder: two processes that have the same one run on copies of it, and the
 -- nonce, which each draws when it starts, tells them apart. The first one stays.
+--
+-- An older process may go on for as long as its last lease, and has the same units to spend. On one machine the
+-- lock of the data folder proves that it is dead; else the newer one has no lease before the older one's must have
+-- ended.
 --
 -- A ledger that is not there is made here for newcomers alone. For one who remembers it, it has forgotten:
 -- a beat makes its meta key again.
@@ -36,9 +41,9 @@ local function answer(found, known)
 end
 
 local known = redis.call('HGET', KEYS[2], ARGV[7])
-local boot, nonce
+local boot, nonce, beaten
 if known then
-  boot, nonce = string.match(known, '^(%d+) (%x+) ')
+  boot, nonce, beaten = string.match(known, '^(%d+) (%x+) (%d+) ')
 end
 
 local inst = redis.call('HGET', KEYS[1], 'inst')
@@ -64,6 +69,15 @@ end
 if boot and tonumber(boot) == tonumber(ARGV[8]) and nonce ~= ARGV[11] then
   return answer(COPIED, boot)
 end
-redis.call('HSET', KEYS[2], ARGV[7], ARGV[8] .. ' ' .. ARGV[11] .. ' ' .. now .. ' ' .. ARGV[9])
+local place = redis.call('HGET', KEYS[2], 'o:' .. ARGV[7]) or ''
+if place == '' or nonce ~= ARGV[11] then
+  local machine, ends = string.match(place, '^(%x+) (%d+)$')
+  ends = tonumber(ends or 0)
+  if nonce and nonce ~= ARGV[11] and machine ~= ARGV[12] then
+    ends = math.max(ends, tonumber(beaten) + tonumber(ARGV[13]))
+  end
+  place = ARGV[12] .. ' ' .. string.format('%.0f', ends)
+end
+redis.call('HSET', KEYS[2], 'o:' .. ARGV[7], place, ARGV[7], ARGV[8] .. ' ' .. ARGV[11] .. ' ' .. now .. ' ' .. ARGV[9])
 
 return answer(redis.call('HGET', KEYS[1], 'state') == 'creating' and CREATING or READY)

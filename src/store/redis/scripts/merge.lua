@@ -26,9 +26,9 @@ local function merged(me, said)
 end
 
 -- Which life of the counter the sums belong to from now on. Those that are of an older one count for
--- nothing until their member has heard of the recount, which is when it says what it had until then. Whom
--- nobody knew here, and who never had a unit of the ledger's, began after the recount: its sums count
--- whole. In a recovery that is not known.
+-- nothing until their member has heard of the recount, which is when it says what it had until then. Who has
+-- no entry had acknowledged the freeze, or joined after it, and never had a unit of the ledger's: it began after
+-- the recount, and its sums count whole. In a recovery that is not known.
 local function place(e, c, me, said, restating)
   if not me.absent and me.gen == c.gen then
     return

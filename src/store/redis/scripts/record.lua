@@ -152,7 +152,11 @@ end
 
 local function save_rest(queue)
   if #at_rest > 0 then
-    put('RPUSH', queue, unpack(at_rest))
+    local command = {'RPUSH', queue}
+    for i = 1, #at_rest do
+      command[2 + i] = at_rest[i]
+    end
+    put_all(command)
   end
 end
 

@@ -5,11 +5,14 @@
 -- ARGV[8]  the truth, ARGV[9] the token
 -- ARGV[10] today's number
 -- ARGV[11] who, ARGV[12] why
+-- ARGV[13] … the members that are present and have not acknowledged the freeze
 --
 -- What members counted until then is in the truth: their sums stay, and how much of them it contains is their
--- offset. Who did not acknowledge the freeze is of the new life only when it says that it has heard of it.
+-- offset. Who did not acknowledge the freeze is of the new life only when it says that it has heard of it: also
+-- one that has told nothing yet, and may have counted something. It gets an entry of the old life.
 --
--- Answers after the head: 1 if it was done, the count before, the generation, what records hold on top.
+-- Answers after the head: 1 if it was done, the count before, the generation, what records hold on top. It is
+-- done once: who asks again is answered 0.
 
 local refusal = refused(ALWAYS)
 if refusal then
@@ -40,6 +43,13 @@ end
 if k == 1 then
   begin_month(app, read_month(KEYS[3]), ARGV[10])
 end
+for i = 13, #ARGV do
+  local inc = ARGV[i]
+  if not acknowledged[inc] and not entries[inc] and not redis.call('HGET', KEYS[1], 'x:' .. inc) then
+    entries[inc] = pack_entry({gen = c.gen, offset = 0, consumed = 0, released = 0, taken = 0, given = 0, granted = 0,
+      done = 0})
+  end
+end
 local gen = math.max(now, c.gen + 1)
 set(c, 'gen', gen)
 set(c, 'u', tonumber(ARGV[8]))
@@ -60,12 +70,7 @@ if k == 1 then
   raise_peak(read_month(KEYS[3]), ARGV[10], counted(c))
   save_months()
 end
--- A list of thousands is more than one command takes.
-for i = 3, #forget, 1000 do
-  put('HDEL', app.key, unpack(forget, i, math.min(i + 999, #forget)))
-end
-for i = 3, #app.writes, 1000 do
-  put('HSET', app.key, unpack(app.writes, i, math.min(i + 999, #app.writes)))
-end
+put_all(forget)
+put_all(app.writes)
 record_audit(ARGV[11], 'recount', app.id, ARGV[7], str(from), ARGV[8], ARGV[12])
 return seal({FINE, 0, 0, now, 1, from, gen, c.held})

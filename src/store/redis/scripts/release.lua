@@ -56,10 +56,12 @@ if record.state ~= 'x' then
 end
 
 -- Never more than is charged, neither of the resource nor of the groups that go with it: what is
--- released twice, as a room and as a group, mints no place. What was created from a grant, and is not
--- reported yet, is charged as lent.
+-- released twice, as a room and as a group, mints no place. What others created from a grant, and have not
+-- reported yet, is charged as lent. The caller has reported what it created: its own spare is nothing that
+-- could be deleted.
 local function bounded(amount, c)
-  return math.min(amount, math.max(0, shown(c) + c.out))
+  local _, spare = share_of(c.me, c)
+  return math.min(amount, math.max(0, shown(c) + c.out - spare))
 end
 local number = bounded(tonumber(ARGV[10]), app[own])
 local groups = 0

@@ -37,7 +37,12 @@ end
 
 -- What one who is gone had is in a base, or missing with it.
 local function drop_gone(inc)
+  -- Nothing is here of one of which no step was ever done.
+  local any = redis.call('HGET', KEYS[1], 'c:' .. inc)
   mark_gone(inc)
+  if not any then
+    return
+  end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', base .. 'apps', '-inf', '+inf')) do
     local key = base .. 'a:' .. id
     local raw = redis.call('HMGET', key, 'm0:' .. inc, 'm1:' .. inc, 'm2:' .. inc)
@@ -144,7 +149,10 @@ local function restate_app()
   local whole = next_arg() ~= '-'
   restate_cells(app)
   local said = next_records()
-  local fields = {unpack(said.fields)}
+  local fields = {}
+  for i = 1, #said.fields do
+    fields[i] = said.fields[i]
+  end
   local known = read_records(records_key, fields)
   for _, a in ipairs(said.aborts) do
     withdraw(app, known[a.field], a.field, a.claim, gain_of)

@@ -12,7 +12,8 @@
 --          restated news': the roll's version and the time of its joining, the version it has in its journal
 --          and of which epoch, whether another has it in its own, the epoch it has restated, its news;
 --          n:INC calls + 1 of one that is silent; f:INC 'calls epoch', as the shards have them in a recovery;
---          g:INC 'ms news' of one that is gone
+--          g:INC 'ms news' of one that is gone; o:INC 'machine ms', where its process runs, and until when an
+--          older one may have a lease
 
 -- For how long it is remembered who is gone: late calls come within minutes.
 local GONE_KEPT_MS = 30 * 24 * 3600 * 1000
@@ -136,7 +137,7 @@ local function write_roll(members)
       if num(string.match(m.g, '^%d+')) + GONE_KEPT_MS > now then
         lines[#lines + 1] = 'g ' .. inc
       else
-        redis.call('HDEL', KEYS[2], 'g:' .. inc, inc)
+        redis.call('HDEL', KEYS[2], 'g:' .. inc, 'o:' .. inc, inc)
       end
     end
   end

@@ -18,6 +18,14 @@ local function revive(app, record, said)
   record.claims, record.ends = '', said.ends
 end
 
+-- Whether the owner of a record will count it: one who is gone counts nothing any more.
+local function has_owner(record)
+  if record.owner == '' then
+    return false
+  end
+  return not redis.call('HGET', KEYS[1], 'x:' .. string.match(record.owner, '^[^.]*'))
+end
+
 -- An answered take. Its charge ends in somebody's sums and nowhere else: it stays until a member says that
 -- its sums of this generation contain it. While members restate nobody is made the owner: one who will
 -- restate later may be it.
@@ -53,7 +61,7 @@ local function answered(app, record, field, said, gain_of, restating)
   end
   record.state = 'p'
   hear_claim(record, said.claim)
-  if restating or record.owner ~= '' and record.owner ~= said.claim then
+  if restating or record.owner ~= said.claim and has_owner(record) then
     return AGAIN
   end
   record.owner = said.claim
@@ -111,10 +119,10 @@ end
 -- The records of one app that a call speaks of, each read once and written once.
 local function read_records(key, fields)
   local known = {}
-  if fields[1] then
-    local raws = redis.call('HMGET', key, unpack(fields))
-    for i = 1, #fields do
-      known[fields[i]] = unpack_record(raws[i])
+  for from = 1, #fields, WORDS_MAX do
+    local raws = redis.call('HMGET', key, unpack(fields, from, math.min(from + WORDS_MAX - 1, #fields)))
+    for i = 1, #raws do
+      known[fields[from + i - 1]] = unpack_record(raws[i])
     end
   end
   return known
@@ -130,6 +138,6 @@ local function save_records(key, fields, known)
     end
   end
   if changed[3] then
-    put(unpack(changed))
+    put_all(changed)
   end
 end
