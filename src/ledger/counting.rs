@@ -66,7 +66,7 @@ impl Ledger {
     /// The net count of `counter` by an answer of the ledger, with what this sidecar counted from memory
     /// and the ledger has not heard of; the view's gain is `day`'s.
     pub fn net_in(&self, entry: &Entry, view: &View, counter: Counter, day: Day) -> i64 {
-        let own = entry.totals_of(&mut entry.books(), cell_of(counter, day));
+        let own = entry.books().totals_of(cell_of(counter, day));
         view.others(counter).saturating_add(own.net())
     }
 

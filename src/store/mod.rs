@@ -21,8 +21,8 @@ pub use member::{
     STATEMENT_BASES_MAX, Statement,
 };
 pub use operator::{
-    AUDIT_MAX, AUDIT_TEXT_MAX, AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount,
-    Recounted, Retired, Standing,
+    AUDIT_MAX, AUDIT_TEXT_MAX, AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator,
+    Recount, Recounted, Retired, Standing,
 };
 pub use report::{
     Abort, Ack, Answered, AppReport, Cell, CellReport, Escrow, Gave, Report, Settled, Totals, View,

@@ -126,7 +126,11 @@ pub fn recounts(scenario: &mut Scenario) {
 
 /// Sidecars that leave and come back as others, with reports that arrive again, and a ledger that forgets.
 pub fn leaves(scenario: &mut Scenario) {
-    with(scenario, &[FaultKind::Restart, FaultKind::Restart, FaultKind::Flush], 4);
+    with(
+        scenario,
+        &[FaultKind::Restart, FaultKind::Restart, FaultKind::Flush],
+        4,
+    );
     scenario.weather = Weather {
         doubled: 300,
         late_ms_max: 3_000,

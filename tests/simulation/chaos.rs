@@ -140,7 +140,10 @@ async fn blow(
 }
 
 fn members(town: &Town) -> Vec<u64> {
-    town.sidecars.iter().map(|sidecar| sidecar.member().1).collect()
+    town.sidecars
+        .iter()
+        .map(|sidecar| sidecar.member().1)
+        .collect()
 }
 
 /// Waits until no sidecar would take an emptied ledger for a new one.

@@ -213,7 +213,8 @@ async fn carry(
     let server = Arc::clone(&cable.server);
     let done = server.run_all(run, &commands).await;
     cable.passes(Moment::Done);
-    let done: RedisResult<Vec<Value>> = done.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset).into());
+    let done: RedisResult<Vec<Value>> =
+        done.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset).into());
     if let Some(again_ms) = fate.again_ms
         && !commands.iter().any(names_own_key)
         && !done.as_deref().is_ok_and(is_recallable_refusal)

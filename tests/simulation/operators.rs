@@ -18,7 +18,11 @@ const COUNTING: Duration = Duration::from_millis(300);
 
 /// Retires every member whose journal is lost and that the ledger waits for. Whether all went well.
 pub async fn retire_lost(town: &Town, server: &Server) -> bool {
-    let lost: Vec<u64> = town.sidecars.iter().flat_map(|sidecar| sidecar.lost()).collect();
+    let lost: Vec<u64> = town
+        .sidecars
+        .iter()
+        .flat_map(|sidecar| sidecar.lost())
+        .collect();
     if lost.is_empty() {
         return true;
     }
@@ -32,7 +36,8 @@ pub async fn retire_lost(town: &Town, server: &Server) -> bool {
         if member.standing == Standing::Gone || !lost.contains(&member.incarnation) {
             continue;
         }
-        town.auditor.say(|| format!("an operator retires {member:?}"));
+        town.auditor
+            .say(|| format!("an operator retires {member:?}"));
         for tenant in &town.tenants {
             let lent = server
                 .fake
@@ -88,8 +93,12 @@ pub async fn recount(town: &Town, server: &Server, app: AppId, resource: Resourc
         return false;
     };
     let done = freeze_and_count(town, &serving, app, resource).await;
-    town.auditor
-        .say(|| format!("{} recount of {app}, {resource:?}: {done:?}", server.dial.truth().0));
+    town.auditor.say(|| {
+        format!(
+            "{} recount of {app}, {resource:?}: {done:?}",
+            server.dial.truth().0
+        )
+    });
     town.auditor.recount_ends(app);
     matches!(done, Ok(Recounted::Done { .. }))
 }

@@ -223,7 +223,11 @@ fn is_lost_for_good(town: &Town, server: &Server) -> bool {
 
 /// Where the ledger's counts are not the truth.
 pub fn differences(town: &Town, books: &impl books::Books, prefix: &str) -> Vec<String> {
-    let members: Vec<u64> = town.sidecars.iter().map(|sidecar| sidecar.member().1).collect();
+    let members: Vec<u64> = town
+        .sidecars
+        .iter()
+        .map(|sidecar| sidecar.member().1)
+        .collect();
     town.auditor.differences(books, prefix, &members)
 }
 

@@ -361,7 +361,10 @@ impl Life {
                 Ok(Err(fault @ StoreFault::Unusable(_))) if !*stopping.borrow() => {
                     if !sidecar.common.auditor.ledger_may_be_gone() {
                         let number = sidecar.number;
-                        sidecar.common.auditor.fault(format!("sidecar {number}: {fault}"));
+                        sidecar
+                            .common
+                            .auditor
+                            .fault(format!("sidecar {number}: {fault}"));
                     }
                     // It ends, and whoever minds it starts it again.
                     sleep(RESTART_PAUSE).await;

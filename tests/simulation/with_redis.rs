@@ -16,7 +16,9 @@ use crate::fake::{Fake, Identity, Mutation};
 use crate::machine::Dial;
 use crate::network::Weather;
 use crate::redis_server::RedisServer;
-use crate::run::{Manner, Place, begin, build, differences, fill, folder, misshown, run_with_twin, work};
+use crate::run::{
+    Manner, Place, begin, build, differences, fill, folder, misshown, run_with_twin, work,
+};
 use crate::scenario::{FaultKind, Scenario};
 use crate::server::Server;
 

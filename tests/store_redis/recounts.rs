@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use imquota::quota::Resource;
 use imquota::store::{
-    Ack, AppReport, Beat, Cell, CellReport, Escrow, FREEZES_MAX, Freeze, GivenBack, Operator, Recount,
-    Recounted, Report, Shard, Statement, Store, StoreFault, Taken, Totals, Undecided, View,
+    Ack, AppReport, Beat, Cell, CellReport, Escrow, FREEZES_MAX, Freeze, GivenBack, Operator,
+    Recount, Recounted, Report, Shard, Statement, Store, StoreFault, Taken, Totals, Undecided,
+    View,
 };
 
 use crate::fixture::{

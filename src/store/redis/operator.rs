@@ -12,8 +12,8 @@ use super::{RedisStore, audit};
 use crate::clock::Millis;
 use crate::quota::{AppId, Resource};
 use crate::store::{
-    AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount, Recounted, Reply, Retired, Shard,
-    Standing, StoreFault,
+    AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount, Recounted, Reply,
+    Retired, Shard, Standing, StoreFault,
 };
 
 /// The members' key: what is written for each incarnation, by letter.

@@ -76,7 +76,9 @@ impl Auditor {
                 if lost.is_empty() && !held.is_empty() {
                     faults.push(format!("app {id}: still held: {held:?}"));
                 }
-                let lent = members.iter().map(|of| books::lent_to(books, prefix, *id, *of));
+                let lent = members
+                    .iter()
+                    .map(|of| books::lent_to(books, prefix, *id, *of));
                 let lent = lent.fold([0; 3], |a, b| [a[0] + b[0], a[1] + b[1], a[2] + b[2]]);
                 if lent != counts.map(|count| count.lent) {
                     faults.push(format!(
@@ -126,8 +128,9 @@ impl Known {
                 }
                 let exist = [app.exist[0], app.exist[1] + app.exist[2], app.exist[2]][at];
                 if exist > charged && self.forgot.is_none() && !waits {
-                    self.faults
-                        .push(format!("app {id}: {exist} {counter:?} exist, {count:?} is charged"));
+                    self.faults.push(format!(
+                        "app {id}: {exist} {counter:?} exist, {count:?} is charged"
+                    ));
                 }
             }
             for (day, degraded) in &app.degraded {

@@ -225,7 +225,9 @@ impl Auditor {
             known.forgot = Some(known.epoch);
             known.ever_forgot = true;
             let ended: Vec<Process> = known.ended.iter().copied().collect();
-            ended.into_iter().for_each(|process| known.users_forgotten(process));
+            ended
+                .into_iter()
+                .for_each(|process| known.users_forgotten(process));
         });
     }
 
@@ -281,7 +283,12 @@ impl Auditor {
             u16::from_str_radix(rest.strip_prefix(':')?.get(..2)?, 16).ok()
         };
         shard_of(key).is_none_or(|shard| {
-            self.with(|known| known.apps.keys().any(|app| Shard::of(*app).number() == shard))
+            self.with(|known| {
+                known
+                    .apps
+                    .keys()
+                    .any(|app| Shard::of(*app).number() == shard)
+            })
         })
     }
 
@@ -294,14 +301,21 @@ impl Known {
     fn moves(&mut self, deal: &Deal) {
         for (sum, _) in deal.sums() {
             if matches!(sum, Sum::Gained(_)) {
-                self.daily.entry((deal.app, sum)).or_default().insert(deal.member);
+                self.daily
+                    .entry((deal.app, sum))
+                    .or_default()
+                    .insert(deal.member);
             }
         }
     }
 
     /// Nobody tells users again whom only this process knew.
     fn users_forgotten(&mut self, process: Process) {
-        for by in self.apps.values_mut().flat_map(|app| app.users.values_mut()) {
+        for by in self
+            .apps
+            .values_mut()
+            .flat_map(|app| app.users.values_mut())
+        {
             by.retain(|(_, of)| *of != process);
         }
     }

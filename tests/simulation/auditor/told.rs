@@ -39,12 +39,15 @@ impl Auditor {
             if told == Told::Denied {
                 return;
             }
-            let hard = deal.charge.parts().iter().any(|part| {
-                part.counter != Counter::GroupsGained && part.limit.get().is_some()
-            });
+            let hard =
+                deal.charge.parts().iter().any(|part| {
+                    part.counter != Counter::GroupsGained && part.limit.get().is_some()
+                });
             if let Some(recount) = &mut app.recount {
                 if hard && recount.counted {
-                    faults.push(format!("{deal:?}: allowed while the truth is being counted"));
+                    faults.push(format!(
+                        "{deal:?}: allowed while the truth is being counted"
+                    ));
                 }
                 recount.created += amount;
             }
@@ -192,13 +195,7 @@ impl Auditor {
     }
 
     /// Users are active on a day: said by a member, or, without one, perhaps.
-    pub fn logged_in(
-        &self,
-        by: Option<(Member, Process)>,
-        app: AppId,
-        day: i32,
-        users: &[u32],
-    ) {
+    pub fn logged_in(&self, by: Option<(Member, Process)>, app: AppId, day: i32, users: &[u32]) {
         self.with(|known| {
             let app = known.apps.get_mut(&app).expect("an app of the run");
             for user in users {

@@ -131,7 +131,10 @@ impl Fake {
     }
 
     fn load(&self, source: &str) -> Result<String, String> {
-        let known = lock(&self.hashes).iter().find(|(of, _)| of == source).cloned();
+        let known = lock(&self.hashes)
+            .iter()
+            .find(|(of, _)| of == source)
+            .cloned();
         if let Some((_, hash)) = known {
             let mut loaded = lock(&self.loaded);
             if !loaded.contains(&hash) {
