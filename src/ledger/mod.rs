@@ -27,6 +27,7 @@ mod room;
 mod save;
 mod settle;
 mod spending;
+mod tell;
 mod watch;
 
 use std::sync::atomic::AtomicI64;

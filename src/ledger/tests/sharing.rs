@@ -23,6 +23,8 @@ struct World {
     shared: Arc<Mutex<Shared>>,
     clock: Arc<Clock>,
     limit: u64,
+    /// The bytes of a segment of a member's log.
+    segments: usize,
 }
 
 /// A sidecar. Its gateway knows what it has created.
@@ -39,6 +41,7 @@ impl World {
             shared: Arc::default(),
             clock: Arc::default(),
             limit,
+            segments: 64 * 1024,
         };
         this.at(0);
         this
@@ -80,7 +83,7 @@ impl World {
             saving: Saving::Beside,
         };
         let locked = Folder::lock(folder.path()).unwrap();
-        let locked = locked.with_segments_of(64 * 1024);
+        let locked = locked.with_segments_of(self.segments);
         let (ledger, _queues) = Ledger::open(locked, parts).unwrap();
         ledger.meet().await.unwrap();
         let ledger = Arc::new(ledger);
@@ -205,6 +208,46 @@ async fn a_large_limit_is_spent_from_memory_once_it_is_lent() {
     sidecar.settles().await;
     assert_eq!(world.shared().shown(Counter::Groups), 2);
     assert_eq!(world.shared().shown(Counter::GroupsGained), 2);
+}
+
+#[test]
+fn a_report_takes_no_charge_off_that_its_sums_lack_while_takes_are_answered() {
+    const CREATORS: usize = 3;
+    const EACH: usize = 4_000;
+    let world = World {
+        segments: 16 * 1024 * 1024,
+        ..World::new(100_000)
+    };
+    let sidecar = on_a_worker(world.new_sidecar());
+    let begin = std::sync::Barrier::new(CREATORS + 1);
+    std::thread::scope(|threads| {
+        let (sidecar, begin) = (&sidecar, &begin);
+        let creators: [_; CREATORS] = std::array::from_fn(|creator| {
+            threads.spawn(move || {
+                begin.wait();
+                on_a_worker(async {
+                    for number in 0..EACH {
+                        let id = format!("{creator} {number}");
+                        assert!(allowed(sidecar.creates(Some(&id)).await.0));
+                    }
+                });
+            })
+        });
+        begin.wait();
+        // The lender looks at every report whether what it counts is in the sums.
+        while creators.iter().any(|creator| !creator.is_finished()) {
+            on_a_worker(sidecar.ledger.settle_app(&sidecar.entry())).unwrap();
+        }
+    });
+    on_a_worker(sidecar.settles());
+    let all = i64::try_from(CREATORS * EACH).unwrap();
+    assert_eq!(world.shared().shown(Counter::Groups), all);
+}
+
+/// Runs `task` as a worker of the program does: on this thread alone.
+fn on_a_worker<T>(task: impl Future<Output = T>) -> T {
+    let mut worker = tokio::runtime::Builder::new_current_thread();
+    worker.enable_all().build().unwrap().block_on(task)
 }
 
 #[tokio::test]
