@@ -12,7 +12,7 @@ use super::{
     Verdict, shown,
 };
 use crate::clock::{Day, Millis};
-use crate::ledger::{Entry, LogFull, NotTaken, Wanted};
+use crate::ledger::{Entry, LogFull, NotTaken, Spent, Wanted};
 use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
 use crate::store::{Fingerprint, Taken, Undecided};
 
@@ -60,12 +60,16 @@ impl Admission {
             now,
         };
         if !charge.is_metered() {
-            if self.spends(check)
-                && let Some(net) = self.ledger.spend(entry, &charge, now)?
-            {
-                return Ok(Ok(allowed(charge.parts()[0].limit, net, self.memory())));
-            }
-            return Ok(Err(hard()));
+            let spent = match self.spends(check) {
+                true => self.ledger.spend(entry, &charge, now)?,
+                false => Spent::Ask,
+            };
+            let own = &charge.parts()[0];
+            return Ok(match spent {
+                Spent::Counted(net) => Ok(allowed(own.limit, net, self.memory())),
+                Spent::Late => Ok(self.unavailable(&hard(), own)),
+                Spent::Ask => Err(hard()),
+            });
         }
         if let Some(part) = self.stops_metered(entry, &charge) {
             return Ok(Ok(self.unavailable(&hard(), &part)));

@@ -12,10 +12,12 @@ use crate::clock::Day;
 use crate::quota::{Charge, Counter, Resource};
 use crate::store::{Abort, Answered, Attempt, Cell, GiveBack, Shard, Take, View};
 
-/// Why an ALLOW of the ledger must not be passed on. Its take is withdrawn.
+/// Why an ALLOW of the ledger must not be passed on. Its take is withdrawn, if it is not in the journal yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTaken {
-    /// It came too late: after the lease, after a recount, or for an attempt that was withdrawn.
+    /// It came too late: after the lease, after a recount, or for an attempt that was withdrawn. What is
+    /// found out when it is in the journal already stays charged, and is answered again to whoever asks
+    /// under the same id.
     Late,
     /// It cannot be journaled.
     Full(LogFull),
@@ -177,7 +179,7 @@ impl Ledger {
     /// own sums contain it from now on.
     ///
     /// # Errors
-    /// [`NotTaken`]: the answer must not go out, and the take is withdrawn.
+    /// [`NotTaken`]: the answer must not go out.
     pub fn take_allowed(
         &self,
         entry: &Arc<Entry>,
@@ -192,6 +194,7 @@ impl Ledger {
         if self.store.is_local() {
             return open.allowed(|_| Ok(None));
         }
+        let under = self.composing();
         open.allowed(|frames| {
             let mut books = entry.books();
             let own = charge.parts()[0].counter;
@@ -212,7 +215,10 @@ impl Ledger {
             self.apps.to_save(entry);
             take_parts(entry, &mut books, &charge, day, frames);
             Ok(Some(known))
-        })
+        })?;
+        // As with what is spent from memory: the thread may have stood still since it looked.
+        let in_time = self.may_answer(entry, under);
+        in_time.then_some(()).ok_or(NotTaken::Late)
     }
 
     /// The ledger says that nobody else counts an answered take: this member's own sums contain it from

@@ -45,6 +45,7 @@ pub use logins::OpenLogins;
 pub use outlook::{Outlook, State};
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 pub use save::Saving;
+pub use spending::Spent;
 
 use apps::Apps;
 use journal::{Journal, Record};

@@ -13,15 +13,47 @@ use super::super::lease::Lease;
 use super::super::*;
 use super::lender::{Lender, Shared};
 use crate::admission::{Admission, Check, CheckMode, Outcome, Patience, Refusal, Release, Source};
-use crate::clock::{Clock, Millis, Zone};
+use crate::clock::{Clock, Machine, Millis, Zone};
 use crate::quota::{Amount, AppRules, Counter, Limit, Limits, Plan, PlanName};
 
 const START: i64 = 1_760_000_000_000;
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// The test's machine, whose steady clock can be put forward, now or after so many looks at it.
+#[derive(Debug, Default)]
+struct Halting(Mutex<(Duration, Option<u32>)>);
+
+impl Halting {
+    fn stands_still(&self, time: Duration) {
+        self.0.lock().unwrap().0 += time;
+    }
+
+    /// The process stands still for a minute, right after it has looked at the clock so many times.
+    fn stands_still_after(&self, looks: u32) {
+        self.0.lock().unwrap().1 = Some(looks);
+    }
+}
+
+impl Machine for Halting {
+    fn wall(&self) -> Millis {
+        Clock::system()
+    }
+
+    fn steady(&self) -> Duration {
+        let (ahead, looks) = &mut *self.0.lock().unwrap();
+        if *looks == Some(0) {
+            (*looks, *ahead) = (None, *ahead + MINUTE);
+        }
+        *looks = looks.map(|looks| looks - 1);
+        Clock::default().steady() + *ahead
+    }
+}
 
 /// A ledger, and the folders of its members.
 struct World {
     shared: Arc<Mutex<Shared>>,
     clock: Arc<Clock>,
+    machine: Arc<Halting>,
     limit: u64,
     /// The bytes of a segment of a member's log.
     segments: usize,
@@ -37,9 +69,11 @@ struct Sidecar {
 
 impl World {
     fn new(limit: u64) -> Self {
+        let machine = Arc::new(Halting::default());
         let this = Self {
             shared: Arc::default(),
-            clock: Arc::default(),
+            clock: Arc::new(Clock::of(machine.clone())),
+            machine,
             limit,
             segments: 64 * 1024,
         };
@@ -208,6 +242,37 @@ async fn a_large_limit_is_spent_from_memory_once_it_is_lent() {
     sidecar.settles().await;
     assert_eq!(world.shared().shown(Counter::Groups), 2);
     assert_eq!(world.shared().shown(Counter::GroupsGained), 2);
+}
+
+#[tokio::test]
+async fn who_stands_still_until_after_the_lease_is_not_answered_with_allow_and_keeps_the_charge() {
+    let charged_after = async |looks| {
+        let world = World::new(1_000);
+        let sidecar = world.new_sidecar().await;
+        sidecar.creates(None).await;
+        sidecar.settles().await;
+        world.machine.stands_still_after(looks);
+        let outcome = sidecar.creates(None).await.0;
+        let still = world.machine.0.lock().unwrap().1;
+        sidecar.beats();
+        sidecar.settles().await;
+        let charged = world.shared().shown(Counter::Groups) - 1;
+        (outcome, still.is_none(), charged)
+    };
+    let mut looked = 0;
+    loop {
+        let (outcome, stood_still, charged) = charged_after(looked).await;
+        if !stood_still {
+            break; // It was answered before.
+        }
+        looked += 1;
+        if allowed(outcome) {
+            panic!("answered with ALLOW after the lease, at look {looked}");
+        }
+        // Before the first look nothing is spent yet.
+        assert_eq!(charged, i64::from(looked > 1), "look {looked}");
+    }
+    assert!(looked >= 2, "the lease is looked at before and after");
 }
 
 #[test]
