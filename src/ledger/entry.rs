@@ -211,7 +211,7 @@ impl Entry {
 
     /// Takes what the ledger lends and says of freezes, once recounts in it were noted. Answers what
     /// follows from it.
-    pub fn hear(&self, view: &View, day: Day, heard: Heard, now: Millis) -> News {
+    pub fn hear(&self, view: &View, day: Day, heard: Heard, now: Duration) -> News {
         let mut books = self.books();
         if books.guard().is_none() && !says_anything(view) {
             return News::default();
@@ -233,12 +233,12 @@ impl Entry {
     }
 
     /// Takes notice of a freeze. Answers whether it is news.
-    pub fn freeze(&self, token: u64, now: Millis) -> bool {
+    pub fn freeze(&self, token: u64, now: Duration) -> bool {
         self.books().guard_mut().freeze(token, now)
     }
 
     /// The freeze whose token is out for certain.
-    pub fn token_out(&self, now: Millis) -> Option<u64> {
+    pub fn token_out(&self, now: Duration) -> Option<u64> {
         self.books().guard()?.token_out(now)
     }
 

@@ -80,7 +80,7 @@ impl Ledger {
             frozen,
             recalled,
             watch,
-        } = entry.hear(view, day, heard, self.now());
+        } = entry.hear(view, day, heard, self.clock.steady());
         if frozen || !recounted.is_empty() {
             self.owed.abort_open_of(entry.app, but.attempt());
             self.apps.to_settle_soon(entry);
@@ -120,7 +120,7 @@ impl Ledger {
     /// What is known of recounts of an app just now.
     pub(super) fn acceptance(&self, entry: &Entry) -> Accepted {
         let now = self.clock.steady();
-        match entry.token_out(self.now()) {
+        match entry.token_out(now) {
             Some(token) => Accepted::Behind(token),
             None if entry.frozen().is_none() && self.lease.holds(now) => Accepted::Leased(now),
             None => Accepted::Unknown,
@@ -130,7 +130,7 @@ impl Ledger {
     /// Takes notice of a freeze: nothing is spent, taken or left open in the app until its shard has told
     /// that the freeze is over.
     pub fn freeze(&self, entry: &Arc<Entry>, token: u64) {
-        if entry.freeze(token, self.now()) {
+        if entry.freeze(token, self.clock.steady()) {
             self.owed.abort_open_of(entry.app, None);
             self.return_spare(entry);
             self.apps.to_watch(entry);
