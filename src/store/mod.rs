@@ -80,6 +80,11 @@ pub enum StoreFault {
     /// It is there but has forgotten something it once acknowledged, or may have: hard limits wait.
     #[error("the ledger is frozen: {0}")]
     Frozen(String),
+    /// It does not take this process for the member that it says it is, or is not the ledger that the process
+    /// belongs to: a later process has taken the journal over, a copy of it runs elsewhere, another
+    /// installation stands there. What this process admits is told to nobody: it admits nothing more.
+    #[error("this process is fenced off: {0}")]
+    Fenced(String),
     /// It is not a ledger that this program can use (another zone, another format, damaged). Final.
     #[error("{0}")]
     Unusable(String),

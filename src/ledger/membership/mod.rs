@@ -22,6 +22,7 @@ mod users;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -59,6 +60,8 @@ pub struct Membership {
     /// How often the ledger was found to be away or forgetful.
     troubles: AtomicU64,
     leaving: AtomicBool,
+    /// When another process or another ledger was last found in this one's place, by the steady clock.
+    fenced_at: Mutex<Option<Duration>>,
     hurry: Notify,
     work: Notify,
     notices: Notices,
@@ -96,6 +99,7 @@ impl Membership {
             standing: Mutex::new(Arc::new(standing)),
             troubles: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
+            fenced_at: Mutex::default(),
             hurry: Notify::new(),
             work: Notify::new(),
             notices: Notices::default(),
@@ -165,6 +169,12 @@ impl Membership {
     /// compares it with what it was when the work for that began.
     pub(super) fn troubles(&self) -> u64 {
         self.troubles.load(Ordering::Acquire)
+    }
+
+    /// The process was fenced off at `now`, by the steady clock.
+    pub(super) fn fenced(&self, now: Duration) {
+        self.troubles.fetch_add(1, Ordering::AcqRel);
+        *lock(&self.fenced_at) = Some(now);
     }
 
     /// A beat failed: what was told is old.

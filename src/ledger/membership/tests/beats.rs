@@ -57,6 +57,27 @@ async fn beats_come_twice_a_second_and_keep_the_lease() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_process_that_is_fenced_off_has_no_lease_from_that_answer_on() {
+    let place = Place::new();
+    let running = place.runs().await;
+    seconds(1).await;
+    let ledger = &running.ledger;
+    let fault = StoreFault::Fenced("a later process has the journal".into());
+    place.store.state().fault = Some(fault.clone());
+    tokio::time::sleep(Duration::from_millis(BEAT_MS + 10)).await;
+    assert!(!ledger.has_lease(), "4.5 s were left of it");
+    assert_eq!(ledger.state(), State::Away);
+    // It was another's fault, and is over.
+    place.store.state().fault = None;
+    seconds(2).await;
+    assert!(ledger.has_lease());
+    assert_eq!(ledger.lease.gap(), 2, "every app is to be heard again");
+    // A call other than a beat is told.
+    ledger.doubt(&fault);
+    assert!(!ledger.has_lease());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ledger_that_is_away_is_asked_ever_less_often_and_the_lease_runs_out() {
     let place = Place::new();
     let running = place.runs().await;
