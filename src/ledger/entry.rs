@@ -128,6 +128,19 @@ impl Entry {
         RESOURCES.into_iter().any(live) || self.books().guard().is_some_and(Guard::is_owed)
     }
 
+    /// Whether something that was lent was returned, and the ledger has yet to hear of it. What was spent is
+    /// no less charged when the ledger hears of it.
+    pub fn has_returned(&self) -> bool {
+        let books = self.books();
+        let cells = self.cells(&books, false);
+        cells.iter().any(|(_, saved)| {
+            let account = saved.account.as_deref();
+            let unheard = account.map_or(0, |a| a.sums.done.saturating_sub(a.acked.done));
+            let spent = saved.totals.consumed.saturating_sub(saved.acked.consumed);
+            unheard > spent
+        })
+    }
+
     /// Whether units may be spent at `now`. Where it says no, the ledger must be asked.
     pub fn may_admit(&self, lease: &Lease, now: Duration) -> bool {
         let books = self.books();
