@@ -236,7 +236,15 @@ fn learn(standing: &mut Standing, beaten: &Beaten) -> Result<(), StoreFault> {
     }
     standing.knows |= !open;
     if let Some(told) = &beaten.roll {
+        // Nothing is forgotten within a recovery's epoch: who was on its last closed roll and is not on this
+        // one was gone for so long that no loss brings it back.
+        let follows = !open && standing.seen > 0 && told.version > standing.seen;
         unite(&mut standing.roll, told, open);
+        if follows {
+            let roll = &mut standing.roll;
+            roll.gone
+                .retain(|of| told.gone.contains(of) || told.present.contains_key(of));
+        }
         standing.seen = standing.seen.max(told.version);
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::State;
-use crate::store::{BEAT_MS, Base, StoreFault};
+use crate::store::{BEAT_MS, Base, Recovery, StoreFault};
 
 #[tokio::test(start_paused = true)]
 async fn a_new_member_is_fresh_until_it_knows_a_roll_and_a_restart_knows_it_still() {
@@ -18,6 +18,40 @@ async fn a_new_member_is_fresh_until_it_knows_a_roll_and_a_restart_knows_it_stil
     assert_eq!(beats[0].roll_version, 2);
     let roll = &again.membership.standing().roll;
     assert_eq!(roll.present.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_of_the_gone_goes_when_the_ledger_drops_it_and_not_when_it_forgets_it() {
+    let place = Place::new();
+    place.store.state().roll.gone = [1, 2, 3].into();
+    let running = place.runs().await;
+    let gone = || running.ledger.membership.standing().roll.gone.clone();
+    assert_eq!(gone(), [1, 2, 3].into());
+    {
+        let mut state = place.store.state();
+        state.roll.gone = [2, 3].into();
+        state.roll.version += 1;
+    }
+    seconds(1).await;
+    assert_eq!(gone(), [2, 3].into());
+    {
+        // Restored from before the third left: it is registered again.
+        let mut state = place.store.state();
+        state.epoch += 1;
+        state.recovery = Recovery::Open;
+        state.roll.gone = [2].into();
+        state.roll.present.insert(3, "three".into());
+        state.roll.version += 1;
+    }
+    seconds(1).await;
+    assert_eq!(gone(), [2, 3].into());
+    {
+        let mut state = place.store.state();
+        state.recovery = Recovery::Closed;
+        state.roll.version += 1;
+    }
+    seconds(1).await;
+    assert_eq!(gone(), [2, 3].into());
 }
 
 #[tokio::test(start_paused = true)]
