@@ -249,3 +249,46 @@ async fn a_process_that_takes_over_on_another_machine_waits_for_the_older_ones_l
     third.hello(Some(known)).await.unwrap();
     assert!(third.beats().await.leased);
 }
+
+#[tokio::test]
+async fn a_beat_that_is_refused_has_changed_nothing() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let known = one.hello(None).await.unwrap();
+    let two = Sidecar::quick(2, &server, None).await;
+    two.beats().await;
+    one.beats().await;
+    one.until(&Beat::default(), |beaten| {
+        beaten
+            .roll
+            .as_ref()
+            .is_some_and(|roll| roll.silent.contains_key(&2))
+    })
+    .await;
+    let (meta, members) = ("{imquota}:v2:meta", "{imquota}:v2:members");
+    let all = || {
+        let meta: std::collections::BTreeMap<String, String> = server.command(&["HGETALL", meta]);
+        let members: std::collections::BTreeMap<String, String> =
+            server.command(&["HGETALL", members]);
+        (meta, members)
+    };
+    // The second comes back from silence to a server that is full.
+    let before = all();
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let full = two.beat(&Beat::default()).await;
+    assert!(
+        matches!(&full, Err(StoreFault::Away(words)) if words.contains("OOM")),
+        "{full:?}"
+    );
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(all(), before);
+    // A process that is fenced makes no meta key again.
+    let mut later = Sidecar::with(1, quick(&server.unix_url()));
+    later.member.boot = 2;
+    later.hello(Some(known)).await.unwrap();
+    server.command::<()>(&["DEL", meta]);
+    let before = all();
+    let fenced = one.beat(&Beat::default()).await;
+    assert!(matches!(&fenced, Err(StoreFault::Fenced(_))), "{fenced:?}");
+    assert_eq!(all(), before);
+}
