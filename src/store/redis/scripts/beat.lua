@@ -352,6 +352,6 @@ if mine.witnessed == 0 and meta.open == 0 then
   end
 end
 -- An older process of this journal may still spend what is lent here.
-local older_ends = num(string.match(redis.call('HGET', KEYS[2], 'o:' .. me) or '', ' (%d+)$'))
+local older_ends = num(redis.call('HGET', KEYS[2], 'o:' .. me))
 finish_roll(meta)
 return answer(meta.open == 0 and not leaving and mine.witnessed == 1 and now >= older_ends, false, joined)
