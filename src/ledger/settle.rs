@@ -61,8 +61,10 @@ pub(super) async fn settle(ledger: &Ledger, scope: Scope) -> Result<(), StoreFau
     }
     if scope != Scope::Limits || ledger.store.is_local() {
         settle_releases(ledger, &mut refusals).await?;
-        settle_logins(ledger, &mut refusals).await?;
     }
+    // Of users who wait nobody knows whether the ledger has them: until they are told again each would be
+    // shown twice.
+    settle_logins(ledger, &mut refusals).await?;
     refusals.first.map_or(Ok(()), Err)
 }
 

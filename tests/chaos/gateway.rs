@@ -329,10 +329,9 @@ fn agree(call: &Call, one: Answer, two: Answer) -> Answer {
         (Allowed { .. }, Full { replayed: true }) | (Full { replayed: true }, Allowed { .. }) => {
             panic!("{call:?}: {one:?} and {two:?}")
         }
-        // What was lent elsewhere came back between the two.
-        (known @ Allowed { .. }, Full { .. }) | (Full { .. }, known @ Allowed { .. }) => known,
-        (known @ (Allowed { .. } | Full { .. }), _)
-        | (_, known @ (Allowed { .. } | Full { .. })) => known,
+        // A refusal beside it was told before what was lent elsewhere came back.
+        (known @ Allowed { .. }, _) | (_, known @ Allowed { .. }) => known,
+        (known @ Full { .. }, _) | (_, known @ Full { .. }) => known,
         (Lost, _) | (_, Lost) => Lost,
         (Unavailable | Unsent, Unavailable | Unsent) => Unavailable,
     }

@@ -162,12 +162,13 @@ async fn a_sidecar_that_slept_longer_than_its_lease_spends_nothing_before_it_has
         unreachable!()
     };
     is_lent(sleeps).await;
-    fleet.sidecars[0].process().signal(Signal::STOP);
+    fleet.sidecars[0].process().suspend().await;
     let asked = {
         let client = sleeps.clone();
         tokio::spawn(async move { client.check(creation(LIMITED, Account)).await })
     };
     tokio::time::sleep(LAPSE).await;
+    assert!(!asked.is_finished(), "it sleeps");
     // It answers what was sent to it while it slept: by the ledger, or not at all.
     fleet.sidecars[0].process().signal(Signal::CONT);
     let answer = asked.await.expect("no task panics");

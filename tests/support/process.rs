@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
-use crate::wait::soon;
+use crate::wait::{soon, until};
 
 /// How many of its last lines a process that a failing test leaves behind is quoted with.
 const QUOTED: usize = 100;
@@ -141,6 +141,28 @@ impl Process {
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a process id"), signal).expect("our own child takes signals");
+    }
+
+    /// Suspends it, and waits until none of its threads runs any more.
+    pub async fn suspend(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.child.id());
+        until("every thread is stopped", async || {
+            let tasks = std::fs::read_dir(&tasks).map_err(|error| error.to_string())?;
+            for task in tasks.flatten() {
+                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                // The state follows the name, which is in brackets.
+                let state = stat
+                    .rsplit(") ")
+                    .next()
+                    .and_then(|rest| rest.chars().next());
+                if state != Some('T') {
+                    return Err(format!("{state:?}"));
+                }
+            }
+            Ok(())
+        })
+        .await;
     }
 
     /// Waits for the end, which must come soon.
