@@ -218,7 +218,7 @@ pub struct Journal {
     identity: Mutex<Identity>,
     log: Log,
     checkpoint: Checkpoint,
-    /// Whether the checkpoint had any cell at the start; if not, first touches need not read it.
+    /// Whether the last run left any cell; if not, first touches need not read it.
     had_cells: bool,
     left: LeftApps,
     folder: Folder,
@@ -281,7 +281,8 @@ impl Journal {
         for path in superfluous.iter().filter(|path| !log.has(path)) {
             std::fs::remove_file(path).map_err(|error| Fault::Io(path.clone(), error))?;
         }
-        let had_cells = checkpoint.has_cells().map_err(damaged)?;
+        // What the first checkpoint takes over is there to be read then.
+        let had_cells = !left.apps.is_empty() || checkpoint.has_cells().map_err(damaged)?;
         let unsettled = checkpoint.unsettled(&left.apps).map_err(damaged)?;
         let left_apps = if at_once { BTreeMap::new() } else { left.apps };
         let this = Self {
