@@ -306,6 +306,19 @@ fn what_a_start_left_to_the_first_checkpoint_is_read_as_if_it_were_done() {
 }
 
 #[test]
+fn what_the_first_checkpoint_took_over_is_read_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let cell = Cell::Live(Resource::Account);
+    let (journal, ..) = open(&folder);
+    append(&journal, &[Record::Totals(app(1), cell, totals(1, 0))]);
+    drop(journal);
+    let (journal, ..) = open(&folder);
+    let sealed = journal.seal(NOW).unwrap();
+    journal.save(&sealed, &Snapshot::default(), day(0)).unwrap();
+    assert_eq!(journal.cells_of(app(1)).unwrap()[0].1.totals, totals(1, 0));
+}
+
+#[test]
 fn runs_that_never_come_to_a_checkpoint_leave_a_log_that_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let record = Record::Totals(app(1), Cell::Live(Resource::Account), totals(1, 0));
