@@ -6,7 +6,7 @@ use imquota::grpc::proto::Resource;
 
 use crate::child::Loading;
 use crate::redis::Redis;
-use crate::sidecar::{Limits, SETTLED_AFTER, Sidecar, name};
+use crate::sidecar::{Limits, SETTLED_AFTER, Sidecar, in_flight, name};
 use crate::stat::grouped;
 use crate::{Effort, Failure};
 
@@ -62,6 +62,7 @@ fn one(
             format!("--apps={apps}"),
             format!("--calls={calls}"),
             format!("--resource={}", name(resource)),
+            format!("--in-flight={}", in_flight(resource)),
             LONG_ENOUGH.into(),
         ])?
         .finish()

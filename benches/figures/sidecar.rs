@@ -62,6 +62,12 @@ pub(crate) fn name(resource: Resource) -> &'static str {
     }
 }
 
+/// Calls in flight on each connection of a load that only fills: few where the first of an app asks the
+/// ledger, which shares its core with the load and must answer in time.
+pub(crate) fn in_flight(resource: Resource) -> usize {
+    if resource == Resource::Account { 64 } else { 4 }
+}
+
 /// A running imquota.
 pub(crate) struct Sidecar {
     pub(crate) process: Running,

@@ -6,7 +6,7 @@ use imquota::grpc::proto::Resource;
 
 use crate::child::Loading;
 use crate::redis::Redis;
-use crate::sidecar::{Limits, Sidecar, name};
+use crate::sidecar::{Limits, Sidecar, in_flight, name};
 use crate::stat::{Runs, grouped};
 use crate::{Effort, Failure};
 
@@ -60,6 +60,7 @@ fn fill(sidecar: &Sidecar, apps: u64) -> Result<(), Failure> {
             format!("--apps={apps}"),
             format!("--calls={apps}"),
             format!("--resource={}", name(resource)),
+            format!("--in-flight={}", in_flight(resource)),
             LONG_ENOUGH.into(),
         ])?;
         let answered = load.finish()?.answered;

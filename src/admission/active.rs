@@ -65,7 +65,10 @@ impl Admission {
         let mut told = Err(Silence::Store);
         if self.ledger.state() == State::Up {
             told = self
-                .ask(Box::pin(self.ledger.tell_logins(&open)), patience)
+                .ask(
+                    Box::pin(self.ledger.tell_logins(&open)),
+                    self.budget(patience),
+                )
                 .await;
         }
         let (newly_active, source) = if let Ok(active) = told {
@@ -91,7 +94,7 @@ impl Admission {
             return;
         }
         let usage = self.ledger.store().usage(entry.app, day, self.ledger.now());
-        if let Ok(usage) = self.ask(usage, patience).await {
+        if let Ok(usage) = self.ask(usage, self.budget(patience)).await {
             let (all, mine) = (usage.daily_active, usage.my_increment);
             self.ledger.learn_active(entry, day, all, mine);
         }

@@ -3,18 +3,16 @@
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use siphasher::sip::SipHasher24;
-use tokio::time::Instant;
-
 use super::outage::Wordless;
 use super::{
-    Admission, Check, CheckMode, Fault, Outcome, Patience, RETRY_AFTER, Refusal, Silence, Source,
-    Verdict, shown,
+    Admission, Budget, Check, CheckMode, Fault, Outcome, Patience, RETRY_AFTER, Refusal, Silence,
+    Source, Verdict, shown,
 };
 use crate::clock::{Day, Millis};
-use crate::ledger::{Entry, LogFull, NotTaken, Wanted};
+use crate::ledger::{Entry, LogFull, NotTaken, Spent, Wanted};
 use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
 use crate::store::{Fingerprint, Taken, Undecided};
+use siphasher::sip::SipHasher24;
 
 impl Admission {
     /// Decides one creation; if it is allowed, it is counted.
@@ -60,12 +58,16 @@ impl Admission {
             now,
         };
         if !charge.is_metered() {
-            if self.spends(check)
-                && let Some(net) = self.ledger.spend(entry, &charge, now)?
-            {
-                return Ok(Ok(allowed(charge.parts()[0].limit, net, self.memory())));
-            }
-            return Ok(Err(hard()));
+            let spent = match self.spends(check) {
+                true => self.ledger.spend(entry, &charge, now)?,
+                false => Spent::Ask,
+            };
+            let own = &charge.parts()[0];
+            return Ok(match spent {
+                Spent::Counted(net) => Ok(allowed(own.limit, net, self.memory())),
+                Spent::Late => Ok(self.unavailable(&hard(), own)),
+                Spent::Ask => Err(hard()),
+            });
         }
         if let Some(part) = self.stops_metered(entry, &charge) {
             return Ok(Ok(self.unavailable(&hard(), &part)));
@@ -95,19 +97,17 @@ impl Admission {
             return Ok(self.without_ledger(check.mode, &hard, why)?);
         }
         if check.mode == CheckMode::DryRun {
-            return self.judge(&hard, patience).await;
+            return self.judge(&hard, self.budget(patience)).await;
         }
-        let began = Instant::now();
-        let refusal = match self.take(&check, &hard, patience).await? {
+        let budget = self.budget(patience);
+        let refusal = match self.take(&check, &hard, budget).await? {
             Decided::ByLedger(verdict) => return Ok(verdict),
             Decided::ByWhatIsLent(refusal) => refusal,
         };
         // What was lent here may be all that is left, and of no use for this creation (it is larger, or
         // has an id): it is returned and the ledger asked once more, all in the time of one call.
-        let bound = (began + self.wait).into_std();
-        let patience = Patience(Some(patience.0.map_or(bound, |end| end.min(bound))));
-        if self.returns_lent(&hard.entry, patience).await
-            && let Decided::ByLedger(verdict) = self.take(&check, &hard, patience).await?
+        if self.returns_lent(&hard.entry, budget).await
+            && let Decided::ByLedger(verdict) = self.take(&check, &hard, budget).await?
         {
             return Ok(verdict);
         }
@@ -117,19 +117,19 @@ impl Admission {
 
     /// Returns all that this sidecar was lent of an app. Whether there was anything, and the ledger has it
     /// back.
-    async fn returns_lent(&self, entry: &Arc<Entry>, patience: Patience) -> bool {
+    async fn returns_lent(&self, entry: &Arc<Entry>, budget: Budget) -> bool {
         // Perhaps it was returned at the ledger's own word, and is on its way.
         self.ledger.return_spare(entry);
-        if !entry.is_owed() {
+        if !entry.has_returned() {
             return false;
         }
         let settled = Box::pin(self.ledger.settle_app(entry));
-        self.ask(settled, patience).await.is_ok()
+        self.ask(settled, budget).await.is_ok()
     }
 
     /// The record path: journaled before it is sent, and before its answer goes out. Dropped anywhere
     /// in between (the caller went away), it is withdrawn.
-    async fn take(&self, check: &Check, hard: &Hard, patience: Patience) -> Result<Decided, Fault> {
+    async fn take(&self, check: &Check, hard: &Hard, budget: Budget) -> Result<Decided, Fault> {
         let day = hard.day(self);
         let wanted = Wanted {
             app: check.app,
@@ -142,7 +142,7 @@ impl Admission {
         let open = self.ledger.open_take(wanted)?;
         let heard = self.ledger.composing();
         let taken = self
-            .ask(self.ledger.store().take(open.take(), hard.now), patience)
+            .ask(self.ledger.store().take(open.take(), hard.now), budget)
             .await;
         let verdict = match taken {
             Ok(Taken::Allowed {
@@ -218,10 +218,10 @@ impl Admission {
     }
 
     /// A dry run: the ledger's counts, judged here.
-    async fn judge(&self, hard: &Hard, patience: Patience) -> Result<Verdict, Fault> {
+    async fn judge(&self, hard: &Hard, budget: Budget) -> Result<Verdict, Fault> {
         let day = hard.day(self);
         let usage = self.ledger.store().usage(hard.entry.app, day, hard.now);
-        let usage = match self.ask(usage, patience).await {
+        let usage = match self.ask(usage, budget).await {
             Ok(usage) => usage,
             Err(Silence::Caller) => return Ok(self.unavailable(hard, &hard.charge.parts()[0])),
             Err(Silence::Store) => {

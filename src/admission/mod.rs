@@ -30,6 +30,27 @@ use crate::store::{Reply, StoreFault};
 #[derive(Debug, Clone, Copy)]
 pub struct Patience(pub Option<std::time::Instant>);
 
+/// Until when one call may wait for the store, with all that it asks of it together, and what it means if
+/// that time ends.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    until: Instant,
+    end: Silence,
+}
+
+impl Budget {
+    fn left(self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// What is left when this service itself has let some of it pass: that it ends is no reason to doubt the
+    /// store, which did not have all of it.
+    fn shortened(self) -> Self {
+        let end = Silence::Caller;
+        Self { end, ..self }
+    }
+}
+
 /// Why the store gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Silence {
@@ -63,21 +84,36 @@ impl Admission {
         Ok(self.ledger.entry(app)?)
     }
 
-    /// Waits for the store, but neither past the bound of this service nor past the caller's deadline.
-    async fn ask<T>(&self, reply: Reply<'_, T>, patience: Patience) -> Result<T, Silence> {
+    /// The time of a call that begins now: it ends with the bound of this service, or with the caller's
+    /// deadline if that comes first.
+    fn budget(&self, patience: Patience) -> Budget {
         let bound = Instant::now() + self.wait;
-        let until = patience.0.map_or(bound, |end| bound.min(end.into()));
-        match tokio::time::timeout_at(until, reply).await {
+        match patience.0.map(Instant::from) {
+            Some(until) if until < bound => Budget {
+                until,
+                end: Silence::Caller,
+            },
+            _ => Budget {
+                until: bound,
+                end: Silence::Store,
+            },
+        }
+    }
+
+    /// Waits for the store, but not beyond the call's time.
+    async fn ask<T>(&self, reply: Reply<'_, T>, budget: Budget) -> Result<T, Silence> {
+        match tokio::time::timeout_at(budget.until, reply).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(fault)) => {
                 self.ledger.doubt(&fault);
                 Err(Silence::Store)
             }
-            Err(_) if until < bound => Err(Silence::Caller),
             Err(_) => {
-                let words = format!("it did not answer within {:?}", self.wait);
-                self.ledger.doubt(&StoreFault::Away(words));
-                Err(Silence::Store)
+                if budget.end == Silence::Store {
+                    let words = format!("it did not answer within {:?}", self.wait);
+                    self.ledger.doubt(&StoreFault::Away(words));
+                }
+                Err(budget.end)
             }
         }
     }

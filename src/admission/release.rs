@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::check::fingerprint;
-use super::{Admission, Fault, Patience, Release, Released, shown};
+use super::{Admission, Budget, Fault, Patience, Release, Released, shown};
 use crate::ledger::{Entry, Fell, OpenRelease, State};
 use crate::quota::{Charge, Counter, Limit};
 use crate::store::{GiveBack, GivenBack};
@@ -74,16 +72,17 @@ impl Admission {
             },
             (shared && !settles_first).then_some(now),
         )?;
+        let mut budget = self.budget(patience);
         if shared && settles_first {
             shared = if charge.is_metered() {
-                self.cover(&entry, &charge, patience).await
+                self.cover(&entry, &charge, &mut budget).await
             } else {
-                self.tell(&entry, patience).await
+                self.tell(&entry, budget).await
             };
             let waits = entry.frozen().is_some();
             shared = shared && !waits && open.note_sent(self.ledger.now());
         }
-        self.give_back(&entry, open, limit, shared, patience).await
+        self.give_back(&entry, open, limit, shared, budget).await
     }
 
     /// Sends an open release; without the ledger it stays open and is sent in the background.
@@ -93,7 +92,7 @@ impl Admission {
         open: OpenRelease,
         limit: Limit,
         shared: bool,
-        patience: Patience,
+        budget: Budget,
     ) -> Result<Released, Fault> {
         let resource = open.give_back().resource;
         let heard = self.ledger.composing();
@@ -104,7 +103,7 @@ impl Admission {
                 .ledger
                 .store()
                 .release(open.give_back(), self.ledger.now());
-            match self.ask(reply, patience).await {
+            match self.ask(reply, budget).await {
                 Ok(GivenBack::Released {
                     released,
                     groups,
@@ -146,15 +145,15 @@ impl Admission {
 
     /// Settles this sidecar's own creations of the app. Whether the ledger has them: if not, a release
     /// waits for that in the background, since the ledger gives back what it counts at most.
-    async fn tell(&self, entry: &Arc<Entry>, patience: Patience) -> bool {
+    async fn tell(&self, entry: &Arc<Entry>, budget: Budget) -> bool {
         let settled = Box::pin(self.ledger.settle_app(entry));
-        self.ask(settled, patience).await.is_ok()
+        self.ask(settled, budget).await.is_ok()
     }
 
     /// As [`Admission::tell`], and gives those that other sidecars have not settled yet the time to be:
     /// a release right behind its creation would find nothing to give back.
-    async fn cover(&self, entry: &Arc<Entry>, charge: &Charge, patience: Patience) -> bool {
-        if !self.tell(entry, patience).await {
+    async fn cover(&self, entry: &Arc<Entry>, charge: &Charge, budget: &mut Budget) -> bool {
+        if !self.tell(entry, *budget).await {
             return false;
         }
         if self.ledger.store().is_local() {
@@ -163,11 +162,10 @@ impl Admission {
         let own = charge.parts()[0].counter;
         let known = self.ledger.net(entry, own, self.ledger.now());
         let covered = known >= i64::from(charge.amount().get());
-        let left = patience
-            .0
-            .map(|end| Instant::from_std(end).saturating_duration_since(Instant::now()));
-        if !covered && left.is_none_or(|left| left > 2 * COVER_WAIT) {
+        // The release itself needs some of the time, too.
+        if !covered && budget.left() >= COVER_WAIT * 5 / 4 {
             tokio::time::sleep(COVER_WAIT).await;
+            *budget = budget.shortened();
         }
         true
     }

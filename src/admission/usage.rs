@@ -16,7 +16,10 @@ impl Admission {
         let mut told = None;
         if self.ledger.state() == State::Up {
             told = self
-                .ask(self.ledger.store().usage(app, day, now), patience)
+                .ask(
+                    self.ledger.store().usage(app, day, now),
+                    self.budget(patience),
+                )
                 .await
                 .ok();
         }

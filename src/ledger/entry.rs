@@ -73,6 +73,18 @@ impl Entry {
         self.books().is_owed()
     }
 
+    /// Whether something that was lent was returned, and the ledger has yet to hear of it. What was spent is
+    /// no less charged when the ledger hears of it.
+    pub fn has_returned(&self) -> bool {
+        let cells = self.books().cells();
+        cells.iter().any(|(_, saved)| {
+            let account = saved.account.as_deref();
+            let unheard = account.map_or(0, |a| a.sums.done.saturating_sub(a.acked.done));
+            let spent = saved.totals.consumed.saturating_sub(saved.acked.consumed);
+            unheard > spent
+        })
+    }
+
     /// Whether units may be spent at `now`. Where it says no, the ledger must be asked.
     pub fn may_admit(&self, lease: &Lease, now: Duration) -> bool {
         let books = self.books();
@@ -150,7 +162,7 @@ impl Entry {
 
     /// Takes what the ledger lends and says of freezes, once recounts in it were noted. Answers what
     /// follows from it.
-    pub fn hear(&self, view: &View, day: Day, heard: Heard, now: Millis) -> News {
+    pub fn hear(&self, view: &View, day: Day, heard: Heard, now: Duration) -> News {
         let mut books = self.books();
         if books.guard().is_none() && !says_anything(view) {
             return News::default();
@@ -172,12 +184,12 @@ impl Entry {
     }
 
     /// Takes notice of a freeze. Answers whether it is news.
-    pub fn freeze(&self, token: u64, now: Millis) -> bool {
+    pub fn freeze(&self, token: u64, now: Duration) -> bool {
         self.books().guard_mut().freeze(token, now)
     }
 
     /// The freeze whose token is out for certain.
-    pub fn token_out(&self, now: Millis) -> Option<u64> {
+    pub fn token_out(&self, now: Duration) -> Option<u64> {
         self.books().guard()?.token_out(now)
     }
 

@@ -33,8 +33,8 @@ pub struct Guard {
     accounts: Vec<(Cell, Account)>,
     /// The token of the freeze that is known.
     frozen: Option<u64>,
-    /// When that was heard of.
-    frozen_at: Option<Millis>,
+    /// When that was heard of, by the steady clock: one that is set would let a token be out too early.
+    frozen_at: Option<Duration>,
     /// The shard's count of writes in the newest view.
     seq: u64,
     /// After which gap of the lease the shard was asked what it answered last.
@@ -52,7 +52,7 @@ impl Guard {
             account.pass(by);
         });
         by.maybe(&mut self.frozen, Passage::number);
-        by.moment(&mut self.frozen_at);
+        by.steady(&mut self.frozen_at);
         by.number(&mut self.seq);
         let mut heard = self.heard.map(|heard| heard.0);
         by.maybe(&mut heard, Passage::short);
@@ -114,7 +114,7 @@ impl Guard {
 
     /// Takes notice of a freeze. Answers whether it is news: a notice may be older than what the shard
     /// itself has told since.
-    pub fn freeze(&mut self, token: u64, now: Millis) -> bool {
+    pub fn freeze(&mut self, token: u64, now: Duration) -> bool {
         let news = token > self.seq && self.frozen.is_none_or(|known| known < token);
         if news {
             (self.frozen, self.frozen_at) = (Some(token), Some(now));
@@ -124,9 +124,10 @@ impl Guard {
 
     /// The token of the freeze that is known, once it is certain to be out: what happens from then on is
     /// not in the truth that is being counted.
-    pub fn token_out(&self, now: Millis) -> Option<u64> {
+    pub fn token_out(&self, now: Duration) -> Option<u64> {
+        let ttl = Duration::from_millis(LEASE_TTL_MS);
         let heard = self.frozen_at?;
-        self.frozen.filter(|_| now.since(heard) > LEASE_TTL_MS)
+        self.frozen.filter(|_| now.saturating_sub(heard) > ttl)
     }
 
     /// Whether something lent is left here.
@@ -159,7 +160,7 @@ impl Guard {
     }
 
     /// Takes what the ledger tells, once every recount in it was noted.
-    pub fn learn(&mut self, view: &View, day: Day, heard: Heard, now: Millis) {
+    pub fn learn(&mut self, view: &View, day: Day, heard: Heard, now: Duration) {
         for counter in COUNTERS {
             let (k, cell) = (counter.index(), cell_of(counter, day));
             let told = &view.escrow[k];

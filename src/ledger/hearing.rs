@@ -13,10 +13,12 @@ use crate::clock::Day;
 use crate::quota::{Charge, Counter, Resource};
 use crate::store::{Abort, Answered, Attempt, Cell, GiveBack, Shard, Take, View};
 
-/// Why an ALLOW of the ledger must not be passed on. Its take is withdrawn.
+/// Why an ALLOW of the ledger must not be passed on. Its take is withdrawn, if it is not in the journal yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTaken {
-    /// It came too late: after the lease, after a recount, or for an attempt that was withdrawn.
+    /// It came too late: after the lease, after a recount, or for an attempt that was withdrawn. What is
+    /// found out when it is in the journal already stays charged, and is answered again to whoever asks
+    /// under the same id.
     Late,
     /// It cannot be journaled.
     Full(LogFull),
@@ -79,7 +81,7 @@ impl Ledger {
             frozen,
             recalled,
             watch,
-        } = entry.hear(view, day, heard, self.now());
+        } = entry.hear(view, day, heard, self.clock.steady());
         if frozen || !recounted.is_empty() {
             self.owed.abort_open_of(entry.app, but.attempt());
             self.apps.to_settle_soon(entry);
@@ -119,7 +121,7 @@ impl Ledger {
     /// What is known of recounts of an app just now.
     pub(super) fn acceptance(&self, entry: &Entry) -> Accepted {
         let now = self.clock.steady();
-        match entry.token_out(self.now()) {
+        match entry.token_out(now) {
             Some(token) => Accepted::Behind(token),
             None if entry.frozen().is_none() && self.lease.holds(now) => Accepted::Leased(now),
             None => Accepted::Unknown,
@@ -129,7 +131,7 @@ impl Ledger {
     /// Takes notice of a freeze: nothing is spent, taken or left open in the app until its shard has told
     /// that the freeze is over.
     pub fn freeze(&self, entry: &Arc<Entry>, token: u64) {
-        if entry.freeze(token, self.now()) {
+        if entry.freeze(token, self.clock.steady()) {
             self.owed.abort_open_of(entry.app, None);
             self.return_spare(entry);
             self.apps.to_watch(entry);
@@ -178,7 +180,7 @@ impl Ledger {
     /// own sums contain it from now on.
     ///
     /// # Errors
-    /// [`NotTaken`]: the answer must not go out, and the take is withdrawn.
+    /// [`NotTaken`]: the answer must not go out.
     pub fn take_allowed(
         &self,
         entry: &Arc<Entry>,
@@ -193,6 +195,7 @@ impl Ledger {
         if self.store.is_local() {
             return open.allowed(|_| Ok(None));
         }
+        let under = self.composing();
         open.allowed(|frames| {
             let mut books = entry.books();
             let own = charge.parts()[0].counter;
@@ -213,7 +216,10 @@ impl Ledger {
             self.apps.to_save(entry);
             take_parts(entry, &mut books, &charge, day, frames);
             Ok(Some(known))
-        })
+        })?;
+        // As with what is spent from memory: the thread may have stood still since it looked.
+        let in_time = self.may_answer(entry, under);
+        in_time.then_some(()).ok_or(NotTaken::Late)
     }
 
     /// The ledger says that nobody else counts an answered take: this member's own sums contain it from

@@ -30,6 +30,7 @@ mod room;
 mod save;
 mod settle;
 mod spending;
+mod tell;
 mod watch;
 
 use std::sync::atomic::AtomicI64;
@@ -47,6 +48,7 @@ pub use logins::OpenLogins;
 pub use outlook::{Outlook, State};
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 pub use save::Saving;
+pub use spending::Spent;
 
 use apps::Apps;
 use journal::{Journal, Record};
@@ -330,9 +332,23 @@ impl Ledger {
     pub fn doubt(&self, fault: &StoreFault) {
         match fault {
             StoreFault::Away(_) => self.outlook.doubt(fault),
-            StoreFault::Frozen(_) | StoreFault::Fenced(_) => self.membership.hurry(),
+            StoreFault::Frozen(_) => self.membership.hurry(),
+            StoreFault::Fenced(_) => {
+                self.fence(fault);
+                // Whether it is so for all of the ledger, and for how long, the next beat finds out.
+                self.membership.hurry();
+            }
             StoreFault::Unusable(_) => {}
         }
+    }
+
+    /// Another process speaks for this member, or the ledger is another: the lease is over now, and not when
+    /// it would run out. What is on its way is withdrawn. Both may have the same units to spend.
+    fn fence(&self, fault: &StoreFault) {
+        self.membership.fenced(self.clock.steady());
+        self.lease.ended();
+        self.owed.abort_open();
+        self.outlook.fell(fault);
     }
 
     /// The app's entry if it was met before. The guard must not live across an await.

@@ -10,7 +10,8 @@ use crate::clock::Clock;
 use crate::quota::{AppId, Charge, Outage, OutagePolicy, Part};
 use crate::store::StoreFault;
 
-/// [`State::Away`], for good: it is no ledger that this member can use, or takes nothing from it any more.
+/// [`State::Away`], and nothing is lifted for it: it is no ledger that this member can use, or takes nothing
+/// from it any more.
 const UNUSABLE: u8 = 3;
 
 /// What is known of the ledger.
@@ -77,9 +78,9 @@ impl Outlook {
     /// The ledger was found to be away or frozen. Logged when that is news.
     pub fn fell(&self, fault: &StoreFault) {
         let state = match fault {
-            StoreFault::Frozen(_) | StoreFault::Fenced(_) => State::Frozen as u8,
+            StoreFault::Frozen(_) => State::Frozen as u8,
             StoreFault::Away(_) => State::Away as u8,
-            StoreFault::Unusable(_) => UNUSABLE,
+            StoreFault::Fenced(_) | StoreFault::Unusable(_) => UNUSABLE,
         };
         let news = self.state.swap(state, Ordering::AcqRel) != state;
         let why = fault.to_string();
@@ -202,9 +203,14 @@ mod tests {
         let outlook = outlook();
         outlook.rose();
         assert!(!admits(&outlook, false), "a recount is under way");
-        outlook.fell(&StoreFault::Unusable("this member was retired".into()));
-        assert_eq!(outlook.state(), State::Away);
-        assert!(!admits(&outlook, true), "it is never told");
+        for fault in [
+            StoreFault::Unusable("this member was retired".into()),
+            StoreFault::Fenced("a later process has the journal".into()),
+        ] {
+            outlook.fell(&fault);
+            assert_eq!(outlook.state(), State::Away);
+            assert!(!admits(&outlook, true), "it is never told: {fault}");
+        }
         outlook.fell(&StoreFault::Away("it is gone".into()));
         assert!(
             admits(&outlook, true),

@@ -1,5 +1,7 @@
 //! The way of numbers into a row of bytes and out of it.
 
+use std::time::Duration;
+
 use super::journal::{cell_code, cell_of_code};
 use crate::clock::{Day, Millis};
 use crate::store::{Cell, Escrow, Totals};
@@ -45,6 +47,14 @@ pub trait Passage {
         let mut ms = at.map(|at| at.0);
         self.maybe(&mut ms, Self::signed);
         *at = ms.map(Millis);
+    }
+
+    /// A reading of the steady clock that may be there; a part of a millisecond is dropped.
+    fn steady(&mut self, at: &mut Option<Duration>) {
+        // A machine runs no 500 million years.
+        let mut ms = at.map(|at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+        self.maybe(&mut ms, Self::number);
+        *at = ms.map(Duration::from_millis);
     }
 
     /// Things of one kind, `blank` before they are taken out.

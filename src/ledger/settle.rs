@@ -9,15 +9,12 @@ use futures_util::StreamExt;
 use super::Ledger;
 use super::apps::APPS_MAX;
 use super::entry::{Entry, Telling};
-use super::guard::cell_of;
 use super::hearing::Fell;
 use super::journal::OwedRelease;
-use super::owed::{DueRecords, LeftOut, Resend};
+use super::owed::{DueRecords, Resend};
+use super::tell::tell;
 use crate::clock::Millis;
-use crate::quota::AppId;
-use crate::store::{
-    AppReport, Cell, Escrow, GivenBack, REPORT_APPS_MAX, Report, Settled, Shard, StoreFault, Take,
-};
+use crate::store::{GivenBack, REPORT_APPS_MAX, Shard, StoreFault};
 
 /// How old a metered total may get before it is settled.
 pub const SETTLE_AGE: Duration = Duration::from_secs(5);
@@ -239,123 +236,6 @@ pub(super) async fn settle_apps(
         (entry, telling)
     });
     tell(ledger, shard, entries.collect(), records).await
-}
-
-/// A report on its way. If it is dropped before the ledger has answered, all that it says is due
-/// again.
-struct OnTheWay<'a> {
-    ledger: &'a Ledger,
-    entries: Vec<Arc<Entry>>,
-    apps: Vec<AppReport>,
-}
-
-impl Drop for OnTheWay<'_> {
-    fn drop(&mut self) {
-        for (entry, told) in self.entries.iter().zip(&self.apps) {
-            entry.report_failed(&told.cells);
-            if told.cells.iter().any(|cell| cell.escrow.is_some()) {
-                self.ledger.apps.to_settle_soon(entry);
-            } else {
-                self.ledger.apps.to_settle(entry);
-            }
-        }
-    }
-}
-
-/// One call to the ledger. If it fails, all that it would have settled is due again.
-async fn tell(
-    ledger: &Ledger,
-    shard: Shard,
-    entries: Vec<(Arc<Entry>, Telling)>,
-    records: DueRecords,
-) -> Result<(), StoreFault> {
-    let now = ledger.now();
-    let today = ledger.zone.day(now);
-    let heard = ledger.composing();
-    let mut on_the_way = OnTheWay {
-        ledger,
-        entries: Vec::with_capacity(entries.len()),
-        apps: Vec::with_capacity(entries.len()),
-    };
-    for (entry, telling) in entries {
-        // Acknowledged before the sums are read: what is acknowledged has nothing to come.
-        let quiet = entry.acks_freeze();
-        let acks_freeze = quiet.filter(|_| ledger.owed.nothing_open(entry.app));
-        let (app, cells) = (entry.app, entry.report(now, telling));
-        let must_hear = entry.frozen().is_some() || !entry.is_heard(&ledger.lease);
-        if !cells.is_empty() || telling != Telling::News || must_hear {
-            on_the_way.entries.push(entry);
-            on_the_way.apps.push(AppReport {
-                app,
-                cells,
-                acks_freeze,
-            });
-        } else {
-            entry.rest();
-        }
-    }
-    let apps: Vec<_> = on_the_way.apps.iter().map(|told| told.app).collect();
-    let generation = |take: &Take| ledger.generation_of(take);
-    let (owed, named) = (&ledger.owed, &records.answered);
-    let mut left = owed.left_out(shard, &apps, named, generation);
-    let (gave, given) = owed.gave(shard, &apps);
-    left.extend(given);
-    leave_out(&mut on_the_way.apps, &left);
-    let report = Report {
-        apps: on_the_way.apps.clone(),
-        answered: records.answered.clone(),
-        aborts: records.aborts.clone(),
-        gave: gave.iter().map(|(_, gave)| gave.clone()).collect(),
-    };
-    if report == Report::default() {
-        return Ok(());
-    }
-    let Settled { views, acks } = ledger.store.settle(shard, &report, today, now).await?;
-    let entries = std::mem::take(&mut on_the_way.entries);
-    for ((entry, told), view) in entries.iter().zip(&report.apps).zip(&views) {
-        entry.settled(&told.cells);
-        ledger.learn(entry, view, today, heard);
-        ledger.note_acked(entry, &told.cells);
-    }
-    ledger.owed.gave_told(shard, &gave);
-    let yours = owed.settled(&records, &acks, ledger.now(), generation);
-    for entry in &entries {
-        if !left.is_empty() {
-            ledger.apps.to_settle_soon(entry);
-        }
-        entry.rest();
-    }
-    for answered in yours {
-        if let Ok(Some(entry)) = ledger.entry(answered.take.app) {
-            ledger.count_answered(&entry, &answered);
-        }
-    }
-    Ok(())
-}
-
-/// Takes out of the sums what a report does not name.
-fn leave_out(apps: &mut [AppReport], left: &[LeftOut]) {
-    let mut without = |app: AppId, cell: Cell, how: &dyn Fn(&mut Escrow)| {
-        let told = apps.iter_mut().filter(|told| told.app == app);
-        let cells = told.flat_map(|told| &mut told.cells);
-        let cells = cells.filter(|told| told.cell == cell);
-        cells.filter_map(|told| told.escrow.as_mut()).for_each(how);
-    };
-    for left in left {
-        match *left {
-            LeftOut::Taken(app, charge, day) => {
-                let amount = u64::from(charge.amount().get());
-                for part in charge.parts() {
-                    without(app, cell_of(part.counter, day), &|told| {
-                        told.taken = told.taken.saturating_sub(amount);
-                    });
-                }
-            }
-            LeftOut::Given(app, cell, most) => without(app, cell, &|told| {
-                told.given = told.given.saturating_sub(most);
-            }),
-        }
-    }
 }
 
 /// Sends releases whose outcome is unknown, until the ledger has them.

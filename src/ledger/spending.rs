@@ -1,19 +1,35 @@
 //! Spending what was lent: a creation under limits, decided here without asking.
 //!
-//! The whole decision is one act inside the journal's append, under the entry's lock: every part is
-//! spent, *then* the lease is looked at, and only then anything is written. So there is no moment at
-//! which a unit is neither spare nor counted, a freeze or a recount comes before a spending or after
-//! it, and there is nothing to undo.
+//! The decision is one act inside the journal's append, under the entry's lock: the lease is looked at, every
+//! part is spent, counted and written. So there is no moment at which a unit is neither spare nor counted,
+//! and a freeze or a recount comes before a spending or after it.
+//!
+//! Behind the append everything is looked at once more: a thread that stood still between the first look and
+//! here may come after the lease, and the truth of a recount may have been counted without its object. Such a
+//! creation is not answered with ALLOW, and its unit stays charged until a recount. To give it back would be
+//! a second change, and a recount between the two would count the creation as its own and let the return
+//! free a unit that somebody else holds.
 
 use std::sync::Arc;
 
 use super::Ledger;
 use super::entry::Entry;
-use super::guard::cell_of;
+use super::guard::{Heard, cell_of};
 use super::journal::{Frames, LogFull};
 use crate::clock::{Day, Millis};
 use crate::quota::Charge;
 use crate::store::Cell;
+
+/// What became of a creation that was to be spent from what was lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spent {
+    /// It is counted; so many are there now, of the charge's first part.
+    Counted(i64),
+    /// Nothing was spent: the ledger must be asked.
+    Ask,
+    /// It is counted and came too late: it must not be answered with ALLOW, and stays charged.
+    Late,
+}
 
 /// Why nothing was spent.
 enum Unspent {
@@ -31,8 +47,6 @@ impl From<LogFull> for Unspent {
 
 impl Ledger {
     /// Counts a creation from what was lent, if that covers all its limited parts and may be spent now.
-    /// Answers the count of the charge's first part, the creation included; `Ok(None)`: the ledger must
-    /// be asked.
     ///
     /// # Errors
     /// [`LogFull`]; nothing is counted then.
@@ -41,24 +55,28 @@ impl Ledger {
         entry: &Arc<Entry>,
         charge: &Charge,
         now: Millis,
-    ) -> Result<Option<i64>, LogFull> {
+    ) -> Result<Spent, LogFull> {
         let day = self.zone.day(now);
         if !self.note_demand(entry, charge, day, now) {
-            return Ok(None);
+            return Ok(Spent::Ask);
         }
         let spent = self.journal.append_with(self.clock.now(), |frames| {
             self.spend_inside(entry, charge, day, frames)
         });
-        match spent {
-            Ok(()) => {}
-            Err(Unspent::Ask) => return Ok(None),
+        let under = match spent {
+            Ok(under) => under,
+            Err(Unspent::Ask) => return Ok(Spent::Ask),
             Err(Unspent::Full(full)) => return Err(full),
-        }
+        };
         self.apps.to_settle_soon(entry);
+        if !self.may_answer(entry, under) {
+            return Ok(Spent::Late);
+        }
         if entry.runs_low(charge, day, now) {
             self.settle_at_once(entry, now);
         }
-        Ok(Some(self.net(entry, charge.parts()[0].counter, now)))
+        let net = self.net(entry, charge.parts()[0].counter, now);
+        Ok(Spent::Counted(net))
     }
 
     fn spend_inside(
@@ -67,7 +85,7 @@ impl Ledger {
         charge: &Charge,
         day: Day,
         frames: &mut Frames,
-    ) -> Result<(), Unspent> {
+    ) -> Result<Heard, Unspent> {
         let amount = u64::from(charge.amount().get());
         let mut books = entry.books();
         let guard = books.guard_mut();
@@ -76,6 +94,7 @@ impl Ledger {
                 .account(cell)
                 .is_some_and(|a| a.sums().spare() >= amount)
         });
+        let under = self.composing();
         if !covered || !guard.may_admit(&self.lease, self.clock.steady()) {
             return Err(Unspent::Ask);
         }
@@ -86,7 +105,14 @@ impl Ledger {
             frames.escrow(entry.app, cell, &account.sums());
         }
         entry.consume(&mut books, charge, day, frames);
-        Ok(())
+        Ok(under)
+    }
+
+    /// Whether a creation that was decided under the lease of `under` may still be answered with ALLOW: that
+    /// lease never lapsed, and no freeze has come. To be asked when all is written, as the last thing.
+    pub(super) fn may_answer(&self, entry: &Entry, under: Heard) -> bool {
+        // The app may have been heard again in a newer lease: what lies between the two is what matters.
+        entry.frozen().is_none() && self.has_lease() && self.composing() == under
     }
 
     /// Takes note of what is asked for. Answers whether it may be there; if not, the ledger is told what

@@ -9,6 +9,10 @@ use crate::quota::{AppId, Resource};
 /// The most bases in one [`Statement`].
 pub const STATEMENT_BASES_MAX: usize = 256;
 
+/// The most marks of the gone in one [`Statement`]: a script hands a part of it to a call as single values,
+/// and there is a bound to how many those may be.
+pub const STATEMENT_GONE_MAX: usize = 256;
+
 /// One sidecar with its journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -153,6 +157,6 @@ pub struct Statement {
     /// this member in an app that it states, of an attempt that no part has named, is an old one that
     /// came to rest: it holds nothing.
     pub aborts: Vec<Abort>,
-    /// Members that it knows to be gone.
+    /// Members that it knows to be gone, at most [`STATEMENT_GONE_MAX`].
     pub gone: BTreeSet<u64>,
 }

@@ -18,7 +18,7 @@ mod take;
 pub use active::{Active, Login, Usage};
 pub use member::{
     BEAT_MS, Base, Bases, Beat, Beaten, Installation, LEASE_TTL_MS, Member, Recovery, Roll,
-    STATEMENT_BASES_MAX, Statement,
+    STATEMENT_BASES_MAX, STATEMENT_GONE_MAX, Statement,
 };
 pub use operator::{
     AUDIT_MAX, AUDIT_TEXT_MAX, AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator,

@@ -11,7 +11,7 @@ pub const SIDECARS: usize = 6;
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Sums {
     pub allowed: u64,
-    /// Of those, how many were admitted without the ledger.
+    /// Of those, how many were admitted without the ledger: beyond the limit, where it is open then.
     pub degraded: u64,
     /// Creations that were sent and not yet answered, or never.
     pub maybe_allowed: u64,
@@ -38,8 +38,6 @@ impl Sums {
 /// The book of all gateways.
 pub struct Book {
     cells: [Sums; CELLS.len()],
-    /// The same by the sidecar that was asked, for what is released where it was created.
-    doors: [[Sums; SIDECARS]; CELLS.len()],
     /// How often the ledger could not be asked.
     pub unavailable: u64,
     /// How many calls got no answer.
@@ -52,7 +50,6 @@ impl Book {
     pub fn new() -> Self {
         Self {
             cells: Default::default(),
-            doors: Default::default(),
             unavailable: 0,
             lost: 0,
             answered: 0,
@@ -63,19 +60,15 @@ impl Book {
         &self.cells[cell]
     }
 
-    /// What was asked of one sidecar.
-    pub fn door(&self, cell: usize, door: usize) -> &Sums {
-        &self.doors[cell][door]
-    }
-
     /// Writes down a change, and looks whether a limit was passed.
-    pub fn write(&mut self, cell: usize, door: usize, change: impl Fn(&mut Sums)) {
+    pub fn write(&mut self, cell: usize, change: impl Fn(&mut Sums)) {
         change(&mut self.cells[cell]);
-        change(&mut self.doors[cell][door]);
-        let (sums, Cell { name, limit, .. }) = (&self.cells[cell], &CELLS[cell]);
+        let (sums, of) = (&self.cells[cell], &CELLS[cell]);
+        let Cell { name, limit, .. } = of;
         if let Some((limit, _)) = limit {
             // What was admitted without the ledger is known to it later; it binds all the same.
-            let bound = limit + sums.degraded;
+            let beyond = if of.open_while_away { sums.degraded } else { 0 };
+            let bound = limit + beyond;
             assert!(sums.alive() <= bound, "{name}: over the limit: {sums:?}");
         }
     }

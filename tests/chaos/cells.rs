@@ -47,7 +47,7 @@ pub const CELLS: [Cell; 5] = [
         limit: Some((50, ROOMS_FULL)),
         open_while_away: false,
         with_ids: 9,
-        released_anywhere: true,
+        released_anywhere: false,
         amounts: 1..=2,
     },
     Cell {

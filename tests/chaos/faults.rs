@@ -90,7 +90,7 @@ pub async fn hurt_sidecars(sidecars: &mut [Sidecar], mut schedule: Schedule<'_>)
 }
 
 /// Hurts Redis again and again, ending it from `mortal` on and then once at least; it runs when it
-/// is over. `judged` counts what the ledger answered of hard limits; one that `forgets` stops doing so.
+/// is over. `judged` counts what the ledger answered of hard limits. One that `forgets` is flushed, too.
 pub async fn hurt_redis(
     mut redis: RedisServer,
     mortal: Instant,
@@ -98,15 +98,12 @@ pub async fn hurt_redis(
     mut schedule: Schedule<'_>,
 ) -> (RedisServer, Faults) {
     let mut done = Faults::default();
-    while schedule.goes_on() || done.kills + done.stops == 0 {
-        if forgets && done.kills + done.stops > 0 {
-            schedule.after(BETWEEN).await;
-        } else {
-            // Hard limits go on each time, before Redis is hurt again.
-            judged.after(schedule.rng.random_range(JUDGED)).await;
-        }
+    while schedule.goes_on() || done.kills + done.stops + done.flushes == 0 {
+        // Hard limits go on each time, before Redis is hurt again.
+        judged.after(schedule.rng.random_range(JUDGED)).await;
         let first = if Instant::now() < mortal { 3 } else { 0 };
-        match schedule.rng.random_range(first..6) {
+        let last = if forgets && first == 0 { 8 } else { 6 };
+        match schedule.rng.random_range(first..last) {
             0..2 => {
                 redis = beside(redis, RedisServer::kill).await;
                 schedule.after(WHILE_HURT).await;
@@ -127,6 +124,10 @@ pub async fn hurt_redis(
                 .await;
                 done.cuts += 1;
             }
+            6.. => {
+                redis.flush_all();
+                done.flushes += 1;
+            }
             _ => {
                 redis.suspend();
                 schedule.after(WHILE_HURT).await;
@@ -145,4 +146,5 @@ pub struct Faults {
     pub stops: u64,
     pub hangs: u64,
     pub cuts: u64,
+    pub flushes: u64,
 }

@@ -26,6 +26,9 @@ pub struct World<'a> {
     pub progress: &'a Progress,
     /// Answers that the ledger gave, of a hard limit.
     pub judged: &'a Progress,
+    /// Whether ids outlive what is done here. A ledger that forgot is told of them by the process that
+    /// answered; where that was killed as well, an id that is asked again is charged anew.
+    pub ids_last: bool,
 }
 
 /// An object that exists.
@@ -128,9 +131,9 @@ impl<'a> Gateway<'a> {
         let call = self.call(cell, amount);
         let door = self.rng.random_range(0..SIDECARS);
         let many = u64::from(amount);
-        self.write(cell, door, |sums| sums.maybe_allowed += many);
+        self.write(cell, |sums| sums.maybe_allowed += many);
         let answer = call.check(&self.doors[door]);
-        if !call.id.is_empty() && self.rng.random_ratio(1, 8) {
+        if self.world.ids_last && !call.id.is_empty() && self.rng.random_ratio(1, 8) {
             // The same through another sidecar at the same time, as an impatient gateway does.
             let other = self.rng.random_range(0..SIDECARS);
             let (one, two) = join(answer, call.check(&self.doors[other])).await;
@@ -156,7 +159,7 @@ impl<'a> Gateway<'a> {
             self.world.judged.step();
         }
         match answer {
-            Answer::Lost if call.id.is_empty() => return,
+            Answer::Lost if call.id.is_empty() || !self.world.ids_last => return,
             Answer::Lost => {
                 let creates = true;
                 self.open.push_back(Open {
@@ -168,7 +171,7 @@ impl<'a> Gateway<'a> {
                 return;
             }
             Answer::Allowed { degraded, .. } => {
-                self.write(cell, door, |sums| {
+                self.write(cell, |sums| {
                     sums.maybe_allowed -= many;
                     sums.allowed += many;
                     sums.degraded += if degraded { many } else { 0 };
@@ -176,12 +179,15 @@ impl<'a> Gateway<'a> {
                 self.objects[cell].push(Object { amount, door });
             }
             Answer::Full { .. } | Answer::Unavailable | Answer::Unsent => {
-                self.write(cell, door, |sums| sums.maybe_allowed -= many);
+                self.write(cell, |sums| sums.maybe_allowed -= many);
             }
         }
-        if !matches!(answer, Answer::Unavailable | Answer::Unsent) {
-            let allowed = matches!(answer, Answer::Allowed { .. });
-            self.remember(call, Some(allowed));
+        match answer {
+            Answer::Allowed { .. } => self.remember(call, Some(true)),
+            // One that only stands because of units that are lent elsewhere is not remembered by the
+            // ledger; one that was told again is.
+            Answer::Full { replayed: true } => self.remember(call, Some(false)),
+            _ => {}
         }
     }
 
@@ -193,14 +199,14 @@ impl<'a> Gateway<'a> {
             object.door
         };
         let many = u64::from(object.amount);
-        self.write(cell, door, |sums| {
+        self.write(cell, |sums| {
             sums.deleted += many;
             sums.maybe_released += many;
         });
         let back = call.release(&self.doors[door]).await;
         if back == Back::Unsent {
             // It is done another time.
-            self.write(cell, door, |sums| {
+            self.write(cell, |sums| {
                 sums.deleted -= many;
                 sums.maybe_released -= many;
             });
@@ -213,7 +219,7 @@ impl<'a> Gateway<'a> {
     fn released(&mut self, cell: usize, door: usize, call: Call, back: Back) {
         let many = u64::from(call.amount);
         if let Back::Given(released) = back {
-            self.write(cell, door, |sums| {
+            self.write(cell, |sums| {
                 sums.maybe_released -= many;
                 sums.released += released;
             });
@@ -221,7 +227,7 @@ impl<'a> Gateway<'a> {
             self.count(Answer::Full { replayed: false });
         } else {
             self.count(Answer::Lost);
-            if !call.id.is_empty() {
+            if !call.id.is_empty() && self.world.ids_last {
                 let creates = false;
                 self.open.push_back(Open {
                     cell,
@@ -290,7 +296,7 @@ impl<'a> Gateway<'a> {
     }
 
     fn remember(&mut self, call: Call, allowed: Option<bool>) {
-        if call.id.is_empty() {
+        if call.id.is_empty() || !self.world.ids_last {
             return;
         }
         if self.known.len() == REMEMBERED {
@@ -311,8 +317,8 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    fn write(&self, cell: usize, door: usize, change: impl Fn(&mut crate::book::Sums)) {
-        self.world.book.with(|book| book.write(cell, door, change));
+    fn write(&self, cell: usize, change: impl Fn(&mut crate::book::Sums)) {
+        self.world.book.with(|book| book.write(cell, change));
     }
 }
 
@@ -320,9 +326,11 @@ impl<'a> Gateway<'a> {
 fn agree(call: &Call, one: Answer, two: Answer) -> Answer {
     use Answer::{Allowed, Full, Lost, Unavailable, Unsent};
     match (one, two) {
-        (Allowed { .. }, Full { .. }) | (Full { .. }, Allowed { .. }) => {
+        (Allowed { .. }, Full { replayed: true }) | (Full { replayed: true }, Allowed { .. }) => {
             panic!("{call:?}: {one:?} and {two:?}")
         }
+        // What was lent elsewhere came back between the two.
+        (known @ Allowed { .. }, Full { .. }) | (Full { .. }, known @ Allowed { .. }) => known,
         (known @ (Allowed { .. } | Full { .. }), _)
         | (_, known @ (Allowed { .. } | Full { .. })) => known,
         (Lost, _) | (_, Lost) => Lost,

@@ -26,37 +26,26 @@ mod settled;
 use redis_server::Persistence;
 use run::run;
 
-/// What a scenario does to Redis, and what must hold of it when all is healed.
+/// What a scenario does to Redis. Whatever that is, every count is the books' in the end, and every place of a
+/// limit can be had: what Redis forgets its members tell it.
 #[derive(Debug, Clone, Copy)]
 struct Scenario {
     persistence: Persistence,
-    end: End,
+    /// Whether it may lose writes that it acknowledged.
+    forgets: bool,
 }
 
-/// What the sidecars owe when every process runs again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Every count is the books', and every place of a limit can be had.
-    Exact,
-    /// As [`End::Exact`], unless a ledger that lost writes was found out: then as [`End::Frozen`].
-    ExactUnlessForgotten,
-    /// Redis has forgotten: hard limits are refused, metered resources go on and lose nothing.
-    Frozen,
-}
-
-/// What each kind of persistence must come to. A ledger that forgets stays frozen until an operator
-/// acts; once members restate what they know, all of these are [`End::Exact`].
 const APPEND_ONLY: Scenario = Scenario {
     persistence: Persistence::AppendOnly,
-    end: End::Exact,
+    forgets: false,
 };
 const EVERY_SECOND: Scenario = Scenario {
     persistence: Persistence::EverySecond,
-    end: End::ExactUnlessForgotten,
+    forgets: true,
 };
 const NOTHING_KEPT: Scenario = Scenario {
     persistence: Persistence::None,
-    end: End::Frozen,
+    forgets: true,
 };
 
 #[tokio::test]

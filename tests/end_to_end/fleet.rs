@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use imquota::grpc::proto::{Resource, Source};
 
 use crate::client::{ACCOUNTS_FULL, ALLOW, Client, UNAVAILABLE, deletion, used, verdict};
+use crate::recount::operators;
 use crate::sidecar::Sidecar;
 use crate::tally::Progress;
 use crate::wait::until;
@@ -40,6 +41,8 @@ pub struct Book {
     pub metered: Cell<u64>,
     pub from_memory: Cell<u64>,
     pub progress: Progress,
+    /// Whether the load deletes nothing just now.
+    pub keeps: Cell<bool>,
     over: Cell<bool>,
 }
 
@@ -86,7 +89,7 @@ impl Book {
                 return;
             }
             mine += u64::from(self.create(own).await);
-            if step % 3 == 0 && mine > 0 {
+            if step % 3 == 0 && mine > 0 && !self.keeps.get() {
                 mine -= 1;
                 // What was created through one is deleted through another as often.
                 self.delete(if step % 2 == 0 { own } else { other }).await;
@@ -111,7 +114,22 @@ impl Fleet {
 
     /// One more sidecar.
     pub async fn join(&mut self, url: &str) {
-        let sidecar = Sidecar::start(url, SETTINGS).await;
+        let mut sidecar = Sidecar::new(url, SETTINGS);
+        let socket = operators(&sidecar);
+        sidecar.set(&format!("{SETTINGS}admin_listen: \"{socket}\"\n"));
+        sidecar.start_again().await;
+        self.clients.push(sidecar.client().await);
+        self.sidecars.push(sidecar);
+    }
+
+    /// Takes one out, to be hurt by the test.
+    pub fn take(&mut self, number: usize) -> Sidecar {
+        self.clients.remove(number);
+        self.sidecars.remove(number)
+    }
+
+    /// Puts one back that runs again.
+    pub async fn put(&mut self, sidecar: Sidecar) {
         self.clients.push(sidecar.client().await);
         self.sidecars.push(sidecar);
     }

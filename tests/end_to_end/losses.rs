@@ -1,9 +1,8 @@
 //! A Redis that loses writes under a load: members tell it what they know, and no operator does anything.
 
-use crate::fleet::{Book, Fleet, SETTINGS};
+use crate::fleet::{Book, Fleet};
 use crate::redis_server::{Persistence, RedisServer};
 use crate::relay::Relay;
-use crate::sidecar::Sidecar;
 use crate::stores::beside;
 use crate::wait::until;
 
@@ -142,8 +141,7 @@ async fn a_member_that_never_comes_back_is_waited_for() {
     let mut fleet = Fleet::start(&redis.url(), 2).await;
     let book = Book::default();
     fleet.under_load(&book, async |_| {}).await;
-    let mut lost: Sidecar = fleet.sidecars.remove(1);
-    fleet.clients.remove(1);
+    let mut lost = fleet.take(1);
     lost.kill().await;
     redis.flush_all();
     fleet.sidecars[0]
@@ -163,10 +161,8 @@ async fn a_member_that_never_comes_back_is_waited_for() {
     }
     assert!(!book.create(&fleet.clients[0]).await);
     // With its folder it is as if nothing had been.
-    lost.set(SETTINGS);
     lost.start_again().await;
-    fleet.clients.push(lost.client().await);
-    fleet.sidecars.push(lost);
+    fleet.put(lost).await;
     fleet.answers().await;
     fleet.agrees(&book).await;
     fleet.fills_up(&book).await;

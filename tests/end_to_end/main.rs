@@ -23,6 +23,7 @@ mod kill;
 mod lent;
 mod limits;
 mod losses;
+mod members;
 mod model;
 mod moments;
 mod outage;

@@ -50,7 +50,7 @@ async fn start(store: &Store) -> Sidecar {
 }
 
 /// What `--admin-endpoint` is given.
-fn operators(sidecar: &Sidecar) -> String {
+pub fn operators(sidecar: &Sidecar) -> String {
     let socket = sidecar.settings().with_file_name("a");
     format!("unix:{}", socket.display())
 }
@@ -62,14 +62,14 @@ async fn imquota(sidecar: &Sidecar, arguments: &str) -> Ended {
 }
 
 /// What a verb prints for a script; it must be done.
-async fn json(sidecar: &Sidecar, arguments: &str) -> Value {
+pub async fn json(sidecar: &Sidecar, arguments: &str) -> Value {
     let ended = imquota(sidecar, &format!("{arguments} --json")).await;
     assert_eq!((ended.code(), ended.stderr.as_str()), (0, ""), "{ended:?}");
     serde_json::from_str(&ended.stdout).expect("it is JSON")
 }
 
 /// What a verb that is not done says.
-async fn fault(sidecar: &Sidecar, arguments: &str) -> String {
+pub async fn fault(sidecar: &Sidecar, arguments: &str) -> String {
     let ended = imquota(sidecar, arguments).await;
     assert_eq!((ended.code(), ended.stdout.as_str()), (1, ""), "{ended:?}");
     ended.stderr

@@ -124,13 +124,15 @@ pub fn recounts(scenario: &mut Scenario) {
     scenario.pause_ms_max = 800;
 }
 
-/// Sidecars that leave and come back as others, with reports that arrive again, and a ledger that forgets.
+/// Sidecars that leave and come back as others, and a ledger that forgets what they left.
+pub fn leaves_forgotten(scenario: &mut Scenario) {
+    with(scenario, &[FaultKind::Restart, FaultKind::Flush], 4);
+    scenario.deeds = 20;
+}
+
+/// Sidecars that leave and come back as others, with reports that arrive again.
 pub fn leaves(scenario: &mut Scenario) {
-    with(
-        scenario,
-        &[FaultKind::Restart, FaultKind::Restart, FaultKind::Flush],
-        4,
-    );
+    with(scenario, &[FaultKind::Restart], 4);
     scenario.weather = Weather {
         doubled: 300,
         late_ms_max: 3_000,

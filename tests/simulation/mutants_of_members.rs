@@ -87,7 +87,7 @@ fn a_leave_that_drops_the_sums() {
 #[test]
 fn a_leave_that_leaves_no_base() {
     is_rejected_where(
-        Some(aims::leaves),
+        Some(aims::leaves_forgotten),
         "write_base(app, k, this_version(), c.base + u + used)",
         "",
     );

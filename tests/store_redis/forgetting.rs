@@ -26,6 +26,14 @@ fn assert_frozen<T: std::fmt::Debug>(answer: Result<T, StoreFault>, word: &str) 
     }
 }
 
+#[track_caller]
+fn assert_fenced<T: std::fmt::Debug>(answer: Result<T, StoreFault>, word: &str) {
+    match answer {
+        Err(StoreFault::Fenced(words)) if words.contains(word) => {}
+        other => panic!("{other:?} is not Fenced with {word:?}"),
+    }
+}
+
 #[tokio::test]
 async fn a_flush_is_found_out_and_everything_is_told_again() {
     for flush in ["FLUSHALL", "FLUSHDB"] {
@@ -393,7 +401,7 @@ async fn another_installation_is_not_ours() {
     };
     let stranger = Sidecar::new(2, &server);
     assert_frozen(stranger.hello(Some(other)).await, "another installation");
-    assert_frozen(
+    assert_fenced(
         stranger.beat(&Beat::default()).await,
         "another installation",
     );
@@ -438,7 +446,7 @@ async fn the_older_process_of_a_journal_is_fenced() {
     let mut later = Sidecar::new(1, &server);
     later.member.boot = 2;
     later.hello(Some(known)).await.unwrap();
-    assert_frozen(one.hello(Some(known)).await, "boot 2");
+    assert_fenced(one.hello(Some(known)).await, "boot 2");
     // It may not even settle what it counted: the newer one's journal has it.
     let report = imquota::store::Report {
         apps: vec![app_report(app(1), vec![cell_report(ACCOUNTS, 1, 0)])],
@@ -460,7 +468,7 @@ async fn a_copy_of_a_journal_is_fenced_until_it_is_opened_again() {
     let nonce = member(1);
     let mut copy = Sidecar::new(1, &server);
     for remembered in [Some(known), None] {
-        assert_frozen(copy.hello(remembered).await, "a copy of this data folder");
+        assert_fenced(copy.hello(remembered).await, "a copy of this data folder");
     }
     // Nothing that it counted is merged with the sums of the one whose name it bears.
     let refused = try_take(&copy, 1).await;
@@ -474,7 +482,7 @@ async fn a_copy_of_a_journal_is_fenced_until_it_is_opened_again() {
     copy.member.boot = 2;
     assert_eq!(copy.hello(Some(known)).await, Ok(known));
     assert_ne!(member(1), nonce);
-    assert_frozen(one.hello(Some(known)).await, "boot 2");
+    assert_fenced(one.hello(Some(known)).await, "boot 2");
 }
 
 #[tokio::test]

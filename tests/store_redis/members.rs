@@ -6,7 +6,7 @@ use imquota::quota::Resource;
 use imquota::store::{Beat, Beaten, Cell, Escrow, Recovery, Report, Shard, Store, StoreFault};
 
 use crate::fixture::{
-    Sidecar, allowed, app, app_report, client, limits, options, quick, take, today,
+    Sidecar, allowed, app, app_report, client, header, limits, options, quick, take, today,
 };
 use crate::redis_server::RedisServer;
 
@@ -248,4 +248,88 @@ async fn a_process_that_takes_over_on_another_machine_waits_for_the_older_ones_l
     assert!(began.elapsed() >= Duration::from_secs(2));
     third.hello(Some(known)).await.unwrap();
     assert!(third.beats().await.leased);
+}
+
+#[tokio::test]
+async fn a_beat_that_is_refused_has_changed_nothing() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let known = one.hello(None).await.unwrap();
+    let two = Sidecar::quick(2, &server, None).await;
+    two.beats().await;
+    one.beats().await;
+    one.until(&Beat::default(), |beaten| {
+        beaten
+            .roll
+            .as_ref()
+            .is_some_and(|roll| roll.silent.contains_key(&2))
+    })
+    .await;
+    let (meta, members) = ("{imquota}:v2:meta", "{imquota}:v2:members");
+    let all = || {
+        let meta: std::collections::BTreeMap<String, String> = server.command(&["HGETALL", meta]);
+        let members: std::collections::BTreeMap<String, String> =
+            server.command(&["HGETALL", members]);
+        (meta, members)
+    };
+    // The second comes back from silence to a server that is full.
+    let before = all();
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let full = two.beat(&Beat::default()).await;
+    assert!(
+        matches!(&full, Err(StoreFault::Away(words)) if words.contains("OOM")),
+        "{full:?}"
+    );
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(all(), before);
+    // A process that is fenced makes no meta key again.
+    let mut later = Sidecar::with(1, quick(&server.unix_url()));
+    later.member.boot = 2;
+    later.hello(Some(known)).await.unwrap();
+    server.command::<()>(&["DEL", meta]);
+    let before = all();
+    let fenced = one.beat(&Beat::default()).await;
+    assert!(matches!(&fenced, Err(StoreFault::Fenced(_))), "{fenced:?}");
+    assert_eq!(all(), before);
+}
+
+#[tokio::test]
+async fn of_one_that_is_gone_a_shard_keeps_a_mark_and_not_for_ever() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let two = Sidecar::quick(2, &server, None).await;
+    for sidecar in [&one, &two] {
+        sidecar.beats().await;
+        sidecar.tell(app(1), ACCOUNTS, 5, 0, 5).await;
+    }
+    let header = header(app(1));
+    let fields = || -> Vec<String> {
+        let all: Vec<String> = server.command(&["HKEYS", &header]);
+        all.into_iter()
+            .filter(|field| field.starts_with(['c', 'x']))
+            .collect()
+    };
+    // One that went long ago, and one that went when the roll may still have it.
+    server.command::<()>(&["HSET", &header, "x:00000000000000aa", "5"]);
+    let time: Vec<u64> = server.command(&["TIME"]);
+    let a_month = (time[0] - 30 * 86_400) * 1000;
+    server.command::<()>(&["HSET", &header, "x:00000000000000bb", &a_month.to_string()]);
+    let shard = Shard::of(app(1));
+    one.store.fold(shard, &[app(1)]).await.unwrap();
+    one.store.leave().await.unwrap();
+    let left = [
+        "c:0000000000000002",
+        "x:0000000000000001",
+        "x:00000000000000bb",
+    ];
+    let sorted = || {
+        let mut fields = fields();
+        fields.sort_unstable();
+        fields
+    };
+    assert_eq!(sorted(), left);
+    // Its late calls leave nothing either.
+    one.store.fold(shard, &[app(1)]).await.unwrap();
+    one.usage(app(1)).await;
+    assert_eq!(sorted(), left);
 }

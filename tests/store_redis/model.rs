@@ -403,7 +403,9 @@ impl Game {
             amount(id),
         );
         let given = self.sidecars[member].release(&back).await.unwrap();
-        let most = (self.model.shown() + self.model.out()).max(0);
+        // What the caller itself holds unspent does not exist.
+        let spare = self.model.of[member].sums.spare().cast_signed();
+        let most = (self.model.shown() + self.model.out() - spare).max(0);
         let known = self.model.releases.get(&id).copied();
         let number = amount(id).min(u32::try_from(most).unwrap());
         let (owner, number, told) = known.unwrap_or((member, number, false));

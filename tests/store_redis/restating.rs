@@ -424,6 +424,47 @@ async fn more_claims_than_one_command_takes_come_to_rest() {
     assert_eq!(one.usage(app(1)).await.view.net[0], 5);
 }
 
+#[tokio::test]
+async fn an_app_that_begins_long_after_an_incomplete_closing_is_whole() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    one.beats().await;
+    server.flush_all();
+    let closed = one
+        .recovers(&Statement::default(), with_roll(roll_of(3, &[1, 2])))
+        .await;
+    assert_eq!(closed.recovery, Recovery::Incomplete);
+    let rules = limits(1000, 0, 0);
+    let ask = |id: u64, attempt| {
+        let mut ask = take(&client("x"), attempt, Resource::Account, 1, &rules);
+        ask.app = app(id);
+        ask
+    };
+    // Nobody has anything of either: the missing one may.
+    let incomplete = Ok(Taken::Undecided(Undecided::Incomplete));
+    assert_eq!(one.take(&ask(2, 1)).await, incomplete);
+    one.usage(app(3)).await;
+    let a_day_ago = (closed.epoch - 25 * 3_600_000).to_string();
+    for id in [2, 3] {
+        server.command::<()>(&["HSET", &header(app(id)), "inc", &a_day_ago]);
+    }
+    assert_eq!(one.take(&ask(2, 2)).await, incomplete);
+    for attempt in 3..5 {
+        let taken = one.take(&ask(3, attempt)).await.unwrap();
+        assert!(crate::fixture::allowed(&taken), "{taken:?}");
+    }
+    // A further loss is another matter.
+    server.command::<()>(&[
+        "HSET",
+        &header(app(3)),
+        "inc",
+        &(closed.epoch + 1).to_string(),
+    ]);
+    let mut other = ask(3, 6);
+    other.key = client("y");
+    assert_eq!(one.take(&other).await, incomplete);
+}
+
 /// What a release under an id was told: how many fell, whether by an earlier try, whether they are the
 /// caller's to count; and the count after it.
 async fn gives_back(sidecar: &Sidecar, id: &str, amount: u32) -> (u32, bool, bool, i64) {

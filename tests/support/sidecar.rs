@@ -145,6 +145,11 @@ impl Sidecar {
         }
     }
 
+    /// The name that operators know it by.
+    pub fn member(&self) -> &str {
+        &self.member
+    }
+
     pub fn settings(&self) -> PathBuf {
         self.folder.path().join("imquota.yaml")
     }

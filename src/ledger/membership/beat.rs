@@ -62,7 +62,10 @@ pub async fn keep(ledger: &Ledger) {
 /// [`StoreFault`]; the ledger is to be asked again later.
 pub async fn round(ledger: &Ledger, greeted: &mut Greeted) -> Result<(), StoreFault> {
     let done = greet_and_beat(ledger, greeted).await;
-    if done.is_err() {
+    if let Err(fault) = &done {
+        if matches!(fault, StoreFault::Fenced(_)) {
+            ledger.fence(fault);
+        }
         ledger.membership.unheard();
         *greeted = Greeted::default();
     }
@@ -144,7 +147,10 @@ fn heed(ledger: &Ledger, beaten: &Beaten, standing: &Standing, sent_at: Duration
         word.leased = beaten.leased && !open;
         *word != old
     };
-    if beaten.leased && !open && !membership.is_leaving() {
+    // A beat that was on its way when the process was fenced says nothing of the time since.
+    let fenced_at = *lock(&membership.fenced_at);
+    let after_fence = fenced_at.is_none_or(|at| sent_at > at);
+    if beaten.leased && !open && !membership.is_leaving() && after_fence {
         ledger.lease.renewed(sent_at, ledger.clock.steady());
     }
     membership.notices.heed(ledger, beaten);

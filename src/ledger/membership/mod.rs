@@ -22,6 +22,7 @@ mod users;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -59,6 +60,8 @@ pub struct Membership {
     /// How often the ledger was found to be away or forgetful.
     troubles: AtomicU64,
     leaving: AtomicBool,
+    /// When another process or another ledger was last found in this one's place, by the steady clock.
+    fenced_at: Mutex<Option<Duration>>,
     hurry: Notify,
     work: Notify,
     notices: Notices,
@@ -96,6 +99,7 @@ impl Membership {
             standing: Mutex::new(Arc::new(standing)),
             troubles: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
+            fenced_at: Mutex::default(),
             hurry: Notify::new(),
             work: Notify::new(),
             notices: Notices::default(),
@@ -167,6 +171,12 @@ impl Membership {
         self.troubles.load(Ordering::Acquire)
     }
 
+    /// The process was fenced off at `now`, by the steady clock.
+    pub(super) fn fenced(&self, now: Duration) {
+        self.troubles.fetch_add(1, Ordering::AcqRel);
+        *lock(&self.fenced_at) = Some(now);
+    }
+
     /// A beat failed: what was told is old.
     fn unheard(&self) {
         self.troubles.fetch_add(1, Ordering::AcqRel);
@@ -226,7 +236,15 @@ fn learn(standing: &mut Standing, beaten: &Beaten) -> Result<(), StoreFault> {
     }
     standing.knows |= !open;
     if let Some(told) = &beaten.roll {
+        // Nothing is forgotten within a recovery's epoch: who was on its last closed roll and is not on this
+        // one was gone for so long that no loss brings it back.
+        let follows = !open && standing.seen > 0 && told.version > standing.seen;
         unite(&mut standing.roll, told, open);
+        if follows {
+            let roll = &mut standing.roll;
+            roll.gone
+                .retain(|of| told.gone.contains(of) || told.present.contains_key(of));
+        }
         standing.seen = standing.seen.max(told.version);
     }
     Ok(())

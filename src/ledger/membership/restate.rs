@@ -16,7 +16,7 @@ use crate::ledger::journal::{Saved, Standing, Whose};
 use crate::quota::AppId;
 use crate::store::{
     AppReport, Base, Cell, CellReport, REPORT_APPS_MAX, REPORT_RECORDS_MAX, STATEMENT_BASES_MAX,
-    Shard, Statement, StoreFault,
+    STATEMENT_GONE_MAX, Shard, Statement, StoreFault,
 };
 
 /// The most apps that are read from the journal at a time.
@@ -89,7 +89,8 @@ async fn head(
     let mut answered = answered.chunks(REPORT_RECORDS_MAX);
     let mut released = released.chunks(REPORT_RECORDS_MAX);
     let mut aborts = aborts.chunks(REPORT_RECORDS_MAX);
-    let mut gone = Some(&standing.roll.gone);
+    let gone: Vec<u64> = standing.roll.gone.iter().copied().collect();
+    let mut gone = gone.chunks(STATEMENT_GONE_MAX);
     let mut last: Option<Base> = None;
     let mut more_bases = true;
     loop {
@@ -108,11 +109,12 @@ async fn head(
             answered: answered.next().unwrap_or_default().to_vec(),
             released: released.next().unwrap_or_default().to_vec(),
             aborts: aborts.next().unwrap_or_default().to_vec(),
-            gone: gone.take().cloned().unwrap_or_default(),
+            gone: gone.next().unwrap_or_default().iter().copied().collect(),
         };
         let day = ledger.zone.day(ledger.now());
         ledger.store.restate(shard, &statement, day).await?;
-        if !more_bases && answered.len() == 0 && released.len() == 0 && aborts.len() == 0 {
+        let told = answered.len() + released.len() + aborts.len() + gone.len() == 0;
+        if !more_bases && told {
             return Ok(());
         }
     }

@@ -1,14 +1,16 @@
 //! What one report tells of records: answers, withdrawals, releases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::takes::Tracked;
 use super::{Owed, lock};
 use crate::clock::{Day, Millis};
-use crate::ledger::journal::{Record, TakeState};
+use crate::ledger::guard::cell_of;
+use crate::ledger::journal::{OwedRelease, Record, TakeState};
 use crate::quota::{AppId, Charge, Resource};
 use crate::store::{
-    Abort, Ack, Answered, Cell, Gave, REPORT_APPS_MAX, REPORT_RECORDS_MAX, RecordKey, Shard, Take,
+    Abort, Ack, Answered, AppReport, Attempt, Cell, Gave, REPORT_APPS_MAX, REPORT_RECORDS_MAX,
+    RecordKey, Shard, Take,
 };
 
 /// For how long an answer waits that the ledger wants to hear again.
@@ -44,6 +46,69 @@ impl DueRecords {
         self.answered
             .retain(|answered| answered.take.app != app || answered.contained.is_none());
     }
+}
+
+/// Records of one shard while no sums of its apps can come to contain another.
+pub struct Records<'a> {
+    shard: Shard,
+    takes: &'a BTreeMap<Attempt, Tracked>,
+    gaves: &'a BTreeMap<(u16, u64), OwedRelease>,
+}
+
+impl Records<'_> {
+    /// Takes that the sums in `apps` contain in the life that they speak of, and that `named` does not say to
+    /// be contained in it. `apps` is what was read in this same moment: a take that came behind the
+    /// reading would be taken out of sums that lack it, and be charged nowhere for a while.
+    pub fn left_out(&self, apps: &[AppReport], named: &[Answered]) -> Vec<LeftOut> {
+        let named: BTreeSet<_> = named
+            .iter()
+            .map(|named| (named.take.attempt, named.contained))
+            .collect();
+        let left = self.takes.iter().filter(|(attempt, tracked)| {
+            let contained = tracked.owed.state.contained();
+            contained.is_some()
+                && contained == generation_in(apps, &tracked.owed.take)
+                && !named.contains(&(**attempt, contained))
+        });
+        let left = left.map(|(_, tracked)| &tracked.owed.take);
+        left.map(|take| LeftOut::Taken(take.app, take.charge, take.day))
+            .collect()
+    }
+
+    /// Releases that the sums in `apps` contain and the ledger was not told of, at most
+    /// [`REPORT_RECORDS_MAX`], and what is left out of them.
+    pub fn gave(&self, apps: &[AppReport]) -> (Vec<(u64, Gave)>, Vec<LeftOut>) {
+        let number = self.shard.number();
+        let (mut named, mut left) = (Vec::new(), Vec::new());
+        for ((_, number), owed) in self.gaves.range((number, 0)..=(number, u64::MAX)) {
+            let give_back = &owed.give_back;
+            let (app, key) = (give_back.app, give_back.key.clone());
+            if !apps.iter().any(|told| told.app == app) {
+                continue;
+            }
+            if named.len() < REPORT_RECORDS_MAX {
+                named.push((*number, Gave { app, key }));
+                continue;
+            }
+            let most = u64::from(give_back.amount.get());
+            left.push(LeftOut::Given(app, Cell::Live(give_back.resource), most));
+            if give_back.groups_follow {
+                if give_back.resource == Resource::AvRoom {
+                    left.push(LeftOut::Given(app, Cell::Live(Resource::Group), most));
+                }
+                left.push(LeftOut::Given(app, Cell::Gained(give_back.day), most));
+            }
+        }
+        (named, left)
+    }
+}
+
+/// The life of a take's first counter of which `apps` tell the sums; `None`: they tell none of it.
+fn generation_in(apps: &[AppReport], take: &Take) -> Option<u64> {
+    let cell = cell_of(take.charge.parts()[0].counter, take.day);
+    let told = apps.iter().find(|told| told.app == take.app)?;
+    let told = told.cells.iter().find(|told| told.cell == cell)?;
+    told.escrow.map(|escrow| escrow.generation)
 }
 
 /// What sums contain and a report does not name. Its amounts are left out of the sums that it tells: else
@@ -97,61 +162,18 @@ impl Owed {
         due
     }
 
-    /// What sums of `apps` contain and `named` does not name; `generation` is the life that a take's
-    /// counter is in. To be asked after the sums were read.
-    pub fn left_out(
-        &self,
-        shard: Shard,
-        apps: &[AppId],
-        named: &[Answered],
-        generation: impl Fn(&Take) -> u64,
-    ) -> Vec<LeftOut> {
-        let named: BTreeSet<_> = named.iter().map(|named| named.take.attempt).collect();
+    /// Lets `look` read sums of apps of `shard` and see which records they contain, while neither changes:
+    /// whoever adds a record to sums holds one of these locks until it is known here that they contain it.
+    pub fn between_records<T>(&self, shard: Shard, look: impl FnOnce(&Records<'_>) -> T) -> T {
+        // In this order before the journal's lock and an entry's, as where sums change.
         let takes = lock(&self.takes[usize::from(shard.number())]);
-        let left = takes.iter().filter(|(attempt, tracked)| {
-            let take = &tracked.owed.take;
-            let contained = tracked.owed.state.contained();
-            contained.is_some() && apps.contains(&take.app) && !named.contains(attempt)
-        });
-        let left: Vec<_> = left
-            .map(|(_, tracked)| (tracked.owed.take.clone(), tracked.owed.state.contained()))
-            .collect();
-        drop(takes);
-        let current = |(take, contained): &(Take, _)| *contained == Some(generation(take));
-        let left = left.into_iter().filter(current);
-        left.map(|(take, _)| LeftOut::Taken(take.app, take.charge, take.day))
-            .collect()
-    }
-
-    /// Releases that sums of `apps` contain and the ledger was not told of, at most
-    /// [`REPORT_RECORDS_MAX`], and what is left out of them. To be asked after the sums were read: one
-    /// that they contain and that was not told would be counted twice.
-    pub fn gave(&self, shard: Shard, apps: &[AppId]) -> (Vec<(u64, Gave)>, Vec<LeftOut>) {
-        // Whoever adds to sums holds this lock until the release stands in `gaves`.
         let _releases = lock(&self.releases);
         let gaves = lock(&self.gaves);
-        let number = shard.number();
-        let (mut named, mut left) = (Vec::new(), Vec::new());
-        for ((_, number), owed) in gaves.range((number, 0)..=(number, u64::MAX)) {
-            let give_back = &owed.give_back;
-            let (app, key) = (give_back.app, give_back.key.clone());
-            if !apps.contains(&app) {
-                continue;
-            }
-            if named.len() < REPORT_RECORDS_MAX {
-                named.push((*number, Gave { app, key }));
-                continue;
-            }
-            let most = u64::from(give_back.amount.get());
-            left.push(LeftOut::Given(app, Cell::Live(give_back.resource), most));
-            if give_back.groups_follow {
-                if give_back.resource == Resource::AvRoom {
-                    left.push(LeftOut::Given(app, Cell::Live(Resource::Group), most));
-                }
-                left.push(LeftOut::Given(app, Cell::Gained(give_back.day), most));
-            }
-        }
-        (named, left)
+        look(&Records {
+            shard,
+            takes: &takes,
+            gaves: &gaves,
+        })
     }
 
     /// The apps of which some release is to be told.

@@ -84,6 +84,8 @@ struct Gift {
 pub struct Shared {
     counts: [Count; 4],
     records: HashMap<RecordKey, Rec>,
+    /// What each member's records count.
+    counted: BTreeMap<u64, u64>,
     gifts: HashMap<RecordKey, Gift>,
     frozen: Option<u64>,
     acks: BTreeSet<u64>,
@@ -112,6 +114,17 @@ impl Shared {
 
     pub fn has_acked(&self, member: u64) -> bool {
         self.acks.contains(&member)
+    }
+
+    /// Every group that a record counts, and that is charged nowhere else, is in its owner's sums.
+    fn assert_counted_once(&self) {
+        if self.recounts > 0 {
+            return; // Sums speak of all lives of the counter, records of one.
+        }
+        for (member, counted) in &self.counted {
+            let taken = self.counts[Counter::Groups.index()].of[member].escrow.taken;
+            assert!(*counted <= taken, "{counted} counted, {taken} in the sums");
+        }
     }
 
     /// Ends the freeze with the truth.
@@ -286,6 +299,7 @@ impl Shared {
         let ack = if answered.contained == Some(now) {
             self.hold(&record.charge, -1);
             record.fate = Fate::Counted;
+            *self.counted.entry(member).or_default() += u64::from(record.charge.amount().get());
             Ack::Counted
         } else {
             record.fate = Fate::Pinned;
@@ -385,6 +399,7 @@ impl Shared {
         for cell in report.apps.iter().flat_map(|app| &app.cells) {
             self.lend(member, cell);
         }
+        self.assert_counted_once();
         let views = report.apps.iter().map(|_| self.view(member)).collect();
         Settled { views, acks }
     }

@@ -13,16 +13,50 @@ use super::super::lease::Lease;
 use super::super::*;
 use super::lender::{Lender, Shared};
 use crate::admission::{Admission, Check, CheckMode, Outcome, Patience, Refusal, Release, Source};
-use crate::clock::{Clock, Millis, Zone};
+use crate::clock::{Clock, Machine, Millis, Zone};
 use crate::quota::{Amount, AppRules, Counter, Limit, Limits, Plan, PlanName};
 
 const START: i64 = 1_760_000_000_000;
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// The test's machine, whose steady clock can be put forward, now or after so many looks at it.
+#[derive(Debug, Default)]
+struct Halting(Mutex<(Duration, Option<u32>)>);
+
+impl Halting {
+    fn stands_still(&self, time: Duration) {
+        self.0.lock().unwrap().0 += time;
+    }
+
+    /// The process stands still for a minute, right after it has looked at the clock so many times.
+    fn stands_still_after(&self, looks: u32) {
+        self.0.lock().unwrap().1 = Some(looks);
+    }
+}
+
+impl Machine for Halting {
+    fn wall(&self) -> Millis {
+        Clock::system()
+    }
+
+    fn steady(&self) -> Duration {
+        let (ahead, looks) = &mut *self.0.lock().unwrap();
+        if *looks == Some(0) {
+            (*looks, *ahead) = (None, *ahead + MINUTE);
+        }
+        *looks = looks.map(|looks| looks - 1);
+        Clock::default().steady() + *ahead
+    }
+}
 
 /// A ledger, and the folders of its members.
 struct World {
     shared: Arc<Mutex<Shared>>,
     clock: Arc<Clock>,
+    machine: Arc<Halting>,
     limit: u64,
+    /// The bytes of a segment of a member's log.
+    segments: usize,
 }
 
 /// A sidecar. Its gateway knows what it has created.
@@ -35,10 +69,13 @@ struct Sidecar {
 
 impl World {
     fn new(limit: u64) -> Self {
+        let machine = Arc::new(Halting::default());
         let this = Self {
             shared: Arc::default(),
-            clock: Arc::default(),
+            clock: Arc::new(Clock::of(machine.clone())),
+            machine,
             limit,
+            segments: 64 * 1024,
         };
         this.at(0);
         this
@@ -80,7 +117,7 @@ impl World {
             saving: Saving::Beside,
         };
         let locked = Folder::lock(folder.path()).unwrap();
-        let locked = locked.with_segments_of(64 * 1024);
+        let locked = locked.with_segments_of(self.segments);
         let (ledger, _queues) = Ledger::open(locked, parts).unwrap();
         ledger.meet().await.unwrap();
         let ledger = Arc::new(ledger);
@@ -205,6 +242,77 @@ async fn a_large_limit_is_spent_from_memory_once_it_is_lent() {
     sidecar.settles().await;
     assert_eq!(world.shared().shown(Counter::Groups), 2);
     assert_eq!(world.shared().shown(Counter::GroupsGained), 2);
+}
+
+#[tokio::test]
+async fn who_stands_still_until_after_the_lease_is_not_answered_with_allow_and_keeps_the_charge() {
+    let charged_after = async |looks| {
+        let world = World::new(1_000);
+        let sidecar = world.new_sidecar().await;
+        sidecar.creates(None).await;
+        sidecar.settles().await;
+        world.machine.stands_still_after(looks);
+        let outcome = sidecar.creates(None).await.0;
+        let still = world.machine.0.lock().unwrap().1;
+        sidecar.beats();
+        sidecar.settles().await;
+        let charged = world.shared().shown(Counter::Groups) - 1;
+        (outcome, still.is_none(), charged)
+    };
+    let mut looked = 0;
+    loop {
+        let (outcome, stood_still, charged) = charged_after(looked).await;
+        if !stood_still {
+            break; // It was answered before.
+        }
+        looked += 1;
+        if allowed(outcome) {
+            panic!("answered with ALLOW after the lease, at look {looked}");
+        }
+        // Before the first look nothing is spent yet.
+        assert_eq!(charged, i64::from(looked > 1), "look {looked}");
+    }
+    assert!(looked >= 2, "the lease is looked at before and after");
+}
+
+#[test]
+fn a_report_takes_no_charge_off_that_its_sums_lack_while_takes_are_answered() {
+    const CREATORS: usize = 3;
+    const EACH: usize = 4_000;
+    let world = World {
+        segments: 16 * 1024 * 1024,
+        ..World::new(100_000)
+    };
+    let sidecar = on_a_worker(world.new_sidecar());
+    let begin = std::sync::Barrier::new(CREATORS + 1);
+    std::thread::scope(|threads| {
+        let (sidecar, begin) = (&sidecar, &begin);
+        let creators: [_; CREATORS] = std::array::from_fn(|creator| {
+            threads.spawn(move || {
+                begin.wait();
+                on_a_worker(async {
+                    for number in 0..EACH {
+                        let id = format!("{creator} {number}");
+                        assert!(allowed(sidecar.creates(Some(&id)).await.0));
+                    }
+                });
+            })
+        });
+        begin.wait();
+        // The lender looks at every report whether what it counts is in the sums.
+        while creators.iter().any(|creator| !creator.is_finished()) {
+            on_a_worker(sidecar.ledger.settle_app(&sidecar.entry())).unwrap();
+        }
+    });
+    on_a_worker(sidecar.settles());
+    let all = i64::try_from(CREATORS * EACH).unwrap();
+    assert_eq!(world.shared().shown(Counter::Groups), all);
+}
+
+/// Runs `task` as a worker of the program does: on this thread alone.
+fn on_a_worker<T>(task: impl Future<Output = T>) -> T {
+    let mut worker = tokio::runtime::Builder::new_current_thread();
+    worker.enable_all().build().unwrap().block_on(task)
 }
 
 #[tokio::test]
@@ -484,7 +592,8 @@ async fn a_frozen_app_waits_acknowledges_and_goes_on_with_the_new_count() {
 
 #[tokio::test]
 async fn what_is_deleted_in_a_freeze_is_given_back_if_the_truth_still_had_it() {
-    for (wait, left) in [(1_000, 3), (6_000, 2)] {
+    // A clock that is set says nothing of how long the freeze has been there.
+    for (wait, set, left) in [(1_000, 0, 3), (6_000, 0, 2), (1_000, 60_000, 3)] {
         let world = World::new(1_000);
         let sidecar = world.new_sidecar().await;
         for _ in 0..5 {
@@ -493,7 +602,10 @@ async fn what_is_deleted_in_a_freeze_is_given_back_if_the_truth_still_had_it() {
         sidecar.settles().await;
         let token = world.shared().freeze();
         sidecar.ledger.freeze(&sidecar.entry(), token);
-        world.at(wait);
+        world.machine.stands_still(Duration::from_millis(wait));
+        world.at(set);
+        // The beats of that time were answered.
+        sidecar.beats();
         assert_eq!(sidecar.deletes(None).await, 1);
         sidecar.settles().await;
         assert!(world.shared().has_acked(sidecar.member()));
@@ -501,7 +613,7 @@ async fn what_is_deleted_in_a_freeze_is_given_back_if_the_truth_still_had_it() {
         watch::look(&sidecar.ledger, world.clock.now());
         sidecar.settles().await;
         sidecar.settles().await;
-        assert_eq!(world.shared().shown(Counter::Groups), left, "{wait}");
+        assert_eq!(world.shared().shown(Counter::Groups), left, "{wait} {set}");
     }
 }
 

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::app::App;
 use super::checkpoint::Batch;
 use super::file::LedgerFile;
+use super::form::Form;
 use super::format;
 use super::kept::{Kept, Round};
 use crate::clock::Day;
@@ -19,7 +20,7 @@ const RESIDENT_MAX: usize = 512;
 
 /// Apps in memory.
 #[derive(Default)]
-pub(super) struct Apps(FxHashMap<AppId, Box<Kept<App>>>);
+pub(super) struct Apps(FxHashMap<AppId, Kept<Form>>);
 
 impl Apps {
     /// The app, to change it.
@@ -27,12 +28,12 @@ impl Apps {
         &mut self,
         file: &LedgerFile,
         app: AppId,
-    ) -> Result<&mut Kept<App>, StoreFault> {
+    ) -> Result<&mut Kept<Form>, StoreFault> {
         Ok(match self.0.entry(app) {
-            Entry::Occupied(there) => there.into_mut(),
+            Entry::Occupied(there) => opened(there.into_mut()),
             Entry::Vacant(free) => {
                 let found = file.app(app)?.unwrap_or_default();
-                free.insert(Box::new(Kept::clean(found)))
+                free.insert(Kept::clean(Form::of(found)))
             }
         })
     }
@@ -44,19 +45,26 @@ impl Apps {
         app: AppId,
     ) -> Result<Option<&App>, StoreFault> {
         Ok(match self.0.entry(app) {
-            Entry::Occupied(there) => Some(there.into_mut().get()),
+            Entry::Occupied(there) => Some(opened(there.into_mut()).get()),
             Entry::Vacant(free) => match file.app(app)? {
-                Some(found) => Some(free.insert(Box::new(Kept::clean(found))).get()),
+                Some(found) => Some(free.insert(Kept::clean(Form::of(found))).get()),
                 None => None,
             },
         })
     }
 
+    /// Puts the app to rest: nobody is at it for now, as far as is known.
+    pub(super) fn rest(&mut self, app: AppId) {
+        if let Some(kept) = self.0.get_mut(&app) {
+            kept.form().rest();
+        }
+    }
+
     /// Puts all that changed into `batch`; days before `open_from` go to the history.
     pub(super) fn snapshot(&self, open_from: Day, batch: &mut Batch) {
         for (id, app) in self.0.iter().filter(|(_, app)| app.is_changed()) {
-            let app = app.get();
-            batch.apps.push((*id, format::write_app(app, open_from)));
+            let app = app.get().look();
+            batch.apps.push((*id, format::write_app(&app, open_from)));
             for counts in app.days.iter().filter(|counts| counts.day < open_from) {
                 if counts.daily_active() > 0 {
                     batch
@@ -76,7 +84,9 @@ impl Apps {
     pub(super) fn saved(&mut self, round: Round, open_from: Day) {
         for app in self.0.values_mut() {
             if let Some(app) = app.saved(round) {
+                app.open();
                 app.move_to_history(open_from);
+                app.rest();
             }
         }
         if self.0.len() > RESIDENT_MAX {
@@ -84,6 +94,11 @@ impl Apps {
             self.0.shrink_to(RESIDENT_MAX);
         }
     }
+}
+
+fn opened(kept: &mut Kept<Form>) -> &mut Kept<Form> {
+    kept.form().open();
+    kept
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ impl<T> Kept<T> {
         self.changed.is_some()
     }
 
+    /// The value, for what does not change what it says.
+    pub(super) fn form(&mut self) -> &mut T {
+        &mut self.value
+    }
+
     /// Takes note that the file has the snapshot of `round`. Answers the value if it has not changed
     /// since, and only if that snapshot was the first to have it.
     pub(super) fn saved(&mut self, round: Round) -> Option<&mut T> {

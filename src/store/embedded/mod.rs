@@ -10,6 +10,7 @@
 //! - `record`: a request id's record;
 //! - `steps`: what the calls do with both, in a `shard`;
 //! - `operator`, `recount`, `freezes`, `audit`: what operators do;
+//! - `form`: an app in memory, open or at rest;
 //! - `apps`, `records`, `actives`: what of them is in memory, and whether the file has it;
 //! - `checkpoint`, `file`, `format`: the file, and its way there;
 //! - `ledger`: all of it.
@@ -22,6 +23,7 @@ mod audit;
 mod broken_disk;
 mod checkpoint;
 mod file;
+mod form;
 mod format;
 mod freezes;
 mod kept;
@@ -184,7 +186,7 @@ impl Store for EmbeddedStore {
     }
 
     fn glance(&self, app: AppId, day: Day) -> Option<View> {
-        let view = self.step(Shard::of(app), |at, by| at.view(by, app, day));
+        let view = self.step(Shard::of(app), |at, by| at.glance(by, app, day));
         view.ok()
     }
 

@@ -130,7 +130,7 @@ impl LedgerShard {
         correction: Correction,
     ) -> Result<(), StoreFault> {
         let Correction { app, resource, .. } = correction;
-        let mut corrected = self.apps.touch(by.file, app)?.get().clone();
+        let mut corrected = self.apps.touch(by.file, app)?.get().look().into_owned();
         corrected.correct(resource, correction.by, correction.today);
         batch.apps.retain(|(other, _)| *other != app);
         let value = format::write_app(&corrected, self.open_from);

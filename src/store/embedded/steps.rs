@@ -155,7 +155,7 @@ impl LedgerShard {
             }
         }
         let apps = report.apps.iter();
-        apps.map(|told| self.view(by, told.app, today)).collect()
+        apps.map(|told| self.glance(by, told.app, today)).collect()
     }
 
     fn merge(&mut self, by: Caller<'_>, told: &AppReport, today: Day) -> Result<(), StoreFault> {

@@ -38,7 +38,7 @@ impl RedisStore {
         if meta.found == Found::Copied {
             self.set_link(None);
         } else if frozen.is_none() || remembered.is_some() {
-            let link = link(&wire, &survey, installation, member, self.nonce);
+            let link = link(&wire, &survey, installation, member, &self.nonce);
             if frozen.is_none() && meta.run == survey.run {
                 self.heard.note(meta.standing);
                 link.meet();
@@ -89,8 +89,7 @@ impl RedisStore {
             .arg(member.boot)
             .arg(&member.name)
             .arg(&survey.run)
-            .arg(id_text(self.nonce))
-            .arg(id_text(self.machine))
+            .arg(&self.nonce)
             .arg(self.pace.lease_ttl);
         let asked = self.clock.own();
         let value = wire.run(&self.scripts.hello, &step).await?;
@@ -135,7 +134,7 @@ fn link(
     survey: &Survey,
     installation: Installation,
     member: &Member,
-    nonce: u64,
+    nonce: &str,
 ) -> Arc<Link> {
     Arc::new(Link {
         wire: wire.clone(),
@@ -144,7 +143,7 @@ fn link(
         installation: id_text(installation.id),
         user_key: key_text(installation.user_key),
         incarnation: id_text(member.incarnation),
-        process: format!("{} {}", member.boot, id_text(nonce)),
+        process: format!("{} {nonce}", member.boot),
         name: member.name.clone(),
         met: AtomicBool::new(false),
         unconfirmed: AtomicBool::new(false),

@@ -130,9 +130,9 @@ pub struct RedisStore {
     zone: Zone,
     create: Create,
     pace: Pace,
-    /// Drawn for this process: two that run on copies of one journal differ in nothing else.
-    nonce: u64,
-    machine: u64,
+    /// The machine, and what was drawn for this process: two that run on copies of one journal differ in nothing
+    /// else.
+    nonce: String,
     scripts: Scripts,
     clock: Arc<Clock>,
     seen: Seen,
@@ -228,8 +228,7 @@ impl RedisStore {
             zone: options.zone,
             create: options.create,
             pace: options.pace,
-            nonce: chance::draw(),
-            machine: options.machine,
+            nonce: format!("{:016x}{:016x}", options.machine, chance::draw::<u64>()),
             scripts: Scripts::new(),
             clock,
             seen: Seen::new(),

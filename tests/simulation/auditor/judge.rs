@@ -108,7 +108,8 @@ impl Known {
         }
         // Nothing was forgotten or told again so far.
         let calm = self.epoch == self.first_epoch && self.forgot.is_none();
-        // While members tell what they know, each part of it alone may be more than there is.
+        // While members tell what they know, each part of it alone may be more than there is, or less:
+        // records are told before the sums that contain them. Nothing is admitted meanwhile.
         let telling = recovery.open || self.forgot.is_some();
         for (id, app) in &mut self.apps {
             let limits = app.limits.as_ref().expect("it was opened");
@@ -127,7 +128,7 @@ impl Known {
                     ));
                 }
                 let exist = [app.exist[0], app.exist[1] + app.exist[2], app.exist[2]][at];
-                if exist > charged && self.forgot.is_none() && !waits {
+                if exist > charged && !telling && !waits {
                     self.faults.push(format!(
                         "app {id}: {exist} {counter:?} exist, {count:?} is charged"
                     ));

@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use imquota::quota::{AppId, Charge, Counter, Limits, Resource};
 use imquota::store::Shard;
 use redis::{Arg, Cmd, Value};
+use tokio::time::Instant;
 
 /// A count that must be right at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +77,8 @@ struct App {
     users: BTreeMap<(i32, u32), BTreeSet<(Member, Process)>>,
     /// The recount that is under way.
     recount: Option<Recount>,
+    /// When each live count was last recounted.
+    recounted_at: BTreeMap<u8, Instant>,
     /// Whether one was ever done: what was deleted before it may stay in a day's gain.
     was_recounted: bool,
     /// Ids answered before a recount: asked again they are judged anew.

@@ -1,8 +1,26 @@
 //! What recounts and retirements change in the truth.
 
-use imquota::quota::{AppId, Resource};
+use std::time::Duration;
 
-use super::{Auditor, Sum};
+use imquota::quota::{AppId, Resource};
+use tokio::time::Instant;
+
+use super::{App, Auditor, Sum};
+
+/// How long it may take until all sidecars have heard of a recount. What is deleted at one that has not may
+/// stay charged until the next one: it cannot tell which side of the truth it is on.
+const HEARD: Duration = Duration::from_secs(9);
+
+impl App {
+    /// Whether a deletion of now may have been overtaken by a recount of a live count.
+    pub(super) fn may_be_outlived(&self, sum: Sum) -> bool {
+        let Sum::Live(digit) = sum else {
+            return false;
+        };
+        let at = self.recounted_at.get(&digit);
+        at.is_some_and(|at| at.elapsed() < HEARD)
+    }
+}
 
 impl Auditor {
     /// What a lost member was lent counts as used from now on.
@@ -60,6 +78,7 @@ impl Auditor {
             app.ids.retain(|id, _| created.contains(id));
             app.outlived.extend(app.ids.keys().cloned());
             app.was_recounted = true;
+            app.recounted_at.insert(digit, Instant::now());
         });
     }
 

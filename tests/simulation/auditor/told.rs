@@ -33,7 +33,15 @@ impl Auditor {
             {
                 faults.push(format!("{deal:?}: was {before:?}, is now {told:?}"));
             }
-            if let Some(id) = &deal.id {
+            // A refusal that only what others hold unspent stood behind is not remembered: it may be
+            // lifted for whoever asks again.
+            let lifts = verdict.limit.is_some_and(|limit| match limit {
+                Limit::AtMost(limit) => verdict.used + amount.unsigned_abs() <= limit,
+                Limit::Unlimited => false,
+            });
+            if let Some(id) = &deal.id
+                && (told == Told::Allowed || !lifts)
+            {
                 app.ids.insert(id.clone(), told);
             }
             if told == Told::Denied {
@@ -119,7 +127,14 @@ impl Auditor {
                 app.followed += deal.amount();
             }
             for (sum, _) in deal.sums() {
-                app.sums.entry(sum).or_default().low -= deal.amount();
+                let slack = if app.may_be_outlived(sum) {
+                    deal.amount()
+                } else {
+                    0
+                };
+                let range = app.sums.entry(sum).or_default();
+                range.low -= deal.amount();
+                range.high += slack;
             }
         });
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::State;
-use crate::store::{BEAT_MS, Base, StoreFault};
+use crate::store::{BEAT_MS, Base, Recovery, StoreFault};
 
 #[tokio::test(start_paused = true)]
 async fn a_new_member_is_fresh_until_it_knows_a_roll_and_a_restart_knows_it_still() {
@@ -18,6 +18,40 @@ async fn a_new_member_is_fresh_until_it_knows_a_roll_and_a_restart_knows_it_stil
     assert_eq!(beats[0].roll_version, 2);
     let roll = &again.membership.standing().roll;
     assert_eq!(roll.present.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_of_the_gone_goes_when_the_ledger_drops_it_and_not_when_it_forgets_it() {
+    let place = Place::new();
+    place.store.state().roll.gone = [1, 2, 3].into();
+    let running = place.runs().await;
+    let gone = || running.ledger.membership.standing().roll.gone.clone();
+    assert_eq!(gone(), [1, 2, 3].into());
+    {
+        let mut state = place.store.state();
+        state.roll.gone = [2, 3].into();
+        state.roll.version += 1;
+    }
+    seconds(1).await;
+    assert_eq!(gone(), [2, 3].into());
+    {
+        // Restored from before the third left: it is registered again.
+        let mut state = place.store.state();
+        state.epoch += 1;
+        state.recovery = Recovery::Open;
+        state.roll.gone = [2].into();
+        state.roll.present.insert(3, "three".into());
+        state.roll.version += 1;
+    }
+    seconds(1).await;
+    assert_eq!(gone(), [2, 3].into());
+    {
+        let mut state = place.store.state();
+        state.recovery = Recovery::Closed;
+        state.roll.version += 1;
+    }
+    seconds(1).await;
+    assert_eq!(gone(), [2, 3].into());
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,6 +88,27 @@ async fn beats_come_twice_a_second_and_keep_the_lease() {
     let due = usize::try_from(60_000 / BEAT_MS).unwrap();
     assert!((due - 10..=due + 10).contains(&beats), "{beats}");
     assert_eq!(running.ledger.lease.gap(), 1, "it never lapsed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_fenced_off_has_no_lease_from_that_answer_on() {
+    let place = Place::new();
+    let running = place.runs().await;
+    seconds(1).await;
+    let ledger = &running.ledger;
+    let fault = StoreFault::Fenced("a later process has the journal".into());
+    place.store.state().fault = Some(fault.clone());
+    tokio::time::sleep(Duration::from_millis(BEAT_MS + 10)).await;
+    assert!(!ledger.has_lease(), "4.5 s were left of it");
+    assert_eq!(ledger.state(), State::Away);
+    // It was another's fault, and is over.
+    place.store.state().fault = None;
+    seconds(2).await;
+    assert!(ledger.has_lease());
+    assert_eq!(ledger.lease.gap(), 2, "every app is to be heard again");
+    // A call other than a beat is told.
+    ledger.doubt(&fault);
+    assert!(!ledger.has_lease());
 }
 
 #[tokio::test(start_paused = true)]

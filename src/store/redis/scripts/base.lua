@@ -31,9 +31,31 @@ local function save_version()
   end
 end
 
--- Who is gone: reports of it change nothing any more.
+-- For how long a shard remembers who is gone: a day longer than the roll does.
+local GONE_KEPT_MS = 31 * 24 * 3600 * 1000
+
+local marked = {}
+
+-- Takes away the marks that no roll has any more.
+local function forget_gone()
+  local all = redis.call('HGETALL', KEYS[1])
+  for i = 1, #all, 2 do
+    local inc = string.match(all[i], '^x:(.*)$')
+    if inc and num(all[i + 1]) + GONE_KEPT_MS < now then
+      put('HDEL', KEYS[1], all[i])
+    end
+  end
+end
+
+-- Who is gone: reports of it change nothing any more, and nobody asks how many calls of it are here.
 local function mark_gone(inc)
-  head('x:' .. inc, str(now))
+  if not next(marked) then
+    forget_gone()
+  end
+  marked[inc] = true
+  -- After what is forgotten.
+  put('HSET', KEYS[1], 'x:' .. inc, str(now))
+  put('HDEL', KEYS[1], 'c:' .. inc)
 end
 
 -- The entries of a member in an app, one for each counter.

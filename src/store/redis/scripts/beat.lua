@@ -65,14 +65,11 @@ local function open(run)
   redis.call('DEL', KEYS[3])
 end
 
-if meta.inst == '' then
+local is_missing = meta.inst == ''
+if is_missing then
   if fresh or leaving then
     return {ABSENT, now}
   end
-  redis.call('HSET', KEYS[1], 'inst', ARGV[2], 'user_key', ARGV[3], 'zone', ARGV[4], 'shards', ARGV[5],
-    'format', ARGV[6], 'state', 'ready')
-  change(meta, 'anew', 1)
-  open(true_run())
 elseif meta.inst ~= ARGV[2] or meta.zone ~= ARGV[4] or meta.shards ~= ARGV[5] or meta.format ~= ARGV[6] then
   return {OTHER, now}
 end
@@ -88,6 +85,16 @@ if row then
   if num(boot) == num(my_boot) and nonce ~= my_nonce and num(boot) > 0 then
     return {COPIED, now}
   end
+end
+
+-- All is judged that can refuse a beat. A full server refuses this write, and nothing has changed.
+if is_missing then
+  redis.call('HSET', KEYS[1], 'inst', ARGV[2], 'user_key', ARGV[3], 'zone', ARGV[4], 'shards', ARGV[5],
+    'format', ARGV[6], 'state', 'ready')
+  change(meta, 'anew', 1)
+  open(true_run())
+else
+  redis.call('HSET', KEYS[1], 'inst', ARGV[2])
 end
 
 if meta.run ~= ARGV[1] then
@@ -345,6 +352,6 @@ if mine.witnessed == 0 and meta.open == 0 then
   end
 end
 -- An older process of this journal may still spend what is lent here.
-local older_ends = num(string.match(redis.call('HGET', KEYS[2], 'o:' .. me) or '', ' (%d+)$'))
+local older_ends = num(redis.call('HGET', KEYS[2], 'o:' .. me))
 finish_roll(meta)
 return answer(meta.open == 0 and not leaving and mine.witnessed == 1 and now >= older_ends, false, joined)

@@ -8,7 +8,7 @@
 --   bK  back: given back by releases that are in nobody's sums
 --   oK  out: lent to members and neither spent nor returned
 --   gK  its generation, the life between two recounts; aK its base: 'version amount'
---   nK  the epoch of its last recount
+--   nK  the epoch of its last recount, or of its first appearance, if nothing of it can be missing
 --   lK  the lowest limit that was stated: 'limit ms'
 --   dK  who wished to be lent: 'minute, members in it, members in the one before'; wK:INC INC's last minute
 --   mK:INC  what member INC says: 'generation offset consumed released taken given granted done'
@@ -32,6 +32,14 @@ local function note(h, field, value)
   h.writes[at] = value
 end
 
+-- An app that nobody had or asked for until so long after an incomplete closing began after it: one of before is
+-- asked for by then.
+local NEW_AFTER_MS = 24 * 3600 * 1000
+
+local function is_new(app)
+  return app.fresh and not is_open and now > waiting_since + NEW_AFTER_MS
+end
+
 local function save(h)
   if not h.writes[3] or h.over then
     return
@@ -40,6 +48,11 @@ local function save(h)
     note(h, 'ep', str(epoch))
     if h.id then
       put('ZADD', base .. 'apps', 'NX', '0', h.id)
+      if waiting_since ~= 0 and is_new(h) then
+        for k = 0, 2 do
+          note(h, 'n' .. k, str(epoch))
+        end
+      end
     end
   end
   put_all(h.writes)
@@ -185,7 +198,7 @@ end
 -- generation is known: such a life always has a base. A day's gain waits with the groups.
 local function is_incomplete(app, k)
   local own = k == 3 and 1 or k
-  if waiting_since == 0 and app[own].gen == 0 then
+  if waiting_since == 0 and app[own].gen == 0 or is_new(app) then
     return false
   end
   local f = redis.call('HMGET', app.key, 'n' .. own, 'a' .. own)

@@ -4,7 +4,7 @@
 -- KEYS[1]  the shard's header: inst (the installation's id), epoch (of the last recovery that was
 --          heard of), open (1 while members restate), inc (the epoch since which apps wait for a recount;
 --          0: for none does one), seq (its writes), c:INC (the steps of member INC that changed
---          something), x:INC (when INC was folded or marked gone, in ms), bv (the highest version of a base)
+--          something; gone when it is), x:INC (when INC was folded or marked gone, in ms), bv (the highest version of a base)
 -- ARGV[1]  the installation's id
 -- ARGV[2]  the caller's epoch
 -- ARGV[3]  '-' if its recovery is open as far as the caller knows; else what inc must be
@@ -82,7 +82,9 @@ local function seal(answer)
   if #writes > 0 or header[3] then
     seq = seq + 1
     head('seq', str(seq))
-    head('c:' .. member, str(calls + 1))
+    if not is_gone then
+      head('c:' .. member, str(calls + 1))
+    end
     call_all(header)
     for i = 1, #writes do
       call_all(writes[i])

@@ -7,8 +7,8 @@
 -- ARGV[2]  an id and ARGV[3] a key for a new installation, or '' if none may be made
 -- ARGV[4]  the billing zone, ARGV[5] the number of shards, ARGV[6] the format
 -- ARGV[7]  the member's incarnation, ARGV[8] its boot number, ARGV[9] its name
--- ARGV[10] the run, ARGV[11] the nonce of the member's process
--- ARGV[12] which machine it runs on, ARGV[13] a lease's time, in ms
+-- ARGV[10] the run, ARGV[11] the nonce of the member's process, whose first 16 digits are its machine's
+-- ARGV[12] a lease's time, in ms
 --
 -- A member is one process at a time. A newer boot takes over, and fences the older one. The boot
 -- number lies in the data folder: two processes that have the same one run on copies of it, and the
@@ -24,6 +24,7 @@
 -- Answers: what was found, time in ms, id, user_key, zone, shards, format, run, epoch, open, inc,
 -- boot number that is known.
 
+local MACHINE = 16
 local READY, CREATING, ABSENT, FENCED, COPIED = 0, 1, 2, 3, 4
 
 local time = redis.call('TIME')
@@ -69,15 +70,12 @@ end
 if boot and tonumber(boot) == tonumber(ARGV[8]) and nonce ~= ARGV[11] then
   return answer(COPIED, boot)
 end
-local place = redis.call('HGET', KEYS[2], 'o:' .. ARGV[7]) or ''
-if place == '' or nonce ~= ARGV[11] then
-  local machine, ends = string.match(place, '^(%x+) (%d+)$')
-  ends = tonumber(ends or 0)
-  if nonce and nonce ~= ARGV[11] and machine ~= ARGV[12] then
-    ends = math.max(ends, tonumber(beaten) + tonumber(ARGV[13]))
+if nonce and string.sub(nonce, 1, MACHINE) ~= string.sub(ARGV[11], 1, MACHINE) then
+  local ends = tonumber(beaten) + tonumber(ARGV[12])
+  if ends > tonumber(now) then
+    redis.call('HSET', KEYS[2], 'o:' .. ARGV[7], string.format('%.0f', ends))
   end
-  place = ARGV[12] .. ' ' .. string.format('%.0f', ends)
 end
-redis.call('HSET', KEYS[2], 'o:' .. ARGV[7], place, ARGV[7], ARGV[8] .. ' ' .. ARGV[11] .. ' ' .. now .. ' ' .. ARGV[9])
+redis.call('HSET', KEYS[2], ARGV[7], ARGV[8] .. ' ' .. ARGV[11] .. ' ' .. now .. ' ' .. ARGV[9])
 
 return answer(redis.call('HGET', KEYS[1], 'state') == 'creating' and CREATING or READY)

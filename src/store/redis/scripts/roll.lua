@@ -12,8 +12,8 @@
 --          restated news': the roll's version and the time of its joining, the version it has in its journal
 --          and of which epoch, whether another has it in its own, the epoch it has restated, its news;
 --          n:INC calls + 1 of one that is silent; f:INC 'calls epoch', as the shards have them in a recovery;
---          g:INC 'ms news' of one that is gone; o:INC 'machine ms', where its process runs, and until when an
---          older one may have a lease
+--          g:INC 'ms news' of one that is gone; o:INC until when a process on another machine, from which this one
+--          took over, may have a lease (ms)
 
 -- For how long it is remembered who is gone: late calls come within minutes.
 local GONE_KEPT_MS = 30 * 24 * 3600 * 1000

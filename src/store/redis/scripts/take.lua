@@ -81,6 +81,8 @@ for i = 13, #ARGV, 2 do
   counters = counters .. ARGV[i]
   if limit ~= '-' then
     if is_incomplete(app, k) then
+      -- That it was asked for is remembered: it does not become a new one by age.
+      list(app)
       return finish(INCOMPLETE, 0)
     end
     limit = lowest(c, tonumber(limit))
