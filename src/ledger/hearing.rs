@@ -256,7 +256,7 @@ impl Ledger {
         let but = But::Release(open.number());
         self.learn_but(entry, view, give_back.day, heard, but);
         if fell.mine {
-            let gave = open.gave(|frames| {
+            let gave = open.gave(fell, |frames| {
                 self.give_parts(entry, &give_back, fell, view, frames);
                 Ok(())
             });
@@ -283,7 +283,7 @@ impl Ledger {
                 self.give_parts(entry, give_back, fell, view, frames);
                 Ok(())
             };
-            warn_unkept(self.owed.release_gave(number, give));
+            warn_unkept(self.owed.release_gave(number, fell, give));
             self.apps.to_settle_soon(entry);
         } else {
             self.owed.release_done(number, Some(fell.released));

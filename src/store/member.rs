@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Abort, Answered, AppReport};
+use super::{Abort, Answered, AppReport, GaveBack};
 use crate::quota::{AppId, Resource};
 
 /// The most bases in one [`Statement`].
@@ -149,6 +149,10 @@ pub struct Statement {
     /// All answers of the id window as far as remembered, at most [`super::REPORT_RECORDS_MAX`]. Those of
     /// an app are in the same part as, or in an earlier part than, the app.
     pub answered: Vec<Answered>,
+    /// Releases of the id window that this member owns, as far as remembered, at most
+    /// [`super::REPORT_RECORDS_MAX`]; placed like `answered`. They count nothing: this member's sums contain
+    /// what fell, or a recount lacks it.
+    pub released: Vec<GaveBack>,
     /// Withdrawals that are owed, at most [`super::REPORT_RECORDS_MAX`]; placed like `answered`. A claim of
     /// this member in an app that it states, of an attempt that no part has named, is an old one that
     /// came to rest: it holds nothing.

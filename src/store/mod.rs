@@ -28,7 +28,9 @@ pub use report::{
     Abort, Ack, Answered, AppReport, Cell, CellReport, Escrow, Gave, Report, Settled, Totals, View,
     Wish,
 };
-pub use take::{Attempt, Fingerprint, GiveBack, GivenBack, RecordKey, Take, Taken, Undecided};
+pub use take::{
+    Attempt, Fingerprint, GaveBack, GiveBack, GivenBack, RecordKey, Take, Taken, Undecided,
+};
 
 use futures_util::future::BoxFuture;
 

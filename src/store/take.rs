@@ -112,6 +112,17 @@ pub struct GiveBack {
     pub day: Day,
 }
 
+/// A release whose answer went out, stated so that its id stands for that answer for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GaveBack {
+    /// The release as it was sent.
+    pub give_back: GiveBack,
+    /// How many fell; they are in the reporter's totals, or a recount lacks them.
+    pub released: u32,
+    /// By how much the groups, and the day's gain, fell with them.
+    pub groups: u32,
+}
+
 /// What became of a [`GiveBack`].
 #[expect(
     clippy::large_enum_variant,

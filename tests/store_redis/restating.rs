@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use imquota::quota::Resource;
 use imquota::store::{
-    Answered, Attempt, Base, Beat, Cell, Escrow, Recovery, Shard, Statement, Store, Taken,
-    Undecided,
+    Answered, Attempt, Base, Beat, Cell, Escrow, GaveBack, GivenBack, Recovery, Shard, Statement,
+    Store, Taken, Undecided,
 };
 
 use crate::fixture::{
@@ -463,4 +463,116 @@ async fn an_app_that_begins_long_after_an_incomplete_closing_is_whole() {
     let mut other = ask(3, 6);
     other.key = client("y");
     assert_eq!(one.take(&other).await, incomplete);
+}
+
+/// What a release under an id was told: how many fell, whether by an earlier try, whether they are the
+/// caller's to count; and the count after it.
+async fn gives_back(sidecar: &Sidecar, id: &str, amount: u32) -> (u32, bool, bool, i64) {
+    let back = give_back(&client(id), Resource::Account, amount);
+    match sidecar.release(&back).await.unwrap() {
+        GivenBack::Released {
+            released,
+            view,
+            replayed,
+            mine,
+            ..
+        } => (released, replayed, mine, view.net[0]),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn gave_back(id: &str, released: u32) -> GaveBack {
+    GaveBack {
+        give_back: give_back(&client(id), Resource::Account, 3),
+        released,
+        groups: 0,
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_gave_back_gives_back_nothing_more_after_a_flush() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let known = one.hello(None).await.unwrap();
+    let two = Sidecar::quick(2, &server, Some(known)).await;
+    for sidecar in [&one, &two] {
+        sidecar.beats().await;
+    }
+    one.tell(app(1), ACCOUNTS, 10, 0, 10).await;
+    assert_eq!(gives_back(&one, "told", 3).await, (3, false, true, 7));
+    assert_eq!(gives_back(&one, "new", 3).await, (3, false, true, 4));
+    // The ledger was told that the first is in sums, and of the second it was not.
+    let given = |given| Escrow {
+        given,
+        ..Escrow::default()
+    };
+    let sums = states_accounts(10, given(3)).apps;
+    one.gave(&give_back(&client("told"), Resource::Account, 3), sums)
+        .await;
+    server.flush_all();
+    let statement = Statement {
+        released: vec![gave_back("told", 3), gave_back("new", 3)],
+        ..states_accounts(10, given(6))
+    };
+    let begun = one.beats().await;
+    two.beats().await;
+    // In whatever order, and twice.
+    one.states(&states_accounts(10, given(6))).await;
+    for _ in 0..2 {
+        one.states(&statement).await;
+    }
+    two.states(&Statement::default()).await;
+    let beat = Beat {
+        restated: begun.epoch,
+        ..with_roll(roll_of(1, &[1, 2]))
+    };
+    two.beat(&beat).await.unwrap();
+    one.until(&beat, |beaten| beaten.recovery == Recovery::Closed)
+        .await;
+    two.beats().await;
+    assert_eq!(one.usage(app(1)).await.view.net[0], 4);
+    for id in ["told", "new"] {
+        for sidecar in [&two, &one] {
+            let told = gives_back(sidecar, id, 3).await;
+            assert_eq!(told, (3, true, false, 4), "{id} is replayed");
+        }
+        let other = give_back(&client(id), Resource::Account, 2);
+        let other = two.release(&other).await.unwrap();
+        assert_eq!(other, GivenBack::OtherContent);
+    }
+    // What was not told before the loss is told late, and changes nothing.
+    let sums = states_accounts(10, given(6)).apps;
+    one.gave(&give_back(&client("new"), Resource::Account, 3), sums)
+        .await;
+    assert_eq!(one.usage(app(1)).await.view.net[0], 4);
+}
+
+#[tokio::test]
+async fn a_release_that_is_known_is_left_as_it_is_and_leaves_what_is_given_back_once() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let known = one.hello(None).await.unwrap();
+    let two = Sidecar::quick(2, &server, Some(known)).await;
+    for sidecar in [&one, &two] {
+        sidecar.beats().await;
+    }
+    one.tell(app(1), ACCOUNTS, 10, 0, 10).await;
+    assert_eq!(gives_back(&one, "a", 3).await, (3, false, true, 7));
+    assert_eq!(gives_back(&two, "b", 3).await, (3, false, true, 4));
+    let sums = Escrow {
+        given: 3,
+        ..Escrow::default()
+    };
+    // The first states its own, and wrongly that of another with other numbers.
+    let statement = Statement {
+        released: vec![gave_back("a", 3), gave_back("b", 1)],
+        ..states_accounts(10, sums)
+    };
+    for _ in 0..2 {
+        one.states(&statement).await;
+        assert_eq!(one.usage(app(1)).await.view.net[0], 4);
+    }
+    assert_eq!(gives_back(&one, "a", 3).await, (3, true, false, 4));
+    assert_eq!(gives_back(&one, "b", 3).await, (3, true, false, 4));
+    assert_eq!(gives_back(&two, "b", 3).await, (3, true, true, 4));
 }

@@ -71,19 +71,23 @@ pub(super) async fn all(
     Ok(())
 }
 
-/// The first parts for a shard, at least one: takes, withdrawals, bases, who is gone.
+/// The first parts for a shard, at least one: takes, releases, withdrawals, bases, who is gone.
 async fn head(
     ledger: &Ledger,
     shard: Shard,
     whose: Whose,
     standing: &Standing,
 ) -> Result<(), StoreFault> {
-    let (answered, aborts) = match whose {
-        Whose::Own => ledger.records_to_restate(shard),
+    let ((answered, aborts), released) = match whose {
+        Whose::Own => (
+            ledger.records_to_restate(shard),
+            ledger.owed.releases_to_restate(shard, ledger.now()),
+        ),
         // It settled all before it began to leave.
-        Whose::Predecessor => (Vec::new(), Vec::new()),
+        Whose::Predecessor => Default::default(),
     };
     let mut answered = answered.chunks(REPORT_RECORDS_MAX);
+    let mut released = released.chunks(REPORT_RECORDS_MAX);
     let mut aborts = aborts.chunks(REPORT_RECORDS_MAX);
     let gone: Vec<u64> = standing.roll.gone.iter().copied().collect();
     let mut gone = gone.chunks(STATEMENT_GONE_MAX);
@@ -103,12 +107,14 @@ async fn head(
             apps: Vec::new(),
             bases,
             answered: answered.next().unwrap_or_default().to_vec(),
+            released: released.next().unwrap_or_default().to_vec(),
             aborts: aborts.next().unwrap_or_default().to_vec(),
             gone: gone.next().unwrap_or_default().iter().copied().collect(),
         };
         let day = ledger.zone.day(ledger.now());
         ledger.store.restate(shard, &statement, day).await?;
-        if !more_bases && answered.len() == 0 && aborts.len() == 0 && gone.len() == 0 {
+        let told = answered.len() + released.len() + aborts.len() + gone.len() == 0;
+        if !more_bases && told {
             return Ok(());
         }
     }

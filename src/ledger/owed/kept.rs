@@ -6,19 +6,44 @@ use std::sync::Mutex;
 
 use super::lock;
 use crate::clock::Millis;
-use crate::store::{Answered, ID_WINDOW_MS, Shard};
+use crate::quota::AppId;
+use crate::store::{Answered, GaveBack, ID_WINDOW_MS, Shard};
 
-/// The most answers kept; about 200 bytes each. The oldest go first.
+/// The most answers kept of a kind; about 200 bytes each. The oldest go first.
 pub const KEPT_MAX: usize = 65_536;
 
 /// The last answers under clients' ids, oldest first. Memory only: an id that is asked again after both a
-/// restart here and a loss there is charged anew.
-#[derive(Debug, Default)]
-pub struct Kept(Mutex<VecDeque<(Millis, Answered)>>);
+/// restart here and a loss there is charged anew, or given back anew.
+#[derive(Debug)]
+pub struct Kept<T>(Mutex<VecDeque<(Millis, T)>>);
 
-impl Kept {
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+/// What is kept belongs to an app.
+pub trait OfApp: Clone {
+    /// Which.
+    fn app(&self) -> AppId;
+}
+
+impl OfApp for Answered {
+    fn app(&self) -> AppId {
+        self.take.app
+    }
+}
+
+impl OfApp for GaveBack {
+    fn app(&self) -> AppId {
+        self.give_back.app
+    }
+}
+
+impl<T: OfApp> Kept<T> {
     /// Keeps one.
-    pub fn note(&self, answered: Answered, now: Millis) {
+    pub fn note(&self, answered: T, now: Millis) {
         let mut kept = lock(&self.0);
         while kept.len() >= KEPT_MAX || kept.front().is_some_and(|(at, _)| is_old(*at, now)) {
             kept.pop_front();
@@ -27,11 +52,11 @@ impl Kept {
     }
 
     /// All of `shard` that the window still has.
-    pub fn of(&self, shard: Shard, now: Millis) -> Vec<Answered> {
+    pub fn of(&self, shard: Shard, now: Millis) -> Vec<T> {
         let kept = lock(&self.0);
         let young = kept.iter().filter(|(at, _)| !is_old(*at, now));
         let all = young.map(|(_, answered)| answered);
-        let of = all.filter(|answered| Shard::of(answered.take.app) == shard);
+        let of = all.filter(|answered| Shard::of(answered.app()) == shard);
         of.cloned().collect()
     }
 }

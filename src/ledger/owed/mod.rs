@@ -19,14 +19,14 @@ pub use takes::{OpenTake, Wanted, Withdrawn};
 
 use given::Given;
 use kept::Kept;
-use releases::Sending;
+use releases::{Sending, gave_back_at_most};
 use takes::Tracked;
 
 use super::journal::{Journal, LogFull, OwedRelease, OwedTake, Record};
 use crate::chance;
 use crate::clock::{Clock, Millis};
 use crate::quota::RequestId;
-use crate::store::{Attempt, RecordKey, SHARDS, Shard};
+use crate::store::{Answered, Attempt, GaveBack, RecordKey, SHARDS, Shard};
 
 /// Numbers of one run: so many attempts and releases would take two years at 20,000 a second.
 const RUN_BITS: u32 = 40;
@@ -60,7 +60,9 @@ pub struct Owed {
     gaves: Mutex<BTreeMap<(u16, u64), OwedRelease>>,
     /// Locked behind `releases`.
     given: Mutex<Given>,
-    kept: Kept,
+    kept: Kept<Answered>,
+    /// Releases under clients' ids that own sums contain, however long ago the ledger heard of it.
+    kept_releases: Kept<GaveBack>,
 }
 
 /// What a checkpoint keeps of this.
@@ -92,8 +94,12 @@ impl Owed {
             left.releases.into_iter().partition(|(_, owed)| owed.gave);
         let releases = sent.into_iter().map(|(n, owed)| (n, Sending::left(owed)));
         let mut given = Given::default();
+        let kept_releases = Kept::default();
         for owed in gave.values() {
             given.note(owed.give_back.app, &owed.give_back.key, clock.now());
+            if let Some(gave_back) = gave_back_at_most(&owed.give_back) {
+                kept_releases.note(gave_back, clock.now());
+            }
         }
         let gaves = gave.into_iter().map(|(number, owed)| {
             let shard = Shard::of(owed.give_back.app).number();
@@ -111,6 +117,7 @@ impl Owed {
             gaves: Mutex::new(gaves.collect()),
             given: Mutex::new(given),
             kept: Kept::default(),
+            kept_releases,
         };
         for (attempt, owed) in left.takes {
             this.takes_of(owed.take.app)

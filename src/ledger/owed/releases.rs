@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::recounted::Accepted;
 use super::{Full, Owed, lock};
 use crate::clock::Millis;
+use crate::ledger::hearing::Fell;
 use crate::ledger::journal::{Frames, LogFull, OwedRelease, Record};
 use crate::quota::{AppId, RequestId};
-use crate::store::{GiveBack, RecordKey, Shard};
+use crate::store::{GaveBack, GiveBack, RecordKey, Shard};
 
 /// The most releases that may be owed at a time.
 pub const RELEASES_MAX: usize = 100_000;
@@ -148,6 +149,7 @@ impl Owed {
     pub fn release_gave(
         &self,
         number: u64,
+        fell: Fell,
         change: impl FnOnce(&mut Frames) -> Result<(), LogFull>,
     ) -> Result<(), LogFull> {
         let mut releases = lock(&self.releases);
@@ -168,6 +170,14 @@ impl Owed {
             Ok::<_, LogFull>(())
         })?;
         given.note(app, key, now);
+        if is_repeatable(&sending.owed.give_back) {
+            let gave_back = GaveBack {
+                give_back: sending.owed.give_back.clone(),
+                released: fell.released,
+                groups: fell.groups,
+            };
+            self.kept_releases.note(gave_back, now);
+        }
         let shard = Shard::of(app).number();
         let owed = OwedRelease {
             gave: true,
@@ -185,6 +195,13 @@ impl Owed {
         lock(&self.releases).values().any(open)
     }
 
+    /// What the ledger is to know again of releases if it forgot: those under clients' ids that were
+    /// answered. Each is named whatever was recounted since, unlike a take: it counts nothing, and a recount
+    /// lacks what was deleted before it, so that the id must not give it back anew.
+    pub fn releases_to_restate(&self, shard: Shard, now: Millis) -> Vec<GaveBack> {
+        self.kept_releases.of(shard, now)
+    }
+
     /// Releases to send again, oldest first.
     pub fn due_releases(&self, most: usize) -> Vec<(u64, OwedRelease)> {
         let releases = lock(&self.releases);
@@ -193,6 +210,23 @@ impl Owed {
             .map(|(number, sending)| (*number, sending.owed.clone()))
             .collect()
     }
+}
+
+/// Whether a client may ask for it once more.
+fn is_repeatable(give_back: &GiveBack) -> bool {
+    matches!(give_back.key, RecordKey::Client(_))
+}
+
+/// What is to be stated of a release that an earlier run left in its sums. Its journal does not say how much
+/// fell, so the most that it can have been stands for it: nothing is counted by it, and without it the id
+/// would give back twice.
+pub(super) fn gave_back_at_most(give_back: &GiveBack) -> Option<GaveBack> {
+    let most = give_back.amount.get();
+    is_repeatable(give_back).then(|| GaveBack {
+        give_back: give_back.clone(),
+        released: most,
+        groups: if give_back.groups_follow { most } else { 0 },
+    })
 }
 
 /// A release on its way. If it is dropped before the ledger has answered, it is sent again in the
@@ -232,9 +266,10 @@ impl OpenRelease {
     /// [`LogFull`].
     pub fn gave(
         self,
+        fell: Fell,
         change: impl FnOnce(&mut Frames) -> Result<(), LogFull>,
     ) -> Result<(), LogFull> {
-        self.owed.release_gave(self.number, change)
+        self.owed.release_gave(self.number, fell, change)
     }
 
     /// The ledger has it: `released` is what it gave back. `None`: it will never take it.

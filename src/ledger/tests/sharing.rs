@@ -474,6 +474,48 @@ async fn two_answers_to_one_release_count_once_also_when_both_were_on_their_way(
 }
 
 #[tokio::test]
+async fn an_answered_release_is_stated_to_a_ledger_that_forgot_it_also_after_a_recount() {
+    let world = World::new(10);
+    let sidecar = world.new_sidecar().await;
+    for _ in 0..3 {
+        sidecar.creates(None).await;
+    }
+    sidecar.settles().await;
+    assert_eq!(sidecar.deletes(Some("kept")).await, 1);
+    assert_eq!(
+        sidecar.deletes(None).await,
+        1,
+        "nobody can ask for it again"
+    );
+    let stated = |sidecar: &Sidecar| {
+        let shard = Shard::of(app());
+        let ledger = &sidecar.ledger;
+        ledger.owed.releases_to_restate(shard, ledger.now())
+    };
+    let expected = |stated: Vec<crate::store::GaveBack>| {
+        let [gave_back] = &stated[..] else {
+            panic!("{stated:?}");
+        };
+        let id = RequestId::parse("kept").unwrap();
+        assert_eq!(gave_back.give_back.key, RecordKey::Client(id));
+        assert_eq!((gave_back.released, gave_back.groups), (1, 1));
+    };
+    expected(stated(&sidecar));
+    // Told or not, asked again or not.
+    sidecar.settles().await;
+    assert_eq!(sidecar.deletes(Some("kept")).await, 1);
+    expected(stated(&sidecar));
+    // The recount lacks the object: the id must not give it back once more.
+    world.shared().freeze();
+    sidecar.settles().await;
+    world.shared().recount(Counter::Groups, 1);
+    sidecar.settles().await;
+    expected(stated(&sidecar));
+    world.at(crate::store::ID_WINDOW_MS + 1_000);
+    assert!(stated(&sidecar).is_empty(), "the window is over");
+}
+
+#[tokio::test]
 async fn a_recall_brings_back_all_that_is_not_spent() {
     let world = World::new(100);
     let sidecar = world.new_sidecar().await;

@@ -72,9 +72,7 @@ impl RedisStore {
             .arg(self.ends_s(back.day))
             .arg(back.amount.get())
             .arg(back.resource.counter().index())
-            .arg(u8::from(
-                back.groups_follow && back.resource != Resource::Account,
-            ));
+            .arg(u8::from(groups_follow(back)));
         let script = &self.scripts.release;
         let (seq, mut answer) = self.run(&link, shard, script, step).await?;
         let outcome = answer.signed()?;
@@ -101,6 +99,11 @@ impl RedisStore {
 fn counter(answer: &mut Answer) -> Result<Counter, StoreFault> {
     let index = usize::try_from(answer.small()?).map_err(|_| unexpected())?;
     COUNTERS.get(index).copied().ok_or_else(unexpected)
+}
+
+/// Whether groups, and the day's gain, fall with a release.
+pub(super) fn groups_follow(back: &GiveBack) -> bool {
+    back.groups_follow && back.resource != Resource::Account
 }
 
 /// Whether a refusal is remembered: nobody asks again for an id that was made for one call.

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::record::is_remembered;
+use super::record::{groups_follow, is_remembered};
 use super::script::Step;
 use super::{RedisStore, keys};
 use crate::clock::Day;
 use crate::quota::{AppId, Counter, Limit};
 use crate::store::{
-    Abort, Answered, AppReport, Cell, CellReport, Escrow, Gave, Shard, StoreFault, Wish,
+    Abort, Answered, AppReport, Cell, CellReport, Escrow, Gave, GaveBack, Shard, StoreFault, Wish,
 };
 
 /// What the apps' first word says.
@@ -27,6 +27,8 @@ pub(super) struct Part<'a> {
     pub(super) answered: &'a [Answered],
     pub(super) aborts: &'a [Abort],
     pub(super) gave: &'a [Gave],
+    /// In a statement only.
+    pub(super) released: &'a [GaveBack],
 }
 
 /// What a part says of one app.
@@ -41,6 +43,7 @@ pub(super) struct Block<'a> {
     answered: Vec<(usize, &'a Answered)>,
     aborts: Vec<&'a Abort>,
     gave: Vec<&'a Gave>,
+    released: Vec<&'a GaveBack>,
 }
 
 /// A part by app.
@@ -83,6 +86,10 @@ impl<'a> Blocks<'a> {
             let block = at(&mut all, gave.app);
             all[block].gave.push(gave);
         }
+        for released in part.released {
+            let block = at(&mut all, released.give_back.app);
+            all[block].released.push(released);
+        }
         let said = all.iter().flat_map(|block| &block.answered);
         let answered = said.map(|&(number, _)| number).collect();
         Self {
@@ -103,6 +110,7 @@ impl Block<'_> {
             answered: Vec::new(),
             aborts: Vec::new(),
             gave: Vec::new(),
+            released: Vec::new(),
         }
     }
 }
@@ -155,6 +163,12 @@ impl RedisStore {
         step.arg(block.gave.len());
         for gave in &block.gave {
             step.arg(keys::field(&gave.key));
+        }
+        if let Kind::Statement = kind {
+            step.arg(block.released.len());
+            for released in &block.released {
+                add_released(step, released);
+            }
         }
         Ok(())
     }
@@ -218,6 +232,17 @@ fn is_huge(escrow: &Escrow) -> bool {
         .into_iter()
         .chain([escrow.generation, escrow.offset.unsigned_abs()]);
     all.max().is_some_and(|largest| largest > Limit::MAX)
+}
+
+fn add_released(step: &mut Step, released: &GaveBack) {
+    let back = &released.give_back;
+    step.arg(keys::field(&back.key))
+        .arg(format_args!("{:x}", back.fingerprint.0))
+        .arg(back.day.number())
+        .arg(back.resource.counter().index())
+        .arg(u8::from(groups_follow(back)))
+        .arg(released.released)
+        .arg(released.groups);
 }
 
 fn add_account(step: &mut Step, cell: &CellReport) {

@@ -47,6 +47,15 @@ fn steps<'a>(statement: &'a Statement, gone: &'a [u64]) -> Vec<Stated<'a>> {
             ..Stated::default()
         });
     }
+    if !statement.released.is_empty() {
+        steps.push(Stated {
+            part: Part {
+                released: &statement.released,
+                ..Part::default()
+            },
+            ..Stated::default()
+        });
+    }
     if !statement.apps.is_empty() {
         steps.push(Stated {
             part: Part {
@@ -69,6 +78,7 @@ impl RedisStore {
         debug_assert!(statement.apps.len() <= REPORT_APPS_MAX);
         debug_assert!(statement.bases.len() <= STATEMENT_BASES_MAX);
         debug_assert!(statement.answered.len() <= REPORT_RECORDS_MAX);
+        debug_assert!(statement.released.len() <= REPORT_RECORDS_MAX);
         debug_assert!(statement.aborts.len() <= REPORT_RECORDS_MAX);
         let link = self.linked()?;
         let gone: Vec<u64> = statement.gone.iter().copied().collect();

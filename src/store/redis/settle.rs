@@ -21,6 +21,7 @@ fn parts(report: &Report) -> Vec<Part<'_>> {
         answered: &report.answered,
         aborts: &report.aborts,
         gave: &report.gave,
+        ..Part::default()
     };
     let none = Part::default();
     if all.answered.len() + all.aborts.len() + all.gave.len() <= STEP_RECORDS_MAX {
@@ -31,6 +32,7 @@ fn parts(report: &Report) -> Vec<Part<'_>> {
         answered,
         aborts,
         gave,
+        ..
     } = all;
     let mut parts = vec![
         Part { gave, ..none },

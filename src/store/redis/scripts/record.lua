@@ -9,7 +9,7 @@
 --   d denied   counters: the one that did not fit
 --   r released number: how many were given back, groups: how many groups with them; era: the epoch in
 --              whose `back` they are, and the generations of the resource and of the groups; or nothing,
---              once they are in the owner's sums
+--              once they are in the owner's sums, also where the owner stated it to a shard that forgot
 --   x nothing  only tombstones
 -- The owner is who adds the amount to its sums: a claim, or the incarnation that released. A claim is
 -- INCARNATION.ATTEMPT.EPOCH, the epoch being the one in which it was last heard of, a tombstone

@@ -9,7 +9,10 @@
 -- ARGV[9]  the number of those who are gone, then their incarnations
 --   the number of bases, then for each: app, counter, generation, version, amount
 --   the number of apps; then for each what `report` says, but that instead of a freeze there is a word, and no
---   '-', where the app's sums are stated: claims of which no part has spoken hold nothing then
+--   '-', where the app's sums are stated: claims of which no part has spoken hold nothing then; and behind
+--   it the number of releases that the member answered and owns, then for each: field, fingerprint, the
+--   day's number, the digit of the resource's own counter, 1 if groups follow, how many were given back, how
+--   many groups with them
 --
 -- Answers nothing after the head.
 
@@ -114,6 +117,31 @@ local function drop_unspoken(app, records_key, fields, known, gain_of)
   end
 end
 
+-- A release that is not known here any more is remembered again, for whoever repeats the id. It counts
+-- nothing: its owner's sums contain it, or a recount lacks it. One that is known in `back` leaves it, as by a
+-- report: the owner would else be told, when the id is asked again, that its sums lack it still.
+local function keep_release(app, record, field, said, gain_of)
+  if record.state == 'x' then
+    record.state, record.fp, record.number, record.groups = 'r', said.fp, said.number, said.groups
+    record.counters = said.own .. (said.follow == '1' and '3' or '')
+    record.day, record.era, record.owner, record.claims = said.day, '', member, ''
+    record.changed = true
+    rest(record, app, field)
+  elseif record.state == 'r' and record.fp == said.fp and record.owner == member then
+    contain_release(app, record, field, gain_of)
+  end
+end
+
+local function next_releases(fields)
+  local said = {}
+  for i = 1, next_number() do
+    local r = {field = next_arg(), fp = next_arg(), day = next_arg(), own = next_arg(), follow = next_arg()}
+    r.number, r.groups = next_arg(), next_arg()
+    said[i], fields[#fields + 1] = r, r.field
+  end
+  return said
+end
+
 local function restate_cells(app)
   for _ = 1, next_number() do
     local kind = next_arg()
@@ -153,6 +181,7 @@ local function restate_app()
   for i = 1, #said.fields do
     fields[i] = said.fields[i]
   end
+  local released = next_releases(fields)
   local known = read_records(records_key, fields)
   for _, a in ipairs(said.aborts) do
     withdraw(app, known[a.field], a.field, a.claim, gain_of)
@@ -162,6 +191,9 @@ local function restate_app()
   end
   for _, field in ipairs(said.gave) do
     contain_release(app, known[field], field, gain_of)
+  end
+  for _, r in ipairs(released) do
+    keep_release(app, known[r.field], r.field, r, gain_of)
   end
   if whole then
     drop_unspoken(app, records_key, fields, known, gain_of)
