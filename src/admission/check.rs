@@ -3,16 +3,16 @@
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use siphasher::sip::SipHasher24;
 use super::outage::Wordless;
 use super::{
-    Admission, Budget, Check, CheckMode, Fault, Outcome, Patience, RETRY_AFTER, Refusal, Silence, Source,
-    Verdict, shown,
+    Admission, Budget, Check, CheckMode, Fault, Outcome, Patience, RETRY_AFTER, Refusal, Silence,
+    Source, Verdict, shown,
 };
 use crate::clock::{Day, Millis};
 use crate::ledger::{Entry, LogFull, NotTaken, Spent, Wanted};
 use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
 use crate::store::{Fingerprint, Taken, Undecided};
+use siphasher::sip::SipHasher24;
 
 impl Admission {
     /// Decides one creation; if it is allowed, it is counted.
@@ -58,9 +58,10 @@ impl Admission {
             now,
         };
         if !charge.is_metered() {
-            let spent = match self.spends(check) {
-                true => self.ledger.spend(entry, &charge, now)?,
-                false => Spent::Ask,
+            let spent = if self.spends(check) {
+                self.ledger.spend(entry, &charge, now)?
+            } else {
+                Spent::Ask
             };
             let own = &charge.parts()[0];
             return Ok(match spent {

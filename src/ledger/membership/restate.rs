@@ -16,7 +16,7 @@ use crate::ledger::journal::{Saved, Standing, Whose};
 use crate::quota::AppId;
 use crate::store::{
     AppReport, Base, Cell, CellReport, REPORT_APPS_MAX, REPORT_RECORDS_MAX, STATEMENT_BASES_MAX,
-    STATEMENT_GONE_MAX,     Shard, Statement, StoreFault,
+    STATEMENT_GONE_MAX, Shard, Statement, StoreFault,
 };
 
 /// The most apps that are read from the journal at a time.
