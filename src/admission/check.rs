@@ -58,9 +58,10 @@ impl Admission {
             now,
         };
         if !charge.is_metered() {
-            let spent = match self.spends(check) {
-                true => self.ledger.spend(entry, &charge, now)?,
-                false => Spent::Ask,
+            let spent = if self.spends(check) {
+                self.ledger.spend(entry, &charge, now)?
+            } else {
+                Spent::Ask
             };
             let own = &charge.parts()[0];
             return Ok(match spent {

@@ -2,7 +2,7 @@
 //! One day, no recoveries, nothing forgotten.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -94,6 +94,10 @@ pub struct Shared {
     pub settles: u64,
     pub takes: u64,
     pub recounts: u64,
+    /// After so many takes one is not answered any more.
+    pub hangs_after: Option<u64>,
+    /// Whether every refusal is for want of what others were lent.
+    pub denies_recallable: bool,
 }
 
 impl Shared {
@@ -207,7 +211,7 @@ impl Shared {
                             counter: part.counter,
                             view: self.view(member),
                             replayed: false,
-                            recallable: shown <= limit.cast_signed(),
+                            recallable: self.denies_recallable || shown <= limit.cast_signed(),
                         };
                     }
                 }
@@ -452,7 +456,12 @@ impl Store for Lender {
     }
 
     fn take<'a>(&'a self, take: &'a Take, _: Millis) -> Reply<'a, Taken> {
-        let taken = self.shared().take(self.me(), take);
+        let mut shared = self.shared();
+        let taken = shared.take(self.me(), take);
+        if shared.hangs_after.is_some_and(|most| shared.takes > most) {
+            return Box::pin(pending());
+        }
+        drop(shared);
         self.answer(taken)
     }
 

@@ -266,9 +266,7 @@ async fn who_stands_still_until_after_the_lease_is_not_answered_with_allow_and_k
             break; // It was answered before.
         }
         looked += 1;
-        if allowed(outcome) {
-            panic!("answered with ALLOW after the lease, at look {looked}");
-        }
+        assert!(!allowed(outcome), "after the lease, at look {looked}");
         // Before the first look nothing is spent yet.
         assert_eq!(charged, i64::from(looked > 1), "look {looked}");
     }
@@ -528,6 +526,45 @@ async fn a_recall_brings_back_all_that_is_not_spent() {
     world.at(120_000);
     sidecar.settles().await;
     assert_eq!(world.shared().outstanding(Counter::Groups), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_hangs_in_the_second_question_of_a_call_is_doubted() {
+    let world = World::new(20);
+    let sidecar = world.new_sidecar().await;
+    sidecar.creates(None).await;
+    sidecar.settles().await;
+    let lent = sidecar.spare();
+    assert!(lent > 0);
+    for id in 1..20 - lent {
+        let id = id.to_string();
+        assert!(allowed(sidecar.creates(Some(&id)).await.0));
+    }
+    // What is lent is all that is left, and of no use under an id: it is returned, and asked for again.
+    let takes = world.shared().takes;
+    world.shared().hangs_after = Some(takes + 1);
+    let began = tokio::time::Instant::now();
+    assert!(is_unavailable(sidecar.creates(Some("last")).await.0));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(world.shared().takes, takes + 2);
+    assert_eq!(sidecar.ledger.state(), State::Away);
+}
+
+#[tokio::test]
+async fn a_refusal_is_asked_about_once_where_nothing_lent_was_returned() {
+    let world = World::new(3);
+    let sidecar = world.new_sidecar().await;
+    for id in ["a", "b", "c"] {
+        assert!(allowed(sidecar.creates(Some(id)).await.0));
+    }
+    // All of that is owed still.
+    let (takes, settles) = (world.shared().takes, world.shared().settles);
+    world.shared().denies_recallable = true;
+    assert!(!allowed(sidecar.creates(Some("d")).await.0));
+    assert_eq!(
+        (world.shared().takes, world.shared().settles),
+        (takes + 1, settles)
+    );
 }
 
 #[tokio::test]

@@ -28,6 +28,30 @@ impl Place {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_marks_of_the_gone_are_told_in_parts() {
+    let place = Place::new();
+    place.store.state().roll.gone = (1_000..1_600).collect();
+    let running = place.runs().await;
+    {
+        let mut state = place.store.state();
+        state.calls.clear();
+        state.epoch += 1;
+        state.recovery = Recovery::Open;
+    }
+    seconds(3).await;
+    let state = place.store.state();
+    let of_one = state.calls.iter().filter_map(|call| match call {
+        Call::Restate(shard, statement) if shard.number() == 0 => Some(&statement.gone),
+        _ => None,
+    });
+    let parts: Vec<_> = of_one.filter(|gone| !gone.is_empty()).collect();
+    assert!(parts.iter().all(|gone| gone.len() <= 256));
+    let told: usize = parts.iter().map(|gone| gone.len()).sum();
+    assert_eq!(told, 600);
+    drop(running);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_shard_is_told_all_that_the_journal_and_the_memory_know() {
     let place = Place::new();
     let running = place.runs().await;
