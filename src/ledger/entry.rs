@@ -27,8 +27,8 @@ pub struct Entry {
 
 impl Entry {
     /// An app as the journal kept it.
-    pub fn restored(app: AppId, rules: Arc<AppRules>, cells: Vec<(Cell, Saved)>) -> Self {
-        let books = Box::new(Books::restored(&cells));
+    pub fn restored(app: AppId, rules: Arc<AppRules>, cells: &[(Cell, Saved)]) -> Self {
+        let books = Box::new(Books::restored(cells));
         Self {
             app,
             rules,

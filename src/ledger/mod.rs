@@ -374,7 +374,7 @@ impl Ledger {
             tracing::error!(%app, %why, "the journal could not be read");
             Crowded::Unreadable
         })?;
-        let entry = Entry::restored(app, rules.clone(), cells);
+        let entry = Entry::restored(app, rules.clone(), &cells);
         let today = self.zone.day(self.now());
         if let Some(view) = self.store.glance(app, today) {
             entry.learn(&view, today);

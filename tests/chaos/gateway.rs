@@ -323,6 +323,10 @@ impl<'a> Gateway<'a> {
 }
 
 /// What two answers to one id say together.
+#[expect(
+    clippy::match_same_arms,
+    reason = "an admission goes before a refusal, whichever was told first"
+)]
 fn agree(call: &Call, one: Answer, two: Answer) -> Answer {
     use Answer::{Allowed, Full, Lost, Unavailable, Unsent};
     match (one, two) {

@@ -55,7 +55,7 @@ pub struct Manner {
 /// All that was late has come, all that was owed is settled.
 pub const REST: Duration = Duration::from_secs(15);
 /// So long it may take after a loss, with clocks that are off.
-const REST_MAX: Duration = Duration::from_secs(120);
+const REST_MAX: Duration = Duration::from_mins(2);
 const REST_POLL: Duration = Duration::from_secs(2);
 /// So many creations find out how much room a limit has left.
 pub const FILL_MAX: u32 = 40;

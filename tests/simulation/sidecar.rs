@@ -258,7 +258,8 @@ impl Sidecar {
             say_done,
         };
         let halted = self.halted.clone();
-        let task = tokio::spawn(async move { unless_halted(&halted, life.lead(store)).await });
+        let task =
+            tokio::spawn(async move { unless_halted(&halted, Box::pin(life.lead(store))).await });
         *lock(&self.process) = Some(Process {
             task,
             stop,
@@ -282,7 +283,8 @@ impl Sidecar {
         if lose {
             let mut past = lock(&self.journal);
             past.number += 1;
-            past.lost = past.members.clone();
+            let members = past.members.clone();
+            past.lost = members;
             drop(past);
             self.common.auditor.journal_lost(member);
         } else {

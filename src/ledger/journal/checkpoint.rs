@@ -9,6 +9,7 @@ use redb::{
 };
 
 use super::super::escrow::SavedAccount;
+use super::fellows::AppCells;
 use super::left::{AppsCells, Unsettled};
 use super::parting::{PARTED_CELLS, PARTED_ESCROWS};
 use super::record::{
@@ -154,7 +155,7 @@ impl Checkpoint {
     pub fn cells_of_all(
         &self,
         apps: impl Iterator<Item = AppId>,
-    ) -> Result<Vec<(AppId, Vec<(Cell, Saved)>)>, redb::Error> {
+    ) -> Result<Vec<AppCells>, redb::Error> {
         let read = self.db.begin_read()?;
         let (cells, escrows) = (read.open_table(CELLS)?, read.open_table(ESCROWS)?);
         apps.map(|app| Ok((app, Self::read_cells(&cells, &escrows, app)?)))

@@ -25,7 +25,7 @@ pub enum Whose {
 /// App, tag and day of a cell.
 type CellKey = (u64, u8, i32);
 /// An app with all its cells.
-type AppCells = (AppId, Vec<(Cell, Saved)>);
+pub(super) type AppCells = (AppId, Vec<(Cell, Saved)>);
 
 impl Journal {
     /// Where the journal is.

@@ -196,35 +196,34 @@ impl Shared {
         }
         let charged = record.filter(|r| r.fate != Fate::Freed && !outlived(r));
         let replayed = charged.is_some();
-        let mut record = match charged {
-            Some(record) => record,
-            None => {
-                let amount = i64::from(take.charge.amount().get());
-                for part in take.charge.parts() {
-                    let count = &self.counts[part.counter.index()];
-                    let Some(limit) = part.limit.get() else {
-                        continue;
+        let mut record = if let Some(record) = charged {
+            record
+        } else {
+            let amount = i64::from(take.charge.amount().get());
+            for part in take.charge.parts() {
+                let count = &self.counts[part.counter.index()];
+                let Some(limit) = part.limit.get() else {
+                    continue;
+                };
+                let shown = count.shown() + amount;
+                if shown + count.outstanding() > limit.cast_signed() {
+                    return Taken::Denied {
+                        counter: part.counter,
+                        view: self.view(member),
+                        replayed: false,
+                        recallable: self.denies_recallable || shown <= limit.cast_signed(),
                     };
-                    let shown = count.shown() + amount;
-                    if shown + count.outstanding() > limit.cast_signed() {
-                        return Taken::Denied {
-                            counter: part.counter,
-                            view: self.view(member),
-                            replayed: false,
-                            recallable: self.denies_recallable || shown <= limit.cast_signed(),
-                        };
-                    }
                 }
-                self.hold(&take.charge, 1);
-                let withdrawn = self.records.get(&take.key);
-                Rec {
-                    fate: Fate::Held,
-                    charge: take.charge,
-                    owner: Some(claim),
-                    generation: now,
-                    claims: BTreeSet::new(),
-                    withdrawn: withdrawn.map(|r| r.withdrawn.clone()).unwrap_or_default(),
-                }
+            }
+            self.hold(&take.charge, 1);
+            let withdrawn = self.records.get(&take.key);
+            Rec {
+                fate: Fate::Held,
+                charge: take.charge,
+                owner: Some(claim),
+                generation: now,
+                claims: BTreeSet::new(),
+                withdrawn: withdrawn.map(|r| r.withdrawn.clone()).unwrap_or_default(),
             }
         };
         record.claims.insert(claim);

@@ -228,9 +228,9 @@ impl Auditor {
             known.forgot = Some(known.epoch);
             known.ever_forgot = true;
             let ended: Vec<Process> = known.ended.iter().copied().collect();
-            ended
-                .into_iter()
-                .for_each(|process| known.users_forgotten(process));
+            for process in ended {
+                known.users_forgotten(process);
+            }
         });
     }
 
