@@ -45,6 +45,8 @@ pub struct Count {
     pub generation: u64,
     /// The epoch of the last recount.
     pub recounted: u64,
+    /// The version of the base; 0: none was told.
+    pub base: u64,
 }
 
 impl Count {
@@ -59,7 +61,14 @@ impl Count {
             lent: of("o"),
             generation: of("g").unsigned_abs(),
             recounted: of("n").unsigned_abs(),
+            base: of("a").unsigned_abs(),
         }
+    }
+
+    /// Whether it waits for a recount, as all counters do that had none since an incomplete recovery, and
+    /// one whose last recount is known without the number that it set.
+    pub fn waits(self, since: u64) -> bool {
+        since > self.recounted || self.generation != 0 && self.base == 0
     }
 
     /// What gateways are shown.
@@ -154,11 +163,16 @@ pub fn lent_to(books: &impl Books, prefix: &str, app: AppId, incarnation: u64) -
 }
 
 fn field_of(keys: &Keyspace, key: &str, field: &str) -> i64 {
-    let text = keys.field(key, field);
-    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+    keys.field(key, field).map_or(0, first_number)
 }
 
 fn number(hash: &[(String, String)], name: &str) -> i64 {
     let found = hash.iter().find(|(field, _)| field == name);
-    found.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+    found.map_or(0, |(_, value)| first_number(value))
+}
+
+/// The number that a field holds, or the first of several.
+fn first_number(text: &str) -> i64 {
+    let first = text.split(' ').next();
+    first.and_then(|word| word.parse().ok()).unwrap_or(0)
 }

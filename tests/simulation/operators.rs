@@ -63,7 +63,7 @@ pub async fn recount_waiting(town: &Town, server: &Server) -> bool {
     for tenant in &town.tenants {
         for resource in RESOURCES {
             let counts = server.fake.look(|keys| books::look(keys, tenant.app));
-            if counts[resource.counter().index()].recounted < since {
+            if counts[resource.counter().index()].waits(since) {
                 done &= recount(town, server, tenant.app, resource).await;
             }
         }

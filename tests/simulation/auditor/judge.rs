@@ -120,7 +120,7 @@ impl Known {
                 let Limit::AtMost(limit) = limits.of(counter) else {
                     continue;
                 };
-                let waits = recovery.waiting_since > count.recounted;
+                let waits = count.waits(recovery.waiting_since);
                 let grew = charged > before && !telling && !waits;
                 if charged > limit.cast_signed() && (calm || grew) {
                     self.faults.push(format!(
