@@ -101,13 +101,13 @@ impl Admission {
             return self.judge(&hard, self.budget(patience)).await;
         }
         let budget = self.budget(patience);
-        let refusal = match self.take(&check, &hard, budget).await? {
+        let (refusal, lent_here) = match self.take(&check, &hard, budget).await? {
             Decided::ByLedger(verdict) => return Ok(verdict),
-            Decided::ByWhatIsLent(refusal) => refusal,
+            Decided::ByWhatIsLent { refusal, lent_here } => (refusal, lent_here),
         };
         // What was lent here may be all that is left, and of no use for this creation (it is larger, or
         // has an id): it is returned and the ledger asked once more, all in the time of one call.
-        if self.returns_lent(&hard.entry, budget).await
+        if self.returns_lent(&hard.entry, lent_here, budget).await
             && let Decided::ByLedger(verdict) = self.take(&check, &hard, budget).await?
         {
             return Ok(verdict);
@@ -117,11 +117,11 @@ impl Admission {
     }
 
     /// Returns all that this sidecar was lent of an app. Whether there was anything, and the ledger has it
-    /// back.
-    async fn returns_lent(&self, entry: &Arc<Entry>, budget: Budget) -> bool {
-        // Perhaps it was returned at the ledger's own word, and is on its way.
+    /// back. `lent_here`: the ledger knew of something when it refused.
+    async fn returns_lent(&self, entry: &Arc<Entry>, lent_here: bool, budget: Budget) -> bool {
+        // Perhaps it was returned at the ledger's own word, and is on its way, or there by now.
         self.ledger.return_spare(entry);
-        if !entry.has_returned() {
+        if !lent_here && !entry.has_returned() {
             return false;
         }
         let settled = Box::pin(self.ledger.settle_app(entry));
@@ -194,7 +194,10 @@ impl Admission {
                     ..refused(refusal, Some(limit), used, self.shared())
                 };
                 if recallable {
-                    return Ok(Decided::ByWhatIsLent(verdict));
+                    return Ok(Decided::ByWhatIsLent {
+                        refusal: verdict,
+                        lent_here: view.escrow.iter().any(|own| own.spare() > 0),
+                    });
                 }
                 verdict
             }
@@ -276,7 +279,12 @@ enum Decided {
     /// It is decided.
     ByLedger(Verdict),
     /// Only units that are lent and not spent stand in its way.
-    ByWhatIsLent(Verdict),
+    ByWhatIsLent {
+        /// The answer, if nothing comes back.
+        refusal: Verdict,
+        /// Whether some of it was lent to this sidecar.
+        lent_here: bool,
+    },
 }
 
 /// A creation that a limit may refuse.
