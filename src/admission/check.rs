@@ -58,17 +58,9 @@ impl Admission {
             now,
         };
         if !charge.is_metered() {
-            let spent = if self.spends(check) {
-                self.ledger.spend(entry, &charge, now)?
-            } else {
-                Spent::Ask
-            };
-            let own = &charge.parts()[0];
-            return Ok(match spent {
-                Spent::Counted(net) => Ok(allowed(own.limit, net, self.memory())),
-                Spent::Late => Ok(self.unavailable(&hard(), own)),
-                Spent::Ask => Err(hard()),
-            });
+            return Ok(self
+                .out_of_spare(check, entry, &charge, now)?
+                .ok_or_else(hard));
         }
         if let Some(part) = self.stops_metered(entry, &charge) {
             return Ok(Ok(self.unavailable(&hard(), &part)));
@@ -78,6 +70,28 @@ impl Admission {
             CheckMode::DryRun => self.ledger.net(entry, charge.parts()[0].counter, now),
         };
         Ok(Ok(allowed(charge.parts()[0].limit, net, self.memory())))
+    }
+
+    /// The answer from what was lent to this sidecar; `None`: the ledger must be asked.
+    fn out_of_spare(
+        &self,
+        check: &Check,
+        entry: &Arc<Entry>,
+        charge: &Charge,
+        now: Millis,
+    ) -> Result<Option<Verdict>, LogFull> {
+        if !self.spends(check) {
+            return Ok(None);
+        }
+        let own = &charge.parts()[0];
+        Ok(match self.ledger.spend(entry, charge, now)? {
+            Spent::Counted(net) => Some(allowed(own.limit, net, self.memory())),
+            Spent::Late => {
+                let (entry, charge) = (entry.clone(), *charge);
+                Some(self.unavailable(&Hard { entry, charge, now }, own))
+            }
+            Spent::Ask => None,
+        })
     }
 
     /// Whether a check may be answered from what was lent. One under an id may not: its answer is to be
@@ -105,6 +119,10 @@ impl Admission {
             Decided::ByLedger(verdict) => return Ok(verdict),
             Decided::ByWhatIsLent { refusal, lent_here } => (refusal, lent_here),
         };
+        // What stood in the way may have been lent to this very sidecar a moment ago: the refusal told it.
+        if let Some(verdict) = self.out_of_spare(&check, &hard.entry, &hard.charge, hard.now)? {
+            return Ok(verdict);
+        }
         // What was lent here may be all that is left, and of no use for this creation (it is larger, or
         // has an id): it is returned and the ledger asked once more, all in the time of one call.
         if self.returns_lent(&hard.entry, lent_here, budget).await
