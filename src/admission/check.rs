@@ -14,6 +14,10 @@ use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
 use crate::store::{Fingerprint, Taken, Undecided};
 use siphasher::sip::SipHasher24;
 
+/// How often the ledger is asked again at most, where only units that were lent stood in the way: reports
+/// of other calls are under way meanwhile.
+const ASKED_AGAIN_MAX: usize = 3;
+
 impl Admission {
     /// Decides one creation; if it is allowed, it is counted.
     ///
@@ -115,20 +119,28 @@ impl Admission {
             return self.judge(&hard, self.budget(patience)).await;
         }
         let budget = self.budget(patience);
-        let (refusal, lent_here) = match self.take(&check, &hard, budget).await? {
+        let (mut refusal, mut lent_here) = match self.take(&check, &hard, budget).await? {
             Decided::ByLedger(verdict) => return Ok(verdict),
             Decided::ByWhatIsLent { refusal, lent_here } => (refusal, lent_here),
         };
-        // What stood in the way may have been lent to this very sidecar a moment ago: the refusal told it.
-        if let Some(verdict) = self.out_of_spare(&check, &hard.entry, &hard.charge, hard.now)? {
-            return Ok(verdict);
-        }
-        // What was lent here may be all that is left, and of no use for this creation (it is larger, or
-        // has an id): it is returned and the ledger asked once more, all in the time of one call.
-        if self.returns_lent(&hard.entry, lent_here, budget).await
-            && let Decided::ByLedger(verdict) = self.take(&check, &hard, budget).await?
-        {
-            return Ok(verdict);
+        for _ in 0..ASKED_AGAIN_MAX {
+            // What stood in the way may have been lent to this very sidecar a moment ago.
+            let (entry, charge) = (&hard.entry, &hard.charge);
+            if let Some(verdict) = self.out_of_spare(&check, entry, charge, hard.now)? {
+                return Ok(verdict);
+            }
+            // What was lent here may be all that is left, and of no use for this creation (it is larger,
+            // or has an id): it is returned and the ledger asked once more, all in the time of one call.
+            if !self.returns_lent(entry, lent_here, budget).await {
+                break;
+            }
+            match self.take(&check, &hard, budget).await? {
+                Decided::ByLedger(verdict) => return Ok(verdict),
+                Decided::ByWhatIsLent {
+                    refusal: again,
+                    lent_here: still,
+                } => (refusal, lent_here) = (again, still),
+            }
         }
         self.ledger.wants_recall(&hard.entry, hard.now);
         Ok(refusal)
