@@ -198,20 +198,12 @@ async fn every_damage_is_refused(store: Store, end: End, name: &str) {
             Some(bytes) => write(path, &bytes),
             None => fs::remove_file(path).expect("it is ours"),
         }
-        let refused = is_refused(&sidecar, path).await;
-        // A database is longer than what is in it, and a kill may leave a log that the checkpoint has
-        // already: to lose nothing of what is needed is no damage. Whether that is so is seen below.
-        let started = |problem: &String| problem.starts_with("it started");
-        let in_journal = name != "ledger.redb";
-        let kept_all = in_journal && refused.as_ref().is_err_and(started);
-        if !kept_all {
-            if let Err(problem) = refused {
-                problems.push(format!("{name} {what}: {problem}"));
-            }
-            // With that one file put back, nothing is lost. A shared ledger would take a folder that is
-            // older than its last start for a copy, so that the next damage is done to what this leaves.
-            write(path, &whole[path]);
+        if let Err(problem) = is_refused(&sidecar, path).await {
+            problems.push(format!("{name} {what}: {problem}"));
         }
+        // With that one file put back, nothing is lost. A shared ledger would take a folder that is
+        // older than its last start for a copy, so that the next damage is done to what this leaves.
+        write(path, &whole[path]);
         sidecar.start_again().await;
         if !knows_all(&sidecar).await {
             problems.push(format!(
