@@ -31,8 +31,12 @@ impl Admission {
         }
     }
 
-    /// The synchronous part: all that can be said without the ledger.
-    fn without_waiting(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
+    /// The synchronous part of [`Admission::check`]: decides it if that can be done without the ledger;
+    /// if not, [`Admission::with_ledger`] goes on with what it gives.
+    ///
+    /// # Errors
+    /// [`Fault`]; nothing is counted then.
+    pub fn without_waiting(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
         if let Some(entry) = self.ledger.met_entry(check.app) {
             return self.of_entry(check, &entry);
         }
@@ -106,7 +110,11 @@ impl Admission {
             && !self.ledger.store().is_local()
     }
 
-    async fn with_ledger(
+    /// The other part of [`Admission::check`]: asks the ledger.
+    ///
+    /// # Errors
+    /// [`Fault`]; nothing is counted then.
+    pub async fn with_ledger(
         &self,
         check: Check,
         hard: Hard,
@@ -317,8 +325,8 @@ enum Decided {
     },
 }
 
-/// A creation that a limit may refuse.
-struct Hard {
+/// A creation that a limit may refuse, and that the ledger is to be asked about.
+pub struct Hard {
     entry: Arc<Entry>,
     charge: Charge,
     now: Millis,

@@ -12,6 +12,7 @@ mod release;
 mod usage;
 mod verdict;
 
+pub use check::Hard;
 pub use verdict::{
     Active, Check, CheckMode, Fault, Outcome, Record, Refusal, Release, Released, ResourceUsage,
     Source, UsageReport, Verdict, Who,

@@ -9,6 +9,7 @@ use std::fmt::Display;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
+use super::proto;
 use crate::admission::Fault;
 use crate::operator;
 
@@ -119,6 +120,38 @@ impl From<operator::Fault> for Status {
         };
         plain(code, reason, fault.to_string())
     }
+}
+
+/// The most bytes of the message of an item's fault.
+const ITEM_MESSAGE_MAX: usize = 1024;
+
+/// What `status` says, as the fault of one item among many.
+pub(super) fn of_item(status: &Status) -> proto::Fault {
+    let details = status.get_error_details();
+    let field = match details
+        .bad_request()
+        .map(|bad| bad.field_violations.as_slice())
+    {
+        Some([only]) => only.field.clone(),
+        _ => String::new(),
+    };
+    let message = status.message();
+    let end = message.floor_char_boundary(ITEM_MESSAGE_MAX);
+    proto::Fault {
+        // The codes of gRPC are small numbers, none of them negative.
+        code: u32::try_from(i32::from(status.code())).unwrap_or_default(),
+        field,
+        message: message[..end].to_owned(),
+    }
+}
+
+/// The status of a stream that the server's own end has ended.
+pub(super) fn stopping() -> Status {
+    plain(
+        Code::Unavailable,
+        "STOPPING",
+        "the server is stopping; what got no answer was not decided: send it over another connection",
+    )
 }
 
 /// The status of a caller who may not, whatever it sends.

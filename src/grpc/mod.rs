@@ -13,6 +13,7 @@ mod deadline;
 mod edge;
 mod fault;
 mod health;
+mod many;
 mod parse;
 mod peer;
 mod prompt;
@@ -21,6 +22,7 @@ mod render;
 mod server;
 mod service;
 mod socket_file;
+mod stream;
 mod token;
 mod unary;
 mod worker;
@@ -28,7 +30,7 @@ mod worker;
 pub use bind::{BindFault, Bound, bind};
 pub use edge::MESSAGE_BYTES_MAX;
 pub use health::Readiness;
-pub use parse::USERS_MAX;
+pub use parse::{CHECKS_MAX, USERS_MAX};
 pub use peer::Guard;
 pub use server::{
     Bounds, CONNECTIONS_MAX, DRAIN_MAX, ServeFault, serve, serve_admin, serve_health,

@@ -12,6 +12,8 @@ pub const USERS_MAX: usize = 1000;
 /// The largest increment in one RecordActive. A day's sum only grows and is exact below 2^53: one
 /// mistaken call must not fill it.
 pub const INCREMENT_MAX: u64 = 100_000_000;
+/// The most checks in one BatchCheck.
+pub const CHECKS_MAX: usize = 1000;
 /// The most faulty users that an answer names: it must fit into the headers that clients take.
 const FAULTY_USERS_NAMED_MAX: usize = 8;
 /// Year 1, the first of a google.protobuf.Timestamp, in seconds since the Unix epoch.
@@ -41,6 +43,20 @@ pub(super) fn check(request: &proto::CheckRequest) -> Result<Check, Violations> 
         })
     })();
     faults.or(parsed)
+}
+
+/// Looks at how many checks a BatchCheck has; each of them is read by itself.
+pub(super) fn batch(request: &proto::BatchCheckRequest) -> Result<(), Violations> {
+    let mut faults = Violations::default();
+    let sized = match request.checks.len() {
+        0 => Err("must be given: at least one".into()),
+        1..=CHECKS_MAX => Ok(()),
+        many => Err(format!(
+            "has {many} checks; at most {CHECKS_MAX} are allowed"
+        )),
+    };
+    let sized = faults.check("checks", sized);
+    faults.or(sized)
 }
 
 /// Reads a Release.

@@ -91,9 +91,10 @@ pub async fn serve(
     bounds: Bounds,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeFault> {
-    let edge = Edge::new(Quota::new(admission), Probes::new(readiness.clone()));
     let acceptors = acceptors(listeners)?;
     let (drain, draining) = watch::channel(false);
+    let quota = Quota::new(admission, draining.clone());
+    let edge = Edge::new(quota, Probes::new(readiness.clone()));
     // Room for the end of every worker.
     let (ends, mut ended) = mpsc::channel(bounds.workers.get());
     let mut inboxes = Vec::with_capacity(bounds.workers.get());

@@ -4,27 +4,37 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::stream::BoxStream;
 use http::HeaderMap;
-use tonic::{Request, Response, Status};
+use tokio::sync::watch;
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::admission::Admission;
 
 use super::deadline::{deadline, within};
+use super::many::judge_all;
 use super::proto::quota_service_server::QuotaService;
 use super::proto::{
-    CheckRequest, CheckResponse, GetUsageRequest, GetUsageResponse, RecordActiveRequest,
-    RecordActiveResponse, ReleaseRequest, ReleaseResponse,
+    BatchCheckRequest, BatchCheckResponse, CheckRequest, CheckResponse, GetUsageRequest,
+    GetUsageResponse, RecordActiveRequest, RecordActiveResponse, ReleaseRequest, ReleaseResponse,
 };
+use super::stream::answers;
 use super::{parse, render};
 
 /// The service; its clones share one [`Admission`].
 #[derive(Clone)]
-pub(super) struct Quota(Arc<Admission>);
+pub(super) struct Quota {
+    admission: Arc<Admission>,
+    draining: watch::Receiver<bool>,
+}
 
 impl Quota {
-    /// The service in front of `admission`.
-    pub(super) fn new(admission: Arc<Admission>) -> Self {
-        Self(admission)
+    /// The service in front of `admission`. Streams end when `draining` turns true.
+    pub(super) fn new(admission: Arc<Admission>, draining: watch::Receiver<bool>) -> Self {
+        Self {
+            admission,
+            draining,
+        }
     }
 }
 
@@ -37,9 +47,25 @@ impl Quota {
     ) -> Result<CheckResponse, Status> {
         let deadline = deadline(headers)?;
         let check = parse::check(&request)?;
-        let work = pin!(self.0.check(check, deadline.patience(Instant::now)));
+        let work = pin!(self.admission.check(check, deadline.patience(Instant::now)));
         let verdict = within(deadline, work).await?;
         Ok(render::check(&verdict))
+    }
+
+    /// Decides many creations.
+    pub(super) async fn batch_check(
+        &self,
+        headers: &HeaderMap,
+        request: BatchCheckRequest,
+    ) -> Result<BatchCheckResponse, Status> {
+        let deadline = deadline(headers)?;
+        parse::batch(&request)?;
+        let patience = deadline.patience(Instant::now);
+        let work = pin!(async {
+            let results = judge_all(&self.admission, &request.checks, patience).await;
+            Ok::<_, Status>(BatchCheckResponse { results })
+        });
+        within(deadline, work).await
     }
 
     /// Gives back what was deleted.
@@ -50,7 +76,10 @@ impl Quota {
     ) -> Result<ReleaseResponse, Status> {
         let deadline = deadline(headers)?;
         let release = parse::release(&request)?;
-        let work = pin!(self.0.release(release, deadline.patience(Instant::now)));
+        let work = pin!(
+            self.admission
+                .release(release, deadline.patience(Instant::now))
+        );
         let released = within(deadline, work).await?;
         Ok(render::release(&released))
     }
@@ -64,7 +93,7 @@ impl Quota {
         let deadline = deadline(headers)?;
         let record = parse::record(&request)?;
         let patience = deadline.patience(Instant::now);
-        let work = pin!(self.0.record_active(record, patience));
+        let work = pin!(self.admission.record_active(record, patience));
         let active = within(deadline, work).await?;
         Ok(render::active(&active))
     }
@@ -77,7 +106,7 @@ impl Quota {
     ) -> Result<GetUsageResponse, Status> {
         let deadline = deadline(headers)?;
         let app = parse::usage(request)?;
-        let work = pin!(self.0.usage(app, deadline.patience(Instant::now)));
+        let work = pin!(self.admission.usage(app, deadline.patience(Instant::now)));
         let report = within(deadline, work).await?;
         Ok(render::usage(&report))
     }
@@ -93,6 +122,28 @@ impl QuotaService for Quota {
         let (metadata, _, message) = request.into_parts();
         let answer = self.check(metadata.as_ref(), message).await?;
         Ok(Response::new(answer))
+    }
+
+    async fn batch_check(
+        &self,
+        request: Request<BatchCheckRequest>,
+    ) -> Result<Response<BatchCheckResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let answer = self.batch_check(metadata.as_ref(), message).await?;
+        Ok(Response::new(answer))
+    }
+
+    type StreamChecksStream = BoxStream<'static, Result<CheckResponse, Status>>;
+
+    async fn stream_checks(
+        &self,
+        request: Request<Streaming<CheckRequest>>,
+    ) -> Result<Response<Self::StreamChecksStream>, Status> {
+        let (metadata, _, checks) = request.into_parts();
+        let deadline = deadline(metadata.as_ref())?;
+        let (admission, draining) = (self.admission.clone(), self.draining.clone());
+        let answers = answers(admission, checks, deadline, draining);
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn release(

@@ -23,6 +23,7 @@ mod kill;
 mod lent;
 mod limits;
 mod losses;
+mod many;
 mod members;
 mod model;
 mod moments;

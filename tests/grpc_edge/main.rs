@@ -5,5 +5,6 @@ mod common;
 mod drain;
 mod faults;
 mod framing;
+mod many;
 mod side_services;
 mod sockets;

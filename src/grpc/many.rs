@@ -1,0 +1,77 @@
+//! Many checks at once: each is judged by itself, and they are answered in their order.
+
+use std::future::Future;
+use std::ops::Deref;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tonic::Status;
+
+use super::{fault, parse, proto, render};
+use crate::admission::{Admission, Patience};
+
+/// The most checks of one call that wait for the ledger at a time.
+pub(super) const WAITING_MAX: usize = 64;
+
+/// An item, as far as it can be judged without waiting.
+pub(super) enum Item<F> {
+    /// Its answer.
+    Answered(proto::CheckResponse),
+    /// It waits for the ledger.
+    Waits(F),
+}
+
+/// Judges one item.
+pub(super) fn judge<A: Deref<Target = Admission>>(
+    admission: A,
+    request: &proto::CheckRequest,
+    patience: Patience,
+) -> Item<impl Future<Output = proto::CheckResponse> + use<A>> {
+    let check = match parse::check(request) {
+        Ok(check) => check,
+        Err(violations) => return Item::Answered(faulty(violations)),
+    };
+    match admission.without_waiting(&check) {
+        Ok(Ok(verdict)) => Item::Answered(render::check(&verdict)),
+        Ok(Err(hard)) => Item::Waits(async move {
+            let decided = admission.with_ledger(check, hard, patience).await;
+            decided.map_or_else(faulty, |verdict| render::check(&verdict))
+        }),
+        Err(fault) => Item::Answered(faulty(fault)),
+    }
+}
+
+fn faulty(why: impl Into<Status>) -> proto::CheckResponse {
+    proto::CheckResponse {
+        fault: Some(fault::of_item(&why.into())),
+        ..Default::default()
+    }
+}
+
+/// Judges all of `requests`: those that need not wait at once, the others side by side.
+pub(super) async fn judge_all(
+    admission: &Admission,
+    requests: &[proto::CheckRequest],
+    patience: Patience,
+) -> Vec<proto::CheckResponse> {
+    let mut answers = Vec::with_capacity(requests.len());
+    let mut waiting = FuturesUnordered::new();
+    for (place, request) in requests.iter().enumerate() {
+        match judge(admission, request, patience) {
+            Item::Answered(answer) => answers.push(answer),
+            Item::Waits(waits) => {
+                answers.push(proto::CheckResponse::default());
+                waiting.push(async move { (place, waits.await) });
+            }
+        }
+        if waiting.len() == WAITING_MAX
+            && let Some((place, answer)) = waiting.next().await
+        {
+            answers[place] = answer;
+        }
+    }
+    while let Some((place, answer)) = waiting.next().await {
+        answers[place] = answer;
+    }
+    answers
+}
