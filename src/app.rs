@@ -242,7 +242,11 @@ fn open_ledger(settings: &Settings) -> Result<Opened, Fault> {
     };
     let (ledger, queues) = Ledger::open(folder, parts)?;
     Ok(Opened {
-        ledger: Arc::new(ledger.under(settings.outage)),
+        ledger: Arc::new(
+            ledger
+                .under(settings.outage)
+                .remembering(settings.request_ids),
+        ),
         queues,
         operator,
         clock,

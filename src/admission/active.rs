@@ -1,17 +1,28 @@
 //! Users who logged in: told to the ledger before they count as known, kept here while it is away.
 
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use super::{Active, Admission, Fault, Patience, Record, Silence, Source, Who};
 use crate::clock::{Day, Millis};
-use crate::ledger::{Entry, State};
+use crate::ledger::{Entry, Incremented, Once, State};
 use crate::quota::UserId;
-use crate::store::Login;
+use crate::store::{Fingerprint, Login};
+use siphasher::sip::SipHasher24;
 
 /// How far ahead of now an event may be, for clocks that differ.
 const AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
 /// For how long after its end a day takes events.
 const LATE_MS_MAX: u64 = 48 * 60 * 60 * 1000;
+
+/// What an increment asks for, as a number.
+fn increment_print(by: u64, at: Option<Millis>) -> Fingerprint {
+    let mut hasher = SipHasher24::new();
+    hasher.write(b"a");
+    hasher.write(&by.to_le_bytes());
+    hasher.write(&at.map_or(i64::MIN, |at| at.0).to_le_bytes());
+    Fingerprint(hasher.finish())
+}
 
 impl Admission {
     /// Records users who logged in.
@@ -26,17 +37,25 @@ impl Admission {
         let entry = self
             .entry(record.app)?
             .ok_or(Fault::UnknownApp(record.app))?;
+        self.not_expired(record.request_id.as_ref())?;
         let day = self.open_day(record.at)?;
         match record.who {
             Who::Increment(by) => {
+                let print = increment_print(by, record.at);
+                let id = record.request_id.as_ref();
+                let once = id.map(|id| Once::new(record.app, id, print));
                 self.learn_active(&entry, day, patience).await;
-                let daily_active = self.ledger.increment(&entry, day, by)?;
+                let (day, replayed) = match self.ledger.increment(&entry, day, by, once)? {
+                    Incremented::Now => (day, false),
+                    Incremented::Before(day) => (day, true),
+                    Incremented::Other => return Err(Fault::OtherContent),
+                };
                 Ok(Active {
                     newly_active: by,
-                    daily_active,
+                    daily_active: self.ledger.active(&entry, day),
                     day,
                     source: self.memory(),
-                    replayed: false,
+                    replayed,
                 })
             }
             Who::Users(users) => self.record_users(&entry, day, &users, patience).await,

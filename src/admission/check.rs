@@ -9,7 +9,7 @@ use super::{
     Source, Verdict, shown,
 };
 use crate::clock::{Day, Millis};
-use crate::ledger::{Entry, LogFull, NotTaken, Spent, Wanted};
+use crate::ledger::{Counted, Despite, Entry, LogFull, NotTaken, Once, Spent, Wanted};
 use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
 use crate::store::{Fingerprint, Taken, Undecided};
 use siphasher::sip::SipHasher24;
@@ -60,6 +60,15 @@ impl Admission {
         }
         let charge = Charge::new(check.resource, check.amount, &rules.limits);
         let now = self.ledger.now();
+        if check.mode == CheckMode::Count
+            && let Some(id) = &check.request_id
+            && self.ledger.is_expired(id)
+        {
+            let part = charge.parts()[0];
+            let used = shown(self.ledger.net(entry, part.counter, now));
+            let refusal = Refusal::RequestExpired;
+            return Ok(Ok(refused(refusal, Some(part.limit), used, self.memory())));
+        }
         let hard = || Hard {
             entry: entry.clone(),
             charge,
@@ -73,11 +82,24 @@ impl Admission {
         if let Some(part) = self.stops_metered(entry, &charge) {
             return Ok(Ok(self.unavailable(&hard(), &part)));
         }
-        let net = match check.mode {
-            CheckMode::Count => self.ledger.consume(entry, &charge, now)?,
-            CheckMode::DryRun => self.ledger.net(entry, charge.parts()[0].counter, now),
+        let part = charge.parts()[0];
+        let known = || self.ledger.net(entry, part.counter, now);
+        let (net, replayed) = match check.mode {
+            CheckMode::Count => {
+                let (once, despite) = (check.once(), Despite::Nothing);
+                match self.ledger.consume(entry, &charge, now, once, despite)? {
+                    Counted::Now(net) => (net, false),
+                    Counted::Before(_) => (known(), true),
+                    Counted::Not => return Ok(Err(hard())),
+                    Counted::Other => return Err(Fault::OtherContent),
+                }
+            }
+            CheckMode::DryRun => (known(), false),
         };
-        Ok(Ok(allowed(charge.parts()[0].limit, net, self.memory())))
+        Ok(Ok(Verdict {
+            replayed,
+            ..allowed(part.limit, net, self.memory())
+        }))
     }
 
     /// The answer from what was lent to this sidecar; `None`: the ledger must be asked.
@@ -121,10 +143,10 @@ impl Admission {
         patience: Patience,
     ) -> Result<Verdict, Fault> {
         if let Some(why) = self.wordless(check.mode, &hard.entry) {
-            return Ok(self.without_ledger(check.mode, &hard, why)?);
+            return self.without_ledger(&check, &hard, why);
         }
         if check.mode == CheckMode::DryRun {
-            return self.judge(&hard, self.budget(patience)).await;
+            return self.judge(&check, &hard, self.budget(patience)).await;
         }
         let budget = self.budget(patience);
         let (mut refusal, mut lent_here) = match self.take(&check, &hard, budget).await? {
@@ -178,6 +200,14 @@ impl Admission {
             day,
         };
         let by_client = wanted.request_id.is_some();
+        if let Some(once) = check.once() {
+            let entry = &hard.entry;
+            match self.ledger.asks(entry, Some(&hard.charge), once, day)? {
+                Counted::Now(_) | Counted::Not => {}
+                Counted::Other => return Err(Fault::OtherContent),
+                Counted::Before(_) => return self.repeat(check, hard, budget).await,
+            }
+        }
         let open = self.ledger.open_take(wanted)?;
         let heard = self.ledger.composing();
         let taken = self
@@ -197,7 +227,7 @@ impl Admission {
                     Err(NotTaken::Full(full)) => return Err(full.into()),
                     Err(NotTaken::Late) => {
                         let why = Wordless::Withheld;
-                        let verdict = self.without_ledger(CheckMode::Count, hard, why)?;
+                        let verdict = self.without_ledger(check, hard, why)?;
                         return Ok(Decided::ByLedger(verdict));
                     }
                 }
@@ -249,25 +279,45 @@ impl Admission {
             }
             Ok(Taken::Undecided(Undecided::Incomplete)) | Err(Silence::Store) => {
                 drop(open);
-                self.without_ledger(CheckMode::Count, hard, Wordless::Away)?
+                self.without_ledger(check, hard, Wordless::Away)?
             }
             Ok(Taken::Withdrawn | Taken::Undecided(Undecided::Frozen | Undecided::Outlived)) => {
                 drop(open);
-                self.without_ledger(CheckMode::Count, hard, Wordless::Withheld)?
+                self.without_ledger(check, hard, Wordless::Withheld)?
             }
         };
         Ok(Decided::ByLedger(verdict))
     }
 
+    /// A creation that was admitted here while the ledger was away, and is asked for again.
+    async fn repeat(&self, check: &Check, hard: &Hard, budget: Budget) -> Result<Decided, Fault> {
+        let Hard { entry, charge, now } = hard;
+        if !self.ledger.may_repeat(entry) {
+            // Perhaps only because the ledger was not heard since.
+            let settled = Box::pin(self.ledger.settle_app(entry));
+            let heard = self.ask(settled, budget).await.is_ok();
+            if !heard || !self.ledger.may_repeat(entry) {
+                let verdict = self.without_ledger(check, hard, Wordless::Withheld)?;
+                return Ok(Decided::ByLedger(verdict));
+            }
+        }
+        let part = charge.parts()[0];
+        let net = self.ledger.net(entry, part.counter, *now);
+        Ok(Decided::ByLedger(Verdict {
+            replayed: true,
+            ..allowed(part.limit, net, self.memory())
+        }))
+    }
+
     /// A dry run: the ledger's counts, judged here.
-    async fn judge(&self, hard: &Hard, budget: Budget) -> Result<Verdict, Fault> {
+    async fn judge(&self, check: &Check, hard: &Hard, budget: Budget) -> Result<Verdict, Fault> {
         let day = hard.day(self);
         let usage = self.ledger.store().usage(hard.entry.app, day, hard.now);
         let usage = match self.ask(usage, budget).await {
             Ok(usage) => usage,
             Err(Silence::Caller) => return Ok(self.unavailable(hard, &hard.charge.parts()[0])),
             Err(Silence::Store) => {
-                return Ok(self.without_ledger(CheckMode::DryRun, hard, Wordless::Away)?);
+                return self.without_ledger(check, hard, Wordless::Away);
             }
         };
         hard.entry.learn(&usage.view, day);
@@ -301,14 +351,18 @@ impl Admission {
     }
 
     /// The policy where there is no word of the ledger.
-    fn without_ledger(
-        &self,
-        mode: CheckMode,
-        hard: &Hard,
-        why: Wordless,
-    ) -> Result<Verdict, LogFull> {
-        let verdict = self.by_policy(mode, (&hard.entry, &hard.charge), hard.now, why)?;
+    fn without_ledger(&self, check: &Check, hard: &Hard, why: Wordless) -> Result<Verdict, Fault> {
+        let verdict = self.by_policy(check, (&hard.entry, &hard.charge), hard.now, why)?;
         Ok(verdict.unwrap_or_else(|part| self.unavailable(hard, &part)))
+    }
+}
+
+impl Check {
+    /// The request that it is, if its client named it.
+    pub(super) fn once(&self) -> Option<Once> {
+        let id = self.request_id.as_ref()?;
+        let print = fingerprint(b'c', self.resource, self.amount);
+        Some(Once::new(self.app, id, print))
     }
 }
 

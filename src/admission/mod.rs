@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::ledger::{Crowded, Entry, Full, Ledger, LogFull, State};
-use crate::quota::AppId;
+use crate::ledger::{Crowded, Entry, Full, Ledger, LogFull, State, Unkept};
+use crate::quota::{AppId, RequestId};
 use crate::store::{Reply, StoreFault};
 
 /// How long a caller can wait: the end of its own deadline, where it gave one.
@@ -83,6 +83,13 @@ impl Admission {
 
     fn entry(&self, app: AppId) -> Result<Option<Arc<Entry>>, Fault> {
         Ok(self.ledger.entry(app)?)
+    }
+
+    fn not_expired(&self, id: Option<&RequestId>) -> Result<(), Fault> {
+        match id {
+            Some(id) if self.ledger.is_expired(id) => Err(Fault::Expired),
+            _ => Ok(()),
+        }
     }
 
     /// The time of a call that begins now: it ends with the bound of this service, or with the caller's
@@ -147,6 +154,15 @@ fn shown(net: i64) -> u64 {
 impl From<LogFull> for Fault {
     fn from(full: LogFull) -> Self {
         Self::Away(full.to_string().into())
+    }
+}
+
+impl From<Unkept> for Fault {
+    fn from(unkept: Unkept) -> Self {
+        match unkept {
+            Unkept::Log(full) => full.into(),
+            Unkept::Ids(full) => Self::Exhausted(full.to_string().into()),
+        }
     }
 }
 

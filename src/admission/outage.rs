@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::check::allowed;
-use super::{Admission, CheckMode, Source, Verdict};
+use super::{Admission, Check, CheckMode, Fault, Source, Verdict};
 use crate::clock::Millis;
-use crate::ledger::{Entry, LogFull, State};
+use crate::ledger::{Counted, Despite, Entry, State};
 use crate::quota::{Charge, OutageRule, Part};
 
 /// Why there is no word.
@@ -45,24 +45,34 @@ impl Admission {
     /// Decides by the policy alone; counted here if it is admitted, and settled later.
     pub(super) fn by_policy(
         &self,
-        mode: CheckMode,
+        check: &Check,
         (entry, charge): (&Arc<Entry>, &Charge),
         now: Millis,
         why: Wordless,
-    ) -> Result<Result<Verdict, Part>, LogFull> {
+    ) -> Result<Result<Verdict, Part>, Fault> {
         let outlook = self.ledger.outlook();
         if let Some(part) = outlook.refuses(entry.app, charge, why == Wordless::Away) {
             return Ok(Err(part));
         }
         let own = charge.parts()[0];
-        let net = match mode {
+        let known = || self.ledger.net(entry, own.counter, now);
+        let (net, replayed) = match check.mode {
             CheckMode::Count => {
-                let net = self.ledger.consume(entry, charge, now)?;
-                outlook.went_beyond(charge);
-                net
+                let (once, despite) = (check.once(), Despite::Asked);
+                match self.ledger.consume(entry, charge, now, once, despite)? {
+                    Counted::Now(net) => {
+                        outlook.went_beyond(charge);
+                        (net, false)
+                    }
+                    Counted::Before(_) | Counted::Not => (known(), true),
+                    Counted::Other => return Err(Fault::OtherContent),
+                }
             }
-            CheckMode::DryRun => self.ledger.net(entry, own.counter, now),
+            CheckMode::DryRun => (known(), false),
         };
-        Ok(Ok(allowed(own.limit, net, Source::Degraded)))
+        Ok(Ok(Verdict {
+            replayed,
+            ..allowed(own.limit, net, Source::Degraded)
+        }))
     }
 }

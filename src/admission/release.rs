@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::check::fingerprint;
 use super::{Admission, Budget, Fault, Patience, Release, Released, shown};
-use crate::ledger::{Entry, Fell, OpenRelease, State};
+use crate::ledger::{Counted, Entry, Fell, Once, OpenRelease, State};
 use crate::quota::{Charge, Counter, Limit};
 use crate::store::{GiveBack, GivenBack};
 
@@ -34,15 +34,30 @@ impl Admission {
         let limit = charge.parts()[0].limit;
         let now = self.ledger.now();
         let amount = u64::from(release.amount.get());
-        if charge.is_metered()
-            && let Some(net) = self.ledger.release(&entry, &charge, now)?
-        {
-            return Ok(Released {
-                released: amount,
-                used: shown(net),
-                limit,
-                replayed: false,
-            });
+        self.not_expired(release.request_id.as_ref())?;
+        let print = fingerprint(b'r', release.resource, release.amount);
+        let id = release.request_id.as_ref();
+        let once = id.map(|id| Once::new(release.app, id, print));
+        let known = |net, replayed| Released {
+            released: amount,
+            used: shown(net),
+            limit,
+            replayed,
+        };
+        let mut given = Counted::Not;
+        if charge.is_metered() {
+            given = self.ledger.release(&entry, &charge, now, once)?;
+        }
+        if let (Counted::Not, Some(once)) = (given, once) {
+            given = self
+                .ledger
+                .asks(&entry, None, once, self.ledger.zone().day(now))?;
+        }
+        match given {
+            Counted::Now(net) => return Ok(known(net, false)),
+            Counted::Before(_) => return Ok(known(entry.net(release.resource), true)),
+            Counted::Other => return Err(Fault::OtherContent),
+            Counted::Not => {}
         }
         // In a frozen app it waits: what is under way would hold up the recount.
         let mut shared =
@@ -63,7 +78,7 @@ impl Admission {
             |key| GiveBack {
                 app: release.app,
                 key,
-                fingerprint: fingerprint(b'r', release.resource, release.amount),
+                fingerprint: print,
                 resource: release.resource,
                 amount: release.amount,
                 given: None,

@@ -217,6 +217,9 @@ pub enum Fault {
     /// The request id was used before, for something else.
     #[error("request_id: was used before for another request; take a new id for a new request")]
     OtherContent,
+    /// The request id says that it is older than the window in which ids are remembered.
+    #[error("request_id: is older than ids are remembered; what it asked for may have been done")]
+    Expired,
     /// Nobody knows the app.
     #[error("app {0} is not known; add it to the settings, or set unknown_app_plan")]
     UnknownApp(AppId),

@@ -6,7 +6,7 @@ use super::table::{Side, aligned};
 use crate::config::{Create, LogFormat, Settings, StoreSettings};
 use crate::endpoint::Endpoint;
 use crate::quota::{
-    GroupBasis, Limit, Limits, MeteredFee, OutagePolicy, Plan, PlanName, PriceList,
+    GroupBasis, IdPolicy, Limit, Limits, MeteredFee, OutagePolicy, Plan, PlanName, PriceList,
 };
 
 /// The most apps with limits of their own, and the most notices, that are listed one by one.
@@ -69,6 +69,7 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
         ("health_listen", health),
         ("store", store(&settings.store)),
         ("outage", outage(&settings.outage)),
+        ("request_ids", request_ids(&settings.request_ids)),
         ("data_dir", chosen(by_default.data_dir, home, data_dir)),
         ("zone", settings.zone.name().to_owned()),
         ("currency", settings.currency.to_string()),
@@ -136,6 +137,15 @@ fn outage(policy: &OutagePolicy) -> String {
         "accounts: {accounts}, groups: {groups}, av_rooms: {av_rooms}, \
          groups_gained_daily: {groups_gained_daily}, metered: {metered}"
     )
+}
+
+fn request_ids(policy: &IdPolicy) -> String {
+    let IdPolicy {
+        window,
+        floor,
+        max_memory,
+    } = policy;
+    format!("remembered for {window:?}, for {floor:?} at least, in {max_memory} bytes")
 }
 
 fn plans(settings: &Settings) -> String {

@@ -183,7 +183,7 @@ fn settings(
     let process = process::read(flags, environment, host, file, findings_of_all);
     let store = store::read(flags, environment, file, findings_of_all);
     let outage = outage::read(file, findings_of_all);
-    request_ids::check(file, findings_of_all);
+    let request_ids = request_ids::read(file, findings_of_all);
     let (zone, currency) = billing::read(file, findings_of_all);
     let plans = plans::read(file, currency, findings_of_all);
     let rulebook = apps::read(file, &plans, findings_of_all);
@@ -195,6 +195,7 @@ fn settings(
         data_dir: process.data_dir,
         store,
         outage,
+        request_ids,
         zone,
         currency,
         plans,

@@ -1,52 +1,49 @@
-//! How long request ids are to be remembered in memory: checked, and not served yet.
+//! How long request ids are remembered, and in how much memory.
 
 use std::time::Duration;
 
 use super::finding::Findings;
-use super::listeners::NOT_SERVED;
 use super::scalar;
 use super::value::Section;
+use crate::quota::IdPolicy;
 
-/// The longest that ids may be remembered.
-const WINDOW_MAX: Duration = Duration::from_hours(24);
-/// The shortest: a repetition comes within seconds, or it is none.
+/// The shortest time that ids may be remembered: a repetition comes within seconds, or it is none.
 const WINDOW_MIN: Duration = Duration::from_secs(1);
-/// What `window` is where only `floor` is given.
-const WINDOW_DEFAULT: Duration = Duration::from_mins(10);
-/// What `floor` is where only `window` is given.
-const FLOOR_DEFAULT: Duration = Duration::from_secs(30);
 /// The least and the most memory for ids, in bytes.
 const MEMORY: (u64, u64) = (1 << 20, 1 << 40);
 
-/// Checks the section and says that it changes nothing yet.
-pub(super) fn check(file: Option<Section<'_>>, findings: &mut Findings) {
-    let Some(value) = file.as_ref().and_then(|file| file.given("request_ids")) else {
-        return;
-    };
+/// The policy; what the section leaves out is as by default.
+pub(super) fn read(file: Option<Section<'_>>, findings: &mut Findings) -> IdPolicy {
+    let mut policy = IdPolicy::default();
+    let value = file.as_ref().and_then(|file| file.given("request_ids"));
     let known = ["window", "floor", "max_memory"];
-    let Some(section) = value.section(findings, &known) else {
-        return;
+    let Some(section) = value.and_then(|value| value.section(findings, &known)) else {
+        return policy;
     };
-    findings.notice(value.place(), value.key(), NOT_SERVED);
-    let mut duration = |key, default| match section.given(key) {
-        None => Some(default),
-        Some(value) => value.read(findings, "a duration such as 10m", |text| {
-            scalar::duration(text, WINDOW_MIN, WINDOW_MAX)
-        }),
-    };
-    let window = duration("window", WINDOW_DEFAULT);
-    let floor = duration("floor", FLOOR_DEFAULT);
-    if let (Some(window), Some(floor)) = (window, floor)
-        && floor > window
-    {
-        let text = format!("the floor ({floor:?}) must not be above the window ({window:?})");
-        let value = section.given("floor").unwrap_or(value);
-        value.fault(findings, text);
+    for (key, of) in [("window", &mut policy.window), ("floor", &mut policy.floor)] {
+        if let Some(value) = section.given(key) {
+            let read = value.read(findings, "a duration such as 10m", |text| {
+                scalar::duration(text, WINDOW_MIN, IdPolicy::WINDOW_MAX)
+            });
+            *of = read.unwrap_or(*of);
+        }
+    }
+    let IdPolicy { window, floor, .. } = policy;
+    match section.given("floor") {
+        // A window that is shorter than the default floor has no other.
+        None => policy.floor = floor.min(window),
+        Some(value) if floor > window => {
+            let text = format!("the floor ({floor:?}) must not be above the window ({window:?})");
+            value.fault(findings, text);
+        }
+        Some(_) => {}
     }
     if let Some(value) = section.given("max_memory") {
         let (min, max) = MEMORY;
-        value.read(findings, "a size such as 64MiB", |text| {
+        let read = value.read(findings, "a size such as 64MiB", |text| {
             scalar::size(text, min, max)
         });
+        policy.max_memory = read.unwrap_or(policy.max_memory);
     }
+    policy
 }

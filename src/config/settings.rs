@@ -10,7 +10,7 @@ use super::finding::Finding;
 use super::redis_url::RedisUrl;
 use crate::clock::Zone;
 use crate::endpoint::Endpoint;
-use crate::quota::{Currency, OutagePolicy, Plan, PlanName, Rulebook};
+use crate::quota::{Currency, IdPolicy, OutagePolicy, Plan, PlanName, Rulebook};
 
 /// Everything that a server is told: flags over environment over file over defaults.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// What is admitted while the ledger is away.
     pub outage: OutagePolicy,
+    /// How long request ids are remembered.
+    pub request_ids: IdPolicy,
     /// What a day and a month are.
     pub zone: Zone,
     /// What prices are in.

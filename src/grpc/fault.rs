@@ -96,6 +96,11 @@ impl From<Fault> for Status {
                 violations.add("request_id", "was used before for another request");
                 invalid("REQUEST_ID_REUSED", message, violations)
             }
+            Fault::Expired => {
+                let mut violations = Violations::default();
+                violations.add("request_id", "is older than ids are remembered");
+                invalid("REQUEST_EXPIRED", message, violations)
+            }
             Fault::UnknownApp(_) => plain(Code::NotFound, "APP_UNKNOWN", message),
             Fault::DaySealed(_) => plain(Code::OutOfRange, "DAY_SEALED", message),
             Fault::Exhausted(_) => plain(Code::ResourceExhausted, "OVERLOADED", message),
@@ -212,6 +217,12 @@ mod tests {
                 Fault::OtherContent,
                 Code::InvalidArgument,
                 "REQUEST_ID_REUSED",
+                Some("request_id"),
+            ),
+            (
+                Fault::Expired,
+                Code::InvalidArgument,
+                "REQUEST_EXPIRED",
                 Some("request_id"),
             ),
             (Fault::UnknownApp(app), Code::NotFound, "APP_UNKNOWN", None),

@@ -7,12 +7,25 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::Ledger;
 use super::entry::Entry;
-use super::journal::{LogFull, Record};
+use super::ids::Once;
+use super::journal::Record;
 use super::logins::OpenLogins;
 use super::owed::Full;
+use super::repeats::{Counted, Repeated, Unkept};
 use crate::clock::Day;
 use crate::quota::UserId;
 use crate::store::{Active, Cell, LOGINS_MAX, Login, Shard, StoreFault};
+
+/// What became of an increment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incremented {
+    /// It is counted.
+    Now,
+    /// It was counted before, for this day.
+    Before(Day),
+    /// Its id stands for another request.
+    Other,
+}
 
 impl Ledger {
     /// The keyed hash of a user's id; `None` until the ledger was met, since it holds the key.
@@ -91,22 +104,44 @@ impl Ledger {
             .saturating_add(u64::try_from(sums.active_pending).unwrap_or(0))
     }
 
-    /// Counts users that a gateway told apart itself. Answers the day's active users.
+    /// Counts users that a gateway told apart itself, if `once` was not made before. The day that they
+    /// count for, and whether they did before.
     ///
     /// # Errors
-    /// [`LogFull`]; nothing is counted then.
-    pub fn increment(&self, entry: &Arc<Entry>, day: Day, by: u64) -> Result<u64, LogFull> {
-        self.journal
-            .append_with(self.clock.now(), |frames| -> Result<(), LogFull> {
-                self.apps.to_save(entry);
-                let mut books = entry.books();
-                let totals = &mut books.days.of(day).increments.totals;
-                totals.consumed = totals.consumed.saturating_add(by);
-                frames.totals(entry.app, Cell::Increment(day), *totals);
-                Ok(())
-            })?;
-        self.apps.to_settle(entry);
-        Ok(self.active(entry, day))
+    /// [`Unkept`]; nothing is counted then.
+    pub fn increment(
+        &self,
+        entry: &Arc<Entry>,
+        day: Day,
+        by: u64,
+        once: Option<Once>,
+    ) -> Result<Incremented, Unkept> {
+        let at = self.clock.now();
+        // A day of this century: others are sealed, or too far ahead.
+        let number = u32::try_from(day.number()).unwrap_or(0);
+        let counted = self.journal.append_with(at, |frames| {
+            if let Some(once) = once {
+                self.is_first(&once, at)?;
+            }
+            self.apps.to_save(entry);
+            let mut books = entry.books();
+            let totals = &mut books.days.of(day).increments.totals;
+            totals.consumed = totals.consumed.saturating_add(by);
+            frames.totals(entry.app, Cell::Increment(day), *totals);
+            self.remember(once, number, at, frames);
+            Ok(())
+        });
+        Ok(match Repeated::told(counted, |()| Some(0))? {
+            Counted::Now(_) | Counted::Not => {
+                self.apps.to_settle(entry);
+                Incremented::Now
+            }
+            Counted::Before(number) => {
+                let of = i32::try_from(number).ok().and_then(Day::from_number);
+                Incremented::Before(of.unwrap_or(day))
+            }
+            Counted::Other => Incremented::Other,
+        })
     }
 
     /// The ledger told of active users.

@@ -7,60 +7,79 @@ use super::Ledger;
 use super::books::Books;
 use super::entry::Entry;
 use super::guard::cell_of;
-use super::journal::{Frames, LogFull};
+use super::ids::Once;
+use super::journal::Frames;
+use super::repeats::{Counted, Despite, Repeated, Unkept};
 use crate::clock::{Day, Millis};
 use crate::quota::{Charge, Counter};
 use crate::store::{Cell, Totals, View};
 
 impl Ledger {
-    /// Counts a creation. Answers the count of the charge's first part, the creation included.
+    /// Counts a creation, if `once` was not made before; whatever was, `but` may say that it counts
+    /// for nothing. The numbers of it are those of the charge's first part, the creation included.
     ///
     /// # Errors
-    /// [`LogFull`]; the counts are as before then.
+    /// [`Unkept`]; the counts are as before then.
     pub fn consume(
         &self,
         entry: &Arc<Entry>,
         charge: &Charge,
         now: Millis,
-    ) -> Result<i64, LogFull> {
+        once: Option<Once>,
+        despite: Despite,
+    ) -> Result<Counted, Unkept> {
         let day = self.zone.day(now);
-        self.journal
-            .append_with(self.clock.now(), |frames| -> Result<(), LogFull> {
-                self.apps.to_save(entry);
-                entry.consume(&mut entry.books(), charge, day, frames);
-                Ok(())
-            })?;
-        self.apps.to_settle(entry);
-        Ok(self.net(entry, charge.parts()[0].counter, now))
+        let at = self.clock.now();
+        let counted = self.journal.append_with(at, |frames| {
+            let mut books = entry.books();
+            let lives = books.lives(charge, day);
+            if let Some(once) = once {
+                self.is_new(&once, lives, at, despite)?;
+            }
+            self.apps.to_save(entry);
+            entry.consume(&mut books, charge, day, frames);
+            self.remember(once, lives, at, frames);
+            Ok(())
+        });
+        let net = || self.net(entry, charge.parts()[0].counter, now);
+        Repeated::told(counted, |()| {
+            self.apps.to_settle(entry);
+            Some(net())
+        })
     }
 
-    /// Gives back what the charge took, if the known count of its first part covers it; `Ok(None)` if
-    /// it does not, and the ledger must be asked.
+    /// Gives back what the charge took, if the known count of its first part covers it;
+    /// [`Counted::Not`] if it does not, and the ledger must be asked.
     ///
     /// # Errors
-    /// [`LogFull`]; the counts are as before then.
+    /// [`Unkept`]; the counts are as before then.
     pub fn release(
         &self,
         entry: &Arc<Entry>,
         charge: &Charge,
         now: Millis,
-    ) -> Result<Option<i64>, LogFull> {
+        once: Option<Once>,
+    ) -> Result<Counted, Unkept> {
         let day = self.zone.day(now);
         let own = charge.parts()[0].counter;
-        let covered =
-            self.journal
-                .append_with(self.clock.now(), |frames| -> Result<bool, LogFull> {
-                    let books = &mut entry.books();
-                    let covered = entry.release_within_net(books, charge, day, frames);
-                    if covered {
-                        self.apps.to_save(entry);
-                    }
-                    Ok(covered)
-                })?;
-        if covered {
-            self.apps.to_settle(entry);
-        }
-        Ok(covered.then(|| self.net(entry, own, now)))
+        let at = self.clock.now();
+        let given = self.journal.append_with(at, |frames| {
+            if let Some(once) = once {
+                self.is_new(&once, 0, at, Despite::Nothing)?;
+            }
+            let covered = entry.release_within_net(&mut entry.books(), charge, day, frames);
+            if covered {
+                self.apps.to_save(entry);
+                self.remember(once, 0, at, frames);
+            }
+            Ok(covered)
+        });
+        Repeated::told(given, |covered| {
+            covered.then(|| {
+                self.apps.to_settle(entry);
+                self.net(entry, own, now)
+            })
+        })
     }
 
     /// The net count of `counter` by an answer of the ledger, with what this sidecar counted from memory

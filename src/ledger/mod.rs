@@ -15,6 +15,7 @@ mod entry;
 mod escrow;
 mod guard;
 mod hearing;
+mod ids;
 mod journal;
 mod known;
 mod lease;
@@ -25,6 +26,7 @@ mod outage;
 mod outlook;
 mod owed;
 mod passage;
+mod repeats;
 mod rest;
 mod room;
 mod save;
@@ -38,26 +40,32 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Notify, mpsc, watch as signal};
 
+pub use activity::Incremented;
 pub use apps::APPS_MAX;
 pub use entry::Entry;
 pub use guard::Heard;
 pub use hearing::{Fell, NotTaken};
+pub use ids::{Effect, Found, IdsFull, Once};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
 pub use lease::Lease;
 pub use logins::OpenLogins;
 pub use outlook::{Outlook, State};
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
+pub use repeats::{Counted, Despite, Unkept};
 pub use save::Saving;
 pub use spending::Spent;
 
 use apps::Apps;
+use ids::Ids;
 use journal::{Journal, Record};
 use logins::{Asked, Logins};
 use membership::Membership;
 use owed::{Owed, OwedCopy};
 
 use crate::clock::{Clock, Millis, Zone};
-use crate::quota::{AppId, COUNTERS, Counter, OutagePolicy, RequestId, Resource, Rulebook};
+use crate::quota::{
+    AppId, COUNTERS, Counter, IdPolicy, OutagePolicy, RequestId, Resource, Rulebook,
+};
 use crate::store::{
     Cell, CellReport, GiveBack, Installation, Member, RecordKey, Shard, Store, StoreFault,
 };
@@ -73,6 +81,7 @@ pub struct Ledger {
     apps: Arc<Apps>,
     owed: Arc<Owed>,
     logins: Logins,
+    ids: Ids,
     outlook: Outlook,
     lease: Lease,
     membership: Membership,
@@ -126,6 +135,8 @@ impl Ledger {
         } = parts;
         let (journal, left, unsettled) = Journal::open(folder, clock.now())?;
         let journal = Arc::new(journal);
+        let saved = journal.ids().map_err(|why| journal.unreadable(why))?;
+        let ids = Ids::new(IdPolicy::default(), &saved, &left.ids, clock.now());
         let standing = journal.standing().map_err(|why| journal.unreadable(why))?;
         let identity = journal.identity();
         let (incarnation, boot) = (identity.incarnation, identity.boot);
@@ -153,6 +164,7 @@ impl Ledger {
             apps: Arc::default(),
             owed,
             logins,
+            ids,
             lease: if local {
                 Lease::for_ever()
             } else {
@@ -196,6 +208,13 @@ impl Ledger {
     #[must_use]
     pub fn under(mut self, policy: OutagePolicy) -> Self {
         self.outlook.go_by(policy);
+        self
+    }
+
+    /// The same, remembering request ids as `policy` says, and not as by default.
+    #[must_use]
+    pub fn remembering(mut self, policy: IdPolicy) -> Self {
+        self.ids.go_by(policy);
         self
     }
 

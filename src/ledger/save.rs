@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::apps::Apps;
 use super::days::DAYS_KEPT;
 use super::entry::Entry;
+use super::ids::SavedTo;
 use super::journal::{Sealed, Snapshot};
 use super::{Ledger, stopped};
 use crate::clock::{Day, Millis};
@@ -138,6 +139,8 @@ pub(super) struct Begun {
     drop_before: Day,
     /// When the oldest record was made that is left to state once this checkpoint is done.
     states_from: Millis,
+    /// Where the ids end that it has.
+    ids: SavedTo,
     unsaved: Unsaved,
 }
 
@@ -177,6 +180,8 @@ impl Begun {
         let states_from = oldest.min(sealed.log_from);
         (snapshot.takes, snapshot.releases) = (owed.takes, owed.releases);
         snapshot.logins = ledger.logins.copy();
+        let ids;
+        (snapshot.ids, ids) = ledger.ids.unsaved();
         let unsaved = Unsaved {
             apps: ledger.apps.clone(),
             entries,
@@ -187,6 +192,7 @@ impl Begun {
             snapshot,
             drop_before,
             states_from,
+            ids,
             unsaved,
         })
     }
@@ -205,6 +211,7 @@ impl Begun {
         let (journal, drop_before) = (ledger.journal.clone(), self.drop_before);
         let save = move || journal.save(&sealed, &snapshot, drop_before);
         ledger.saving.run(save).await?;
+        ledger.ids.saved(&self.ids);
         ledger
             .states_from
             .store(self.states_from.0, Ordering::Release);

@@ -2,6 +2,7 @@
 //! by the journal is counted once.
 
 mod lender;
+mod repeats;
 mod sharing;
 
 use std::sync::Arc;
@@ -271,7 +272,9 @@ async fn settled_sums_are_told_again_to_a_ledger_that_forgot_them() {
     let entry = process.0.entry(app()).unwrap().unwrap();
     let charge = Charge::new(Resource::Group, Amount::ONE, &Limits::UNLIMITED);
     for _ in 0..3 {
-        process.0.consume(&entry, &charge, process.0.now()).unwrap();
+        let (now, despite) = (process.0.now(), Despite::Nothing);
+        let counted = process.0.consume(&entry, &charge, now, None, despite);
+        assert!(matches!(counted, Ok(Counted::Now(_))));
     }
     settle::settle(&process.0, settle::Scope::All)
         .await

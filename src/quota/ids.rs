@@ -71,6 +71,58 @@ impl RequestId {
     }
 }
 
+/// The 32 digits of Crockford's alphabet, in which a ULID is written; letters may be small, too.
+const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// The characters of a ULID that say when it was made.
+const ULID_TIME: usize = 10;
+/// The hexadecimal digits of a UUID of version 7 that say when it was made.
+const UUID_TIME: usize = 12;
+
+/// The milliseconds of a ULID (26 characters, ulid.org); `None` if it is none.
+fn ulid_time(text: &[u8]) -> Option<i64> {
+    let digit = |byte: &u8| {
+        CROCKFORD
+            .iter()
+            .position(|of| *of == byte.to_ascii_uppercase())
+    };
+    let digits: Vec<_> = text.iter().map_while(digit).collect();
+    // 130 bits for 128: the first digit is 7 at most.
+    if digits.len() != 26 || text.len() != 26 || digits[0] > 7 {
+        return None;
+    }
+    let mut time = digits[..ULID_TIME].iter();
+    time.try_fold(0_i64, |time, digit| {
+        Some(time << 5 | i64::try_from(*digit).ok()?)
+    })
+}
+
+/// The milliseconds of a UUID of version 7 (36 characters, RFC 9562); `None` if it is none.
+fn uuid_time(text: &[u8]) -> Option<i64> {
+    let dashes = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+    let mut all = text.iter().enumerate();
+    let formed = all.all(|(at, byte)| match dashes(at) {
+        true => *byte == b'-',
+        false => byte.is_ascii_hexdigit(),
+    });
+    if text.len() != 36 || !formed || text[14] != b'7' || !b"89abAB".contains(&text[19]) {
+        return None;
+    }
+    let digits = text.iter().filter(|byte| **byte != b'-').take(UUID_TIME);
+    digits
+        .map(|byte| char::from(*byte).to_digit(16))
+        .try_fold(0, |time, digit| Some(time << 4 | i64::from(digit?)))
+}
+
+impl RequestId {
+    /// When it was made, in milliseconds since the Unix epoch, if it says so: a UUID of version 7 or a
+    /// ULID. Every other form is undated.
+    #[must_use]
+    pub fn made_at(&self) -> Option<i64> {
+        let text = self.0.as_bytes();
+        ulid_time(text).or_else(|| uuid_time(text))
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -94,5 +146,49 @@ impl<'a> UserId<'a> {
     #[must_use]
     pub fn as_str(self) -> &'a str {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made_at(text: &str) -> Option<i64> {
+        RequestId::parse(text).expect("it is an id").made_at()
+    }
+
+    #[test]
+    fn dated_ids_say_when_they_were_made() {
+        // The examples of RFC 9562 (A.6) and of the ULID specification.
+        assert_eq!(
+            made_at("017F22E2-79B0-7CC3-98C4-DC0C0C07398F"),
+            Some(1_645_557_742_000)
+        );
+        assert_eq!(
+            made_at("01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+            Some(1_469_922_850_259)
+        );
+        assert_eq!(
+            made_at("01arz3ndektsv4rrffq69g5fav"),
+            Some(1_469_922_850_259)
+        );
+    }
+
+    #[test]
+    fn every_other_form_is_undated() {
+        for text in [
+            "017F22E2-79B0-4CC3-98C4-DC0C0C07398F",
+            "017F22E2-79B0-7CC3-C8C4-DC0C0C07398F",
+            "017F22E279B07CC398C4DC0C0C07398F",
+            "017F22E2-79B0-7CC3-98C4-DC0C0C07398G",
+            "{17F22E2-79B0-7CC3-98C4-DC0C0C07398F",
+            "81ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "01ARZ3NDEKTSV4RRFFQ69G5FA",
+            "01ARZ3NDEKTSV4RRFFQ69G5FAVX",
+            "01ARZ3NDEKTSV4RRFFQ69G5FAU",
+            "create-1",
+        ] {
+            assert_eq!(made_at(text), None, "{text}");
+        }
     }
 }

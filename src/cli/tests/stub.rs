@@ -6,16 +6,17 @@ use std::thread;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
+use tokio_stream::Pending;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::grpc::proto::admin_service_server::{AdminService, AdminServiceServer};
 use crate::grpc::proto::quota_service_server::{QuotaService, QuotaServiceServer};
 use crate::grpc::proto::{
-    CheckRequest, CheckResponse, GetUsageRequest, GetUsageResponse, ListAuditRequest,
-    ListAuditResponse, ListMembersRequest, ListMembersResponse, RecordActiveRequest,
-    RecordActiveResponse, RecountRequest, RecountResponse, ReleaseRequest, ReleaseResponse,
-    RetireMemberRequest, RetireMemberResponse,
+    BatchCheckRequest, BatchCheckResponse, CheckRequest, CheckResponse, GetUsageRequest,
+    GetUsageResponse, ListAuditRequest, ListAuditResponse, ListMembersRequest, ListMembersResponse,
+    RecordActiveRequest, RecordActiveResponse, RecountRequest, RecountResponse, ReleaseRequest,
+    ReleaseResponse, RetireMemberRequest, RetireMemberResponse,
 };
 
 /// What the stub answers; a verb that has no answer here gets a fault.
@@ -86,6 +87,22 @@ impl QuotaService for Service {
         r: Request<GetUsageRequest>,
     ) -> Result<Response<GetUsageResponse>, Status> {
         self.give(&r, self.answers.usage.clone())
+    }
+
+    async fn batch_check(
+        &self,
+        _: Request<BatchCheckRequest>,
+    ) -> Result<Response<BatchCheckResponse>, Status> {
+        Err(Status::unimplemented("no verb asks for it"))
+    }
+
+    type StreamChecksStream = Pending<Result<CheckResponse, Status>>;
+
+    async fn stream_checks(
+        &self,
+        _: Request<Streaming<CheckRequest>>,
+    ) -> Result<Response<Self::StreamChecksStream>, Status> {
+        Err(Status::unimplemented("no verb asks for it"))
     }
 }
 

@@ -440,7 +440,7 @@ fn the_rest_has_a_form_too() {
         (
             "request_ids: { window: 0s, floor: 1 s, max_memory: 1KiB }",
             &[
-                "f.yaml:1: request_ids.window: must be from 1s to 86400s, not \"0s\"",
+                "f.yaml:1: request_ids.window: must be from 1s to 600s, not \"0s\"",
                 "f.yaml:1: request_ids.floor: must be a duration with its unit, such as 500ms, 30s, 10m or 1h, not \"1 s\"",
                 "f.yaml:1: request_ids.max_memory: must be from 1MiB to 1048576MiB, not \"1KiB\"",
             ],

@@ -15,7 +15,7 @@ use super::parting::{PARTED_CELLS, PARTED_ESCROWS};
 use super::record::{
     cell_code, cell_of, generation_of, get_give_back, get_take, put_give_back, put_take, sent_of,
 };
-use super::{Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot, roll};
+use super::{Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot, ids, roll};
 use crate::clock::{Day, Millis};
 use crate::database;
 use crate::quota::AppId;
@@ -85,6 +85,7 @@ impl Checkpoint {
         write.open_table(LOGINS)?;
         write.open_table(PARTED_CELLS)?;
         write.open_table(PARTED_ESCROWS)?;
+        write.open_table(ids::IDS)?;
         roll::prepare(&write)?;
         write.commit()?;
         Ok(())
@@ -336,6 +337,7 @@ impl Checkpoint {
             for login in &snapshot.logins {
                 logins.insert((login.app.get(), login.day.number(), login.user), ())?;
             }
+            ids::save(&write, &snapshot.ids)?;
         }
         write.commit()?;
         Ok(())

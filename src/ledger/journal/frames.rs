@@ -1,15 +1,17 @@
 //! The frames of one append of several records, without an allocation.
 
+use super::super::ids::Known;
 use super::record::{
-    ANSWERED_BYTES, ESCROW_BYTES, FRAME_BYTES, NUMBER_BYTES, Record, TOTALS_BYTES, put_answered,
-    put_escrow, put_totals, seal,
+    ANSWERED_BYTES, ESCROW_BYTES, FRAME_BYTES, NUMBER_BYTES, ONCE_BYTES, Record, TOTALS_BYTES,
+    put_answered, put_escrow, put_once, put_totals, seal,
 };
 use crate::quota::{AppId, Counter};
 use crate::store::{Attempt, Cell, Escrow, Totals};
 
 /// The most bytes of one such append: the sums and accounts of a charge's three parts, with the answer
-/// that they stand for; or the accounts of all counters that a recount was heard of.
-pub const FRAMES_BYTES_MAX: usize = 3 * TOTALS_BYTES + 4 * ESCROW_BYTES + ANSWERED_BYTES;
+/// that they stand for and the request's id; or the accounts of all counters that a recount was heard of.
+pub const FRAMES_BYTES_MAX: usize =
+    3 * TOTALS_BYTES + 4 * ESCROW_BYTES + ANSWERED_BYTES + ONCE_BYTES;
 
 /// Frames of one append.
 #[derive(Debug)]
@@ -48,6 +50,11 @@ impl Frames {
     /// A release that this member's own sums contain from now on.
     pub fn gave(&mut self, number: u64) {
         self.frame::<NUMBER_BYTES>(12, |to| to.copy_from_slice(&number.to_le_bytes()));
+    }
+
+    /// A request that is remembered from now on.
+    pub fn once(&mut self, known: &Known) {
+        self.frame::<ONCE_BYTES>(13, |mut to| put_once(&mut to, known));
     }
 
     /// All frames, one behind the other.

@@ -9,6 +9,7 @@ mod checkpoint;
 mod fellows;
 mod folder;
 mod frames;
+mod ids;
 mod left;
 mod log;
 mod parting;
@@ -36,6 +37,7 @@ pub use record::{cell_code, cell_of as cell_of_code};
 pub use roll::Standing;
 
 use super::escrow::SavedAccount;
+use super::ids::Known;
 use crate::chance;
 use crate::clock::{Day, Millis};
 use crate::quota::{AppId, COUNTERS, Counter};
@@ -190,6 +192,8 @@ pub struct Snapshot {
     pub releases: BTreeMap<u64, OwedRelease>,
     /// All logins owed.
     pub logins: HashSet<LoginKey>,
+    /// Requests that are remembered since the last one, in their order.
+    pub ids: Vec<Known>,
 }
 
 /// Why a journal cannot be opened, or written.
@@ -257,7 +261,7 @@ impl Journal {
             boot: known.map_or(0, |known| known.boot).saturating_add(1),
             installation: known.and_then(|known| known.installation),
         };
-        let left = replay::replay(&folder, &checkpoint, identity.incarnation)?;
+        let mut left = replay::replay(&folder, &checkpoint, identity.incarnation)?;
         // The boot number is durable before any attempt is numbered from it.
         checkpoint.set_identity(&identity).map_err(damaged)?;
         // The old segments wait for the first checkpoint, unless it is done at once: where there is
@@ -276,6 +280,7 @@ impl Journal {
         if at_once {
             let save = checkpoint.save(&left.apps, &left.state, None, left.next);
             save.map_err(damaged)?;
+            left.state.ids.clear();
             superfluous.extend(left.begun);
         }
         for path in superfluous.iter().filter(|path| !log.has(path)) {

@@ -5,6 +5,7 @@
 
 use bytes::{Buf, BufMut};
 
+use super::super::ids::{Effect, Known, Once};
 use crate::clock::{Day, Millis};
 use crate::quota::{
     Amount, AppId, COUNTERS, Charge, Counter, Limit, Part, RESOURCES, RequestId, Resource,
@@ -19,6 +20,8 @@ pub const TOTALS_BYTES: usize = FRAME_BYTES + 29;
 pub const ESCROW_BYTES: usize = FRAME_BYTES + 61;
 /// Bytes of a whole frame of an answered take.
 pub const ANSWERED_BYTES: usize = FRAME_BYTES + 17;
+/// Bytes of a whole frame of a request that is remembered.
+pub const ONCE_BYTES: usize = FRAME_BYTES + 36;
 /// Bytes of a whole frame of a number.
 pub const NUMBER_BYTES: usize = FRAME_BYTES + 8;
 
@@ -55,6 +58,8 @@ pub enum Record {
     Escrow(AppId, Cell, Escrow),
     /// Users who logged in, before the ledger is asked.
     Logins(AppId, Day, Vec<u128>),
+    /// What became of a request under a client's id.
+    Once(Known),
 }
 
 /// Writes the frame's head over its first bytes.
@@ -174,6 +179,10 @@ impl Record {
                 to.put_u64_le(*number);
                 12
             }
+            Self::Once(known) => {
+                put_once(to, known);
+                13
+            }
             Self::Escrow(app, cell, escrow) => {
                 put_escrow(to, *app, *cell, escrow);
                 10
@@ -225,6 +234,7 @@ impl Record {
             }
             11 => Self::Kept(Attempt(u64_of(from)?)),
             12 => Self::Gave(u64_of(from)?),
+            13 => Self::Once(get_once(from)?),
             8 => {
                 let (app, day) = (AppId::new(u64_of(from)?)?, day_of(from)?);
                 let mut users = Vec::with_capacity(from.len() / 16);
@@ -293,6 +303,27 @@ pub fn put_answered(
     to.put_u64_le(attempt.0);
     to.put_u8(refused.map_or(ALLOWED, |counter| counter as u8));
     to.put_u64_le(contained.unwrap_or(u64::MAX));
+}
+
+/// Writes a request that is remembered.
+pub fn put_once(to: &mut impl BufMut, known: &Known) {
+    to.put_u128_le(known.once.key);
+    to.put_u64_le(known.once.print.0);
+    to.put_i64_le(known.at.0);
+    to.put_u32_le(known.effect.code());
+}
+
+/// Reads a request that is remembered.
+pub fn get_once(from: &mut &[u8]) -> Option<Known> {
+    let once = Once {
+        key: from.try_get_u128_le().ok()?,
+        print: Fingerprint(u64_of(from)?),
+    };
+    Some(Known {
+        once,
+        at: Millis(from.try_get_i64_le().ok()?),
+        effect: Effect::of(from.try_get_u32_le().ok()?),
+    })
 }
 
 fn put_cell(to: &mut impl BufMut, app: AppId, cell: Cell) {

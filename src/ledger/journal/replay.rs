@@ -190,6 +190,7 @@ impl Cells {
 fn owe(state: &mut Snapshot, record: Record) {
     match record {
         Record::Totals(..) | Record::Acked(..) | Record::Escrow(..) => {}
+        Record::Once(known) => state.ids.push(known),
         Record::Attempt(at, take) => {
             let (attempt, open) = (take.attempt, TakeState::Open);
             state.takes.insert(

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use fake::{Call, Fake};
 
 use crate::clock::{Clock, Machine, Millis, Zone};
-use crate::ledger::{Folder, Ledger, Parts, Queues, Saving};
+use crate::ledger::{Counted, Despite, Folder, Ledger, Parts, Queues, Saving};
 use crate::quota::{Amount, AppId, AppRules, Charge, Limits, Plan, PlanName, Resource, Rulebook};
 use crate::store::Roll;
 
@@ -141,7 +141,9 @@ fn app(id: u64) -> AppId {
 fn creates(ledger: &Ledger, id: u64) {
     let entry = ledger.entry(app(id)).unwrap().unwrap();
     let charge = Charge::new(Resource::Group, Amount::ONE, &Limits::UNLIMITED);
-    ledger.consume(&entry, &charge, ledger.now()).unwrap();
+    let despite = Despite::Nothing;
+    let counted = ledger.consume(&entry, &charge, ledger.now(), None, despite);
+    assert!(matches!(counted, Ok(Counted::Now(_))));
 }
 
 async fn seconds(seconds: u64) {

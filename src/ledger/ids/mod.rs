@@ -1,0 +1,239 @@
+//! What was done under clients' ids: within a window of time a repetition is known here, and done no
+//! second time.
+//!
+//! An id is known by a hash of 128 bits, with a fingerprint of what it asked for. It is remembered in the
+//! same append of the journal as the count that it stands for, so that a killed process leaves both or
+//! neither, and goes by age alone: when there is no room for another, the window shrinks, down to a floor
+//! below which new ids are refused.
+
+mod window;
+
+use std::hash::Hasher;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::chance;
+use crate::clock::Millis;
+use crate::quota::{AppId, IdPolicy, RequestId};
+use crate::store::Fingerprint;
+
+use window::Window;
+
+/// Into so many windows the ids are spread by their hashes, so that none takes long to grow.
+const WINDOWS: usize = 64;
+/// The most bytes of memory for an id: an entry of 32, its place in the index, and the room that both keep
+/// to grow.
+pub const ID_BYTES_MAX: u64 = 64;
+
+/// A request under a client's id: which, and what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Once {
+    /// The hash of app and id.
+    pub key: u128,
+    /// What is asked for, by verb and content.
+    pub print: Fingerprint,
+}
+
+impl Once {
+    /// A request of `app` under `id` that asks for what `print` stands for.
+    pub fn new(app: AppId, id: &RequestId, print: Fingerprint) -> Self {
+        // The same in every process: a data folder may be moved.
+        let mut hasher = SipHasher24::new();
+        hasher.write(&app.get().to_le_bytes());
+        hasher.write(id.as_str().as_bytes());
+        let key = hasher.finish128().as_u128();
+        Self { key, print }
+    }
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It was counted from memory, here. With a number to be told from others by: of an increment the
+    /// day, of a creation under limits the lives of its counters.
+    Here(u32),
+    /// The ledger was asked, and has the outcome if there is one.
+    Asked,
+}
+
+/// In the place of [`Effect::Here`]'s number.
+const ASKED: u32 = u32::MAX;
+
+impl Effect {
+    /// The largest number of [`Effect::Here`].
+    pub const HERE_MAX: u32 = ASKED - 1;
+
+    /// As it is written.
+    pub fn code(self) -> u32 {
+        match self {
+            Self::Here(number) => number.min(Self::HERE_MAX),
+            Self::Asked => ASKED,
+        }
+    }
+
+    /// From how it is written.
+    pub fn of(code: u32) -> Self {
+        match code {
+            ASKED => Self::Asked,
+            number => Self::Here(number),
+        }
+    }
+}
+
+/// A request that is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The request.
+    pub once: Once,
+    /// What became of it.
+    pub effect: Effect,
+    /// When, to the second.
+    pub at: Millis,
+}
+
+/// What is known of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing: it is new.
+    New,
+    /// It was made before.
+    Known(Effect),
+    /// Its id stands for another request.
+    Other,
+}
+
+/// No id can be forgotten yet to make room for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more request ids than fit into request_ids.max_memory came within {}s; send fewer, or raise it", .0.as_secs())]
+pub struct IdsFull(Duration);
+
+/// Where each window's entries that a checkpoint has end.
+#[derive(Debug, Clone)]
+pub struct SavedTo([u64; WINDOWS]);
+
+/// All ids that are remembered.
+#[derive(Debug)]
+pub struct Ids {
+    policy: IdPolicy,
+    windows: Mutex<Box<[Window; WINDOWS]>>,
+}
+
+impl Ids {
+    /// Begins with what a checkpoint has, and with what it does not have yet, oldest first.
+    pub fn new(policy: IdPolicy, saved: &[Known], unsaved: &[Known], now: Millis) -> Self {
+        let salt = chance::draw();
+        let windows = std::array::from_fn(|_| Window::new(most(policy), salt));
+        let this = Self {
+            policy,
+            windows: Mutex::new(Box::new(windows)),
+        };
+        let too_old = |known: &&Known| now.since(known.at) > this.window_ms();
+        for known in saved.iter().filter(|known| !too_old(known)) {
+            this.windows()[place(known.once.key)].put_back(known);
+        }
+        this.saved(&this.end());
+        for known in unsaved.iter().filter(|known| !too_old(known)) {
+            this.windows()[place(known.once.key)].put_back(known);
+        }
+        this
+    }
+
+    /// Goes by another policy from now on.
+    pub fn go_by(&mut self, policy: IdPolicy) {
+        self.policy = policy;
+        for window in self.windows().iter_mut() {
+            window.resize(most(policy));
+        }
+    }
+
+    /// What is known of a request.
+    pub fn find(&self, once: &Once, now: Millis) -> Found {
+        let windows = self.windows();
+        match windows[place(once.key)].find(once.key) {
+            Some(known) if now.since(known.at) > self.window_ms() => Found::New,
+            Some(known) if known.once.print == once.print => Found::Known(known.effect),
+            Some(_) => Found::Other,
+            None => Found::New,
+        }
+    }
+
+    /// Whether another can be remembered at `now`.
+    ///
+    /// # Errors
+    /// [`IdsFull`].
+    pub fn has_room(&self, once: &Once, now: Millis) -> Result<(), IdsFull> {
+        let floor = self.policy.floor;
+        let mut windows = self.windows();
+        let window = &mut windows[place(once.key)];
+        window.forget(|at| now.since(at) > self.window_ms());
+        if window.is_full() && !window.forget_one(|at| now.since(at) > millis(floor)) {
+            return Err(IdsFull(floor));
+        }
+        Ok(())
+    }
+
+    /// Remembers what became of a request, instead of what was known of it.
+    pub fn remember(&self, once: Once, effect: Effect, now: Millis) {
+        let known = Known {
+            once,
+            effect,
+            at: now,
+        };
+        self.windows()[place(once.key)].put(&known);
+    }
+
+    /// What no checkpoint has yet, oldest first of each window, and where it ends.
+    pub fn unsaved(&self) -> (Vec<Known>, SavedTo) {
+        let windows = self.windows();
+        let known = windows.iter().flat_map(Window::unsaved).collect();
+        (known, SavedTo(std::array::from_fn(|at| windows[at].end())))
+    }
+
+    /// A checkpoint has all up to there.
+    pub fn saved(&self, to: &SavedTo) {
+        for (window, to) in self.windows().iter_mut().zip(to.0) {
+            window.saved(to);
+        }
+    }
+
+    /// Whether an id says that it was made longer ago than any is remembered. What it was asked for may
+    /// have been done, and be forgotten.
+    pub fn is_expired(&self, id: &RequestId, now: Millis) -> bool {
+        let made = id.made_at().map(Millis);
+        made.is_some_and(|made| now.since(made) > self.window_ms())
+    }
+
+    fn window_ms(&self) -> u64 {
+        millis(self.policy.window)
+    }
+
+    fn end(&self) -> SavedTo {
+        let windows = self.windows();
+        SavedTo(std::array::from_fn(|at| windows[at].end()))
+    }
+
+    fn windows(&self) -> MutexGuard<'_, Box<[Window; WINDOWS]>> {
+        // Nothing panics between the steps of a change.
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many entries fit into one window.
+fn most(policy: IdPolicy) -> usize {
+    let most = usize::try_from(policy.max_memory / ID_BYTES_MAX).unwrap_or(usize::MAX);
+    most.div_ceil(WINDOWS)
+}
+
+fn place(key: u128) -> usize {
+    // The low bits of a hash, of which 64 is a power of two.
+    usize::from(key.to_le_bytes()[0]) % WINDOWS
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

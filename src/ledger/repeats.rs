@@ -1,0 +1,180 @@
+//! Requests that are made again: within the append that would count one it is looked at whether it was
+//! counted before, and the same append remembers it. So of two at once one counts.
+
+use super::Ledger;
+use super::books::Books;
+use super::entry::Entry;
+use super::ids::{Effect, Found, IdsFull, Known, Once};
+use super::journal::{Frames, LogFull};
+use crate::clock::{Day, Millis};
+use crate::quota::{Charge, RequestId};
+
+/// What became of something that was to be counted from memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// It is counted; so many are there now.
+    Now(i64),
+    /// Nothing was: the known count does not cover it, or the ledger was asked before.
+    Not,
+    /// It was counted before, here, with this number.
+    Before(u32),
+    /// Its id stands for another request.
+    Other,
+}
+
+/// Why something could not be counted, nor refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unkept {
+    /// The journal takes nothing.
+    Log(LogFull),
+    /// Its id cannot be remembered.
+    Ids(IdsFull),
+}
+
+/// What was done before and does not stand in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Despite {
+    /// Whatever was done stands in the way.
+    Nothing,
+    /// That the ledger was asked: it is away, and what it was asked is withdrawn where its outcome is not
+    /// known.
+    Asked,
+}
+
+/// Why an append counted nothing.
+#[derive(Debug)]
+pub(super) enum Repeated {
+    /// It was made before.
+    Before(Effect),
+    /// Its id stands for another request.
+    Other,
+    /// It cannot be kept.
+    Unkept(Unkept),
+}
+
+impl From<LogFull> for Repeated {
+    fn from(full: LogFull) -> Self {
+        Self::Unkept(Unkept::Log(full))
+    }
+}
+
+impl Repeated {
+    /// An append's outcome in words: `net` gives the count if something was counted.
+    pub(super) fn told<T>(
+        outcome: Result<T, Self>,
+        net: impl FnOnce(T) -> Option<i64>,
+    ) -> Result<Counted, Unkept> {
+        match outcome {
+            Ok(done) => Ok(net(done).map_or(Counted::Not, Counted::Now)),
+            Err(Self::Before(Effect::Here(number))) => Ok(Counted::Before(number)),
+            Err(Self::Before(Effect::Asked)) => Ok(Counted::Not),
+            Err(Self::Other) => Ok(Counted::Other),
+            Err(Self::Unkept(unkept)) => Err(unkept),
+        }
+    }
+}
+
+impl Ledger {
+    /// Looks whether a request is new, and can be remembered. One under limits is of the same `lives` of
+    /// its counters: what was counted in another may be in no count any more.
+    pub(super) fn is_new(
+        &self,
+        once: &Once,
+        lives: u32,
+        now: Millis,
+        despite: Despite,
+    ) -> Result<(), Repeated> {
+        match self.ids.find(once, now) {
+            Found::New => {}
+            Found::Other => return Err(Repeated::Other),
+            Found::Known(Effect::Here(of)) if of != lives => {}
+            Found::Known(Effect::Asked) if despite == Despite::Asked => {}
+            Found::Known(effect) => return Err(Repeated::Before(effect)),
+        }
+        let room = self.ids.has_room(once, now);
+        room.map_err(|full| Repeated::Unkept(Unkept::Ids(full)))
+    }
+
+    /// As [`Ledger::is_new`], whatever number the request was remembered with.
+    pub(super) fn is_first(&self, once: &Once, now: Millis) -> Result<(), Repeated> {
+        let number = match self.ids.find(once, now) {
+            Found::Known(Effect::Here(number)) => number,
+            _ => 0,
+        };
+        self.is_new(once, number, now, Despite::Nothing)
+    }
+
+    /// Remembers what is counted by the same append.
+    pub(super) fn remember(
+        &self,
+        once: Option<Once>,
+        number: u32,
+        at: Millis,
+        frames: &mut Frames,
+    ) {
+        if let Some(once) = once {
+            let effect = Effect::Here(number);
+            frames.once(&Known { once, effect, at });
+            self.ids.remember(once, effect, at);
+        }
+    }
+
+    /// The ledger is about to be asked for a request, from now on always; unless memory knows it. Of a
+    /// creation under limits `charge` says which.
+    ///
+    /// # Errors
+    /// [`Unkept`]: the ledger must not be asked then.
+    pub fn asks(
+        &self,
+        entry: &Entry,
+        charge: Option<&Charge>,
+        once: Once,
+        day: Day,
+    ) -> Result<Counted, Unkept> {
+        let at = self.clock.now();
+        let asks = self.journal.append_with(at, |frames| {
+            let lives = charge.map_or(0, |charge| entry.books().lives(charge, day));
+            match self.is_new(&once, lives, at, Despite::Nothing) {
+                Err(Repeated::Before(Effect::Asked)) => Ok(()),
+                Err(repeated) => Err(repeated),
+                Ok(()) => {
+                    let effect = Effect::Asked;
+                    frames.once(&Known { once, effect, at });
+                    self.ids.remember(once, effect, at);
+                    Ok(())
+                }
+            }
+        });
+        Repeated::told(asks, |()| None)
+    }
+
+    /// Whether a client's id says that it is too old to be remembered; nothing may be done for it.
+    pub fn is_expired(&self, id: &RequestId) -> bool {
+        self.ids.is_expired(id, self.clock.now())
+    }
+
+    /// Whether a creation under limits that was counted before may be allowed once more: as one that is
+    /// counted now might be. This member may have slept through a recount.
+    pub fn may_repeat(&self, entry: &Entry) -> bool {
+        let steady = self.clock.steady();
+        let books = entry.books();
+        let guard = books.guard();
+        self.store.is_local() || guard.is_some_and(|guard| guard.may_admit(&self.lease, steady))
+    }
+}
+
+/// Lives are numbered by milliseconds: two that are at most a window of ids apart differ in these bits.
+const LIVES: u64 = 1 << 30;
+
+impl Books {
+    /// The lives of the counters that a charge's limits guard, as one number.
+    pub(super) fn lives(&self, charge: &Charge, day: Day) -> u32 {
+        let limited = charge.parts().iter();
+        let limited = limited.filter(|part| part.limit.get().is_some());
+        let sum = limited.fold(0_u64, |sum, part| {
+            sum.wrapping_add(self.generation(part.counter, day))
+        });
+        // Below 2^30.
+        u32::try_from(sum % LIVES).unwrap_or(0)
+    }
+}
