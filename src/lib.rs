@@ -65,7 +65,7 @@
 //!
 //! # What is deliberately absent
 //!
-//! Reservations, objects, request ids on the ways through memory, bills, metrics: the keys and the
+//! Reservations, objects, bills, metrics: the keys and the
 //! journal leave room for them, the contract names them where it refuses them. There is no cache of
 //! decisions, no approximate count, and no unit that a time-out frees.
 

@@ -90,7 +90,7 @@ impl Admission {
                 match self.ledger.consume(entry, &charge, now, once, despite)? {
                     Counted::Now(net) => (net, false),
                     Counted::Before(_) => (known(), true),
-                    Counted::Not => return Ok(Err(hard())),
+                    Counted::Not | Counted::There => return Ok(Err(hard())),
                     Counted::Other => return Err(Fault::OtherContent),
                 }
             }
@@ -203,7 +203,7 @@ impl Admission {
         if let Some(once) = check.once() {
             let entry = &hard.entry;
             match self.ledger.asks(entry, Some(&hard.charge), once, day)? {
-                Counted::Now(_) | Counted::Not => {}
+                Counted::Now(_) | Counted::Not | Counted::There => {}
                 Counted::Other => return Err(Fault::OtherContent),
                 Counted::Before(_) => return self.repeat(check, hard, budget).await,
             }
@@ -232,6 +232,9 @@ impl Admission {
                     }
                 }
                 self.ledger.outlook().decided(check.app);
+                if let Some(once) = check.once() {
+                    self.ledger.was_allowed(once);
+                }
                 let part = hard.charge.parts()[0];
                 let net = self.ledger.net_in(&hard.entry, &view, part.counter, day);
                 Verdict {

@@ -64,7 +64,7 @@ impl Admission {
                         outlook.went_beyond(charge);
                         (net, false)
                     }
-                    Counted::Before(_) | Counted::Not => (known(), true),
+                    Counted::Before(_) | Counted::There | Counted::Not => (known(), true),
                     Counted::Other => return Err(Fault::OtherContent),
                 }
             }

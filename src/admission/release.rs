@@ -48,7 +48,7 @@ impl Admission {
         if charge.is_metered() {
             given = self.ledger.release(&entry, &charge, now, once)?;
         }
-        if let (Counted::Not, Some(once)) = (given, once) {
+        if let (Counted::Not | Counted::There, Some(once)) = (given, once) {
             given = self
                 .ledger
                 .asks(&entry, None, once, self.ledger.zone().day(now))?;
@@ -57,7 +57,7 @@ impl Admission {
             Counted::Now(net) => return Ok(known(net, false)),
             Counted::Before(_) => return Ok(known(entry.net(release.resource), true)),
             Counted::Other => return Err(Fault::OtherContent),
-            Counted::Not => {}
+            Counted::Not | Counted::There => {}
         }
         // In a frozen app it waits: what is under way would hold up the recount.
         let mut shared =

@@ -132,7 +132,7 @@ impl Ledger {
             Ok(())
         });
         Ok(match Repeated::told(counted, |()| Some(0))? {
-            Counted::Now(_) | Counted::Not => {
+            Counted::Now(_) | Counted::Not | Counted::There => {
                 self.apps.to_settle(entry);
                 Incremented::Now
             }

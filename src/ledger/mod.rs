@@ -1,5 +1,5 @@
 //! What this sidecar knows and owes: its apps' sums, takes and releases on their way, users who wait
-//! for the ledger, and the journal in which all of it survives the process.
+//! for the ledger, requests that may come again, and the journal in which all of it survives the process.
 //!
 //! Counting from memory is synchronous. The ledger is met by the record path (one call a check), and
 //! by two tasks: `meeting` has it told totals and outcomes, `logins` carries users to it. A third,

@@ -16,6 +16,8 @@ pub enum Counted {
     Now(i64),
     /// Nothing was: the known count does not cover it, or the ledger was asked before.
     Not,
+    /// Nothing was: the ledger was asked before, and allowed it.
+    There,
     /// It was counted before, here, with this number.
     Before(u32),
     /// Its id stands for another request.
@@ -68,6 +70,7 @@ impl Repeated {
             Ok(done) => Ok(net(done).map_or(Counted::Not, Counted::Now)),
             Err(Self::Before(Effect::Here(number))) => Ok(Counted::Before(number)),
             Err(Self::Before(Effect::Asked)) => Ok(Counted::Not),
+            Err(Self::Before(Effect::There)) => Ok(Counted::There),
             Err(Self::Other) => Ok(Counted::Other),
             Err(Self::Unkept(unkept)) => Err(unkept),
         }
@@ -135,7 +138,7 @@ impl Ledger {
         let asks = self.journal.append_with(at, |frames| {
             let lives = charge.map_or(0, |charge| entry.books().lives(charge, day));
             match self.is_new(&once, lives, at, Despite::Nothing) {
-                Err(Repeated::Before(Effect::Asked)) => Ok(()),
+                Err(Repeated::Before(Effect::Asked | Effect::There)) => Ok(()),
                 Err(repeated) => Err(repeated),
                 Ok(()) => {
                     let effect = Effect::Asked;
@@ -146,6 +149,11 @@ impl Ledger {
             }
         });
         Repeated::told(asks, |()| None)
+    }
+
+    /// The ledger has allowed a request. Known to this process alone: a restart asks the ledger again.
+    pub fn was_allowed(&self, once: Once) {
+        self.ids.amend(&once, Effect::There);
     }
 
     /// Whether a client's id says that it is too old to be remembered; nothing may be done for it.

@@ -30,6 +30,7 @@ mod moments;
 mod outage;
 mod recount;
 mod releases;
+mod repeats;
 mod sharing;
 mod side_services;
 mod starting;

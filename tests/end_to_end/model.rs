@@ -110,26 +110,24 @@ async fn release(client: &Client, release: ReleaseRequest) -> Result<Released, T
     })
 }
 
+/// The name of a request.
+fn name(id: Option<u8>) -> String {
+    id.map_or(String::new(), |id| format!("id-{id}"))
+}
+
 /// One app of one sequence.
 struct Case<'a> {
     app_id: u64,
-    rules: Rules,
     model: App,
     sidecar: &'a mut Sidecar,
     client: Client,
 }
 
 impl Case<'_> {
-    /// The name of a request, if its resource's ids are honoured.
-    fn name(&self, resource: Resource, id: Option<u8>) -> (Option<u8>, String) {
-        let id = id.filter(|_| self.rules.has_limit(resource));
-        (id, id.map_or(String::new(), |id| format!("id-{id}")))
-    }
-
     async fn make(&mut self, call: &Call) -> Result<(), TestCaseError> {
         match call {
             Call::Check(resource, amount, id) => {
-                let (id, request_id) = self.name(*resource, *id);
+                let (id, request_id) = (*id, name(*id));
                 let request = CheckRequest {
                     amount: *amount,
                     request_id,
@@ -148,7 +146,7 @@ impl Case<'_> {
                 agree("dry run", &found, &Ok(self.model.judge(*resource, *amount)))
             }
             Call::Release(resource, amount, id) => {
-                let (id, request_id) = self.name(*resource, *id);
+                let (id, request_id) = (*id, name(*id));
                 // A room that is deleted as a group is bounded by what is settled, which is another
                 // test's matter; here gateways tell the two apart.
                 if *resource == Resource::Group && !self.model.has_plain_groups(*amount) {
@@ -271,7 +269,6 @@ fn the_counts_are_the_models(store: &Store) {
             let client = sidecar.client().await;
             let mut case = Case {
                 app_id,
-                rules,
                 model: App::new(rules),
                 sidecar,
                 client,

@@ -41,13 +41,6 @@ impl Rules {
             Resource::Unspecified => unreachable!("it is never asked"),
         }
     }
-
-    /// Whether ids are remembered for `resource`: where some limit stands in its way.
-    pub fn has_limit(&self, resource: Resource) -> bool {
-        self.parts(resource)
-            .iter()
-            .any(|part| self.limits[*part].is_some())
-    }
 }
 
 /// What a check answers.

@@ -56,20 +56,24 @@ pub enum Effect {
     Here(u32),
     /// The ledger was asked, and has the outcome if there is one.
     Asked,
+    /// The ledger was asked, and allowed it.
+    There,
 }
 
 /// In the place of [`Effect::Here`]'s number.
 const ASKED: u32 = u32::MAX;
+const THERE: u32 = u32::MAX - 1;
 
 impl Effect {
     /// The largest number of [`Effect::Here`].
-    pub const HERE_MAX: u32 = ASKED - 1;
+    pub const HERE_MAX: u32 = THERE - 1;
 
     /// As it is written.
     pub fn code(self) -> u32 {
         match self {
             Self::Here(number) => number.min(Self::HERE_MAX),
             Self::Asked => ASKED,
+            Self::There => THERE,
         }
     }
 
@@ -77,6 +81,7 @@ impl Effect {
     pub fn of(code: u32) -> Self {
         match code {
             ASKED => Self::Asked,
+            THERE => Self::There,
             number => Self::Here(number),
         }
     }
@@ -182,6 +187,11 @@ impl Ids {
             at: now,
         };
         self.windows()[place(once.key)].put(&known);
+    }
+
+    /// More is known of a request that is remembered; no checkpoint hears of it.
+    pub fn amend(&self, once: &Once, effect: Effect) {
+        self.windows()[place(once.key)].amend(once.key, effect);
     }
 
     /// What no checkpoint has yet, oldest first of each window, and where it ends.

@@ -95,6 +95,18 @@ impl Window {
         found.map(|number| slot(slots, first, *number).known())
     }
 
+    /// Changes the effect in the entry of this key, if there is one.
+    pub fn amend(&mut self, key: u128, effect: Effect) {
+        let (first, slots) = (self.first, &self.slots);
+        let found = self.index.find(self.hash(key), |number| {
+            slot(slots, first, *number).key() == key
+        });
+        if let Some(number) = found {
+            let at = number.wrapping_sub(low(first)) as usize;
+            self.slots[at].effect = effect.code();
+        }
+    }
+
     /// Whether it has as many entries as it may.
     pub fn is_full(&self) -> bool {
         self.slots.len() >= self.most

@@ -1,0 +1,222 @@
+//! A request that is told again under its id, where no limit stands in its way: done once, whatever
+//! happens to the sidecar in between.
+
+use imquota::grpc::proto::{
+    CheckRequest, DenyReason, RecordActiveRequest, ReleaseRequest, Resource,
+};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use crate::client::{ALLOW, Client, creation, deletion, verdict};
+use crate::redis_server::RedisServer;
+use crate::sidecar::Sidecar;
+use crate::stores::{Store, on_both_stores};
+
+const PRO: u64 = 1;
+const SETTINGS: &str = "
+apps:
+  - { app_id: 1, plan: pro }
+";
+
+use Resource::{Account, Group};
+
+fn named(id: &str) -> CheckRequest {
+    CheckRequest {
+        request_id: id.into(),
+        ..creation(PRO, Account)
+    }
+}
+
+fn gone(id: &str) -> ReleaseRequest {
+    ReleaseRequest {
+        request_id: id.into(),
+        ..deletion(PRO, Account, 2)
+    }
+}
+
+fn many(id: &str) -> RecordActiveRequest {
+    RecordActiveRequest {
+        app_id: PRO,
+        increment: 7,
+        request_id: id.into(),
+        ..Default::default()
+    }
+}
+
+/// Five accounts, two of them deleted, and seven users: each told so many times, and `replayed` if so.
+async fn tell(client: &Client, replayed: bool) {
+    for id in 0..5 {
+        let answer = client.check(named(&format!("create-{id}"))).await;
+        assert_eq!(verdict(&answer), ALLOW);
+        assert_eq!(answer.replayed, replayed, "{answer:?}");
+    }
+    let answer = client.release(gone("delete")).await;
+    assert_eq!((answer.released, answer.replayed), (2, replayed));
+    let answer = client.try_record(many("login")).await.expect("it goes on");
+    assert_eq!((answer.newly_active, answer.replayed), (7, replayed));
+}
+
+async fn is_counted_once(client: &Client) {
+    let usage = client.usage(PRO).await;
+    assert_eq!((usage.resources[0].used, usage.daily_active), (3, 7));
+}
+
+async fn what_is_told_again_is_done_once(store: Store) {
+    let mut sidecar = Sidecar::start(&store.url(), SETTINGS).await;
+    let client = sidecar.client().await;
+    tell(&client, false).await;
+    tell(&client, true).await;
+    is_counted_once(&client).await;
+
+    sidecar.kill().await;
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    tell(&client, true).await;
+    is_counted_once(&client).await;
+
+    sidecar.stop().await;
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    tell(&client, true).await;
+    is_counted_once(&client).await;
+}
+
+async fn an_id_stands_for_one_request(store: Store) {
+    let sidecar = Sidecar::start(&store.url(), SETTINGS).await;
+    let client = sidecar.client().await;
+    tell(&client, false).await;
+    let two = CheckRequest {
+        amount: 2,
+        ..named("create-0")
+    };
+    let statuses = [
+        client.try_check(two).await.expect_err("another amount"),
+        client
+            .try_check(named("delete"))
+            .await
+            .expect_err("a release"),
+        client
+            .try_check(named("login"))
+            .await
+            .expect_err("a record"),
+        client
+            .try_release(gone("create-0"))
+            .await
+            .expect_err("a check"),
+        client
+            .try_record(many("create-0"))
+            .await
+            .expect_err("a check"),
+    ];
+    for status in statuses {
+        assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+        let details = status.get_error_details();
+        let info = details.error_info().expect("it says why");
+        assert_eq!(info.reason, "REQUEST_ID_REUSED");
+    }
+    is_counted_once(&client).await;
+}
+
+/// All at once, over two connections and so over two threads: one of them counts.
+async fn many_at_once_are_one(store: Store) {
+    let sidecar = Sidecar::start(&store.url(), SETTINGS).await;
+    let clients = [sidecar.client().await, sidecar.client().await];
+    let mut asked = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let client = clients[number % 2].clone();
+        let id = format!("create-{}", number % 10);
+        asked.spawn(async move { client.check(named(&id)).await });
+    }
+    let answers = asked.join_all().await;
+    let first = answers.iter().filter(|answer| !answer.replayed).count();
+    assert_eq!(first, 10);
+    assert!(answers.iter().all(|answer| verdict(answer) == ALLOW));
+    assert_eq!(clients[0].used(PRO, Account).await, 10);
+}
+
+async fn dated_ids_expire(store: Store) {
+    let sidecar = Sidecar::start(&store.url(), SETTINGS).await;
+    let client = sidecar.client().await;
+    // Of February 2022 (RFC 9562, A.6), and of July 2016.
+    for id in [
+        "017F22E2-79B0-7CC3-98C4-DC0C0C07398F",
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    ] {
+        let answer = client.check(named(id)).await;
+        assert_eq!(answer.reason(), DenyReason::RequestExpired);
+        let status = client.try_release(gone(id)).await.expect_err("it is old");
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let status = client.try_record(many(id)).await.expect_err("it is old");
+        assert_eq!(status.code(), Code::InvalidArgument);
+    }
+    let usage = client.usage(PRO).await;
+    assert_eq!((usage.resources[0].used, usage.daily_active), (0, 0));
+}
+
+async fn memory_for_ids_is_bounded(store: Store) {
+    let settings = [SETTINGS, "request_ids: { max_memory: 1MiB }\n"].concat();
+    let sidecar = Sidecar::start(&store.url(), &settings).await;
+    let client = sidecar.client().await;
+    let mut refused = None;
+    for number in 0..20_000 {
+        if let Err(status) = client.try_check(named(&number.to_string())).await {
+            refused = Some((number, status));
+            break;
+        }
+    }
+    let (number, status) = refused.expect("there is an end to it");
+    assert!(number > 5_000, "{number}");
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    assert!(
+        status.message().contains("request_ids.max_memory"),
+        "{status:?}"
+    );
+    // Known ids are answered, and what has none.
+    assert!(client.check(named("0")).await.replayed);
+    assert_eq!(verdict(&client.create(PRO, Account).await), ALLOW);
+    assert_eq!(client.used(PRO, Account).await, number + 1);
+}
+
+on_both_stores!(
+    what_is_told_again_is_done_once,
+    an_id_stands_for_one_request,
+    many_at_once_are_one,
+    dated_ids_expire,
+    memory_for_ids_is_bounded,
+);
+
+/// What is admitted while Redis is away is known when it is back.
+#[tokio::test]
+async fn what_was_admitted_without_redis_is_not_counted_again_with_it() {
+    let mut redis = RedisServer::start();
+    let sidecar = Sidecar::start(&redis.url(), SETTINGS).await;
+    let client = sidecar.client().await;
+    let group = |id: &str| CheckRequest {
+        request_id: id.into(),
+        ..creation(PRO, Group)
+    };
+    let answer = client.check(group("with")).await;
+    assert_eq!(verdict(&answer), ALLOW);
+    redis.suspend();
+    let answer = client.check(group("with")).await;
+    assert_eq!((verdict(&answer), answer.replayed), (ALLOW, true));
+    for replayed in [false, true] {
+        let answer = client.check(group("without")).await;
+        assert_eq!((verdict(&answer), answer.replayed), (ALLOW, replayed));
+    }
+    redis.resume();
+    crate::wait::until("the ledger is asked again", async || {
+        let answer = client.check(group("later")).await;
+        match answer.source() {
+            imquota::grpc::proto::Source::Degraded => Err(answer),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    for id in ["with", "without", "later"] {
+        let answer = client.check(group(id)).await;
+        assert_eq!((verdict(&answer), answer.replayed), (ALLOW, true), "{id}");
+    }
+    assert_eq!(client.used(PRO, Group).await, 3);
+    redis.stop();
+}
