@@ -48,7 +48,7 @@ impl Admission {
 
     fn of_entry(&self, check: &Check, entry: &Arc<Entry>) -> Result<Result<Verdict, Hard>, Fault> {
         let rules = &entry.rules;
-        if rules.disabled {
+        if rules.disabled && check.mode != CheckMode::Record {
             let limit = rules.limits.of(check.resource.counter());
             let used = shown(entry.net(check.resource));
             return Ok(Ok(refused(
@@ -60,7 +60,7 @@ impl Admission {
         }
         let charge = Charge::new(check.resource, check.amount, &rules.limits);
         let now = self.ledger.now();
-        if check.mode == CheckMode::Count
+        if check.mode.counts()
             && let Some(id) = &check.request_id
             && self.ledger.is_expired(id)
         {
@@ -79,13 +79,15 @@ impl Admission {
                 .out_of_spare(check, entry, &charge, now)?
                 .ok_or_else(hard));
         }
-        if let Some(part) = self.stops_metered(entry, &charge) {
+        if check.mode != CheckMode::Record
+            && let Some(part) = self.stops_metered(entry, &charge)
+        {
             return Ok(Ok(self.unavailable(&hard(), &part)));
         }
         let part = charge.parts()[0];
         let known = || self.ledger.net(entry, part.counter, now);
         let (net, replayed) = match check.mode {
-            CheckMode::Count => {
+            CheckMode::Count | CheckMode::Record => {
                 let (once, despite) = (check.once(), Despite::Nothing);
                 match self.ledger.consume(entry, &charge, now, once, despite)? {
                     Counted::Now(net) => (net, false),
@@ -127,9 +129,7 @@ impl Admission {
     /// Whether a check may be answered from what was lent. One under an id may not: its answer is to be
     /// found again by every sidecar, and only the ledger's record can tell.
     fn spends(&self, check: &Check) -> bool {
-        check.mode == CheckMode::Count
-            && check.request_id.is_none()
-            && !self.ledger.store().is_local()
+        check.mode.counts() && check.request_id.is_none() && !self.ledger.store().is_local()
     }
 
     /// The other part of [`Admission::check`]: asks the ledger.
@@ -142,21 +142,34 @@ impl Admission {
         hard: Hard,
         patience: Patience,
     ) -> Result<Verdict, Fault> {
-        if let Some(why) = self.wordless(check.mode, &hard.entry) {
-            return self.without_ledger(&check, &hard, why);
-        }
-        if check.mode == CheckMode::DryRun {
-            return self.judge(&check, &hard, self.budget(patience)).await;
-        }
         let budget = self.budget(patience);
-        let (mut refusal, mut lent_here) = match self.take(&check, &hard, budget).await? {
+        if let Some(why) = self.wordless(check.mode, &hard.entry) {
+            let verdict = self.without_ledger(&check, &hard, why)?;
+            return match check.mode {
+                CheckMode::Record => self.exists(&check, &hard, verdict),
+                CheckMode::Count | CheckMode::DryRun => Ok(verdict),
+            };
+        }
+        match check.mode {
+            CheckMode::Count => self.decide(&check, &hard, budget).await,
+            CheckMode::DryRun => self.judge(&check, &hard, budget).await,
+            CheckMode::Record => {
+                let verdict = self.decide(&check, &hard, budget).await?;
+                self.exists(&check, &hard, verdict)
+            }
+        }
+    }
+
+    /// Decides a creation by the ledger, and counts it if it is allowed.
+    async fn decide(&self, check: &Check, hard: &Hard, budget: Budget) -> Result<Verdict, Fault> {
+        let (mut refusal, mut lent_here) = match self.take(check, hard, budget).await? {
             Decided::ByLedger(verdict) => return Ok(verdict),
             Decided::ByWhatIsLent { refusal, lent_here } => (refusal, lent_here),
         };
         for _ in 0..ASKED_AGAIN_MAX {
             // What stood in the way may have been lent to this very sidecar a moment ago.
             let (entry, charge) = (&hard.entry, &hard.charge);
-            if let Some(verdict) = self.out_of_spare(&check, entry, charge, hard.now)? {
+            if let Some(verdict) = self.out_of_spare(check, entry, charge, hard.now)? {
                 return Ok(verdict);
             }
             // What was lent here may be all that is left, and of no use for this creation (it is larger,
@@ -164,7 +177,7 @@ impl Admission {
             if !self.returns_lent(entry, lent_here, budget).await {
                 break;
             }
-            match self.take(&check, &hard, budget).await? {
+            match self.take(check, hard, budget).await? {
                 Decided::ByLedger(verdict) => return Ok(verdict),
                 Decided::ByWhatIsLent {
                     refusal: again,
@@ -384,9 +397,9 @@ enum Decided {
 
 /// A creation that a limit may refuse, and that the ledger is to be asked about.
 pub struct Hard {
-    entry: Arc<Entry>,
-    charge: Charge,
-    now: Millis,
+    pub(super) entry: Arc<Entry>,
+    pub(super) charge: Charge,
+    pub(super) now: Millis,
 }
 
 impl Hard {

@@ -7,6 +7,7 @@
 
 mod active;
 mod check;
+mod exists;
 mod outage;
 mod release;
 mod usage;

@@ -32,7 +32,7 @@ impl Admission {
 
     /// Why the ledger is not even asked about a creation under limits; `None`: it is.
     pub(super) fn wordless(&self, mode: CheckMode, entry: &Entry) -> Option<Wordless> {
-        let counts = mode == CheckMode::Count;
+        let counts = mode.counts();
         if counts && entry.frozen().is_some() {
             Some(Wordless::Withheld)
         } else if self.ledger.state() != State::Up {
@@ -57,7 +57,7 @@ impl Admission {
         let own = charge.parts()[0];
         let known = || self.ledger.net(entry, own.counter, now);
         let (net, replayed) = match check.mode {
-            CheckMode::Count => {
+            CheckMode::Count | CheckMode::Record => {
                 let (once, despite) = (check.once(), Despite::Asked);
                 match self.ledger.consume(entry, charge, now, once, despite)? {
                     Counted::Now(net) => {

@@ -28,6 +28,18 @@ pub enum CheckMode {
     Count,
     /// Judged as if it were counted; nothing is.
     DryRun,
+    /// It exists already: counted whatever it exceeds.
+    Record,
+}
+
+impl CheckMode {
+    /// Whether anything is counted.
+    pub(super) fn counts(self) -> bool {
+        match self {
+            Self::Count | Self::Record => true,
+            Self::DryRun => false,
+        }
+    }
 }
 
 /// The answer to a [`Check`].
@@ -50,6 +62,8 @@ pub struct Verdict {
 pub enum Outcome {
     /// The object may be created.
     Allow,
+    /// The object exists, and is counted although this would have stood in its way.
+    Exceeds(Refusal),
     /// It may not.
     Deny(Refusal),
 }

@@ -238,6 +238,9 @@ pub struct CheckArgs {
     /// Judge as if it were counted, and count nothing
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// It exists already: count it whatever it exceeds.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) exists: bool,
     #[command(flatten)]
     pub(super) common: Common,
 }

@@ -144,8 +144,9 @@ fn mode(number: i32, faults: &mut Violations) -> Option<CheckMode> {
     let parsed = match proto::CheckMode::try_from(number) {
         Ok(proto::CheckMode::Unspecified | proto::CheckMode::Count) => Ok(CheckMode::Count),
         Ok(proto::CheckMode::DryRun) => Ok(CheckMode::DryRun),
-        Ok(mode @ (proto::CheckMode::Reserve | proto::CheckMode::Record)) => Err(format!(
-            "{} is not served yet; take CHECK_MODE_COUNT or CHECK_MODE_DRY_RUN",
+        Ok(proto::CheckMode::Record) => Ok(CheckMode::Record),
+        Ok(mode @ proto::CheckMode::Reserve) => Err(format!(
+            "{} is not served yet; take CHECK_MODE_COUNT, CHECK_MODE_DRY_RUN or CHECK_MODE_RECORD",
             mode.as_str_name()
         )),
         Err(_) => Err(format!("{number} is no mode that is known here")),

@@ -20,13 +20,17 @@ pub(super) fn check(verdict: &Verdict) -> proto::CheckResponse {
         replayed: verdict.replayed,
         ..Default::default()
     };
-    if let Outcome::Deny(refusal) = verdict.outcome {
-        response.decision = proto::Decision::Deny.into();
-        response.reason = reason(refusal).into();
-        response.im_error_code = refusal.im_error_code();
-        if let Refusal::StoreUnavailable { retry_after } = refusal {
-            // Longer than the wire's 10,000 years is none.
-            response.retry_after = retry_after.try_into().ok();
+    match verdict.outcome {
+        Outcome::Allow => {}
+        Outcome::Exceeds(refusal) => response.reason = reason(refusal).into(),
+        Outcome::Deny(refusal) => {
+            response.decision = proto::Decision::Deny.into();
+            response.reason = reason(refusal).into();
+            response.im_error_code = refusal.im_error_code();
+            if let Refusal::StoreUnavailable { retry_after } = refusal {
+                // Longer than the wire's 10,000 years is none.
+                response.retry_after = retry_after.try_into().ok();
+            }
         }
     }
     response

@@ -17,6 +17,7 @@ mod plain;
 mod policies;
 
 mod ending;
+mod exists;
 mod fleet;
 mod forgotten;
 mod kill;

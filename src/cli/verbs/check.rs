@@ -17,10 +17,10 @@ pub(in crate::cli) async fn check(args: &CheckArgs) -> Result<Answer, NoAnswer> 
 }
 
 fn request(args: &CheckArgs) -> CheckRequest {
-    let mode = if args.dry_run {
-        CheckMode::DryRun
-    } else {
-        CheckMode::Count
+    let mode = match (args.dry_run, args.exists) {
+        (true, _) => CheckMode::DryRun,
+        (false, true) => CheckMode::Record,
+        (false, false) => CheckMode::Count,
     };
     CheckRequest {
         app_id: args.objects.app,
@@ -55,7 +55,10 @@ fn text(args: &CheckArgs, reply: &CheckResponse) -> String {
     if args.dry_run {
         sentence += " (dry run: nothing is counted)";
     }
-    if !allowed || reply.shadowed {
+    if args.exists && allowed {
+        sentence += " (it exists: it is counted in any case)";
+    }
+    if reply.reason != 0 {
         sentence += ": ";
         sentence += words::reason(reply.reason);
     }

@@ -19,6 +19,7 @@ impl Auditor {
             let before = deal.id.as_ref().and_then(|id| app.ids.get(id).copied());
             let told = match verdict.outcome {
                 Outcome::Allow => Told::Allowed,
+                Outcome::Exceeds(_) => unreachable!("no gateway here records"),
                 Outcome::Deny(Refusal::StoreUnavailable { .. }) => {
                     known.answers[2] += 1;
                     return known.note_undone(deal);
