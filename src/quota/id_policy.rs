@@ -23,7 +23,7 @@ impl Default for IdPolicy {
         Self {
             window: Self::WINDOW_MAX,
             floor: Duration::from_secs(30),
-            max_memory: 64 << 20,
+            max_memory: 256 << 20,
         }
     }
 }

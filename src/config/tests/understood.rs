@@ -75,7 +75,11 @@ fn the_contracts_example_is_understood_as_it_stands() {
     assert_eq!(pro.limits.groups_gained_daily, Limit::AtMost(10_000));
     assert_eq!(pro.plan.limits.av_rooms, Limit::AtMost(50));
     assert!(!pro.disabled);
-    assert_eq!(settings.request_ids, IdPolicy::default());
+    let as_written = IdPolicy {
+        max_memory: 64 << 20,
+        ..IdPolicy::default()
+    };
+    assert_eq!(settings.request_ids, as_written);
     let notices: Vec<_> = settings.notices.iter().map(ToString::to_string).collect();
     assert_eq!(
         notices,

@@ -25,7 +25,7 @@ use window::Window;
 const WINDOWS: usize = 64;
 /// The most bytes of memory for an id: an entry of 32, its place in the index, and the room that both keep
 /// to grow.
-pub const ID_BYTES_MAX: u64 = 64;
+pub const ID_BYTES_MAX: u64 = 48;
 
 /// A request under a client's id: which, and what it asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

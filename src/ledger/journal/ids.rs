@@ -22,7 +22,10 @@ pub(super) fn save(write: &WriteTransaction, ids: &[Known]) -> Result<(), redb::
         return Ok(());
     };
     let is_over = |at: i64| u128::from(newest.since(Millis(at))) > IdPolicy::WINDOW_MAX.as_millis();
-    table.retain(|_, (at, _)| !is_over(at))?;
+    // The oldest lie in front; what is behind them need not be read.
+    while let Some((number, _)) = oldest(&table)?.filter(|(_, at)| is_over(*at)) {
+        table.remove(number)?;
+    }
     let mut number = table.last()?.map_or(0, |(number, _)| number.value() + 1);
     for some in ids.chunks(ROW_MAX) {
         let mut row = Vec::new();
@@ -33,6 +36,14 @@ pub(super) fn save(write: &WriteTransaction, ids: &[Known]) -> Result<(), redb::
         number += 1;
     }
     Ok(())
+}
+
+/// The number of the oldest row, and when the last of it came.
+fn oldest(
+    table: &impl ReadableTable<u64, (i64, &'static [u8])>,
+) -> Result<Option<(u64, i64)>, redb::Error> {
+    let first = table.first()?;
+    Ok(first.map(|(number, row)| (number.value(), row.value().0)))
 }
 
 impl Checkpoint {
