@@ -9,7 +9,7 @@ use super::{
     Source, Verdict, shown,
 };
 use crate::clock::{Day, Millis};
-use crate::ledger::{Counted, Despite, Entry, LogFull, NotTaken, Once, Spent, Wanted};
+use crate::ledger::{Counted, Despite, Entry, NotTaken, Once, Spent, Wanted};
 use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
 use crate::store::{Fingerprint, Taken, Undecided};
 use siphasher::sip::SipHasher24;
@@ -79,6 +79,9 @@ impl Admission {
                 .out_of_spare(check, entry, &charge, now)?
                 .ok_or_else(hard));
         }
+        if self.shares(check, entry) {
+            return Ok(Err(hard()));
+        }
         if check.mode != CheckMode::Record
             && let Some(part) = self.stops_metered(entry, &charge)
         {
@@ -111,13 +114,19 @@ impl Admission {
         entry: &Arc<Entry>,
         charge: &Charge,
         now: Millis,
-    ) -> Result<Option<Verdict>, LogFull> {
-        if !self.spends(check) {
+    ) -> Result<Option<Verdict>, Fault> {
+        let spends = check.mode.counts() && !self.ledger.store().is_local();
+        if !spends || self.shares(check, entry) {
             return Ok(None);
         }
         let own = &charge.parts()[0];
-        Ok(match self.ledger.spend(entry, charge, now)? {
+        Ok(match self.ledger.spend(entry, charge, now, check.once())? {
             Spent::Counted(net) => Some(allowed(own.limit, net, self.memory())),
+            Spent::Before(net) => Some(Verdict {
+                replayed: true,
+                ..allowed(own.limit, net, self.memory())
+            }),
+            Spent::Other => return Err(Fault::OtherContent),
             Spent::Late => {
                 let (entry, charge) = (entry.clone(), *charge);
                 Some(self.unavailable(&Hard { entry, charge, now }, own))
@@ -126,10 +135,11 @@ impl Admission {
         })
     }
 
-    /// Whether a check may be answered from what was lent. One under an id may not: its answer is to be
-    /// found again by every sidecar, and only the ledger's record can tell.
-    fn spends(&self, check: &Check) -> bool {
-        check.mode.counts() && check.request_id.is_none() && !self.ledger.store().is_local()
+    /// Whether a check's answer is to be found again by every sidecar, so that only the ledger's record can
+    /// tell.
+    fn shares(&self, check: &Check, entry: &Entry) -> bool {
+        let named = check.mode.counts() && check.request_id.is_some();
+        named && entry.rules.share_ids && !self.ledger.store().is_local()
     }
 
     /// The other part of [`Admission::check`]: asks the ledger.
@@ -213,13 +223,10 @@ impl Admission {
             day,
         };
         let by_client = wanted.request_id.is_some();
-        if let Some(once) = check.once() {
-            let entry = &hard.entry;
-            match self.ledger.asks(entry, Some(&hard.charge), once, day)? {
-                Counted::Now(_) | Counted::Not | Counted::There => {}
-                Counted::Other => return Err(Fault::OtherContent),
-                Counted::Before(_) => return self.repeat(check, hard, budget).await,
-            }
+        if let Some(once) = check.once()
+            && let Some(decided) = self.repeated(check, hard, once, budget).await?
+        {
+            return Ok(Decided::ByLedger(decided));
         }
         let open = self.ledger.open_take(wanted)?;
         let heard = self.ledger.composing();
@@ -305,24 +312,43 @@ impl Admission {
         Ok(Decided::ByLedger(verdict))
     }
 
-    /// A creation that was admitted here while the ledger was away, and is asked for again.
-    async fn repeat(&self, check: &Check, hard: &Hard, budget: Budget) -> Result<Decided, Fault> {
+    /// The answer to a creation that was counted from memory, and is asked for again; `None`: the ledger is
+    /// to be asked.
+    async fn repeated(
+        &self,
+        check: &Check,
+        hard: &Hard,
+        once: Once,
+        budget: Budget,
+    ) -> Result<Option<Verdict>, Fault> {
         let Hard { entry, charge, now } = hard;
-        if !self.ledger.may_repeat(entry) {
+        let asks = || self.ledger.asks(entry, Some(charge), once, hard.day(self));
+        let mut known = asks()?;
+        if matches!(known, Counted::Before(_)) && !self.ledger.may_repeat(entry) {
             // Perhaps only because the ledger was not heard since.
             let settled = Box::pin(self.ledger.settle_app(entry));
             let heard = self.ask(settled, budget).await.is_ok();
             if !heard || !self.ledger.may_repeat(entry) {
-                let verdict = self.without_ledger(check, hard, Wordless::Withheld)?;
-                return Ok(Decided::ByLedger(verdict));
+                return Ok(Some(self.without_ledger(
+                    check,
+                    hard,
+                    Wordless::Withheld,
+                )?));
+            }
+            known = asks()?;
+        }
+        match known {
+            Counted::Now(_) | Counted::Not | Counted::There => Ok(None),
+            Counted::Other => Err(Fault::OtherContent),
+            Counted::Before(_) => {
+                let part = charge.parts()[0];
+                let net = self.ledger.net(entry, part.counter, *now);
+                Ok(Some(Verdict {
+                    replayed: true,
+                    ..allowed(part.limit, net, self.memory())
+                }))
             }
         }
-        let part = charge.parts()[0];
-        let net = self.ledger.net(entry, part.counter, *now);
-        Ok(Decided::ByLedger(Verdict {
-            replayed: true,
-            ..allowed(part.limit, net, self.memory())
-        }))
     }
 
     /// A dry run: the ledger's counts, judged here.

@@ -45,7 +45,8 @@ impl Admission {
             replayed,
         };
         let mut given = Counted::Not;
-        if charge.is_metered() {
+        let shares = entry.rules.share_ids && once.is_some() && !self.ledger.store().is_local();
+        if charge.is_metered() && !shares {
             given = self.ledger.release(&entry, &charge, now, once)?;
         }
         if let (Counted::Not | Counted::There, Some(once)) = (given, once) {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::finding::Findings;
-use super::listeners::NOT_SERVED;
 use super::plans::{Plans, named};
 use super::value::{Section, Value};
 use super::{APPS_MAX, limits, scalar};
@@ -32,7 +31,7 @@ pub(super) fn read(file: Option<Section<'_>>, plans: &Plans, findings: &mut Find
     if let Some(value) = file.given("unknown_app_plan")
         && let Some(plan) = named(&value, plans, findings)
     {
-        rulebook.unknown = Some(shared.rules(&plan, false));
+        rulebook.unknown = Some(shared.rules(&plan, Flags::default()));
     }
     let Some(apps) = file.given("apps") else {
         return rulebook;
@@ -61,16 +60,24 @@ pub(super) fn read(file: Option<Section<'_>>, plans: &Plans, findings: &mut Find
 
 /// The rules of apps that have none of their own: one for a plan, however many apps there are.
 #[derive(Default)]
-struct Shared(HashMap<(PlanName, bool), Arc<AppRules>>);
+struct Shared(HashMap<(PlanName, Flags), Arc<AppRules>>);
+
+/// What an app's rules say beside its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Flags {
+    disabled: bool,
+    share_ids: bool,
+}
 
 impl Shared {
-    fn rules(&mut self, plan: &Arc<Plan>, disabled: bool) -> Arc<AppRules> {
-        let key = (plan.name.clone(), disabled);
+    fn rules(&mut self, plan: &Arc<Plan>, flags: Flags) -> Arc<AppRules> {
+        let key = (plan.name.clone(), flags);
         let rules = self.0.entry(key).or_insert_with(|| {
             Arc::new(AppRules {
                 plan: plan.clone(),
                 limits: plan.limits,
-                disabled,
+                disabled: flags.disabled,
+                share_ids: flags.share_ids,
             })
         });
         rules.clone()
@@ -91,13 +98,14 @@ fn app(
     let plan = section
         .required(findings, "plan")
         .and_then(|value| named(&value, plans, findings));
-    let disabled = flag(&section, "disabled", findings).is_some_and(|(_, set)| set);
+    let mut set = |key| flag(&section, key, findings).is_some_and(|(_, set)| set);
+    let flags = Flags {
+        disabled: set("disabled"),
+        share_ids: set("share_ids"),
+    };
     if let Some((value, true)) = flag(&section, "shadow", findings) {
         let text = "shadow mode is not served by this version; leave it out or set it to false";
         value.fault(findings, text);
-    }
-    if let Some((value, true)) = flag(&section, "share_ids", findings) {
-        findings.notice(value.place(), value.key(), NOT_SERVED);
     }
     flag(&section, "track_objects", findings);
     // Checked even where the plan is unknown, so that the fault in them is reported too.
@@ -111,9 +119,10 @@ fn app(
         Some(limits) => Arc::new(AppRules {
             plan,
             limits,
-            disabled,
+            disabled: flags.disabled,
+            share_ids: flags.share_ids,
         }),
-        None => shared.rules(&plan, disabled),
+        None => shared.rules(&plan, flags),
     };
     Some((id, rules))
 }

@@ -32,13 +32,13 @@ impl Ledger {
         let at = self.clock.now();
         let counted = self.journal.append_with(at, |frames| {
             let mut books = entry.books();
-            let lives = books.lives(charge, day);
+            let lives = self.lives(&books, charge, day);
             if let Some(once) = once {
                 self.is_new(&once, lives, at, despite)?;
             }
             self.apps.to_save(entry);
             entry.consume(&mut books, charge, day, frames);
-            self.remember(once, lives, at, frames);
+            self.remember(once, lives.number, at, frames);
             Ok(())
         });
         let net = || self.net(entry, charge.parts()[0].counter, now);
@@ -65,7 +65,7 @@ impl Ledger {
         let at = self.clock.now();
         let given = self.journal.append_with(at, |frames| {
             if let Some(once) = once {
-                self.is_new(&once, 0, at, Despite::Nothing)?;
+                self.is_first(&once, at)?;
             }
             let covered = entry.release_within_net(&mut entry.books(), charge, day, frames);
             if covered {

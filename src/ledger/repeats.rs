@@ -83,14 +83,14 @@ impl Ledger {
     pub(super) fn is_new(
         &self,
         once: &Once,
-        lives: u32,
+        lives: Lives,
         now: Millis,
         despite: Despite,
     ) -> Result<(), Repeated> {
         match self.ids.find(once, now) {
             Found::New => {}
             Found::Other => return Err(Repeated::Other),
-            Found::Known(Effect::Here(of)) if of != lives => {}
+            Found::Known(Effect::Here(of)) if lives.are_others_than(of) => {}
             Found::Known(Effect::Asked) if despite == Despite::Asked => {}
             Found::Known(effect) => return Err(Repeated::Before(effect)),
         }
@@ -98,13 +98,9 @@ impl Ledger {
         room.map_err(|full| Repeated::Unkept(Unkept::Ids(full)))
     }
 
-    /// As [`Ledger::is_new`], whatever number the request was remembered with.
+    /// As [`Ledger::is_new`], for what no limit guards.
     pub(super) fn is_first(&self, once: &Once, now: Millis) -> Result<(), Repeated> {
-        let number = match self.ids.find(once, now) {
-            Found::Known(Effect::Here(number)) => number,
-            _ => 0,
-        };
-        self.is_new(once, number, now, Despite::Nothing)
+        self.is_new(once, Lives::default(), now, Despite::Nothing)
     }
 
     /// Remembers what is counted by the same append.
@@ -136,7 +132,10 @@ impl Ledger {
     ) -> Result<Counted, Unkept> {
         let at = self.clock.now();
         let asks = self.journal.append_with(at, |frames| {
-            let lives = charge.map_or(0, |charge| entry.books().lives(charge, day));
+            let lives = match charge {
+                Some(charge) => self.lives(&entry.books(), charge, day),
+                None => Lives::default(),
+            };
             match self.is_new(&once, lives, at, Despite::Nothing) {
                 Err(Repeated::Before(Effect::Asked | Effect::There)) => Ok(()),
                 Err(repeated) => Err(repeated),
@@ -171,18 +170,40 @@ impl Ledger {
     }
 }
 
+/// The lives of the counters that a charge's limits guard, as one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Lives {
+    pub(super) number: u32,
+    /// Whether these are the present ones. If not, none can be said to be older.
+    known: bool,
+}
+
 /// Lives are numbered by milliseconds: two that are at most a window of ids apart differ in these bits.
 const LIVES: u64 = 1 << 30;
 
-impl Books {
-    /// The lives of the counters that a charge's limits guard, as one number.
-    pub(super) fn lives(&self, charge: &Charge, day: Day) -> u32 {
-        let limited = charge.parts().iter();
-        let limited = limited.filter(|part| part.limit.get().is_some());
-        let sum = limited.fold(0_u64, |sum, part| {
-            sum.wrapping_add(self.generation(part.counter, day))
-        });
-        // Below 2^30.
-        u32::try_from(sum % LIVES).unwrap_or(0)
+impl Lives {
+    fn are_others_than(self, number: u32) -> bool {
+        self.known && self.number != number
+    }
+}
+
+impl Ledger {
+    /// The lives of the counters that a charge's limits guard, as far as the ledger was heard.
+    pub(super) fn lives(&self, books: &Books, charge: &Charge, day: Day) -> Lives {
+        if charge.is_metered() {
+            return Lives::default();
+        }
+        let parts = charge.parts().iter();
+        let limited = parts.filter(|part| part.limit.get().is_some());
+        let lives = limited.map(|part| books.generation(part.counter, day));
+        let sum = lives.fold(0_u64, u64::wrapping_add);
+        let heard = books
+            .guard()
+            .is_some_and(|guard| guard.is_heard(&self.lease));
+        Lives {
+            // Below 2^30.
+            number: u32::try_from(sum % LIVES).unwrap_or(0),
+            known: heard || self.store.is_local(),
+        }
     }
 }

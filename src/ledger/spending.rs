@@ -15,7 +15,9 @@ use std::sync::Arc;
 use super::Ledger;
 use super::entry::Entry;
 use super::guard::{Heard, cell_of};
+use super::ids::Once;
 use super::journal::{Frames, LogFull};
+use super::repeats::{Counted, Despite, Repeated, Unkept};
 use crate::clock::{Day, Millis};
 use crate::quota::Charge;
 use crate::store::Cell;
@@ -25,6 +27,10 @@ use crate::store::Cell;
 pub enum Spent {
     /// It is counted; so many are there now, of the charge's first part.
     Counted(i64),
+    /// It was counted before; so many are there now.
+    Before(i64),
+    /// Its id stands for another request.
+    Other,
     /// Nothing was spent: the ledger must be asked.
     Ask,
     /// It is counted and came too late: it must not be answered with ALLOW, and stays charged.
@@ -35,38 +41,55 @@ pub enum Spent {
 enum Unspent {
     /// The ledger must be asked.
     Ask,
-    /// The journal takes nothing.
-    Full(LogFull),
+    /// It was made before, or cannot be kept.
+    Repeated(Repeated),
 }
 
 impl From<LogFull> for Unspent {
     fn from(full: LogFull) -> Self {
-        Self::Full(full)
+        Self::Repeated(full.into())
+    }
+}
+
+impl From<Repeated> for Unspent {
+    fn from(repeated: Repeated) -> Self {
+        Self::Repeated(repeated)
     }
 }
 
 impl Ledger {
-    /// Counts a creation from what was lent, if that covers all its limited parts and may be spent now.
+    /// Counts a creation from what was lent, if that covers all its limited parts and may be spent now,
+    /// and if `once` was not made before.
     ///
     /// # Errors
-    /// [`LogFull`]; nothing is counted then.
+    /// [`Unkept`]; nothing is counted then.
     pub fn spend(
         &self,
         entry: &Arc<Entry>,
         charge: &Charge,
         now: Millis,
-    ) -> Result<Spent, LogFull> {
+        once: Option<Once>,
+    ) -> Result<Spent, Unkept> {
         let day = self.zone.day(now);
+        let at = self.clock.now();
+        if let Some(once) = once {
+            let lives = self.lives(&entry.books(), charge, day);
+            if let Err(repeated) = self.is_new(&once, lives, at, Despite::Nothing) {
+                return self.spent_before(entry, charge, now, repeated);
+            }
+        }
         if !self.note_demand(entry, charge, day, now) {
             return Ok(Spent::Ask);
         }
-        let spent = self.journal.append_with(self.clock.now(), |frames| {
-            self.spend_inside(entry, charge, day, frames)
+        let spent = self.journal.append_with(at, |frames| {
+            self.spend_inside(entry, charge, day, (once, at), frames)
         });
         let under = match spent {
             Ok(under) => under,
             Err(Unspent::Ask) => return Ok(Spent::Ask),
-            Err(Unspent::Full(full)) => return Err(full),
+            Err(Unspent::Repeated(repeated)) => {
+                return self.spent_before(entry, charge, now, repeated);
+            }
         };
         self.apps.to_settle_soon(entry);
         if !self.may_answer(entry, under) {
@@ -79,15 +102,37 @@ impl Ledger {
         Ok(Spent::Counted(net))
     }
 
+    /// A creation that is not new: allowed once more, where one that is counted now might be.
+    fn spent_before(
+        &self,
+        entry: &Arc<Entry>,
+        charge: &Charge,
+        now: Millis,
+        repeated: Repeated,
+    ) -> Result<Spent, Unkept> {
+        Ok(match Repeated::told(Err::<(), _>(repeated), |()| None)? {
+            Counted::Before(_) if self.may_repeat(entry) => {
+                Spent::Before(self.net(entry, charge.parts()[0].counter, now))
+            }
+            Counted::Other => Spent::Other,
+            Counted::Before(_) | Counted::There | Counted::Not | Counted::Now(_) => Spent::Ask,
+        })
+    }
+
     fn spend_inside(
         &self,
         entry: &Arc<Entry>,
         charge: &Charge,
         day: Day,
+        (once, at): (Option<Once>, Millis),
         frames: &mut Frames,
     ) -> Result<Heard, Unspent> {
         let amount = u64::from(charge.amount().get());
         let mut books = entry.books();
+        let lives = self.lives(&books, charge, day);
+        if let Some(once) = once {
+            self.is_new(&once, lives, at, Despite::Nothing)?;
+        }
         let guard = books.guard_mut();
         let covered = limited(charge, day).all(|cell| {
             guard
@@ -105,6 +150,7 @@ impl Ledger {
             frames.escrow(entry.app, cell, &account.sums());
         }
         entry.consume(&mut books, charge, day, frames);
+        self.remember(once, lives.number, at, frames);
         Ok(under)
     }
 

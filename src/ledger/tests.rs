@@ -67,6 +67,7 @@ impl Place {
             limits: plan.limits,
             plan: Arc::new(plan),
             disabled: false,
+            share_ids: false,
         };
         let file = self.folder.path().join("ledger.redb");
         let store = EmbeddedStore::open(&file, self.zone.clone()).unwrap();

@@ -39,4 +39,7 @@ pub struct AppRules {
     pub limits: Limits,
     /// A disabled app is refused every creation; releases and reads still work.
     pub disabled: bool,
+    /// What is asked under a request id is known to all sidecars, at the price of one step in the ledger
+    /// each; else memory answers where it can, and the sidecar that answered knows it alone.
+    pub share_ids: bool,
 }

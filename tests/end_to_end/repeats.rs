@@ -2,7 +2,7 @@
 //! happens to the sidecar in between.
 
 use imquota::grpc::proto::{
-    CheckRequest, DenyReason, RecordActiveRequest, ReleaseRequest, Resource,
+    CheckRequest, DenyReason, RecordActiveRequest, ReleaseRequest, Resource, Source,
 };
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -11,14 +11,17 @@ use crate::client::{ALLOW, Client, creation, deletion, verdict};
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_both_stores};
+use crate::wait::until;
 
 const PRO: u64 = 1;
+const SHARING: u64 = 2;
 const SETTINGS: &str = "
 apps:
   - { app_id: 1, plan: pro }
+  - { app_id: 2, plan: pro, share_ids: true }
 ";
 
-use Resource::{Account, Group};
+use Resource::{Account, AvRoom, Group};
 
 fn named(id: &str) -> CheckRequest {
     CheckRequest {
@@ -205,10 +208,10 @@ async fn what_was_admitted_without_redis_is_not_counted_again_with_it() {
         assert_eq!((verdict(&answer), answer.replayed), (ALLOW, replayed));
     }
     redis.resume();
-    crate::wait::until("the ledger is asked again", async || {
+    until("the ledger is asked again", async || {
         let answer = client.check(group("later")).await;
         match answer.source() {
-            imquota::grpc::proto::Source::Degraded => Err(answer),
+            Source::Degraded => Err(answer),
             _ => Ok(()),
         }
     })
@@ -219,4 +222,93 @@ async fn what_was_admitted_without_redis_is_not_counted_again_with_it() {
     }
     assert_eq!(client.used(PRO, Group).await, 3);
     redis.stop();
+}
+
+/// Places that were lent are spent under ids, too, and a killed process has not forgotten which.
+#[tokio::test]
+async fn what_was_lent_is_spent_once_under_an_id() {
+    let redis = RedisServer::start();
+    let mut sidecar = Sidecar::start(&redis.url(), SETTINGS).await;
+    let group = |id: u64| CheckRequest {
+        request_id: format!("group-{id}"),
+        ..creation(PRO, Group)
+    };
+    let client = sidecar.client().await;
+    let mut given = 0;
+    until("places are lent", async || {
+        let answer = client.check(group(given)).await;
+        assert_eq!((verdict(&answer), answer.replayed), (ALLOW, false));
+        given += 1;
+        match answer.source() {
+            Source::Memory => Ok(()),
+            _ => Err(answer),
+        }
+    })
+    .await;
+    for _ in 0..2 {
+        let client = sidecar.client().await;
+        // Behind a kill the ledger must be heard first: the id may be of before a recount.
+        until("the ids are known", async || {
+            let answer = client.check(group(given - 1)).await;
+            if answer.replayed { Ok(()) } else { Err(answer) }
+        })
+        .await;
+        for id in 0..given {
+            let answer = client.check(group(id)).await;
+            assert_eq!((verdict(&answer), answer.replayed), (ALLOW, true), "{id}");
+        }
+        assert_eq!(client.used(PRO, Group).await, given);
+        sidecar.kill().await;
+        sidecar.start_again().await;
+    }
+}
+
+#[tokio::test]
+async fn shared_ids_are_known_to_every_sidecar() {
+    let redis = RedisServer::start();
+    let sidecars = [
+        Sidecar::start(&redis.url(), SETTINGS).await,
+        Sidecar::start(&redis.url(), SETTINGS).await,
+    ];
+    let clients = [sidecars[0].client().await, sidecars[1].client().await];
+    for client in &clients {
+        let named = CheckRequest {
+            request_id: "first".into(),
+            ..creation(SHARING, AvRoom)
+        };
+        until("it may ask the ledger", async || {
+            let answer = client.check(named.clone()).await;
+            match answer.source() {
+                Source::Ledger => Ok(()),
+                _ => Err(answer),
+            }
+        })
+        .await;
+    }
+    for number in 0..50 {
+        for resource in [Account, Group] {
+            for at in [number % 2, 1 - number % 2, number % 2] {
+                let check = CheckRequest {
+                    request_id: format!("{resource:?}-{number}"),
+                    ..creation(SHARING, resource)
+                };
+                let answer = clients[at].check(check).await;
+                assert_eq!(verdict(&answer), ALLOW, "{answer:?}");
+                assert_eq!(answer.source(), Source::Ledger);
+            }
+        }
+        let deleted = ReleaseRequest {
+            request_id: format!("delete-{number}"),
+            ..deletion(SHARING, Account, 1)
+        };
+        if number % 5 == 0 {
+            for client in &clients {
+                assert_eq!(client.release(deleted.clone()).await.released, 1);
+            }
+        }
+    }
+    for client in &clients {
+        assert_eq!(client.used(SHARING, Account).await, 40);
+        assert_eq!(client.used(SHARING, Group).await, 51);
+    }
 }

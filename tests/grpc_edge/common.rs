@@ -52,6 +52,7 @@ pub fn ledger() -> (TempDir, Arc<EmbeddedStore>, Arc<Ledger>) {
         limits: plan.limits,
         plan: Arc::new(plan),
         disabled: false,
+        share_ids: false,
     };
     let app = AppId::new(1).expect("it is not 0");
     let parts = Parts {

@@ -270,6 +270,7 @@ pub fn build(
             limits: plan.limits,
             plan: Arc::new(plan),
             disabled: false,
+            share_ids: true,
         };
         rules.apps.insert(tenant.app, Arc::new(app));
     }

@@ -103,6 +103,7 @@ impl World {
             limits,
             plan: Arc::new(plan),
             disabled: false,
+            share_ids: false,
         };
         let deaf = Arc::new(AtomicBool::new(false));
         let parts = Parts {

@@ -77,6 +77,7 @@ impl Place {
             limits: plan.limits,
             plan: Arc::new(plan),
             disabled: false,
+            share_ids: false,
         });
         let parts = Parts {
             clock: self.clock.clone(),
