@@ -6,14 +6,16 @@ use std::path::PathBuf;
 
 use imquota::grpc::proto::quota_service_server::{QuotaService, QuotaServiceServer};
 use imquota::grpc::proto::{
-    CheckRequest, CheckResponse, Decision, GetUsageRequest, GetUsageResponse, RecordActiveRequest,
-    RecordActiveResponse, ReleaseRequest, ReleaseResponse, Source,
+    BatchCheckRequest, BatchCheckResponse, CheckRequest, CheckResponse, Decision, GetUsageRequest,
+    GetUsageResponse, RecordActiveRequest, RecordActiveResponse, ReleaseRequest, ReleaseResponse,
+    Source,
 };
 use tokio::net::UnixListener;
+use tokio_stream::Pending;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::Failure;
 
@@ -83,5 +85,21 @@ impl QuotaService for Nothing {
         _: Request<GetUsageRequest>,
     ) -> Result<Response<GetUsageResponse>, Status> {
         Ok(Response::new(GetUsageResponse::default()))
+    }
+
+    async fn batch_check(
+        &self,
+        _: Request<BatchCheckRequest>,
+    ) -> Result<Response<BatchCheckResponse>, Status> {
+        Err(Status::unimplemented("it is not asked"))
+    }
+
+    type StreamChecksStream = Pending<Result<CheckResponse, Status>>;
+
+    async fn stream_checks(
+        &self,
+        _: Request<Streaming<CheckRequest>>,
+    ) -> Result<Response<Self::StreamChecksStream>, Status> {
+        Err(Status::unimplemented("it is not asked"))
     }
 }

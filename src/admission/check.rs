@@ -14,6 +14,8 @@ use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
 use crate::store::{Fingerprint, Taken, Undecided};
 use siphasher::sip::SipHasher24;
 
+/// Under a limit below this one an id is known to all sidecars: few creations come, and each place matters.
+const SMALL_LIMIT: u64 = 1_000;
 /// How often the ledger is asked again at most, where only units that were lent stood in the way: reports
 /// of other calls are under way meanwhile.
 const ASKED_AGAIN_MAX: usize = 3;
@@ -79,7 +81,7 @@ impl Admission {
                 .out_of_spare(check, entry, &charge, now)?
                 .ok_or_else(hard));
         }
-        if self.shares(check, entry) {
+        if self.shares(check, entry, &charge) {
             return Ok(Err(hard()));
         }
         if check.mode != CheckMode::Record
@@ -116,7 +118,7 @@ impl Admission {
         now: Millis,
     ) -> Result<Option<Verdict>, Fault> {
         let spends = check.mode.counts() && !self.ledger.store().is_local();
-        if !spends || self.shares(check, entry) {
+        if !spends || self.shares(check, entry, charge) {
             return Ok(None);
         }
         let own = &charge.parts()[0];
@@ -136,10 +138,12 @@ impl Admission {
     }
 
     /// Whether a check's answer is to be found again by every sidecar, so that only the ledger's record can
-    /// tell.
-    fn shares(&self, check: &Check, entry: &Entry) -> bool {
+    /// tell: the app wants it, or a place counted twice would be missed.
+    fn shares(&self, check: &Check, entry: &Entry, charge: &Charge) -> bool {
         let named = check.mode.counts() && check.request_id.is_some();
-        named && entry.rules.share_ids && !self.ledger.store().is_local()
+        let is_small = |part: &Part| part.limit.get().is_some_and(|limit| limit < SMALL_LIMIT);
+        let matters = entry.rules.share_ids || charge.parts().iter().any(is_small);
+        named && matters && !self.ledger.store().is_local()
     }
 
     /// The other part of [`Admission::check`]: asks the ledger.

@@ -100,9 +100,12 @@ fn ulid_time(text: &[u8]) -> Option<i64> {
 fn uuid_time(text: &[u8]) -> Option<i64> {
     let dashes = |at: usize| matches!(at, 8 | 13 | 18 | 23);
     let mut all = text.iter().enumerate();
-    let formed = all.all(|(at, byte)| match dashes(at) {
-        true => *byte == b'-',
-        false => byte.is_ascii_hexdigit(),
+    let formed = all.all(|(at, byte)| {
+        if dashes(at) {
+            *byte == b'-'
+        } else {
+            byte.is_ascii_hexdigit()
+        }
     });
     if text.len() != 36 || !formed || text[14] != b'7' || !b"89abAB".contains(&text[19]) {
         return None;

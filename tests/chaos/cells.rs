@@ -32,11 +32,11 @@ pub struct Cell {
 pub const SETTINGS: &str = "
 store: { timeout: 500ms }
 apps:
-  - { app_id: 1, plan: pro }
-  - { app_id: 2, plan: pro, limits: { accounts: 400 } }
-  - { app_id: 3, plan: pro, limits: { accounts: 20000 } }
-  - { app_id: 4, plan: pro, limits: { groups_gained_daily: 2000 } }
-  - { app_id: 5, plan: flagship, limits: { groups_gained_daily: unlimited } }
+  - { app_id: 1, plan: pro, share_ids: true }
+  - { app_id: 2, plan: pro, limits: { accounts: 400 }, share_ids: true }
+  - { app_id: 3, plan: pro, limits: { accounts: 20000 }, share_ids: true }
+  - { app_id: 4, plan: pro, limits: { groups_gained_daily: 2000 }, share_ids: true }
+  - { app_id: 5, plan: flagship, limits: { groups_gained_daily: unlimited }, share_ids: true }
 ";
 
 pub const CELLS: [Cell; 5] = [

@@ -26,14 +26,13 @@ pub(super) fn save(write: &WriteTransaction, ids: &[Known]) -> Result<(), redb::
     while let Some((number, _)) = oldest(&table)?.filter(|(_, at)| is_over(*at)) {
         table.remove(number)?;
     }
-    let mut number = table.last()?.map_or(0, |(number, _)| number.value() + 1);
-    for some in ids.chunks(ROW_MAX) {
+    let next = table.last()?.map_or(0, |(number, _)| number.value() + 1);
+    for (number, some) in (next..).zip(ids.chunks(ROW_MAX)) {
         let mut row = Vec::new();
         for known in some {
             put_once(&mut row, known);
         }
         table.insert(number, (newest.0, row.as_slice()))?;
-        number += 1;
     }
     Ok(())
 }

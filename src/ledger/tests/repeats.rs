@@ -50,13 +50,12 @@ async fn what_a_killed_process_has_done_is_not_done_again() {
         let tomorrow = day.next();
         assert_eq!(next.increments(tomorrow, "d"), Incremented::Before(day));
         assert_eq!(next.creates("e"), Counted::Now(2), "at {moment}");
-        match moment {
-            // In the middle of a checkpoint, behind it, and behind another.
-            0 => process.half_saves().await,
-            _ => {
-                process.0.journal.reserve().unwrap();
-                save(&process.0).await.unwrap();
-            }
+        // In the middle of a checkpoint, behind it, and behind another.
+        if moment == 0 {
+            process.half_saves().await;
+        } else {
+            process.0.journal.reserve().unwrap();
+            save(&process.0).await.unwrap();
         }
     }
 }
