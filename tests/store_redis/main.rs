@@ -18,6 +18,7 @@ mod store_suite;
 mod crowd;
 mod fixture;
 mod forgetting;
+mod gains;
 mod grants;
 mod members;
 mod model;

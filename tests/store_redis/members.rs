@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use imquota::quota::Resource;
+use imquota::quota::{Counter, Resource};
 use imquota::store::{Beat, Beaten, Cell, Escrow, Recovery, Report, Shard, Store, StoreFault};
 
 use crate::fixture::{
@@ -107,8 +107,8 @@ async fn who_leaves_gets_no_lease_and_who_is_gone_is_told_so() {
     let base = bases.changed[0];
     assert_eq!((base.app, base.amount, base.generation), (app(1), 7, 0));
     assert_eq!(
-        (base.resource, base.version),
-        (Resource::Account, bases.upto)
+        (base.counter, base.version),
+        (Counter::Accounts, bases.upto)
     );
     let later = two
         .store

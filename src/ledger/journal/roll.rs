@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::checkpoint::Checkpoint;
-use crate::quota::{AppId, RESOURCES};
+use crate::quota::{AppId, COUNTERS};
 use crate::store::{Base, Bases, Roll, SHARDS, Shard};
 
 const FORMAT: u8 = 1;
@@ -15,7 +15,7 @@ const FORMAT: u8 = 1;
 const STANDING: TableDefinition<&str, &[u8]> = TableDefinition::new("standing");
 /// The only row of [`STANDING`].
 const OWN: &str = "own";
-/// shard, app, resource
+/// shard, app, counter
 type BaseKey = (u16, u64, u8);
 /// generation, version, amount
 type BaseRow = (u64, u64, i64);
@@ -210,7 +210,7 @@ impl Checkpoint {
             let mut upto = write.open_table(UPTO)?;
             for (shard, learnt) in learnt {
                 for base in &learnt.changed {
-                    let key = (shard.number(), base.app.get(), base.resource as u8);
+                    let key = (shard.number(), base.app.get(), base.counter as u8);
                     let known = bases.get(key)?.map(|row| row.value());
                     let newer = (base.generation, base.version);
                     if known.is_none_or(|(generation, version, _)| newer > (generation, version)) {
@@ -237,17 +237,17 @@ impl Checkpoint {
         let table = self.db.begin_read()?.open_table(BASES)?;
         let number = shard.number();
         let from = after.map_or((number, 0, 0), |base| {
-            (number, base.app.get(), base.resource as u8 + 1)
+            (number, base.app.get(), base.counter as u8 + 1)
         });
         let mut page = Vec::new();
         for row in table.range(from..=(number, u64::MAX, u8::MAX))? {
             let (key, row) = row?;
-            let ((_, app, resource), (generation, version, amount)) = (key.value(), row.value());
-            let resource = RESOURCES.get(usize::from(resource)).copied();
-            if let (Some(app), Some(resource)) = (AppId::new(app), resource) {
+            let ((_, app, counter), (generation, version, amount)) = (key.value(), row.value());
+            let counter = COUNTERS.get(usize::from(counter)).copied();
+            if let (Some(app), Some(counter)) = (AppId::new(app), counter) {
                 page.push(Base {
                     app,
-                    resource,
+                    counter,
                     generation,
                     version,
                     amount,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::ledger::{State, Wanted};
+use crate::quota::Counter;
 use crate::store::{Base, Fingerprint, Login, Recovery, SHARDS, Shard, Statement, StoreFault};
 
 impl Place {
@@ -214,7 +215,7 @@ async fn bases_and_the_gone_are_stated() {
         state.bases = (1..190)
             .map(|id| Base {
                 app: app(id),
-                resource: Resource::Account,
+                counter: Counter::Accounts,
                 generation: 0,
                 version: 7,
                 amount: 2,
