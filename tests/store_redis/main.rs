@@ -15,6 +15,7 @@ mod redis_server;
 )]
 mod store_suite;
 
+mod bases;
 mod crowd;
 mod fixture;
 mod forgetting;

@@ -3,6 +3,8 @@
 //! After a loss these are what the ledger is told again. Each change is written before the ledger
 //! hears that this member has it: the ledger relies on it from then on.
 
+use std::collections::BTreeMap;
+
 use bytes::{Buf, BufMut};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
@@ -10,7 +12,7 @@ use super::checkpoint::Checkpoint;
 use crate::quota::{AppId, COUNTERS};
 use crate::store::{Base, Bases, Roll, SHARDS, Shard};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 const STANDING: TableDefinition<&str, &[u8]> = TableDefinition::new("standing");
 /// The only row of [`STANDING`].
@@ -41,9 +43,22 @@ pub struct Standing {
     /// Everybody it ever heard of. Version and silence are those of the last answer that was given
     /// while no recovery was open: what a ledger that forgot says of the silent is an old tale.
     pub roll: Roll,
+    /// Whom the ledger calls gone by news whose bases are not here yet, and by which. For this member they are
+    /// present until it has them: if the ledger forgets that they left, they have to tell what they counted.
+    pub unread: BTreeMap<u64, u64>,
 }
 
 impl Standing {
+    /// Counts those as gone whose bases are here by now.
+    pub fn read_on(&mut self) {
+        let news = self.news;
+        let read = self.unread.extract_if(.., |_, told| *told <= news);
+        self.roll.gone.extend(read.map(|(member, _)| member));
+        let Roll { present, gone, .. } = &mut self.roll;
+        present.retain(|member, _| !gone.contains(member));
+        self.roll.news = self.roll.news.max(news);
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut row = vec![FORMAT];
         row.put_u64_le(self.epoch);
@@ -77,6 +92,11 @@ impl Standing {
             row.put_u64_le(*incarnation);
             row.put_u64_le(*calls);
         }
+        put_count(&mut row, self.unread.len());
+        for (incarnation, news) in &self.unread {
+            row.put_u64_le(*incarnation);
+            row.put_u64_le(*news);
+        }
         row
     }
 
@@ -96,6 +116,7 @@ impl Standing {
                 news: from.try_get_u64_le().ok()?,
                 ..Roll::default()
             },
+            unread: BTreeMap::new(),
         };
         for _ in 0..from.try_get_u32_le().ok()? {
             let incarnation = from.try_get_u64_le().ok()?;
@@ -112,6 +133,10 @@ impl Standing {
             let incarnation = from.try_get_u64_le().ok()?;
             let calls = from.try_get_u64_le().ok()?;
             this.roll.silent.insert(incarnation, calls);
+        }
+        for _ in 0..from.try_get_u32_le().ok()? {
+            let incarnation = from.try_get_u64_le().ok()?;
+            this.unread.insert(incarnation, from.try_get_u64_le().ok()?);
         }
         from.is_empty().then_some(this)
     }
@@ -280,6 +305,7 @@ mod tests {
                 silent: [(1, 12)].into(),
                 news: 8,
             },
+            unread: [(1, 10)].into(),
         };
         let bytes = standing.encode();
         assert_eq!(Standing::decode(&bytes), Some(standing));

@@ -287,6 +287,7 @@ fn nobody_is_forgotten_but_who_is_said_to_be_gone() {
     )
     .unwrap();
     assert_eq!((standing.seen, standing.roll.version), (8, 8));
+    standing.news = 8;
     // A snapshot from before two of them came.
     learn(
         &mut standing,
