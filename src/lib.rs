@@ -27,6 +27,7 @@
 //! | [`quota`] | values that cannot be wrong: app, resource, limit, plan, charge, outage policy |
 //! | [`clock`] | the only reader of "now"; days and months of the billing zone |
 //! | [`chance`] | the only source of randomness |
+//! | [`database`] | files of a database, opened so that damage is found at the start |
 //! | [`endpoint`] | an address to listen on or to dial |
 //! | [`config`] | text to typed settings, every fault at once |
 //! | [`store`] | the shared ledger behind one trait; `embedded` and `redis` |
@@ -74,6 +75,7 @@ pub mod chance;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod database;
 pub mod endpoint;
 pub mod grpc;
 pub mod ledger;

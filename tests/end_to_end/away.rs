@@ -12,12 +12,12 @@ use crate::sidecar::Sidecar;
 use crate::stores::beside;
 use crate::wait::until;
 
-const PRO: u64 = 1;
-const TIGHT: u64 = 2;
+pub const PRO: u64 = 1;
+pub const TIGHT: u64 = 2;
 
 /// The time that a check waits for the ledger is the default of half a second. Limits so tight that no
 /// part of them is lent: each creation is asked of the ledger.
-const SETTINGS: &str = "
+pub const SETTINGS: &str = "
 store: { timeout: 500ms }
 apps:
   - { app_id: 1, plan: pro, limits: { av_rooms: 7 } }
@@ -27,7 +27,7 @@ apps:
 use Resource::{Account, AvRoom, Group};
 
 /// A check of a hard limit is refused, honestly and in time.
-async fn hard_limits_are_refused(client: &Client) {
+pub async fn hard_limits_are_refused(client: &Client) {
     for (app, resource) in [(TIGHT, Account), (PRO, AvRoom)] {
         let began = Instant::now();
         let answer = client.create(app, resource).await;
@@ -42,7 +42,7 @@ async fn hard_limits_are_refused(client: &Client) {
 }
 
 /// What no hard limit stands in the way of goes on, each answer from here alone.
-async fn metered_resources_go_on(client: &Client, times: u64) {
+pub async fn metered_resources_go_on(client: &Client, times: u64) {
     for resource in [Account, Group] {
         for _ in 0..times {
             let answer = client.create(PRO, resource).await;
@@ -53,7 +53,7 @@ async fn metered_resources_go_on(client: &Client, times: u64) {
 }
 
 /// Waits until a creation under a hard limit is admitted.
-async fn admitted(client: &Client, app: u64, resource: Resource) {
+pub async fn admitted(client: &Client, app: u64, resource: Resource) {
     until("the ledger is asked again", async || {
         let answer = client.create(app, resource).await;
         if verdict(&answer) == ALLOW {

@@ -32,4 +32,5 @@ mod releases;
 mod sharing;
 mod side_services;
 mod starting;
+mod troubles;
 mod verbs;

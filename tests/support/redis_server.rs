@@ -152,8 +152,53 @@ impl RedisServer {
         redis::Client::open(self.unix_url())?.get_connection()
     }
 
+    /// Starts it again so that it loads its data for `micros` µs a key; returns while it still does.
+    pub fn start_loading(&mut self, micros: u32) {
+        assert!(self.child.is_none(), "it runs");
+        let slow = [
+            "--key-load-delay",
+            &micros.to_string(),
+            "--loading-process-events-interval-bytes",
+            "1024",
+        ];
+        self.child = Some(self.launch(&slow));
+        let loads = |answer: redis::RedisResult<String>| {
+            answer.is_err_and(|error| error.code() == Some("LOADING"))
+        };
+        let is_loading =
+            |mut connection| loads(redis::cmd("GET").arg("any").query(&mut connection));
+        let started = Instant::now();
+        while !self.try_connect().is_ok_and(is_loading) {
+            assert!(
+                started.elapsed() < START_MAX,
+                "it does not load: {}",
+                self.log()
+            );
+            std::thread::sleep(START_POLL);
+        }
+    }
+
     /// Whether it came up. Waits until it has loaded its data.
     fn spawn(&mut self) -> bool {
+        self.child = Some(self.launch(&[]));
+        let started = Instant::now();
+        while started.elapsed() < START_MAX {
+            let ended = self.child.as_mut().map(Child::try_wait);
+            if !matches!(ended, Some(Ok(None))) {
+                self.child = None;
+                return false;
+            }
+            if let Ok(mut connection) = self.try_connect()
+                && redis::cmd("PING").query::<String>(&mut connection).is_ok()
+            {
+                return true;
+            }
+            std::thread::sleep(START_POLL);
+        }
+        false
+    }
+
+    fn launch(&self, more: &[&str]) -> Child {
         let path = |path: &Path| path.display().to_string();
         let (append_only, fsync) = match self.persistence {
             Persistence::AppendOnly => ("yes", "always"),
@@ -172,31 +217,16 @@ impl RedisServer {
             .args(["--appendfsync", fsync])
             .args(["--enable-debug-command", "local"])
             .args(&self.extra)
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let child = command.spawn().unwrap_or_else(|error| {
+        command.spawn().unwrap_or_else(|error| {
             panic!(
                 "cannot run {}: {error}; install it (Debian: apt-get install redis-server) or name another in {BINARY_VARIABLE}",
                 binary()
             )
-        });
-        self.child = Some(child);
-        let started = Instant::now();
-        while started.elapsed() < START_MAX {
-            let ended = self.child.as_mut().map(Child::try_wait);
-            if !matches!(ended, Some(Ok(None))) {
-                self.child = None;
-                return false;
-            }
-            if let Ok(mut connection) = self.try_connect()
-                && redis::cmd("PING").query::<String>(&mut connection).is_ok()
-            {
-                return true;
-            }
-            std::thread::sleep(START_POLL);
-        }
-        false
+        })
     }
 
     fn signal(&self, signal: Signal) {

@@ -17,6 +17,7 @@ use super::record::{
 };
 use super::{Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot, roll};
 use crate::clock::{Day, Millis};
+use crate::database;
 use crate::quota::AppId;
 use crate::store::{Attempt, Cell, Escrow, Installation, Totals};
 
@@ -57,11 +58,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Fault::Damaged`] if it is not one that this version wrote.
     pub fn open(path: &Path) -> Result<Self, Fault> {
-        let db = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .set_check_integrity_on_open(true)
-            .create(path)
-            .map_err(|error| Fault::damaged(path, error))?;
+        let db = database::open(path, CACHE_BYTES).map_err(|error| Fault::damaged(path, error))?;
         let this = Self { db };
         this.prepare()
             .map_err(|error| Fault::damaged(path, error))?;

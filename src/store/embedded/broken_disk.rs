@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redb::StorageBackend;
 
 use super::EmbeddedStore;
-use super::file::{LedgerFile, builder};
+use super::file::{CACHE_BYTES, LedgerFile};
 use super::ledger::Ledger;
 use crate::clock::{Day, Millis, Zone};
+use crate::database;
 use crate::quota::{Amount, AppId, Charge, Limits, RequestId, Resource};
 use crate::store::{
     Abort, Answered, Attempt, Fingerprint, Login, Member, RecordKey, Report, Shard, Store,
@@ -63,7 +64,7 @@ impl StorageBackend for Disk {
 
 pub(super) fn open(disk: &Disk) -> EmbeddedStore {
     let disk = disk.clone();
-    let opener = move || Ok(builder().create_with_backend(disk.clone())?);
+    let opener = move || Ok(database::builder(CACHE_BYTES).create_with_backend(disk.clone())?);
     let file = LedgerFile::open_with(Path::new("ledger.redb"), Box::new(opener)).unwrap();
     EmbeddedStore::of(Ledger::over(file, Zone::parse("+08:00").unwrap()).unwrap())
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    WriteTransaction,
 };
 
 use super::app::App;
@@ -14,12 +14,13 @@ use super::format::{self, Identity};
 use super::peaks::MonthPeaks;
 use super::record::{Minute, Record, RecordId};
 use crate::clock::Day;
+use crate::database;
 use crate::quota::AppId;
 use crate::store::{Shard, StoreFault};
 
 /// Memory for pages of the file. Small: the system's page cache stands behind it, and what is busy
 /// lives in the shards.
-const CACHE_BYTES: usize = 8 << 20;
+pub(super) const CACHE_BYTES: usize = 8 << 20;
 /// Users in one chunk of a day's set: 16 bytes each, so that a chunk fills about one page.
 pub(super) const CHUNK_USERS: usize = 256;
 
@@ -69,7 +70,7 @@ impl LedgerFile {
     /// Every page is checked, so that a damaged file is found here and not in the middle of a call.
     pub(super) fn open(path: &Path) -> Result<Self, StoreFault> {
         let file = path.to_owned();
-        Self::open_with(path, Box::new(move || Ok(builder().create(&file)?)))
+        Self::open_with(path, Box::new(move || database::open(&file, CACHE_BYTES)))
     }
 
     pub(super) fn open_with(path: &Path, opener: Opener) -> Result<Self, StoreFault> {
@@ -269,14 +270,6 @@ impl LedgerFile {
             error => StoreFault::Away(format!("{}: {error}", self.path.display())),
         }
     }
-}
-
-pub(super) fn builder() -> Builder {
-    let mut builder = Database::builder();
-    builder
-        .set_cache_size(CACHE_BYTES)
-        .set_check_integrity_on_open(true);
-    builder
 }
 
 /// What could be read, or the word that the file is damaged.
