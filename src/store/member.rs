@@ -22,6 +22,8 @@ pub struct Member {
     pub incarnation: u64,
     /// How often the journal was opened; attempt numbers start from it.
     pub boot: u32,
+    /// Whether it does nothing any more but leave. What else is asked meanwhile is another's, and is refused.
+    pub leaves: bool,
 }
 
 /// Who the ledger is. Remembered in every data folder: a ledger that shows another id, or none, has

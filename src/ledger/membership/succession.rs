@@ -33,6 +33,7 @@ pub async fn finish(ledger: &Ledger) -> Result<(), StoreFault> {
         name: ledger.member.name.clone(),
         incarnation: old.incarnation,
         boot: old.boot,
+        leaves: true,
     };
     hello(ledger, &member).await?;
     let news = match known_as(ledger, &mut old).await? {

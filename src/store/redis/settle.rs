@@ -60,7 +60,7 @@ impl RedisStore {
         debug_assert!(report.answered.len() <= REPORT_RECORDS_MAX);
         debug_assert!(report.aborts.len() <= REPORT_RECORDS_MAX);
         debug_assert!(report.gave.len() <= REPORT_RECORDS_MAX);
-        let link = self.linked()?;
+        let link = self.linked_to_stay()?;
         let mut settled = Settled::default();
         for part in parts(report) {
             let (views, acks) = self.settle_part(&link, shard, &part, day).await?;
