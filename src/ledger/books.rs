@@ -117,6 +117,20 @@ impl Books {
         self.guard.get_or_insert_default()
     }
 
+    /// Takes the ledger's word on the counts of everybody else, unless a newer one is known; the view's gain
+    /// is `day`'s. Where no limit is, nobody minds.
+    pub fn learn(&mut self, view: &View, day: Day) {
+        let guard = self.guard.as_mut();
+        if guard.is_some_and(|guard| !guard.counts_by(view)) {
+            return;
+        }
+        for resource in RESOURCES {
+            let others = view.others(resource.counter());
+            self.live_mut(resource).learn(others);
+        }
+        self.days.of(day).gained.others = view.others(Counter::GroupsGained);
+    }
+
     /// The life that a counter's cell is in, as far as this member knows.
     pub fn generation(&self, counter: Counter, day: Day) -> u64 {
         let account = self

@@ -11,7 +11,7 @@ use super::journal::Saved;
 use super::lease::Lease;
 use super::rest::{Kept, OpenBooks};
 use crate::clock::{Day, Millis};
-use crate::quota::{AppId, AppRules, Counter, RESOURCES, Resource};
+use crate::quota::{AppId, AppRules, Counter, Resource};
 use crate::store::{Cell, CellReport, View};
 
 /// An app that this sidecar has met.
@@ -60,12 +60,7 @@ impl Entry {
 
     /// Takes the ledger's word on the counts of everybody else; the view's gain is `day`'s.
     pub fn learn(&self, view: &View, day: Day) {
-        let mut books = self.books();
-        for resource in RESOURCES {
-            let others = view.others(resource.counter());
-            books.live_mut(resource).learn(others);
-        }
-        books.days.of(day).gained.others = view.others(Counter::GroupsGained);
+        self.books().learn(view, day);
     }
 
     /// Whether the ledger has yet to hear of objects of this app.

@@ -37,6 +37,8 @@ pub struct Guard {
     frozen_at: Option<Duration>,
     /// The shard's count of writes in the newest view.
     seq: u64,
+    /// The same in the view of which the counts of the others are.
+    counted: u64,
     /// After which gap of the lease the shard was asked what it answered last.
     heard: Option<Heard>,
     recall_asked: Option<Millis>,
@@ -54,6 +56,7 @@ impl Guard {
         by.maybe(&mut self.frozen, Passage::number);
         by.steady(&mut self.frozen_at);
         by.number(&mut self.seq);
+        by.number(&mut self.counted);
         let mut heard = self.heard.map(|heard| heard.0);
         by.maybe(&mut heard, Passage::short);
         self.heard = heard.map(Heard);
@@ -159,6 +162,16 @@ impl Guard {
         account.outlive(&view.escrow[k], view.generations[k], totals);
     }
 
+    /// Whether a view's counts are to be taken, which is noted then. Answers may overtake each other, and an
+    /// older one lacks what a newer one has told of.
+    pub fn counts_by(&mut self, view: &View) -> bool {
+        let newest = view.seq >= self.counted;
+        if newest {
+            self.counted = view.seq;
+        }
+        newest
+    }
+
     /// Takes what the ledger tells, once every recount in it was noted.
     pub fn learn(&mut self, view: &View, day: Day, heard: Heard, now: Duration) {
         for counter in COUNTERS {
@@ -169,6 +182,7 @@ impl Guard {
             }
         }
         self.heard = self.heard.max(Some(heard));
+        self.counted = self.counted.max(view.seq);
         if view.seq < self.seq {
             return; // An answer that another has overtaken tells nothing of a freeze.
         }

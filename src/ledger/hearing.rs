@@ -257,8 +257,7 @@ impl Ledger {
         self.learn_but(entry, view, give_back.day, heard, but);
         if fell.mine {
             let gave = open.gave(fell, |frames| {
-                self.give_parts(entry, &give_back, fell, view, frames);
-                Ok(())
+                Ok(self.give_parts(entry, &give_back, fell, view, frames))
             });
             warn_unkept(gave);
             self.apps.to_settle_soon(entry);
@@ -279,10 +278,8 @@ impl Ledger {
     ) {
         self.learn_but(entry, view, give_back.day, heard, But::Release(number));
         if fell.mine {
-            let give = |frames: &mut Frames| {
-                self.give_parts(entry, give_back, fell, view, frames);
-                Ok(())
-            };
+            let give =
+                |frames: &mut Frames| Ok(self.give_parts(entry, give_back, fell, view, frames));
             warn_unkept(self.owed.release_gave(number, fell, give));
             self.apps.to_settle_soon(entry);
         } else {
@@ -290,6 +287,7 @@ impl Ledger {
         }
     }
 
+    /// Adds what a release gave back to this member's sums. Answers what of them that is.
     fn give_parts(
         &self,
         entry: &Arc<Entry>,
@@ -297,7 +295,7 @@ impl Ledger {
         fell: Fell,
         view: &View,
         frames: &mut Frames,
-    ) {
+    ) -> Vec<(Cell, u64)> {
         self.apps.to_save(entry);
         let mut books = entry.books();
         let own = give_back.resource.counter();
@@ -308,6 +306,7 @@ impl Ledger {
             }
             parts.push((Counter::GroupsGained, fell.groups));
         }
+        let mut moved = Vec::with_capacity(parts.len());
         for (counter, amount) in parts {
             // What fell before a recount is not in the count that the recount set.
             let outlived =
@@ -317,8 +316,10 @@ impl Ledger {
                 let account = books.guard_mut().open(cell);
                 account.give(amount.into());
                 frames.escrow(entry.app, cell, &account.sums());
+                moved.push((cell, amount.into()));
             }
         }
+        moved
     }
 
     /// Takes note of recounts that `view` shows. Answers which counters they were of.

@@ -75,7 +75,7 @@ pub(super) async fn tell(
             }
         }
         let mut left = records.left_out(&on_the_way.apps, &due.answered);
-        let (gave, given) = records.gave(&on_the_way.apps);
+        let (gave, given) = records.gave(&on_the_way.apps, due.len());
         left.extend(given);
         (left, gave)
     });

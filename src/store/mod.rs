@@ -41,7 +41,8 @@ use crate::quota::AppId;
 pub const SHARDS: u16 = 256;
 /// The most apps in one [`Report`].
 pub const REPORT_APPS_MAX: usize = 64;
-/// The most answered takes, and the most aborts, in one [`Report`].
+/// The most records in one [`Report`], of all kinds together: so many take the ledger about 2 ms, for which
+/// nobody else is served. In a [`Statement`], of each kind.
 pub const REPORT_RECORDS_MAX: usize = 256;
 /// The most logins in one [`Store::record_active`].
 pub const LOGINS_MAX: usize = 512;

@@ -167,16 +167,18 @@ pub struct Abort {
     pub attempt: Attempt,
 }
 
-/// What one call settles: many apps of one shard. Totals are merged first, then answers, then aborts.
+/// What one call settles, in one step of the ledger: many apps of one shard. Nobody sees sums without what
+/// became of the records that they contain, so that nothing is charged twice meanwhile. Of records at most
+/// [`REPORT_RECORDS_MAX`](super::REPORT_RECORDS_MAX), of all kinds together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// At most [`REPORT_APPS_MAX`](super::REPORT_APPS_MAX).
     pub apps: Vec<AppReport>,
-    /// At most [`REPORT_RECORDS_MAX`](super::REPORT_RECORDS_MAX); heard after the aborts.
+    /// Takes whose answer went out; heard after the aborts.
     pub answered: Vec<Answered>,
-    /// At most [`REPORT_RECORDS_MAX`](super::REPORT_RECORDS_MAX).
+    /// Attempts to withdraw.
     pub aborts: Vec<Abort>,
-    /// At most [`REPORT_RECORDS_MAX`](super::REPORT_RECORDS_MAX).
+    /// Releases that the sums contain.
     pub gave: Vec<Gave>,
 }
 

@@ -33,7 +33,12 @@ async fn start(store: &Store) -> (Sidecar, Client) {
 /// How many creations in a row are allowed, of more than any limit here.
 async fn allowed(client: &Client, app: u64, resource: Resource) -> u64 {
     let mut allowed = 0;
-    while allowed < 200 && verdict(&client.create(app, resource).await) == ALLOW {
+    while allowed < 200 {
+        let answer = client.create(app, resource).await;
+        if verdict(&answer) != ALLOW {
+            println!("after {allowed} of {resource:?} in app {app}: {answer:?}");
+            break;
+        }
         allowed += 1;
     }
     allowed

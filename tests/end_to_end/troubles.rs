@@ -114,20 +114,28 @@ async fn a_replica_that_takes_no_writes() {
     scene.recovers().await;
 }
 
-/// Somebody's script that does not end.
-fn run_for_ever(redis: &RedisServer) -> JoinHandle<()> {
-    let mut connection = redis.connect();
-    std::thread::spawn(move || {
+/// Somebody's script that does not end; it runs.
+async fn run_for_ever(redis: &RedisServer) -> JoinHandle<()> {
+    let (mut connection, mut other) = (redis.connect(), redis.connect());
+    let script = std::thread::spawn(move || {
         let script = redis::cmd("EVAL").arg("while true do end").arg(0).clone();
         let ended = script.query::<()>(&mut connection);
         ended.expect_err("it is killed");
+    });
+    until("the script runs", async || {
+        match redis::cmd("PING").query::<String>(&mut other) {
+            Err(busy) if busy.code() == Some("BUSY") => Ok(()),
+            answer => Err(answer),
+        }
     })
+    .await;
+    script
 }
 
 #[tokio::test]
 async fn a_redis_that_is_busy_with_a_script() {
     let scene = Scene::new().await;
-    let script = run_for_ever(&scene.redis);
+    let script = run_for_ever(&scene.redis).await;
     scene.is_honest().await;
     scene.redis.command::<()>(&["SCRIPT", "KILL"]);
     script.join().expect("its end is as expected");

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::releases::InSums;
 use super::takes::Tracked;
 use super::{Owed, lock};
 use crate::clock::{Day, Millis};
 use crate::ledger::guard::cell_of;
-use crate::ledger::journal::{OwedRelease, Record, TakeState};
-use crate::quota::{AppId, Charge, Resource};
+use crate::ledger::journal::{Record, TakeState};
+use crate::quota::{AppId, Charge};
 use crate::store::{
     Abort, Ack, Answered, AppReport, Attempt, Cell, Gave, REPORT_APPS_MAX, REPORT_RECORDS_MAX,
     RecordKey, Shard, Take,
@@ -15,6 +16,8 @@ use crate::store::{
 
 /// For how long an answer waits that the ledger wants to hear again.
 const AGAIN_MS: i64 = 1_000;
+/// The most takes of one report: some room is for releases, however many takes there are.
+const TAKES_TOLD_MAX: usize = REPORT_RECORDS_MAX / 4 * 3;
 
 /// One call's worth of records to settle.
 #[derive(Debug, Default)]
@@ -28,6 +31,11 @@ pub struct DueRecords {
 }
 
 impl DueRecords {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.answered.len() + self.aborts.len()
+    }
+
     /// Whether there is nothing to settle.
     pub fn is_empty(&self) -> bool {
         self.answered.is_empty() && self.aborts.is_empty()
@@ -52,7 +60,7 @@ impl DueRecords {
 pub struct Records<'a> {
     shard: Shard,
     takes: &'a BTreeMap<Attempt, Tracked>,
-    gaves: &'a BTreeMap<(u16, u64), OwedRelease>,
+    gaves: &'a BTreeMap<(u16, u64), InSums>,
 }
 
 impl Records<'_> {
@@ -75,29 +83,25 @@ impl Records<'_> {
             .collect()
     }
 
-    /// Releases that the sums in `apps` contain and the ledger was not told of, at most
-    /// [`REPORT_RECORDS_MAX`], and what is left out of them.
-    pub fn gave(&self, apps: &[AppReport]) -> (Vec<(u64, Gave)>, Vec<LeftOut>) {
+    /// Releases that the sums in `apps` contain and the ledger was not told of, each with its place in the
+    /// order of [`Owed::gave_told`]: as many as a report that names `takes` has room for. And what of the
+    /// sums the others are.
+    pub fn gave(&self, apps: &[AppReport], takes: usize) -> (Vec<(u64, Gave)>, Vec<LeftOut>) {
+        let room = REPORT_RECORDS_MAX.saturating_sub(takes);
         let number = self.shard.number();
         let (mut named, mut left) = (Vec::new(), Vec::new());
-        for ((_, number), owed) in self.gaves.range((number, 0)..=(number, u64::MAX)) {
-            let give_back = &owed.give_back;
-            let (app, key) = (give_back.app, give_back.key.clone());
+        for ((_, order), release) in self.gaves.range((number, 0)..=(number, u64::MAX)) {
+            let (app, key) = release.of();
             if !apps.iter().any(|told| told.app == app) {
                 continue;
             }
-            if named.len() < REPORT_RECORDS_MAX {
-                named.push((*number, Gave { app, key }));
+            if named.len() < room {
+                let key = key.clone();
+                named.push((*order, Gave { app, key }));
                 continue;
             }
-            let most = u64::from(give_back.amount.get());
-            left.push(LeftOut::Given(app, Cell::Live(give_back.resource), most));
-            if give_back.groups_follow {
-                if give_back.resource == Resource::AvRoom {
-                    left.push(LeftOut::Given(app, Cell::Live(Resource::Group), most));
-                }
-                left.push(LeftOut::Given(app, Cell::Gained(give_back.day), most));
-            }
+            let moved = release.moved.iter();
+            left.extend(moved.map(|&(cell, amount)| LeftOut::Given(app, cell, amount)));
         }
         (named, left)
     }
@@ -117,14 +121,17 @@ fn generation_in(apps: &[AppReport], take: &Take) -> Option<u64> {
 pub enum LeftOut {
     /// A take of this life of its counter.
     Taken(AppId, Charge, Day),
-    /// A release; it gave back so many at most.
+    /// A release, which gave back so many.
     Given(AppId, Cell, u64),
 }
 
 impl Owed {
-    /// Records of `shard` to settle, or those of `only` some of its apps: at most [`REPORT_RECORDS_MAX`]
-    /// of a kind, and of at most [`REPORT_APPS_MAX`] apps whose sums are to be told with them. To be
-    /// asked before those sums are read, which then contain all that is named here.
+    /// Records of `shard` to settle, or those of `only` some of its apps: at most [`TAKES_TOLD_MAX`], and of
+    /// at most [`REPORT_APPS_MAX`] apps whose sums are to be told with them. To be asked before those sums
+    /// are read, which then contain all that is named here.
+    ///
+    /// Where not all fit, those come first which are in the sums the longest: of two reports that are under
+    /// way at once the one then names all that the other does, so that the larger sums are the newer ones.
     pub fn due_records(&self, shard: Shard, only: Option<&[AppId]>, now: Millis) -> DueRecords {
         let mut due = DueRecords::default();
         let mut apps = BTreeSet::new();
@@ -132,13 +139,22 @@ impl Owed {
             |app: AppId| apps.contains(&app) || apps.len() < REPORT_APPS_MAX && apps.insert(app);
         let takes = lock(&self.takes[usize::from(shard.number())]);
         let of = |take: &Take| only.is_none_or(|only| only.contains(&take.app));
-        let is_due = |tracked: &&Tracked| tracked.due <= now && of(&tracked.owed.take);
-        for tracked in takes.values().filter(is_due) {
+        let is_due = |tracked: &&Tracked| {
+            tracked.owed.state != TakeState::Open && tracked.due <= now && of(&tracked.owed.take)
+        };
+        let mut waiting: Vec<_> = takes.values().filter(is_due).collect();
+        if waiting.len() > TAKES_TOLD_MAX {
+            waiting.sort_unstable_by_key(|tracked| tracked.order);
+        }
+        for tracked in waiting {
+            if due.len() == TAKES_TOLD_MAX {
+                due.more = true;
+                break;
+            }
             let take = &tracked.owed.take;
             match tracked.owed.state {
                 TakeState::Answered { refused, contained } => {
-                    let room = due.answered.len() < REPORT_RECORDS_MAX;
-                    if room && (contained.is_none() || has_room(take.app)) {
+                    if contained.is_none() || has_room(take.app) {
                         due.answered.push(Answered {
                             take: take.clone(),
                             refused,
@@ -148,14 +164,11 @@ impl Owed {
                         due.more = true;
                     }
                 }
-                TakeState::Abort if due.aborts.len() < REPORT_RECORDS_MAX => {
-                    due.aborts.push(Abort {
-                        app: take.app,
-                        key: take.key.clone(),
-                        attempt: take.attempt,
-                    });
-                }
-                TakeState::Abort => due.more = true,
+                TakeState::Abort => due.aborts.push(Abort {
+                    app: take.app,
+                    key: take.key.clone(),
+                    attempt: take.attempt,
+                }),
                 TakeState::Open => {}
             }
         }
@@ -179,14 +192,14 @@ impl Owed {
     /// The apps of which some release is to be told.
     pub fn apps_that_gave(&self) -> BTreeSet<AppId> {
         let gaves = lock(&self.gaves);
-        gaves.values().map(|owed| owed.give_back.app).collect()
+        gaves.values().map(|release| release.of().0).collect()
     }
 
     /// The ledger has these releases.
     pub fn gave_told(&self, shard: Shard, told: &[(u64, Gave)]) {
         let mut gaves = lock(&self.gaves);
-        for (number, _) in told {
-            gaves.remove(&(shard.number(), *number));
+        for (order, _) in told {
+            gaves.remove(&(shard.number(), *order));
         }
     }
 

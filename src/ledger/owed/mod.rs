@@ -19,7 +19,7 @@ pub use takes::{OpenTake, Wanted, Withdrawn};
 
 use given::Given;
 use kept::Kept;
-use releases::{Sending, gave_back_at_most};
+use releases::{InSums, Sending, gave_back_at_most};
 use takes::Tracked;
 
 use super::journal::{Journal, LogFull, OwedRelease, OwedTake, Record};
@@ -56,8 +56,9 @@ pub struct Owed {
     /// By ledger shard, so that a busy app fills up its own shard alone.
     takes: Box<[Mutex<BTreeMap<Attempt, Tracked>>]>,
     releases: Mutex<BTreeMap<u64, Sending>>,
-    /// Releases that own sums contain, by ledger shard and number. Locked behind `releases`.
-    gaves: Mutex<BTreeMap<(u16, u64), OwedRelease>>,
+    /// Releases that own sums contain, by ledger shard and in the order in which they came to contain
+    /// them. Locked behind `releases`.
+    gaves: Mutex<BTreeMap<(u16, u64), InSums>>,
     /// Locked behind `releases`.
     given: Mutex<Given>,
     kept: Kept<Answered>,
@@ -103,7 +104,7 @@ impl Owed {
         }
         let gaves = gave.into_iter().map(|(number, owed)| {
             let shard = Shard::of(owed.give_back.app).number();
-            ((shard, number), owed)
+            ((shard, number), InSums::left(number, owed))
         });
         let this = Self {
             journal,
@@ -139,8 +140,8 @@ impl Owed {
         let releases = lock(&self.releases);
         let gaves = lock(&self.gaves);
         let gaves = gaves
-            .iter()
-            .map(|((_, number), owed)| (*number, owed.clone()));
+            .values()
+            .map(|release| (release.number, release.owed.clone()));
         let releases = releases
             .iter()
             .map(|(number, sending)| (*number, sending.owed.clone()))

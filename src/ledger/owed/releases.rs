@@ -7,8 +7,8 @@ use super::{Full, Owed, lock};
 use crate::clock::Millis;
 use crate::ledger::hearing::Fell;
 use crate::ledger::journal::{Frames, LogFull, OwedRelease, Record};
-use crate::quota::{AppId, RequestId};
-use crate::store::{GaveBack, GiveBack, RecordKey, Shard};
+use crate::quota::{AppId, RequestId, Resource};
+use crate::store::{Cell, GaveBack, GiveBack, RecordKey, Shard};
 
 /// The most releases that may be owed at a time.
 pub const RELEASES_MAX: usize = 100_000;
@@ -32,6 +32,49 @@ impl Sending {
             by_caller: false,
             accepted: Accepted::Unknown,
         }
+    }
+}
+
+/// A release that own sums contain.
+#[derive(Debug)]
+pub(super) struct InSums {
+    pub(super) number: u64,
+    pub(super) owed: OwedRelease,
+    /// What of the sums it is.
+    pub(super) moved: Vec<(Cell, u64)>,
+}
+
+impl InSums {
+    /// One that an earlier run left. Its journal does not say how much fell: it is taken for the most that
+    /// it can have been, by which more is charged for a moment than there is, never less.
+    pub(super) fn left(number: u64, owed: OwedRelease) -> Self {
+        let GiveBack {
+            resource,
+            amount,
+            day,
+            groups_follow,
+            ..
+        } = owed.give_back;
+        let mut cells = vec![Cell::Live(resource)];
+        if groups_follow {
+            if resource == Resource::AvRoom {
+                cells.push(Cell::Live(Resource::Group));
+            }
+            cells.push(Cell::Gained(day));
+        }
+        let most = u64::from(amount.get());
+        let moved = cells.into_iter().map(|cell| (cell, most)).collect();
+        Self {
+            number,
+            owed,
+            moved,
+        }
+    }
+
+    /// Its app and its record.
+    pub(super) fn of(&self) -> (AppId, &RecordKey) {
+        let GiveBack { app, key, .. } = &self.owed.give_back;
+        (*app, key)
     }
 }
 
@@ -141,7 +184,7 @@ impl Owed {
     }
 
     /// The ledger has the release, and this member owns its record: `change` adds what it gave back to
-    /// own sums, and the ledger is to be told. One that they contain already, by another call under the
+    /// own sums and answers what of them that is, and the ledger is to be told. One that they contain already, by another call under the
     /// same id, is added to nothing.
     ///
     /// # Errors
@@ -150,7 +193,7 @@ impl Owed {
         &self,
         number: u64,
         fell: Fell,
-        change: impl FnOnce(&mut Frames) -> Result<(), LogFull>,
+        change: impl FnOnce(&mut Frames) -> Result<Vec<(Cell, u64)>, LogFull>,
     ) -> Result<(), LogFull> {
         let mut releases = lock(&self.releases);
         let Some(sending) = releases.get(&number) else {
@@ -164,10 +207,10 @@ impl Owed {
             releases.remove(&number);
             return Ok(());
         }
-        self.journal.append_with(now, |frames| {
-            change(frames)?;
+        let moved = self.journal.append_with(now, |frames| {
+            let moved = change(frames)?;
             frames.gave(number);
-            Ok::<_, LogFull>(())
+            Ok::<_, LogFull>(moved)
         })?;
         given.note(app, key, now);
         if is_repeatable(&sending.owed.give_back) {
@@ -183,7 +226,18 @@ impl Owed {
             gave: true,
             ..sending.owed.clone()
         };
-        lock(&self.gaves).insert((shard, number), owed);
+        let mut gaves = lock(&self.gaves);
+        // As with takes: first in the sums, first told.
+        let order = self.number();
+        gaves.insert(
+            (shard, order),
+            InSums {
+                number,
+                owed,
+                moved,
+            },
+        );
+        drop(gaves);
         releases.remove(&number);
         Ok(())
     }
@@ -267,7 +321,7 @@ impl OpenRelease {
     pub fn gave(
         self,
         fell: Fell,
-        change: impl FnOnce(&mut Frames) -> Result<(), LogFull>,
+        change: impl FnOnce(&mut Frames) -> Result<Vec<(Cell, u64)>, LogFull>,
     ) -> Result<(), LogFull> {
         self.owed.release_gave(self.number, fell, change)
     }

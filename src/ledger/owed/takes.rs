@@ -32,12 +32,15 @@ pub struct Wanted {
 pub(super) struct Tracked {
     pub(super) owed: OwedTake,
     pub(super) due: Millis,
+    /// Its place in the order in which sums came to contain them.
+    pub(super) order: u64,
 }
 
 impl Tracked {
     /// One that is due.
     pub(super) fn due(owed: OwedTake) -> Self {
         Self {
+            order: owed.take.attempt.0,
             owed,
             due: Millis(0),
         }
@@ -136,6 +139,7 @@ impl Owed {
         })?;
         let contained = Some(contained);
         tracked.owed.state = TakeState::Answered { refused, contained };
+        tracked.order = self.number();
         Ok(())
     }
 
@@ -234,6 +238,7 @@ impl OpenTake {
             })?;
             let refused = None;
             tracked.owed.state = TakeState::Answered { refused, contained };
+            tracked.order = self.owed.number();
         }
         self.over = true;
         Ok(())

@@ -371,6 +371,8 @@ impl Shared {
     }
 
     fn settle(&mut self, member: u64, report: &Report) -> Settled {
+        let records = report.answered.len() + report.aborts.len() + report.gave.len();
+        assert!(records <= REPORT_RECORDS_MAX, "{records} records");
         self.settles += 1;
         self.seq += 1;
         for app in &report.apps {

@@ -276,13 +276,14 @@ async fn who_stands_still_until_after_the_lease_is_not_answered_with_allow_and_k
 #[test]
 fn a_report_takes_no_charge_off_that_its_sums_lack_while_takes_are_answered() {
     const CREATORS: usize = 3;
+    const REPORTERS: usize = 2;
     const EACH: usize = 4_000;
     let world = World {
         segments: 16 * 1024 * 1024,
         ..World::new(100_000)
     };
     let sidecar = on_a_worker(world.new_sidecar());
-    let begin = std::sync::Barrier::new(CREATORS + 1);
+    let begin = std::sync::Barrier::new(CREATORS + REPORTERS);
     std::thread::scope(|threads| {
         let (sidecar, begin) = (&sidecar, &begin);
         let creators: [_; CREATORS] = std::array::from_fn(|creator| {
@@ -296,10 +297,17 @@ fn a_report_takes_no_charge_off_that_its_sums_lack_while_takes_are_answered() {
                 });
             })
         });
-        begin.wait();
-        // The lender looks at every report whether what it counts is in the sums.
-        while creators.iter().any(|creator| !creator.is_finished()) {
-            on_a_worker(sidecar.ledger.settle_app(&sidecar.entry())).unwrap();
+        // The lender looks at every report whether what it counts is in the sums. They overtake each other,
+        // and more is owed than one of them can name.
+        let creators = Arc::new(creators);
+        for _ in 0..REPORTERS {
+            let creators = creators.clone();
+            threads.spawn(move || {
+                begin.wait();
+                while creators.iter().any(|creator| !creator.is_finished()) {
+                    on_a_worker(sidecar.ledger.settle_app(&sidecar.entry())).unwrap();
+                }
+            });
         }
     });
     on_a_worker(sidecar.settles());
@@ -596,6 +604,19 @@ async fn scarce_units_go_back_after_two_looks_and_plenty_stays() {
     assert_eq!(rich.spare(), spare);
     watch::look(&rich.ledger, now(122_000));
     assert_eq!(rich.spare(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_overtaken_takes_no_count_back() {
+    let world = World::new(1_000);
+    let sidecar = world.new_sidecar().await;
+    sidecar.creates(Some("first")).await;
+    let day = sidecar.ledger.zone.day(sidecar.ledger.now());
+    let heard = sidecar.ledger.composing();
+    let old = busy_view(&world, &sidecar).await;
+    sidecar.creates(Some("second")).await;
+    sidecar.ledger.learn(&sidecar.entry(), &old, day, heard);
+    assert_eq!(sidecar.entry().net(Resource::Group), 2);
 }
 
 async fn busy_view(world: &World, sidecar: &Sidecar) -> crate::store::View {
