@@ -131,6 +131,13 @@ async fn blow(
             server.fake.look(|keys| town.auditor.ledger_forgot(keys));
             server.succeed(number, number & 1 == 0, Some(before));
         }
+        FaultKind::Restore => {
+            all_have_met(&town).await;
+            let before = server.fake.look(Clone::clone);
+            sleep(lasts.min(Duration::from_millis(BACK_MS_MAX))).await;
+            server.fake.look(|keys| town.auditor.ledger_forgot(keys));
+            server.fake.change(|keys| *keys = before);
+        }
         FaultKind::Flush => {
             all_have_met(&town).await;
             server.fake.look(|keys| town.auditor.ledger_forgot(keys));
