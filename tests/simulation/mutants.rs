@@ -136,7 +136,10 @@ fn a_shard_that_never_finds_out_what_it_lost() {
 
 #[test]
 fn a_room_that_is_no_group() {
-    is_rejected("groups = bounded(number, app[1])", "groups = 0");
+    is_rejected(
+        "groups = follows and bounded(number, app[1], app[own]) or number",
+        "groups = follows and 0 or number",
+    );
 }
 
 #[test]
