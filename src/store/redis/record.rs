@@ -91,6 +91,7 @@ impl RedisStore {
             }),
             1 => Ok(GivenBack::OtherContent),
             2 => Ok(GivenBack::Undecided(Undecided::Frozen)),
+            3 => Ok(GivenBack::Undecided(Undecided::Incomplete)),
             _ => Err(unexpected()),
         }
     }
