@@ -27,6 +27,7 @@ fn main() {
         name: "bench".into(),
         incarnation: 1,
         boot: 1,
+        leaves: false,
     };
     let hello = store.hello(&member, None, Clock::system()).now_or_never();
     hello.expect("at once").expect("a new installation");

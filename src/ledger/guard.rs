@@ -125,12 +125,12 @@ impl Guard {
         news
     }
 
-    /// The token of the freeze that is known, once it is certain to be out: what happens from then on is
-    /// not in the truth that is being counted.
+    /// The token of the freeze that is known, once it is certain to have been out for as long as a lease: what is
+    /// asked from then on, and has not waited for longer than that, is not in the truth that is being counted.
     pub fn token_out(&self, now: Duration) -> Option<u64> {
         let ttl = Duration::from_millis(LEASE_TTL_MS);
         let heard = self.frozen_at?;
-        self.frozen.filter(|_| now.saturating_sub(heard) > ttl)
+        self.frozen.filter(|_| now.saturating_sub(heard) > 2 * ttl)
     }
 
     /// Whether something lent is left here.

@@ -121,9 +121,14 @@ impl Ledger {
     /// What is known of recounts of an app just now.
     pub(super) fn acceptance(&self, entry: &Entry) -> Accepted {
         let now = self.clock.steady();
+        // A process that was stopped finds calls that have waited for it, as long as its lease at most if that
+        // still holds: what they speak of may have been before a token that is out by now.
+        if !self.lease.holds(now) {
+            return Accepted::Unknown;
+        }
         match entry.token_out(now) {
             Some(token) => Accepted::Behind(token),
-            None if entry.frozen().is_none() && self.lease.holds(now) => Accepted::Leased(now),
+            None if entry.frozen().is_none() => Accepted::Leased(now),
             None => Accepted::Unknown,
         }
     }

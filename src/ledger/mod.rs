@@ -144,6 +144,7 @@ impl Ledger {
             name: member,
             incarnation,
             boot,
+            leaves: false,
         };
         let local = store.is_local();
         let owed = OwedCopy {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Abort, Answered, AppReport, GaveBack};
-use crate::quota::{AppId, Resource};
+use crate::quota::{AppId, Counter};
 
 /// The most bases in one [`Statement`].
 pub const STATEMENT_BASES_MAX: usize = 256;
@@ -22,6 +22,8 @@ pub struct Member {
     pub incarnation: u64,
     /// How often the journal was opened; attempt numbers start from it.
     pub boot: u32,
+    /// Whether it does nothing any more but leave. What else is asked meanwhile is another's, and is refused.
+    pub leaves: bool,
 }
 
 /// Who the ledger is. Remembered in every data folder: a ledger that shows another id, or none, has
@@ -119,8 +121,8 @@ pub struct Base {
     /// The app.
     pub app: AppId,
     /// Which of its counts.
-    pub resource: Resource,
-    /// The generation it belongs to.
+    pub counter: Counter,
+    /// The generation it belongs to; of a gain, the number of its day, of which there is but the newest.
     pub generation: u64,
     /// The shard's count of writes when it last changed. Of two bases the one with the higher
     /// (generation, version) is the newer.

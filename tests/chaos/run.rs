@@ -35,22 +35,16 @@ fn number(variable: &str) -> Option<u64> {
 pub struct Fleet {
     pub sidecars: Vec<Sidecar>,
     pub doors: Vec<Client>,
-    /// Whether Redis forgets: the gain of a day is then without what members counted that have left since.
-    pub forgets: bool,
 }
 
 impl Fleet {
-    async fn start(redis: &RedisServer, forgets: bool) -> Self {
+    async fn start(redis: &RedisServer) -> Self {
         let mut sidecars = Vec::new();
         for _ in 0..SIDECARS {
             sidecars.push(Sidecar::start(&redis.url(), SETTINGS).await);
         }
         let doors = sidecars.iter().map(Sidecar::lasting_client).collect();
-        Self {
-            sidecars,
-            doors,
-            forgets,
-        }
+        Self { sidecars, doors }
     }
 
     fn clients(&self) -> Vec<Client> {
@@ -66,7 +60,7 @@ pub async fn run(scenario: Scenario) {
     println!("{scenario:?}: IMQUOTA_CHAOS_SEED={seed}, hurt for {time:?}");
 
     let redis = RedisServer::with(scenario.persistence, &[]);
-    let mut fleet = Fleet::start(&redis, scenario.forgets).await;
+    let mut fleet = Fleet::start(&redis).await;
     let book = Shared::new(Book::new());
     let (progress, judged) = (Progress::default(), Progress::default());
     let world = World {

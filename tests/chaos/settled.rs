@@ -15,13 +15,12 @@ use crate::wait::until;
 const AMOUNT_MAX: u64 = 100;
 
 /// What one sidecar says of a cell: the count, and whether it asked the ledger.
-async fn reading(door: &Client, cell: usize, forgets: bool) -> Result<(u64, bool), String> {
+async fn reading(door: &Client, cell: usize) -> Result<(u64, bool), String> {
     let usage = door.try_usage(CELLS[cell].app).await;
     let usage = usage.map_err(|status| status.to_string())?;
     let count = used(&usage, CELLS[cell].resource);
     if CELLS[cell].resource != Resource::Account && !usage.degraded {
         let gained = u64::try_from(usage.groups_gained_today);
-        let gained = gained.map(|gained| if forgets { gained.max(count) } else { gained });
         if (used(&usage, Resource::Group), gained) != (count, Ok(count)) {
             return Err(format!("groups and their gain are not {count}: {usage:?}"));
         }
@@ -31,13 +30,7 @@ async fn reading(door: &Client, cell: usize, forgets: bool) -> Result<(u64, bool
 
 /// The one count that every sidecar has of a cell; the rest is not settled yet, or wrong.
 async fn count(fleet: &Fleet, cell: usize) -> Result<u64, String> {
-    let readings = join_all(
-        fleet
-            .doors
-            .iter()
-            .map(|door| reading(door, cell, fleet.forgets)),
-    )
-    .await;
+    let readings = join_all(fleet.doors.iter().map(|door| reading(door, cell))).await;
     match readings.first() {
         Some(Ok((count, false))) if readings.iter().all(|other| *other == Ok((*count, false))) => {
             Ok(*count)
@@ -71,9 +64,6 @@ pub async fn all_is_known(fleet: &Fleet, book: &Shared<Book>) {
 pub async fn every_place_is_given(fleet: &Fleet, book: &Shared<Book>) {
     for (cell, of) in CELLS.iter().enumerate() {
         let Some((limit, _)) = of.limit else { continue };
-        if of.open_while_away && fleet.forgets {
-            continue; // A gain that lacks something has more room than the book has.
-        }
         let mut most = AMOUNT_MAX;
         until("all places are given, and no more", async || {
             let found = count(fleet, cell).await?;

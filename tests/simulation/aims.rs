@@ -28,7 +28,7 @@ pub fn late_reports(scenario: &mut Scenario) {
 /// A ledger that is put back to a state before creations that were answered, while gateways go on
 /// until the limit is reached, and past it if what was lost is not found out.
 pub fn lost_takes(scenario: &mut Scenario) {
-    scenario.faults = vec![FaultKind::Rollback];
+    scenario.faults = vec![FaultKind::Restore];
     scenario.blows = 1;
     scenario.blow_ms_max = 1_000;
     scenario.weather = Weather::FAIR;

@@ -116,12 +116,38 @@ pub fn users(books: &impl Books, prefix: &str, app: AppId, day: i32) -> (i64, i6
     (number(&hash, "n"), number(&hash, "i"))
 }
 
+/// A record that is still charged by itself.
+#[derive(Debug)]
+pub struct Held {
+    pub amount: i64,
+    /// The digits of the counters that it charges.
+    pub counters: String,
+    pub day: i32,
+    /// The members that claim it.
+    pub claimed_by: Vec<u64>,
+    pub words: String,
+}
+
 /// The records that are still charged by themselves: at rest there are none.
-pub fn held(books: &impl Books, prefix: &str, app: AppId) -> Vec<String> {
+pub fn held(books: &impl Books, prefix: &str, app: AppId) -> Vec<Held> {
     let records = books.hash(&key(prefix, app, "r")).into_iter();
     let held = records.filter(|(_, record)| record.starts_with("h|") || record.starts_with("p|"));
-    held.map(|(id, record)| format!("{id:?} {record}"))
-        .collect()
+    held.map(|(id, record)| {
+        let parts: Vec<&str> = record.split('|').collect();
+        let claims = parts[9]
+            .split(',')
+            .filter_map(|claim| claim.split('.').next());
+        Held {
+            amount: first_number(parts[2]),
+            counters: parts[4].to_owned(),
+            day: parts[5].parse().unwrap_or(0),
+            claimed_by: claims
+                .filter_map(|member| u64::from_str_radix(member, 16).ok())
+                .collect(),
+            words: format!("{id:?} {record}"),
+        }
+    })
+    .collect()
 }
 
 /// How it stands with the ledger's recoveries.
@@ -149,17 +175,44 @@ pub fn recovery(keys: &Keyspace) -> Recovery {
 /// What of its grants a member has neither spent nor returned, as the ledger knows, by live count.
 pub fn lent_to(books: &impl Books, prefix: &str, app: AppId, incarnation: u64) -> [i64; 3] {
     let hash = books.hash(&key(prefix, app, "a"));
-    ["0", "1", "2"].map(|name| {
-        let entry = hash
-            .iter()
-            .find(|(field, _)| *field == format!("m{name}:{incarnation:016x}"));
-        let words = entry.map_or("", |(_, entry)| entry.as_str()).split(' ');
-        let words: Vec<i64> = words.filter_map(|word| word.parse().ok()).collect();
-        match words[..] {
-            [.., granted, done] => (granted - done).max(0),
-            _ => 0,
-        }
-    })
+    ["0", "1", "2"].map(|name| lent(&hash, &format!("m{name}:{incarnation:016x}")))
+}
+
+/// The same of a day's gain.
+pub fn gain_lent_to(
+    books: &impl Books,
+    prefix: &str,
+    app: AppId,
+    day: Day,
+    incarnation: u64,
+) -> i64 {
+    let hash = books.hash(&format!("{}:{}", key(prefix, app, "g"), day.number()));
+    lent(&hash, &format!("m:{incarnation:016x}"))
+}
+
+/// Whether a member is on the ledger's roll.
+pub fn is_present(keys: &Keyspace, incarnation: u64) -> bool {
+    let members = format!("{{{PREFIX}}}:v2:members");
+    keys.field(&members, &format!("k:{incarnation:016x}"))
+        .is_some()
+}
+
+/// Whether a member is marked gone.
+pub fn is_gone(keys: &Keyspace, incarnation: u64) -> bool {
+    let members = format!("{{{PREFIX}}}:v2:members");
+    keys.field(&members, &format!("g:{incarnation:016x}"))
+        .is_some()
+}
+
+/// What the sums of a member say that it was granted and is not done with.
+fn lent(hash: &[(String, String)], field: &str) -> i64 {
+    let entry = hash.iter().find(|(name, _)| name == field);
+    let words = entry.map_or("", |(_, entry)| entry.as_str()).split(' ');
+    let words: Vec<i64> = words.filter_map(|word| word.parse().ok()).collect();
+    match words[..] {
+        [.., granted, done] => (granted - done).max(0),
+        _ => 0,
+    }
 }
 
 fn field_of(keys: &Keyspace, key: &str, field: &str) -> i64 {

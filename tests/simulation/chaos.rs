@@ -128,22 +128,22 @@ async fn blow(
             all_have_met(&town).await;
             let before = server.fake.look(Clone::clone);
             sleep(lasts.min(Duration::from_millis(BACK_MS_MAX))).await;
-            town.auditor.ledger_forgot(&members(&town));
+            server.fake.look(|keys| town.auditor.ledger_forgot(keys));
             server.succeed(number, number & 1 == 0, Some(before));
+        }
+        FaultKind::Restore => {
+            all_have_met(&town).await;
+            let before = server.fake.look(Clone::clone);
+            sleep(lasts.min(Duration::from_millis(BACK_MS_MAX))).await;
+            server.fake.look(|keys| town.auditor.ledger_forgot(keys));
+            server.fake.change(|keys| *keys = before);
         }
         FaultKind::Flush => {
             all_have_met(&town).await;
-            town.auditor.ledger_forgot(&members(&town));
+            server.fake.look(|keys| town.auditor.ledger_forgot(keys));
             server.fake.change(Keyspace::flush);
         }
     }
-}
-
-fn members(town: &Town) -> Vec<u64> {
-    town.sidecars
-        .iter()
-        .map(|sidecar| sidecar.member().1)
-        .collect()
 }
 
 /// Waits until no sidecar would take an emptied ledger for a new one.

@@ -7,6 +7,7 @@ use imquota::store::{LEASE_TTL_MS, Recount, Recounted, Standing, StoreFault};
 use tokio::time::{Instant, sleep};
 
 use crate::books;
+use crate::fake::keyspace::Keyspace;
 use crate::gateway::Town;
 use crate::server::Server;
 use crate::sidecar::Serving;
@@ -18,6 +19,15 @@ const COUNTING: Duration = Duration::from_millis(300);
 
 /// Retires every member whose journal is lost and that the ledger waits for. Whether all went well.
 pub async fn retire_lost(town: &Town, server: &Server) -> bool {
+    let retires = |app, member| {
+        let books = |keys: &Keyspace| town.auditor.retires(keys, books::PREFIX, app, member);
+        server.fake.look(books);
+    };
+    retire_all_lost(town, retires).await
+}
+
+/// As [`retire_lost`], whatever ledger it is: before each, the auditor `retires` it from each app.
+pub async fn retire_all_lost(town: &Town, retires: impl Fn(AppId, u64)) -> bool {
     let lost: Vec<u64> = town
         .sidecars
         .iter()
@@ -39,10 +49,7 @@ pub async fn retire_lost(town: &Town, server: &Server) -> bool {
         town.auditor
             .say(|| format!("an operator retires {member:?}"));
         for tenant in &town.tenants {
-            let lent = server
-                .fake
-                .look(|keys| books::lent_to(keys, books::PREFIX, tenant.app, member.incarnation));
-            town.auditor.retires(tenant.app, lent);
+            retires(tenant.app, member.incarnation);
         }
         let retired = serving
             .operator
@@ -128,11 +135,8 @@ async fn freeze_and_count(
         who: "operator".into(),
         why: "simulated".into(),
     };
-    let done = operator.recount(&recount).await?;
-    if let Recounted::Done { held, .. } = done {
-        town.auditor.recounted(app, resource, to, held);
-    }
-    Ok(done)
+    town.auditor.commits(app, resource, to);
+    operator.recount(&recount).await
 }
 
 fn anybody(town: &Town) -> Option<Serving> {

@@ -28,6 +28,8 @@ pub enum FaultKind {
     ClockJump,
     /// The server is put back to an earlier state.
     Rollback,
+    /// A state from before is restored into the server while it runs: its process says nothing of that.
+    Restore,
     /// The server forgets everything.
     Flush,
     /// A sidecar's process is stopped by a signal, for longer than its lease perhaps, and goes on.

@@ -92,6 +92,7 @@ impl One {
                 name: format!("member {number}").into(),
                 incarnation: number,
                 boot,
+                leaves: false,
             },
             zone,
             begins: Millis(pair.now_us.load(Ordering::Relaxed) / 1000),

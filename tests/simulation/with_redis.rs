@@ -15,6 +15,7 @@ use crate::books::{self, Books};
 use crate::fake::{Fake, Identity, Mutation};
 use crate::machine::Dial;
 use crate::network::Weather;
+use crate::operators;
 use crate::redis_server::RedisServer;
 use crate::run::{
     Manner, Place, begin, build, differences, fill, folder, misshown, run_with_twin, work,
@@ -126,7 +127,10 @@ async fn in_real_time(seed: u64, url: String, books: redis::Connection) -> (u64,
     let books = RealBooks(Mutex::new(books));
     let count = |app: AppId, at: usize| books::counts(&books, &prefix, app)[at].shown();
     let begun = Instant::now();
+    let retires = |app, member| auditor.retires(&books, &prefix, app, member);
     loop {
+        // What a lost journal's member was lent stays lent until then.
+        operators::retire_all_lost(&town, retires).await;
         let mut differences = differences(&town, &books, &prefix);
         differences.extend(misshown(&town, count).await);
         if differences.is_empty() {

@@ -59,6 +59,7 @@ impl Sidecar {
                 name: format!("sidecar-{number}").into(),
                 incarnation: number,
                 boot: 1,
+                leaves: false,
             },
         }
     }

@@ -15,9 +15,11 @@ mod redis_server;
 )]
 mod store_suite;
 
+mod bases;
 mod crowd;
 mod fixture;
 mod forgetting;
+mod gains;
 mod grants;
 mod members;
 mod model;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use imquota::quota::Resource;
+use imquota::quota::{Counter, Resource};
 use imquota::store::{Beat, Beaten, Cell, Escrow, Recovery, Report, Shard, Store, StoreFault};
 
 use crate::fixture::{
-    Sidecar, allowed, app, app_report, client, header, limits, options, quick, take, today,
+    NOW, Sidecar, allowed, app, app_report, client, header, limits, options, quick, take, today,
 };
 use crate::redis_server::RedisServer;
 
@@ -107,8 +107,8 @@ async fn who_leaves_gets_no_lease_and_who_is_gone_is_told_so() {
     let base = bases.changed[0];
     assert_eq!((base.app, base.amount, base.generation), (app(1), 7, 0));
     assert_eq!(
-        (base.resource, base.version),
-        (Resource::Account, bases.upto)
+        (base.counter, base.version),
+        (Counter::Accounts, bases.upto)
     );
     let later = two
         .store
@@ -332,4 +332,26 @@ async fn of_one_that_is_gone_a_shard_keeps_a_mark_and_not_for_ever() {
     one.store.fold(shard, &[app(1)]).await.unwrap();
     one.usage(app(1)).await;
     assert_eq!(sorted(), left);
+}
+
+#[tokio::test]
+async fn over_the_connection_of_one_that_leaves_nothing_else_is_told() {
+    let server = RedisServer::start();
+    let mut one = Sidecar::quick(1, &server, None).await;
+    one.member.leaves = true;
+    one.member.boot += 1;
+    one.hello(None).await.unwrap();
+    one.beats().await;
+    let ask = take(&client("x"), 1, Resource::Account, 1, &limits(9, 0, 0));
+    for refused in [
+        one.take(&ask).await.map(drop),
+        one.store.usage(app(1), today(), NOW).await.map(drop),
+    ] {
+        assert!(
+            matches!(&refused, Err(StoreFault::Frozen(words)) if words.contains("comes first")),
+            "{refused:?}"
+        );
+    }
+    one.store.fold(Shard::of(app(1)), &[app(1)]).await.unwrap();
+    one.store.leave().await.unwrap();
 }

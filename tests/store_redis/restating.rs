@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use imquota::quota::Resource;
+use imquota::quota::{Counter, Resource};
 use imquota::store::{
     Answered, Attempt, Base, Beat, Cell, Escrow, GaveBack, GivenBack, Recovery, Shard, Statement,
     Store, Taken, Undecided,
@@ -261,7 +261,7 @@ async fn of_two_bases_the_newer_one_counts_and_none_that_comes_late() {
     server.flush_all();
     let base = |version, amount| Base {
         app: app(1),
-        resource: Resource::Account,
+        counter: Counter::Accounts,
         generation: 0,
         version,
         amount,
@@ -306,7 +306,7 @@ async fn a_restatement_knows_an_answer_that_the_ledger_forgot() {
         answered: vec![
             said(&counted, Some(0), None),
             said(&pinned, None, None),
-            said(&denied, None, Some(imquota::quota::Counter::Accounts)),
+            said(&denied, None, Some(Counter::Accounts)),
         ],
         ..states_accounts(0, sums)
     };

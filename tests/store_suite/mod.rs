@@ -540,6 +540,7 @@ pub fn member(number: u64) -> Member {
         name: format!("member-{number}").into(),
         incarnation: 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number + 1),
         boot: 1,
+        leaves: false,
     }
 }
 

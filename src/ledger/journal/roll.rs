@@ -3,19 +3,21 @@
 //! After a loss these are what the ledger is told again. Each change is written before the ledger
 //! hears that this member has it: the ledger relies on it from then on.
 
+use std::collections::BTreeMap;
+
 use bytes::{Buf, BufMut};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::checkpoint::Checkpoint;
-use crate::quota::{AppId, RESOURCES};
+use crate::quota::{AppId, COUNTERS};
 use crate::store::{Base, Bases, Roll, SHARDS, Shard};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 const STANDING: TableDefinition<&str, &[u8]> = TableDefinition::new("standing");
 /// The only row of [`STANDING`].
 const OWN: &str = "own";
-/// shard, app, resource
+/// shard, app, counter
 type BaseKey = (u16, u64, u8);
 /// generation, version, amount
 type BaseRow = (u64, u64, i64);
@@ -41,9 +43,22 @@ pub struct Standing {
     /// Everybody it ever heard of. Version and silence are those of the last answer that was given
     /// while no recovery was open: what a ledger that forgot says of the silent is an old tale.
     pub roll: Roll,
+    /// Whom the ledger calls gone by news whose bases are not here yet, and by which. For this member they are
+    /// present until it has them: if the ledger forgets that they left, they have to tell what they counted.
+    pub unread: BTreeMap<u64, u64>,
 }
 
 impl Standing {
+    /// Counts those as gone whose bases are here by now.
+    pub fn read_on(&mut self) {
+        let news = self.news;
+        let read = self.unread.extract_if(.., |_, told| *told <= news);
+        self.roll.gone.extend(read.map(|(member, _)| member));
+        let Roll { present, gone, .. } = &mut self.roll;
+        present.retain(|member, _| !gone.contains(member));
+        self.roll.news = self.roll.news.max(news);
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut row = vec![FORMAT];
         row.put_u64_le(self.epoch);
@@ -77,6 +92,11 @@ impl Standing {
             row.put_u64_le(*incarnation);
             row.put_u64_le(*calls);
         }
+        put_count(&mut row, self.unread.len());
+        for (incarnation, news) in &self.unread {
+            row.put_u64_le(*incarnation);
+            row.put_u64_le(*news);
+        }
         row
     }
 
@@ -96,6 +116,7 @@ impl Standing {
                 news: from.try_get_u64_le().ok()?,
                 ..Roll::default()
             },
+            unread: BTreeMap::new(),
         };
         for _ in 0..from.try_get_u32_le().ok()? {
             let incarnation = from.try_get_u64_le().ok()?;
@@ -112,6 +133,10 @@ impl Standing {
             let incarnation = from.try_get_u64_le().ok()?;
             let calls = from.try_get_u64_le().ok()?;
             this.roll.silent.insert(incarnation, calls);
+        }
+        for _ in 0..from.try_get_u32_le().ok()? {
+            let incarnation = from.try_get_u64_le().ok()?;
+            this.unread.insert(incarnation, from.try_get_u64_le().ok()?);
         }
         from.is_empty().then_some(this)
     }
@@ -210,7 +235,7 @@ impl Checkpoint {
             let mut upto = write.open_table(UPTO)?;
             for (shard, learnt) in learnt {
                 for base in &learnt.changed {
-                    let key = (shard.number(), base.app.get(), base.resource as u8);
+                    let key = (shard.number(), base.app.get(), base.counter as u8);
                     let known = bases.get(key)?.map(|row| row.value());
                     let newer = (base.generation, base.version);
                     if known.is_none_or(|(generation, version, _)| newer > (generation, version)) {
@@ -237,17 +262,17 @@ impl Checkpoint {
         let table = self.db.begin_read()?.open_table(BASES)?;
         let number = shard.number();
         let from = after.map_or((number, 0, 0), |base| {
-            (number, base.app.get(), base.resource as u8 + 1)
+            (number, base.app.get(), base.counter as u8 + 1)
         });
         let mut page = Vec::new();
         for row in table.range(from..=(number, u64::MAX, u8::MAX))? {
             let (key, row) = row?;
-            let ((_, app, resource), (generation, version, amount)) = (key.value(), row.value());
-            let resource = RESOURCES.get(usize::from(resource)).copied();
-            if let (Some(app), Some(resource)) = (AppId::new(app), resource) {
+            let ((_, app, counter), (generation, version, amount)) = (key.value(), row.value());
+            let counter = COUNTERS.get(usize::from(counter)).copied();
+            if let (Some(app), Some(counter)) = (AppId::new(app), counter) {
                 page.push(Base {
                     app,
-                    resource,
+                    counter,
                     generation,
                     version,
                     amount,
@@ -280,6 +305,7 @@ mod tests {
                 silent: [(1, 12)].into(),
                 news: 8,
             },
+            unread: [(1, 10)].into(),
         };
         let bytes = standing.encode();
         assert_eq!(Standing::decode(&bytes), Some(standing));

@@ -74,7 +74,9 @@ pub async fn round(ledger: &Ledger, greeted: &mut Greeted) -> Result<(), StoreFa
 
 async fn greet_and_beat(ledger: &Ledger, greeted: &mut Greeted) -> Result<(), StoreFault> {
     if greeted.0.is_none_or(|at| at.elapsed() >= HELLO_AGE) {
-        if greeted.0.is_none() {
+        // Whoever says hello is the one by whom all that follows is told: none of this member's own may be under
+        // way then, as it may be while the ledger is only doubted.
+        if greeted.0.is_none() && !ledger.membership.word().heard {
             succession::finish(ledger).await?;
         }
         let installation = match hello(ledger, &ledger.member).await {

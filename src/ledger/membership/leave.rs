@@ -191,7 +191,8 @@ fn is_alone(who: u64, standing: &mut Standing, beaten: &Beaten) -> bool {
     // A ledger that forgets is found out by the beat itself, which then is of a member that is not gone.
     drop(learn(standing, beaten));
     let roll = &standing.roll;
-    let mut others = roll.present.keys().filter(|member| **member != who);
+    let is_there = |member: &&u64| **member != who && !standing.unread.contains_key(*member);
+    let mut others = roll.present.keys().filter(is_there);
     others.all(|member| roll.silent.contains_key(member))
 }
 

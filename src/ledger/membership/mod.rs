@@ -209,6 +209,7 @@ impl Membership {
         let (epoch, news) = *lock(&self.pulled);
         if epoch == standing.epoch {
             standing.news = standing.news.max(news);
+            standing.read_on();
         }
         standing
     }
@@ -233,13 +234,16 @@ fn learn(standing: &mut Standing, beaten: &Beaten) -> Result<(), StoreFault> {
         }
         standing.epoch = beaten.epoch;
         standing.seen = 0;
+        standing.unread.clear();
     }
     standing.knows |= !open;
     if let Some(told) = &beaten.roll {
         // Nothing is forgotten within a recovery's epoch: who was on its last closed roll and is not on this
         // one was gone for so long that no loss brings it back.
         let follows = !open && standing.seen > 0 && told.version > standing.seen;
-        unite(&mut standing.roll, told, open);
+        let mut told_now = told.clone();
+        hold_back(standing, &mut told_now);
+        unite(&mut standing.roll, &told_now, open);
         if follows {
             let roll = &mut standing.roll;
             roll.gone
@@ -248,6 +252,27 @@ fn learn(standing: &mut Standing, beaten: &Beaten) -> Result<(), StoreFault> {
         standing.seen = standing.seen.max(told.version);
     }
     Ok(())
+}
+
+/// Whoever says that a member is gone has the bases that contain it: what `told` says of those whose bases are not
+/// here yet is held back, and its news with it.
+fn hold_back(standing: &mut Standing, told: &mut Roll) {
+    if told.news <= standing.news {
+        return;
+    }
+    let known = &standing.roll;
+    let marks: Vec<u64> = told.gone.difference(&known.gone).copied().collect();
+    for member in &marks {
+        told.gone.remove(member);
+        let name = known.present.get(member).cloned().unwrap_or_default();
+        told.present.insert(*member, name);
+        standing.unread.entry(*member).or_insert(told.news);
+    }
+    // A recount is news as well, and nobody comes back to tell it.
+    let only_marks = told.news - known.news.min(told.news) <= marks.len() as u64;
+    if only_marks {
+        told.news = known.news;
+    }
 }
 
 /// Adds what is told to what is known. Nobody is ever dropped but by being told to be gone: a ledger

@@ -44,7 +44,7 @@ pub async fn restate(ledger: &Ledger, whose: Whose, standing: &Standing) -> Resu
         });
         let told = kept.map(|(app, cells)| (app, of_journal(app, &cells)));
         let calls = by_shard(told, REPORT_APPS_MAX).into_iter();
-        let calls = calls.map(|(shard, apps)| state(ledger, shard, apps));
+        let calls = calls.map(|(shard, apps)| state(ledger, shard, whose, apps));
         all(calls.collect()).await?;
     }
     if whose == Whose::Predecessor {
@@ -111,8 +111,7 @@ async fn head(
             aborts: aborts.next().unwrap_or_default().to_vec(),
             gone: gone.next().unwrap_or_default().iter().copied().collect(),
         };
-        let day = ledger.zone.day(ledger.now());
-        ledger.store.restate(shard, &statement, day).await?;
+        tell(ledger, shard, whose, &statement).await?;
         let told = answered.len() + released.len() + aborts.len() + gone.len() == 0;
         if !more_bases && told {
             return Ok(());
@@ -135,16 +134,34 @@ async fn state_met(
             acks_freeze: None,
         }
     });
-    state(ledger, shard, apps.collect()).await
+    state(ledger, shard, Whose::Own, apps.collect()).await
 }
 
-async fn state(ledger: &Ledger, shard: Shard, apps: Vec<AppReport>) -> Result<(), StoreFault> {
+async fn state(
+    ledger: &Ledger,
+    shard: Shard,
+    whose: Whose,
+    apps: Vec<AppReport>,
+) -> Result<(), StoreFault> {
     let statement = Statement {
         apps,
         ..Statement::default()
     };
+    tell(ledger, shard, whose, &statement).await
+}
+
+/// Tells one part. After a beat that failed the next hello may be the predecessor's: what is told then is its own.
+async fn tell(
+    ledger: &Ledger,
+    shard: Shard,
+    whose: Whose,
+    statement: &Statement,
+) -> Result<(), StoreFault> {
+    if whose == Whose::Own && !ledger.membership.word().heard {
+        return Err(StoreFault::Away("a beat was not answered".into()));
+    }
     let day = ledger.zone.day(ledger.now());
-    ledger.store.restate(shard, &statement, day).await
+    ledger.store.restate(shard, statement, day).await
 }
 
 /// An app as the journal has it.

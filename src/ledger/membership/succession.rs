@@ -33,19 +33,25 @@ pub async fn finish(ledger: &Ledger) -> Result<(), StoreFault> {
         name: ledger.member.name.clone(),
         incarnation: old.incarnation,
         boot: old.boot,
+        leaves: true,
     };
     hello(ledger, &member).await?;
-    if is_present(ledger, &mut old).await? {
-        let apps = apps_of(ledger)?;
-        let news = fold_and_leave(ledger, &apps).await?;
-        let seen = wait_until_seen(ledger, old.incarnation, news, &mut old.standing);
-        if let Ok(seen) = timeout(SEEN_WAIT, seen).await {
-            seen?;
-        } else {
-            return Ok(()); // It is kept until the next hello, in case the ledger forgets.
+    let news = match known_as(ledger, &mut old).await? {
+        KnownAs::Present => {
+            let apps = apps_of(ledger)?;
+            fold_and_leave(ledger, &apps).await?
         }
+        KnownAs::Gone(news) => news,
+        // Nobody reads bases now.
+        KnownAs::GoneInRecovery => return Ok(()),
+    };
+    let seen = wait_until_seen(ledger, old.incarnation, news, &mut old.standing);
+    if let Ok(seen) = timeout(SEEN_WAIT, seen).await {
+        seen?;
+    } else {
+        return Ok(()); // It is kept until the next hello, in case the ledger forgets.
     }
-    // It is gone, and all that it counted is in the bases.
+    // It is gone, and all that it counted is in the bases that a fellow has.
     let journal = ledger.journal.clone();
     let forgotten = ledger
         .saving
@@ -59,9 +65,18 @@ pub async fn finish(ledger: &Ledger) -> Result<(), StoreFault> {
     Ok(())
 }
 
-/// Whether the ledger counts the predecessor as a member: if so, all that it knows was told, and no
-/// recovery is open.
-async fn is_present(ledger: &Ledger, old: &mut Predecessor) -> Result<bool, StoreFault> {
+/// What the predecessor is for the ledger.
+enum KnownAs {
+    /// A member: all that it knows was told, and no recovery is open.
+    Present,
+    /// Gone, by no later news than these.
+    Gone(u64),
+    /// Gone, while members restate.
+    GoneInRecovery,
+}
+
+/// Finds out what the predecessor is for the ledger, and tells what it is to be told.
+async fn known_as(ledger: &Ledger, old: &mut Predecessor) -> Result<KnownAs, StoreFault> {
     let mut open = false;
     loop {
         let beaten = ledger
@@ -69,7 +84,10 @@ async fn is_present(ledger: &Ledger, old: &mut Predecessor) -> Result<bool, Stor
             .beat(&leaving_beat(&old.standing, open))
             .await?;
         if beaten.gone {
-            return Ok(false);
+            return Ok(match beaten.recovery {
+                Recovery::Open => KnownAs::GoneInRecovery,
+                _ => KnownAs::Gone(beaten.news),
+            });
         }
         let known = old.standing.clone();
         learn(&mut old.standing, &beaten)?;
@@ -91,7 +109,7 @@ async fn is_present(ledger: &Ledger, old: &mut Predecessor) -> Result<bool, Stor
             continue; // The ledger is to hear that it was.
         }
         if !open {
-            return Ok(true);
+            return Ok(KnownAs::Present);
         }
         return Err(StoreFault::Frozen(
             "members tell what they know; the last run's leave goes on after that".into(),

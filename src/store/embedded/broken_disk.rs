@@ -95,6 +95,7 @@ pub(super) async fn hello(store: &EmbeddedStore) {
         name: "one".into(),
         incarnation: 1,
         boot: 1,
+        leaves: false,
     };
     store.hello(&member, None, NOW).await.unwrap();
 }

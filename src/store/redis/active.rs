@@ -20,7 +20,7 @@ impl RedisStore {
         logins: &[Login],
     ) -> Result<Vec<Active>, StoreFault> {
         debug_assert!(logins.len() <= LOGINS_MAX);
-        let link = self.linked()?;
+        let link = self.linked_to_stay()?;
         // By app and day; a stable order keeps a user's first login the one that is new.
         let mut order: Vec<usize> = (0..logins.len()).collect();
         order.sort_by_key(|&at| (logins[at].app, logins[at].day));
@@ -70,7 +70,7 @@ impl RedisStore {
     }
 
     pub(super) async fn read_usage(&self, app: AppId, day: Day) -> Result<Usage, StoreFault> {
-        let link = self.linked()?;
+        let link = self.linked_to_stay()?;
         let shard = Shard::of(app);
         let mut step = self.step(&link, shard)?;
         step.key(&self.keys.app(app))

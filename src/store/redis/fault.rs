@@ -73,6 +73,11 @@ pub(super) fn unmet() -> StoreFault {
     StoreFault::Frozen("Redis runs anew: what it knows is to be looked at first".into())
 }
 
+/// A connection over which the member of before leaves.
+pub(super) fn leaving() -> StoreFault {
+    StoreFault::Frozen("the leave that the last run began comes first".into())
+}
+
 /// Why a beat was not answered.
 pub(super) fn unbeaten(status: i64) -> StoreFault {
     let fenced = |words: &str| StoreFault::Fenced(words.into());

@@ -145,6 +145,7 @@ fn link(
         incarnation: id_text(member.incarnation),
         process: format!("{} {nonce}", member.boot),
         name: member.name.clone(),
+        leaves: member.leaves,
         met: AtomicBool::new(false),
         unconfirmed: AtomicBool::new(false),
     })

@@ -155,6 +155,8 @@ struct Link {
     /// The member's boot number and this process' nonce.
     process: String,
     name: Arc<str>,
+    /// Whether the member does nothing any more but leave.
+    leaves: bool,
     /// Whether it is known under which run the ledger was looked at last, and that this is it.
     met: AtomicBool,
     /// Whether the replicas have not confirmed yet that this member is registered.
@@ -260,6 +262,15 @@ impl RedisStore {
                 self.dialer.shown
             ))
         })
+    }
+
+    /// The same, for what a member does that is there to stay.
+    fn linked_to_stay(&self) -> Result<Arc<Link>, StoreFault> {
+        let link = self.linked()?;
+        if link.leaves {
+            return Err(fault::leaving());
+        }
+        Ok(link)
     }
 
     /// A step on `shard`, begun with what the guard asks for. None goes to a server that runs anew before

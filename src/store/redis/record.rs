@@ -7,7 +7,7 @@ use crate::store::{GiveBack, GivenBack, RecordKey, Shard, StoreFault, Take, Take
 
 impl RedisStore {
     pub(super) async fn take_once(&self, take: &Take) -> Result<Taken, StoreFault> {
-        let link = self.linked()?;
+        let link = self.linked_to_stay()?;
         let shard = Shard::of(take.app);
         let mut step = self.step(&link, shard)?;
         step.key(&self.keys.app(take.app))
@@ -58,7 +58,7 @@ impl RedisStore {
     }
 
     pub(super) async fn release_once(&self, back: &GiveBack) -> Result<GivenBack, StoreFault> {
-        let link = self.linked()?;
+        let link = self.linked_to_stay()?;
         let shard = Shard::of(back.app);
         let mut step = self.step(&link, shard)?;
         step.key(&self.keys.app(back.app))
@@ -91,6 +91,7 @@ impl RedisStore {
             }),
             1 => Ok(GivenBack::OtherContent),
             2 => Ok(GivenBack::Undecided(Undecided::Frozen)),
+            3 => Ok(GivenBack::Undecided(Undecided::Incomplete)),
             _ => Err(unexpected()),
         }
     }

@@ -4,7 +4,7 @@ use super::answer::unexpected;
 use super::report::{Blocks, Kind, Part};
 use super::{Link, RedisStore};
 use crate::clock::Day;
-use crate::quota::{AppId, RESOURCES};
+use crate::quota::{AppId, COUNTERS};
 use crate::store::{
     Base, Bases, REPORT_APPS_MAX, REPORT_RECORDS_MAX, STATEMENT_BASES_MAX, Shard, Statement,
     StoreFault,
@@ -108,7 +108,7 @@ impl RedisStore {
         for base in stated.bases {
             debug_assert_eq!(Shard::of(base.app), shard);
             step.arg(base.app)
-                .arg(base.resource.counter().index())
+                .arg(base.counter.index())
                 .arg(base.generation)
                 .arg(base.version)
                 .arg(base.amount);
@@ -132,7 +132,7 @@ impl RedisStore {
             let counter = usize::try_from(answer.small()?).map_err(|_| unexpected())?;
             changed.push(Base {
                 app,
-                resource: *RESOURCES.get(counter).ok_or_else(unexpected)?,
+                counter: *COUNTERS.get(counter).ok_or_else(unexpected)?,
                 generation: answer.count()?,
                 version: answer.count()?,
                 amount: answer.signed()?,

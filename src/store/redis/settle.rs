@@ -17,7 +17,7 @@ impl RedisStore {
         debug_assert!(
             report.answered.len() + report.aborts.len() + report.gave.len() <= REPORT_RECORDS_MAX
         );
-        let link = &self.linked()?;
+        let link = &self.linked_to_stay()?;
         let blocks = Blocks::of(&Part {
             apps: &report.apps,
             answered: &report.answered,

@@ -6,7 +6,7 @@ use imquota::clock::Day;
 use imquota::quota::{COUNTERS, Limit};
 
 use super::{Auditor, Known, Sum};
-use crate::books::{self, Books};
+use crate::books::{self, Books, Held};
 use crate::fake::keyspace::Keyspace;
 
 impl Auditor {
@@ -26,11 +26,20 @@ impl Auditor {
                 lost,
                 unknowable,
                 left,
+                ever_forgot,
                 gaps,
                 ..
             } = known;
             for (id, app) in apps.iter() {
                 let counts = books::counts(books, prefix, *id);
+                let held = books::held(books, prefix, *id);
+                // A snapshot of before a member left has its records as held. The base has them as well: they
+                // stay charged twice until a recount.
+                let (left_over, held): (Vec<Held>, Vec<Held>) =
+                    held.into_iter().partition(|held| {
+                        let mut by = held.claimed_by.iter();
+                        *ever_forgot && by.all(|member| !members.contains(member))
+                    });
                 for (sum, range) in &app.sums {
                     let count = match sum {
                         Sum::Live(counter) => counts[usize::from(*counter)].shown(),
@@ -47,7 +56,8 @@ impl Auditor {
                         Sum::Gained(_) if app.was_recounted => app.followed,
                         _ => 0,
                     };
-                    let (low, high) = (range.low, range.high + spared);
+                    let left_over = charged_by(&left_over, *sum);
+                    let (low, high) = (range.low, range.high + spared + left_over);
                     if !(low..=high).contains(&count) && !unknowable.contains(&(*id, *sum)) {
                         let faults = if left.contains(&(*id, *sum)) {
                             &mut *gaps
@@ -72,7 +82,7 @@ impl Auditor {
                     }
                 }
                 // What a lost journal's member held stays held: nobody knows whether it was answered.
-                let held = books::held(books, prefix, *id);
+                let held: Vec<String> = held.into_iter().map(|held| held.words).collect();
                 if lost.is_empty() && !held.is_empty() {
                     faults.push(format!("app {id}: still held: {held:?}"));
                 }
@@ -85,8 +95,9 @@ impl Auditor {
                         "app {id}: {lent:?} are lent to members that there are, of {counts:?}"
                     ));
                 }
-                for count in counts {
-                    if lost.is_empty() && (count.held, count.back) != (0, 0) {
+                for (at, count) in (0..).zip(counts) {
+                    let left_over = charged_by(&left_over, Sum::Live(at));
+                    if lost.is_empty() && (count.held, count.back) != (left_over, 0) {
                         faults.push(format!("app {id}: {count:?} at rest"));
                     }
                 }
@@ -111,10 +122,15 @@ impl Known {
         // While members tell what they know, each part of it alone may be more than there is, or less:
         // records are told before the sums that contain them. Nothing is admitted meanwhile.
         let telling = recovery.open || self.forgot.is_some();
+        let mut begun = Vec::new();
         for (id, app) in &mut self.apps {
             let limits = app.limits.as_ref().expect("it was opened");
             let counts = books::look(keys, *id);
             for (at, count) in counts.iter().enumerate() {
+                if count.generation > app.lives[at] {
+                    app.lives[at] = count.generation;
+                    begun.push((*id, u8::try_from(at).expect("a digit"), count.held));
+                }
                 let (counter, charged) = (COUNTERS[at], count.charged());
                 let before = std::mem::replace(&mut app.charged[at], charged);
                 let Limit::AtMost(limit) = limits.of(counter) else {
@@ -147,5 +163,18 @@ impl Known {
                 }
             }
         }
+        for (id, digit, held) in begun {
+            self.begins_life(id, digit, held, keys);
+        }
     }
+}
+
+/// What of a count records charge.
+fn charged_by(records: &[Held], sum: Sum) -> i64 {
+    let charged = records.iter().filter(|record| match sum {
+        Sum::Live(digit) => record.counters.contains(char::from(b'0' + digit)),
+        Sum::Gained(day) => record.counters.contains('3') && record.day == day,
+        Sum::Increments(_) => false,
+    });
+    charged.map(|record| record.amount).sum()
 }

@@ -14,6 +14,9 @@ use imquota::store::Shard;
 use redis::{Arg, Cmd, Value};
 use tokio::time::Instant;
 
+use crate::books;
+use crate::fake::keyspace::Keyspace;
+
 /// A count that must be right at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sum {
@@ -60,6 +63,8 @@ struct Recount {
     created: i64,
     /// Whether the truth was counted: its token is out.
     counted: bool,
+    /// The count that was set to it.
+    done: Option<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +82,12 @@ struct App {
     users: BTreeMap<(i32, u32), BTreeSet<(Member, Process)>>,
     /// The recount that is under way.
     recount: Option<Recount>,
+    /// Rooms deleted, and when: a release is given back as a whole or not at all.
+    rooms_deleted: Vec<(Instant, i64)>,
+    /// Truths that are on their way to the ledger, by live count.
+    truths: BTreeMap<u8, u64>,
+    /// The newest life of each live count that the ledger ever had.
+    lives: [u64; 3],
     /// When each live count was last recounted.
     recounted_at: BTreeMap<u8, Instant>,
     /// Whether one was ever done: what was deleted before it may stay in a day's gain.
@@ -215,13 +226,13 @@ impl Auditor {
 
     /// The ledger has forgotten something: until members have told it again, things exist that it does
     /// not count. Users are told again by the processes that know them.
-    /// `members`: those that sidecars are now.
-    pub fn ledger_forgot(&self, members: &[u64]) {
+    /// `keys`: what it knew until then.
+    pub fn ledger_forgot(&self, keys: &Keyspace) {
         self.with(|known| {
             for (sum, by) in &known.daily {
                 if by.iter().any(|member| known.lost.contains(member)) {
                     known.unknowable.insert(*sum);
-                } else if by.iter().any(|(_, of)| !members.contains(of)) {
+                } else if by.iter().any(|(_, of)| books::is_gone(keys, *of)) {
                     known.left.insert(*sum);
                 }
             }
@@ -282,7 +293,7 @@ impl Auditor {
         };
         let shard_of = |key: &[u8]| {
             let text = std::str::from_utf8(key).ok()?;
-            let rest = text.strip_prefix('{')?.strip_prefix(crate::books::PREFIX)?;
+            let rest = text.strip_prefix('{')?.strip_prefix(books::PREFIX)?;
             u16::from_str_radix(rest.strip_prefix(':')?.get(..2)?, 16).ok()
         };
         shard_of(key).is_none_or(|shard| {

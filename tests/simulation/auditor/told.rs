@@ -3,7 +3,8 @@
 use std::hash::Hasher;
 
 use imquota::admission::{Outcome, Refusal, Source, Verdict};
-use imquota::quota::{AppId, Counter, Limit};
+use imquota::quota::{AppId, Counter, Limit, Resource};
+use tokio::time::Instant;
 
 use super::{Auditor, Deal, Deed, Known, Member, Process, Sum, Told};
 
@@ -53,7 +54,7 @@ impl Auditor {
                     part.counter != Counter::GroupsGained && part.limit.get().is_some()
                 });
             if let Some(recount) = &mut app.recount {
-                if hard && recount.counted {
+                if hard && recount.counted && recount.done.is_none() {
                     faults.push(format!(
                         "{deal:?}: allowed while the truth is being counted"
                     ));
@@ -124,15 +125,17 @@ impl Auditor {
             if let Some(recount) = &mut app.recount {
                 recount.deleted += deal.amount();
             }
+            if deal.resource == Resource::AvRoom {
+                app.rooms_deleted.push((Instant::now(), deal.amount()));
+            }
             if deal.charge.parts().len() > 1 {
                 app.followed += deal.amount();
             }
-            for (sum, _) in deal.sums() {
-                let slack = if app.may_be_outlived(sum) {
-                    deal.amount()
-                } else {
-                    0
-                };
+            let sums = deal.sums();
+            let outlived = app.may_be_outlived(&sums);
+            for (sum, _) in sums {
+                let stays = outlived && matches!(sum, Sum::Live(_));
+                let slack = if stays { deal.amount() } else { 0 };
                 let range = app.sums.entry(sum).or_default();
                 range.low -= deal.amount();
                 range.high += slack;

@@ -101,7 +101,7 @@ impl Gateway {
     async fn check(&self, ask: Ask, plan: Plan) -> Option<bool> {
         let town = &self.town;
         let serving = town.sidecars[ask.sidecar].serving()?;
-        let deal = ask.deal(&serving);
+        let mut deal = ask.deal(&serving);
         let check = Check {
             app: ask.app,
             resource: ask.resource,
@@ -116,6 +116,8 @@ impl Gateway {
         let work =
             move |admission: Arc<Admission>| async move { admission.check(check, patience).await };
         let heard = self.call(ask.sidecar, &plan, work).await;
+        // A process that was stopped is asked when it goes on.
+        deal.days.insert(serving.today());
         town.auditor.say(|| {
             let words = match &heard {
                 Heard::Answer(answer) => format!("{answer:?}"),

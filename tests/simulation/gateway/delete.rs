@@ -52,7 +52,6 @@ impl Gateway {
             let today = serving.today();
             let is_first = days.is_empty();
             let is_new_day = days.insert(today);
-            let days = days.clone();
             let ask = Ask {
                 sidecar: at,
                 app,
@@ -60,9 +59,9 @@ impl Gateway {
                 amount,
                 charge,
                 id: id.clone(),
-                days,
+                days: days.clone(),
             };
-            let deal = ask.deal(&serving);
+            let mut deal = ask.deal(&serving);
             if is_first {
                 self.town.auditor.deletes(&deal);
             } else if is_new_day && resource != Resource::Account {
@@ -93,6 +92,14 @@ impl Gateway {
                     self.town.sidecars[0].dial.truth().0, self.number, amount.get(), deal.member
                 )
             });
+            // A process that was stopped is asked when it goes on.
+            let today = serving.today();
+            if days.insert(today) {
+                if resource != Resource::Account {
+                    self.town.auditor.deletes_again(&deal, today);
+                }
+                deal.days = days.clone();
+            }
             let from_memory = charge.is_metered() && serving.member == home;
             let lost = plan.lost && by_id;
             if self.is_over(&deal, heard, lost, from_memory) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ledger::State;
+use crate::quota::Counter;
 use crate::store::{BEAT_MS, Base, Recovery, StoreFault};
 
 #[tokio::test(start_paused = true)]
@@ -162,7 +163,7 @@ async fn bases_are_in_the_journal_before_a_beat_says_so() {
     let running = place.runs().await;
     let base = |version, amount| Base {
         app: app(5),
-        resource: Resource::Group,
+        counter: Counter::Groups,
         generation: 0,
         version,
         amount,

@@ -3,6 +3,7 @@
 mod beats;
 mod fake;
 mod leaving;
+mod marks;
 mod recovery;
 
 use std::sync::Arc;

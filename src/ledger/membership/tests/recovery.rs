@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::ledger::{State, Wanted};
+use crate::quota::Counter;
 use crate::store::{Base, Fingerprint, Login, Recovery, SHARDS, Shard, Statement, StoreFault};
 
 impl Place {
@@ -214,7 +215,7 @@ async fn bases_and_the_gone_are_stated() {
         state.bases = (1..190)
             .map(|id| Base {
                 app: app(id),
-                resource: Resource::Account,
+                counter: Counter::Accounts,
                 generation: 0,
                 version: 7,
                 amount: 2,
@@ -286,6 +287,7 @@ fn nobody_is_forgotten_but_who_is_said_to_be_gone() {
     )
     .unwrap();
     assert_eq!((standing.seen, standing.roll.version), (8, 8));
+    standing.news = 8;
     // A snapshot from before two of them came.
     learn(
         &mut standing,

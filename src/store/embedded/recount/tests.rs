@@ -36,6 +36,7 @@ impl Seat {
             name: "one".into(),
             incarnation: 1,
             boot: 2,
+            leaves: false,
         };
         let hello = store.hello(&member, Some(installation), NOW);
         hello.await.unwrap();

@@ -1,4 +1,7 @@
--- Bases: what no present member's sums contain of a counter. See `counts` for where they are.
+-- Bases: what no present member's sums contain of a counter. See `counts` for where they are. Each day is a
+-- life of its own of the gain; only the newest has a base, since nobody asks for what was gained on one that is over.
+
+local GAINED = 3
 
 -- The version of what this step writes: its own count of writes.
 local function this_version()
@@ -6,11 +9,22 @@ local function this_version()
 end
 
 local function read_bases(app)
-  local f = redis.call('HMGET', app.key, 'a0', 'a1', 'a2')
-  for k = 0, 2 do
+  local f = redis.call('HMGET', app.key, 'a0', 'a1', 'a2', 'a3', 'g3')
+  app[GAINED] = {gen = num(f[5])}
+  for k = 0, GAINED do
     local version, amount = string.match(f[k + 1] or '', '^(%d+) (%-?%d+)$')
     app[k].version, app[k].base = num(version), num(amount)
   end
+end
+
+-- Whether the gain of `day` has a base, or gets one now.
+local function is_newest_day(app, day)
+  local c = app[GAINED]
+  if day > c.gen then
+    c.gen, c.version, c.base = day, 0, 0
+    note(app, 'g' .. GAINED, str(day))
+  end
+  return day == c.gen
 end
 
 -- The highest version that this step writes, if it writes one.
@@ -93,21 +107,21 @@ local function fold_member(app, inc, lent_is_used)
   return any, lent
 end
 
--- A day's gain keeps what a member counted; what it was lent is used, or free again.
-local function fold_gain(key, inc, lent_is_used)
+-- The same for the gain of a day. Answers how much was lent.
+local function fold_gain(app, day, inc, lent_is_used)
+  local key = base .. 'g:' .. app.id .. ':' .. str(day)
   local f = redis.call('HMGET', key, 'u', 'o', 'm:' .. inc)
   if not f[3] then
     return 0
   end
   local e = read_entry(f[3])
   local out = math.max(0, e.granted - e.done)
-  if out > 0 then
-    e.done = e.granted
-    if lent_is_used then
-      e.consumed = e.consumed + out
-    end
-    put('HSET', key, 'u', str(num(f[1]) + (lent_is_used and out or 0)), 'o', str(num(f[2]) - out), 'm:' .. inc,
-      pack_entry(e))
+  local used = lent_is_used and out or 0
+  put('HSET', key, 'u', str(num(f[1]) + used), 'o', str(num(f[2]) - out))
+  put('HDEL', key, 'm:' .. inc, 'w:' .. inc)
+  local counted = net(e) + used
+  if counted ~= 0 and is_newest_day(app, day) then
+    write_base(app, GAINED, this_version(), app[GAINED].base + counted)
   end
   return out
 end

@@ -19,8 +19,8 @@ if ARGV[7] == '1' then
   return seal(answer)
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', base .. 'apps', '(' .. str(since), '+inf')) do
-  local f = redis.call('HMGET', base .. 'a:' .. id, 'g0', 'a0', 'g1', 'a1', 'g2', 'a2')
-  for k = 0, 2 do
+  local f = redis.call('HMGET', base .. 'a:' .. id, 'g0', 'a0', 'g1', 'a1', 'g2', 'a2', 'g3', 'a3')
+  for k = 0, 3 do
     local version, amount = string.match(f[2 * k + 2] or '', '^(%d+) (%-?%d+)$')
     if num(version) > since then
       local at = #answer

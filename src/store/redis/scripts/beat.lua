@@ -42,8 +42,8 @@ end
 
 local meta = read_meta()
 
--- The number is never used twice, whatever was forgotten.
-local function open(run)
+-- The number is never used twice, whatever was forgotten. `got`: up to which news all bases are here for certain.
+local function open(run, got)
   change(meta, 'epoch', math.max(known_epoch, now, meta.epoch + 1))
   change(meta, 'open', 1)
   change(meta, 'run', run)
@@ -51,7 +51,7 @@ local function open(run)
   change(meta, 'rollstated', 0)
   change(meta, 'stated', 0)
   change(meta, 'newsmax', meta.news)
-  change(meta, 'newsgot', 0)
+  change(meta, 'newsgot', got)
   change(meta, 'scan', now)
   for _, top in ipairs({'w1', 'w2', 'b1', 'b2'}) do
     change(meta, top, '')
@@ -92,7 +92,7 @@ if is_missing then
   redis.call('HSET', KEYS[1], 'inst', ARGV[2], 'user_key', ARGV[3], 'zone', ARGV[4], 'shards', ARGV[5],
     'format', ARGV[6], 'state', 'ready')
   change(meta, 'anew', 1)
-  open(true_run())
+  open(true_run(), 0)
 else
   redis.call('HSET', KEYS[1], 'inst', ARGV[2])
 end
@@ -100,11 +100,12 @@ end
 if meta.run ~= ARGV[1] then
   local run = true_run()
   if run ~= meta.run then
-    open(run)
+    -- Another run has all that was written up to some moment: with the number of the news the bases before it.
+    open(run, meta.open == 1 and meta.newsgot or meta.news)
   end
 end
 if known_epoch > meta.epoch or doubted == meta.epoch then
-  open(meta.run)
+  open(meta.run, 0)
 end
 
 -- Of two numbers of members the higher ones are kept, so that each knows what the best of the others has.

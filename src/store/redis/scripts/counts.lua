@@ -7,7 +7,8 @@
 --   hK  held: charged by records that are in nobody's sums
 --   bK  back: given back by releases that are in nobody's sums
 --   oK  out: lent to members and neither spent nor returned
---   gK  its generation, the life between two recounts; aK its base: 'version amount'
+--   gK  its generation, the life between two recounts; aK its base: 'version amount'; g3 and a3 are of the
+--       gain, of which each day is a life
 --   nK  the epoch of its last recount, or of its first appearance, if nothing of it can be missing
 --   lK  the lowest limit that was stated: 'limit ms'
 --   dK  who wished to be lent: 'minute, members in it, members in the one before'; wK:INC INC's last minute

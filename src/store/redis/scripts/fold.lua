@@ -3,7 +3,7 @@
 -- KEYS[2] … the apps
 -- ARGV[6]  who goes
 -- ARGV[7]  1 if what it was lent counts as used
--- ARGV[8] … the numbers of the days whose gains are there
+-- ARGV[8] … the numbers of the days whose gains may be there
 --
 -- Answers after the head: in how many apps there was something, how many units were lent.
 
@@ -18,7 +18,7 @@ for i = 2, #KEYS do
   read_bases(app)
   local any, out = fold_member(app, inc, lent_is_used)
   for day = 8, #ARGV do
-    out = out + fold_gain(base .. 'g:' .. app.id .. ':' .. ARGV[day], inc, lent_is_used)
+    out = out + fold_gain(app, num(ARGV[day]), inc, lent_is_used)
   end
   apps, lent = apps + (any and 1 or 0), lent + out
   save(app)

@@ -13,7 +13,7 @@
 -- Answers after the head: outcome, 1 if it is an earlier one's, 1 if the caller owns it, how many were given
 -- back, how many groups with them, view.
 
-local RELEASED, OTHER_CONTENT, FROZEN = 0, 1, 2
+local RELEASED, OTHER_CONTENT, FROZEN, INCOMPLETE = 0, 1, 2, 3
 local FOLD = 4
 
 local refusal = refused(COUNTING)
@@ -55,29 +55,51 @@ if record.state ~= 'x' then
   return finish(RELEASED, 1, mine and 1 or 0, tonumber(record.number), groups)
 end
 
--- Never more than is charged, neither of the resource nor of the groups that go with it: what is
--- released twice, as a room and as a group, mints no place. What others created from a grant, and have not
--- reported yet, is charged as lent. The caller has reported what it created: its own spare is nothing that
--- could be deleted.
-local function bounded(amount, c)
-  local _, spare = share_of(c.me, c)
-  return math.min(amount, math.max(0, shown(c) + c.out - spare))
+-- Of what nobody has told again it cannot be said how much there is to give back.
+if is_incomplete(app, own) or ARGV[12] == '1' and is_incomplete(app, 1) then
+  list(app)
+  return finish(INCOMPLETE, 0)
 end
-local number = bounded(tonumber(ARGV[10]), app[own])
+
+-- What others created from a grant, and have not reported yet, is charged as lent. The caller has reported what
+-- it created: its own spare is nothing that could be deleted.
+local function unreported(c)
+  local _, spare = share_of(c.me, c)
+  return c.out - spare
+end
+
+local function is_limited(c)
+  return c.out > 0 or redis.call('HEXISTS', c.hash.key, 'l' .. c.name) == 1
+end
+
+-- Never more than is charged, neither of the resource nor of the groups that go with it: what is
+-- released twice, as a room and as a group, mints no place. A counter that nothing limits is charged for
+-- nothing that is lent. What was created from a grant of the other one is missing in it until it is reported: it
+-- may fall below zero until then.
+local function bounded(amount, c, other)
+  local there = shown(c) + unreported(c)
+  if there < amount and other and not is_limited(c) then
+    there = there + unreported(other)
+  end
+  return math.min(amount, math.max(0, there))
+end
+local groups_follow = ARGV[12] == '1'
+local follows = groups_follow and own ~= 1
+local number = bounded(tonumber(ARGV[10]), app[own], follows and app[1])
 local groups = 0
-if ARGV[12] == '1' then
+if groups_follow then
   begin_month(app, read_month(KEYS[6]), day)
-  groups = bounded(number, app[1])
+  groups = follows and bounded(number, app[1], app[own]) or number
 end
 set(app[own], 'back', app[own].back + number)
-if ARGV[12] == '1' then
+if groups_follow then
   if own ~= 1 then
     set(app[1], 'back', app[1].back + groups)
   end
   set(gain, 'back', gain.back + groups)
 end
 record.state, record.fp, record.number, record.groups = 'r', fp, str(number), str(groups)
-record.counters = ARGV[11] .. (ARGV[12] == '1' and '3' or '')
+record.counters = ARGV[11] .. (groups_follow and '3' or '')
 record.day, record.since, record.owner, record.claims = day, str(now), member, ''
 record.era = str(epoch) .. ' ' .. str(app[own].gen) .. ' ' .. str(app[1].gen)
 put('HSET', KEYS[3], field, pack_record(record))

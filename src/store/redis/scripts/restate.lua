@@ -7,7 +7,7 @@
 -- ARGV[7]  when today's gain goes, in seconds
 -- ARGV[8]  the highest seq that the caller has ever seen of this shard
 -- ARGV[9]  the number of those who are gone, then their incarnations
---   the number of bases, then for each: app, counter, generation, version, amount
+--   the number of bases, then for each: app, counter, generation (of a gain: the day's number), version, amount
 --   the number of apps; then for each what `report` says, but that instead of a freeze there is a word, and no
 --   '-', where the app's sums are stated: claims of which no part has spoken hold nothing then; and behind
 --   it the number of releases that the member answered and owns, then for each: field, fingerprint, the
@@ -21,6 +21,7 @@ if refusal then
   return refusal
 end
 
+local DAY_S = 24 * 3600
 local today, today_ends = ARGV[6], ARGV[7]
 local queue = KEYS[2]
 key_at, arg_at = 2, 8
@@ -36,6 +37,24 @@ local function app_of(key)
     read_bases(apps[key])
   end
   return apps[key]
+end
+
+-- The gain of an app on a day that is not over.
+local function gain_on(id, day)
+  local key = base .. 'g:' .. id .. ':' .. str(day)
+  gains[key] = gains[key] or read_gain(key, str(num(today_ends) + (day - num(today)) * DAY_S))
+  return gains[key]
+end
+
+local function drop_gain(id, day, inc)
+  local raw = redis.call('HGET', base .. 'g:' .. id .. ':' .. str(day), 'm:' .. inc)
+  if raw then
+    local gain = gain_on(id, day)
+    local u, out = share_of(read_entry(raw), gain)
+    set(gain, 'u', gain.u - u)
+    set(gain, 'out', gain.out - out)
+    put('HDEL', gain.hash.key, 'm:' .. inc, 'w:' .. inc)
+  end
 end
 
 -- What one who is gone had is in a base, or missing with it.
@@ -60,6 +79,10 @@ local function drop_gone(inc)
       end
       drop_entries(app, inc)
     end
+    -- Others may be in the next day already.
+    for day = num(today), num(today) + 1 do
+      drop_gain(id, day, inc)
+    end
   end
 end
 
@@ -78,6 +101,17 @@ local function take_base(app, k, gen, version, amount)
   if is_open and gen == c.gen and version > c.version then
     set(c, 'u', c.u + amount - c.base)
     write_base(app, k, version, amount)
+    list(app)
+  end
+end
+
+-- The same for the gain of a day.
+local function take_gain_base(app, _, day, version, amount)
+  seq = math.max(seq, version)
+  if is_open and day >= num(today) and is_newest_day(app, day) and version > app[GAINED].version then
+    local gain = gain_on(app.id, day)
+    set(gain, 'u', gain.u + amount - app[GAINED].base)
+    write_base(app, GAINED, version, amount)
     list(app)
   end
 end
@@ -213,7 +247,8 @@ for _ = 1, num(next_word()) do
 end
 for _ = 1, num(next_word()) do
   local id, k, gen = next_word(), num(next_word()), num(next_word())
-  take_base(app_of(base .. 'a:' .. id), k, gen, num(next_word()), num(next_word()))
+  local take = k == GAINED and take_gain_base or take_base
+  take(app_of(base .. 'a:' .. id), k, gen, num(next_word()), num(next_word()))
 end
 local blocks = num(next_word())
 -- One who is gone states what it knows of others, and nothing of itself.

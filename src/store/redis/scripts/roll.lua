@@ -4,7 +4,8 @@
 --          open (1 while members restate), inc (the epoch since which apps wait for a recount, 0: none
 --          does), opened (ms); anew (1: nobody knew the members when the key was made again), rollstated (1:
 --          one who did has said so since), stated (the version of the newest stated roll), newsmax and
---          newsgot (the newest news that anybody heard of, and that one who restated has the bases of), maimed
+--          newsgot (the newest news that anybody heard of, and that the ledger or one who restated has the bases
+--          of), maimed
 --          (1: what is missing will not come); rollv and roll (the roll and its version), news (the number of
 --          the newest change of bases); scan (when all members were last looked at, ms); count (of those
 --          present); w1, w2 ('INC version': the two who have the newest rolls), b1, b2 (the same for news)
