@@ -98,15 +98,15 @@ fn app(
     let plan = section
         .required(findings, "plan")
         .and_then(|value| named(&value, plans, findings));
-    let mut set = |key| flag(&section, key, findings).is_some_and(|(_, set)| set);
-    let flags = Flags {
-        disabled: set("disabled"),
-        share_ids: set("share_ids"),
-    };
+    let disabled = flag(&section, "disabled", findings).is_some_and(|(_, set)| set);
     if let Some((value, true)) = flag(&section, "shadow", findings) {
         let text = "shadow mode is not served by this version; leave it out or set it to false";
         value.fault(findings, text);
     }
+    let flags = Flags {
+        disabled,
+        share_ids: flag(&section, "share_ids", findings).is_some_and(|(_, set)| set),
+    };
     flag(&section, "track_objects", findings);
     // Checked even where the plan is unknown, so that the fault in them is reported too.
     let base = plan.as_ref().map(|plan| plan.limits);

@@ -103,7 +103,7 @@ impl World {
             limits,
             plan: Arc::new(plan),
             disabled: false,
-            share_ids: false,
+            share_ids: true,
         };
         let deaf = Arc::new(AtomicBool::new(false));
         let parts = Parts {
