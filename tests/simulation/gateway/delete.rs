@@ -7,10 +7,14 @@ use std::time::Duration;
 use imquota::admission::{Admission, Fault, Release, Released};
 use imquota::quota::{Charge, RequestId, Resource};
 use rand::RngExt;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Ask, Gateway, Heard, Object, Tenant, hard};
 use crate::auditor::Deal;
+
+/// Longer than any sidecar is away, unless the ledger was emptied and nobody is left who knew it: then none
+/// ever serves again.
+const UNSERVED_MAX: Duration = Duration::from_mins(30);
 
 impl Gateway {
     /// Deletes something, and says so until it was heard.
@@ -41,8 +45,12 @@ impl Gateway {
         let anywhere = self.rng.random_range(0..self.town.sidecars.len());
         let mut at = if hard { anywhere } else { home.0 };
         let mut days = BTreeSet::new();
+        let begun = Instant::now();
         for _ in 0.. {
             let Some(serving) = self.town.sidecars[at].serving() else {
+                if begun.elapsed() > UNSERVED_MAX {
+                    return;
+                }
                 sleep(Duration::from_millis(100)).await;
                 if hard {
                     at = self.somewhere(at);
