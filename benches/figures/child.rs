@@ -142,7 +142,12 @@ pub(crate) struct Loading {
 impl Loading {
     /// Starts this program's `load` with `args`.
     pub(crate) fn start(args: &[String]) -> Result<Self, Failure> {
-        let mut command = pinned(LOAD_CORE, std::env::current_exe()?, &["load".into()]);
+        Self::start_as("load", args)
+    }
+
+    /// Starts one of this program's loads with `args`.
+    pub(crate) fn start_as(load: &str, args: &[String]) -> Result<Self, Failure> {
+        let mut command = pinned(LOAD_CORE, std::env::current_exe()?, &[load.into()]);
         let child = command.args(args).stdout(Stdio::piped()).spawn()?;
         Ok(Self {
             running: Running { child },

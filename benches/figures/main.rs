@@ -9,6 +9,7 @@ mod child;
 mod commands;
 mod load;
 mod machine;
+mod many;
 mod memory;
 mod noop;
 mod redis;
@@ -76,8 +77,12 @@ enum What {
     Start,
     /// Kill -9 under load: no answered creation may be missing.
     Soak,
+    /// Batches and streams against single calls.
+    Many,
     /// The load alone, against a server that runs already.
     Load(load::Load),
+    /// The load of batches and streams alone.
+    ManyLoad(load::Many),
     /// The no-op server alone.
     Noop(noop::Noop),
 }
@@ -116,11 +121,13 @@ fn run(args: Args) -> Result<(), Failure> {
     };
     match args.what {
         Some(What::Load(load)) => return load.run(),
+        Some(What::ManyLoad(load)) => return load.run(),
         Some(What::Noop(noop)) => return noop.run(),
         _ => machine::print(),
     }
     match args.what {
         Some(What::Check) => check::run(effort),
+        Some(What::Many) => many::run(effort),
         Some(What::Commands) => commands::run(effort),
         Some(What::Memory) => memory::run(effort),
         Some(What::Actives) => actives::run(effort),
@@ -130,6 +137,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Some(What::Soak) => soak::run(effort),
         _ => {
             check::run(effort)?;
+            many::run(effort)?;
             commands::run(effort)?;
             memory::run(effort)?;
             actives::run(effort)?;

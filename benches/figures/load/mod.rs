@@ -2,6 +2,7 @@
 //! one core is the limit and not the client.
 
 mod fields;
+mod many;
 mod question;
 mod talk;
 
@@ -20,6 +21,8 @@ use tokio::task::LocalSet;
 use crate::Failure;
 use question::{Apps, Question};
 use talk::Talk;
+
+pub(crate) use many::Many;
 
 /// Room for what a server sends at once.
 const READ_BYTES: usize = 64 * 1024;
