@@ -118,10 +118,29 @@ pub fn losses(scenario: &mut Scenario) {
     scenario.deeds = 60;
 }
 
+/// A ledger that is emptied when its limits are reached, and told again by one sidecar while others, which ask it
+/// all the time, have not heard that it forgot.
+pub fn emptied(scenario: &mut Scenario) {
+    with(scenario, &[FaultKind::Flush], 3);
+    scenario.blow_ms_max = 3_000;
+    scenario.pause_ms_max = 100;
+    scenario.deeds = 80;
+    for tenant in &mut scenario.tenants {
+        tenant.limits.accounts = Limit::AtMost(10);
+    }
+}
+
 /// Apps that are recounted while gateways go on, and sidecars that sleep through it.
 pub fn recounts(scenario: &mut Scenario) {
     with(scenario, &[FaultKind::Recount, FaultKind::Halt], 4);
     scenario.pause_ms_max = 800;
+}
+
+/// A ledger that forgets a recount that members have heard of, with sums from before it in what it is put back to.
+pub fn recounts_forgotten(scenario: &mut Scenario) {
+    with(scenario, &[FaultKind::Recount, FaultKind::Rollback], 8);
+    scenario.blow_ms_max = 700;
+    scenario.pause_ms_max = 400;
 }
 
 /// Sidecars that leave and come back as others, and a ledger that forgets what they left.
