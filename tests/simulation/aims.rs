@@ -43,15 +43,17 @@ pub fn lost_takes(scenario: &mut Scenario) {
     }
 }
 
-/// Takes that arrive when their caller has given them up.
+/// Takes that arrive when their caller has given them up, under a limit of which nothing is lent.
 pub fn late_takes(scenario: &mut Scenario) {
     let weather = Weather {
-        answers_lost: 100,
-        late: 200,
+        late: 60,
         late_ms_max: 3_000,
         ..Weather::FAIR
     };
     busy(scenario, weather);
+    for tenant in &mut scenario.tenants {
+        tenant.limits.accounts = Limit::AtMost(7);
+    }
 }
 
 /// Takes that are on their way for long: one caller hangs up while another asks for the same id.
@@ -118,10 +120,33 @@ pub fn losses(scenario: &mut Scenario) {
     scenario.deeds = 60;
 }
 
+/// A ledger that is emptied when its limits are reached, and told again by one sidecar while others, which ask it
+/// all the time, have not heard that it forgot.
+pub fn emptied(scenario: &mut Scenario) {
+    with(scenario, &[FaultKind::Flush], 3);
+    scenario.blow_ms_max = 3_000;
+    scenario.pause_ms_max = 100;
+    scenario.deeds = 80;
+    for tenant in &mut scenario.tenants {
+        tenant.limits.accounts = Limit::AtMost(10);
+    }
+}
+
 /// Apps that are recounted while gateways go on, and sidecars that sleep through it.
 pub fn recounts(scenario: &mut Scenario) {
     with(scenario, &[FaultKind::Recount, FaultKind::Halt], 4);
     scenario.pause_ms_max = 800;
+}
+
+/// A ledger that forgets a recount that members have heard of, and is put back to sums from before it.
+pub fn recounts_forgotten(scenario: &mut Scenario) {
+    let faults = [FaultKind::Recount, FaultKind::Recount, FaultKind::Rollback];
+    with(scenario, &faults, 6);
+    scenario.blow_ms_max = 1_200;
+    for tenant in &mut scenario.tenants {
+        tenant.limits.groups = Limit::AtMost(30);
+        tenant.resources = vec![Resource::Account, Resource::Group];
+    }
 }
 
 /// Sidecars that leave and come back as others, and a ledger that forgets what they left.

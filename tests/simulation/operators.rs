@@ -78,20 +78,27 @@ pub async fn recount_waiting(town: &Town, server: &Server) -> bool {
     done
 }
 
-/// Ends what an operator has begun and not ended. Whether nothing is left of it.
+/// Ends what an operator has begun and not ended. Whether there was no such thing: what waited for the end of a
+/// freeze is settled after it.
 pub async fn unfreeze(town: &Town, server: &Server) -> bool {
     let Some(serving) = anybody(town) else {
         return false;
     };
+    let mut none = true;
     for tenant in &town.tenants {
         let frozen = server.fake.look(|keys| books::frozen(keys, tenant.app));
-        if let Some(token) = frozen
-            && serving.operator.unfreeze(tenant.app, token).await.is_err()
-        {
-            return false;
+        if let Some(token) = frozen {
+            none = false;
+            let unfrozen = serving.operator.unfreeze(tenant.app, token).await;
+            town.auditor.say(|| {
+                format!(
+                    "an operator ends the freeze of {}: {unfrozen:?}",
+                    tenant.app
+                )
+            });
         }
     }
-    true
+    none
 }
 
 /// Sets a count to what exists when everybody has stopped. Whether it was done.
