@@ -9,9 +9,12 @@ use std::sync::Arc;
 use super::Ledger;
 use super::entry::{Entry, Telling};
 use super::guard::cell_of;
+use super::journal::LogFull;
 use super::owed::{DueRecords, LeftOut};
 use crate::quota::AppId;
-use crate::store::{AppReport, Cell, Escrow, Report, Settled, Shard, StoreFault, Take};
+use crate::store::{
+    AppReport, Cell, CellReport, Escrow, Report, Settled, Shard, StoreFault, Take, Totals,
+};
 
 /// A report on its way. If it is dropped before the ledger has answered, all that it says is due
 /// again.
@@ -80,6 +83,7 @@ pub(super) async fn tell(
         (left, gave)
     });
     leave_out(&mut on_the_way.apps, &left);
+    keep_wishes(ledger, &on_the_way.entries, &mut on_the_way.apps);
     let report = Report {
         apps: on_the_way.apps.clone(),
         answered: due.answered.clone(),
@@ -111,6 +115,48 @@ pub(super) async fn tell(
         }
     }
     Ok(())
+}
+
+/// Has the journal know of each app of which units are wished for, before the wish is told: a member that is killed
+/// before it hears the answer may have been lent some, and leaves by what its journal knows.
+fn keep_wishes(ledger: &Ledger, entries: &[Arc<Entry>], apps: &mut [AppReport]) {
+    if ledger.store.is_local() {
+        return;
+    }
+    for (entry, told) in entries.iter().zip(apps) {
+        let mut wishing = told.cells.iter().filter(|told| told.wish.is_some());
+        let Some(first) = wishing.next().filter(|first| is_unkept(first)) else {
+            continue;
+        };
+        if !wishing.all(is_unkept) {
+            continue;
+        }
+        let cell = first.cell;
+        let kept =
+            ledger
+                .journal
+                .append_with(ledger.clock.now(), |frames| -> Result<(), LogFull> {
+                    ledger.apps.to_save(entry);
+                    let mut books = entry.books();
+                    frames.escrow(entry.app, cell, &books.guard_mut().open(cell).sums());
+                    Ok(())
+                });
+        if let Err(full) = kept {
+            tracing::warn!(app = %entry.app, %full, "nothing is wished for");
+            for told in &mut told.cells {
+                told.wish = None;
+            }
+        }
+    }
+}
+
+/// Whether nothing ever changed in a cell that the journal would have been told of.
+fn is_unkept(told: &CellReport) -> bool {
+    let untouched = |sums: Escrow| {
+        let unspent = Escrow { granted: 0, ..sums };
+        unspent == Escrow::default()
+    };
+    told.totals == Totals::default() && told.escrow.is_none_or(untouched)
 }
 
 /// Takes out of the sums what a report does not name.

@@ -492,7 +492,13 @@ impl Store for Lender {
         self.answer(Bases::default())
     }
 
-    fn fold<'a>(&'a self, _: Shard, _: &'a [AppId]) -> Reply<'a, ()> {
+    fn fold<'a>(&'a self, _: Shard, apps: &'a [AppId]) -> Reply<'a, ()> {
+        let mut shared = self.shared();
+        for count in shared.counts.iter_mut().filter(|_| !apps.is_empty()) {
+            let of = count.of.remove(&self.me()).unwrap_or_default();
+            count.base += of.net() - of.escrow.offset;
+        }
+        drop(shared);
         self.answer(())
     }
 

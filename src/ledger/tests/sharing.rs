@@ -345,6 +345,25 @@ async fn what_was_lent_survives_a_kill_and_is_not_spent_twice() {
 }
 
 #[tokio::test]
+async fn who_was_killed_before_it_heard_of_a_grant_leaves_nothing_lent() {
+    let world = World::new(1_000);
+    let sidecar = world.new_sidecar().await;
+    let entry = sidecar.entry();
+    let (cell, now) = (Cell::Live(Resource::Group), sidecar.ledger.now());
+    entry.books().guard_mut().open(cell).want(1, now);
+    sidecar.ledger.apps.to_settle_soon(&entry);
+    drop(entry);
+    sidecar.deaf.store(true, Ordering::Relaxed);
+    let unheard = settle::settle(&sidecar.ledger, settle::Scope::All).await;
+    assert!(unheard.is_err());
+    assert!(world.shared().outstanding(Counter::Groups) > 0);
+    let sidecar = world.restarted(sidecar).await;
+    sidecar.settles().await;
+    sidecar.ledger.part().await;
+    assert_eq!(world.shared().outstanding(Counter::Groups), 0);
+}
+
+#[tokio::test]
 async fn without_a_lease_nothing_is_admitted_and_with_one_also_without_the_ledger() {
     let world = World::new(1_000);
     let sidecar = world.new_sidecar().await;
