@@ -125,33 +125,41 @@ async fn blow(
             operators::recount(&town, &server, tenant.app, resource).await;
         }
         FaultKind::Rollback => {
-            all_have_met(&town).await;
+            if !all_have_met(&town).await {
+                return;
+            }
             let before = server.fake.look(Clone::clone);
             sleep(lasts.min(Duration::from_millis(BACK_MS_MAX))).await;
             server.fake.look(|keys| town.auditor.ledger_forgot(keys));
             server.succeed(number, number & 1 == 0, Some(before));
         }
         FaultKind::Restore => {
-            all_have_met(&town).await;
+            if !all_have_met(&town).await {
+                return;
+            }
             let before = server.fake.look(Clone::clone);
             sleep(lasts.min(Duration::from_millis(BACK_MS_MAX))).await;
             server.fake.look(|keys| town.auditor.ledger_forgot(keys));
             server.fake.change(|keys| *keys = before);
         }
         FaultKind::Flush => {
-            all_have_met(&town).await;
+            if !all_have_met(&town).await {
+                return;
+            }
             server.fake.look(|keys| town.auditor.ledger_forgot(keys));
             server.fake.change(Keyspace::flush);
         }
     }
 }
 
-/// Waits until no sidecar would take an emptied ledger for a new one.
-async fn all_have_met(town: &Town) {
+/// Waits until no sidecar would take an emptied ledger for a new one; whether that is so. In foul weather
+/// it may not be for long: a sidecar that has met none makes another ledger of what was emptied, which is
+/// what no configuration can promise (`docs/protocol.md`), and all that the first one had is nobody's.
+async fn all_have_met(town: &Town) -> bool {
     let met = async {
         while !town.sidecars.iter().all(|sidecar| sidecar.has_met()) {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    drop(timeout(MEETING_MAX, met).await);
+    timeout(MEETING_MAX, met).await.is_ok()
 }

@@ -121,6 +121,8 @@ struct Known {
     faults: Vec<String>,
     /// Processes that are over: what they knew beside their journals is forgotten.
     ended: BTreeSet<Process>,
+    /// The ledger that was made first: no other one may take its place.
+    installation: Option<String>,
     /// The newest recovery that the ledger ever had, and the first.
     epoch: u64,
     first_epoch: u64,
