@@ -15,7 +15,6 @@ use redis::{Arg, Cmd, Value};
 use tokio::time::Instant;
 
 use crate::books;
-use crate::fake::keyspace::Keyspace;
 
 /// A count that must be right at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,10 +133,6 @@ struct Known {
     daily: BTreeMap<(AppId, Sum), BTreeSet<Member>>,
     /// Sums of days that a lost member moved, before the ledger forgot them: nobody knows those.
     unknowable: BTreeSet<(AppId, Sum)>,
-    /// Sums of days that a member moved that had left when the ledger forgot them. What is wrong with them
-    /// is a gap of the program: no base has what left members gained on a day.
-    left: BTreeSet<(AppId, Sum)>,
-    gaps: Vec<String>,
     trace: DefaultHasher,
     log: Option<Vec<String>>,
     steps: u64,
@@ -228,14 +223,11 @@ impl Auditor {
 
     /// The ledger has forgotten something: until members have told it again, things exist that it does
     /// not count. Users are told again by the processes that know them.
-    /// `keys`: what it knew until then.
-    pub fn ledger_forgot(&self, keys: &Keyspace) {
+    pub fn ledger_forgot(&self) {
         self.with(|known| {
             for (sum, by) in &known.daily {
                 if by.iter().any(|member| known.lost.contains(member)) {
                     known.unknowable.insert(*sum);
-                } else if by.iter().any(|(_, of)| books::is_gone(keys, *of)) {
-                    known.left.insert(*sum);
                 }
             }
             known.forgot = Some(known.epoch);
@@ -245,11 +237,6 @@ impl Auditor {
                 known.users_forgotten(process);
             }
         });
-    }
-
-    /// What is wrong, and known to be.
-    pub fn gaps(&self) -> Vec<String> {
-        self.with(|known| std::mem::take(&mut known.gaps))
     }
 
     /// Whether it may be that no ledger is there.
