@@ -202,6 +202,13 @@ pub fn is_present(keys: &Keyspace, incarnation: u64) -> bool {
         .is_some()
 }
 
+/// Whether a member is marked gone.
+pub fn is_gone(keys: &Keyspace, incarnation: u64) -> bool {
+    let members = format!("{{{PREFIX}}}:v2:members");
+    keys.field(&members, &format!("g:{incarnation:016x}"))
+        .is_some()
+}
+
 /// What the sums of a member say that it was granted and is not done with.
 fn lent(hash: &[(String, String)], field: &str) -> i64 {
     let entry = hash.iter().find(|(name, _)| name == field);

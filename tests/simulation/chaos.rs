@@ -130,7 +130,7 @@ async fn blow(
             }
             let before = server.fake.look(Clone::clone);
             sleep(lasts.min(Duration::from_millis(BACK_MS_MAX))).await;
-            town.auditor.ledger_forgot();
+            server.fake.look(|keys| town.auditor.ledger_forgot(keys));
             server.succeed(number, number & 1 == 0, Some(before));
         }
         FaultKind::Restore => {
@@ -139,14 +139,14 @@ async fn blow(
             }
             let before = server.fake.look(Clone::clone);
             sleep(lasts.min(Duration::from_millis(BACK_MS_MAX))).await;
-            town.auditor.ledger_forgot();
+            server.fake.look(|keys| town.auditor.ledger_forgot(keys));
             server.fake.change(|keys| *keys = before);
         }
         FaultKind::Flush => {
             if !all_have_met(&town).await {
                 return;
             }
-            town.auditor.ledger_forgot();
+            server.fake.look(|keys| town.auditor.ledger_forgot(keys));
             server.fake.change(Keyspace::flush);
         }
     }

@@ -31,6 +31,8 @@ use crate::twin::Twin;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcomes {
     pub faults: Vec<String>,
+    /// What is wrong, and known to be: see [`Auditor`].
+    pub gaps: Vec<String>,
     /// A digest of every step of the ledger and every answer of a sidecar.
     pub trace: u64,
     pub log: Vec<String>,
@@ -146,9 +148,11 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         auditor.say(|| fake.look(Keyspace::story));
     }
     let mutated = fake.is_mutated();
+    let gaps = auditor.gaps();
     let (faults, trace, log, steps, answers) = auditor.end();
     Outcomes {
         faults,
+        gaps,
         trace,
         log,
         steps,

@@ -20,11 +20,14 @@ impl Auditor {
     pub fn differences(&self, books: &impl Books, prefix: &str, members: &[u64]) -> Vec<String> {
         self.with(|known| {
             let mut faults = Vec::new();
+            known.gaps.clear();
             let Known {
                 apps,
                 lost,
                 unknowable,
+                left,
                 ever_forgot,
+                gaps,
                 ..
             } = known;
             for (id, app) in apps.iter() {
@@ -56,6 +59,11 @@ impl Auditor {
                     let left_over = charged_by(&left_over, *sum);
                     let (low, high) = (range.low, range.high + spared + left_over);
                     if !(low..=high).contains(&count) && !unknowable.contains(&(*id, *sum)) {
+                        let faults = if left.contains(&(*id, *sum)) {
+                            &mut *gaps
+                        } else {
+                            &mut faults
+                        };
                         faults.push(format!(
                             "app {id}, {sum:?}: {count} are counted, {low} to {high} are true"
                         ));

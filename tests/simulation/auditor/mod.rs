@@ -15,6 +15,7 @@ use redis::{Arg, Cmd, Value};
 use tokio::time::Instant;
 
 use crate::books;
+use crate::fake::keyspace::Keyspace;
 
 /// A count that must be right at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,6 +134,11 @@ struct Known {
     daily: BTreeMap<(AppId, Sum), BTreeSet<Member>>,
     /// Sums of days that a lost member moved, before the ledger forgot them: nobody knows those.
     unknowable: BTreeSet<(AppId, Sum)>,
+    /// Users told apart by gateways, as a member said that had left when the ledger forgot them. What is
+    /// wrong with them is a gap of the program: no base has what left members added to a day's users. The
+    /// day's gain has bases, and no gap.
+    left: BTreeSet<(AppId, Sum)>,
+    gaps: Vec<String>,
     trace: DefaultHasher,
     log: Option<Vec<String>>,
     steps: u64,
@@ -223,11 +229,16 @@ impl Auditor {
 
     /// The ledger has forgotten something: until members have told it again, things exist that it does
     /// not count. Users are told again by the processes that know them.
-    pub fn ledger_forgot(&self) {
+    /// `keys`: what it knew until then.
+    pub fn ledger_forgot(&self, keys: &Keyspace) {
         self.with(|known| {
             for (sum, by) in &known.daily {
                 if by.iter().any(|member| known.lost.contains(member)) {
                     known.unknowable.insert(*sum);
+                } else if matches!(sum.1, Sum::Increments(_))
+                    && by.iter().any(|(_, of)| books::is_gone(keys, *of))
+                {
+                    known.left.insert(*sum);
                 }
             }
             known.forgot = Some(known.epoch);
@@ -237,6 +248,11 @@ impl Auditor {
                 known.users_forgotten(process);
             }
         });
+    }
+
+    /// What is wrong, and known to be.
+    pub fn gaps(&self) -> Vec<String> {
+        self.with(|known| std::mem::take(&mut known.gaps))
     }
 
     /// Whether it may be that no ledger is there.
