@@ -172,6 +172,11 @@ pub fn recovery(keys: &Keyspace) -> Recovery {
     }
 }
 
+/// The id of the ledger that is there.
+pub fn installation(keys: &Keyspace) -> Option<&str> {
+    keys.field(&format!("{{{PREFIX}}}:v2:meta"), "inst")
+}
+
 /// What of its grants a member has neither spent nor returned, as the ledger knows, by live count.
 pub fn lent_to(books: &impl Books, prefix: &str, app: AppId, incarnation: u64) -> [i64; 3] {
     let hash = books.hash(&key(prefix, app, "a"));

@@ -155,8 +155,9 @@ async fn blow(
     }
 }
 
-/// Waits until no sidecar would take an emptied ledger for a new one. Whether that is so: if not, it is not
-/// emptied, since no configuration promises that the others' is found again then.
+/// Waits until no sidecar would take an emptied ledger for a new one; whether that is so. In foul weather
+/// it may not be for long: a sidecar that has met none makes another ledger of what was emptied, which is
+/// what no configuration can promise (`docs/protocol.md`), and all that the first one had is nobody's.
 async fn all_have_met(town: &Town) -> bool {
     let met = async {
         while !town.sidecars.iter().all(|sidecar| sidecar.has_met()) {

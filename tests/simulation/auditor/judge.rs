@@ -108,7 +108,25 @@ impl Auditor {
 }
 
 impl Known {
+    /// Who knows a ledger brings it back: one that is made in its place has nothing of what was counted.
+    fn look_for_another(&mut self, keys: &Keyspace) {
+        let Some(there) = books::installation(keys) else {
+            return;
+        };
+        match self.installation.as_deref() {
+            Some(first) if first == there => {}
+            Some(first) => {
+                let words = format!("ledger {there} was made in the place of {first}");
+                if !self.faults.contains(&words) {
+                    self.faults.push(words);
+                }
+            }
+            None => self.installation = Some(there.to_owned()),
+        }
+    }
+
     fn look(&mut self, keys: &Keyspace) {
+        self.look_for_another(keys);
         let recovery = books::recovery(keys);
         self.epoch = self.epoch.max(recovery.epoch);
         if self.first_epoch == 0 {

@@ -121,6 +121,8 @@ struct Known {
     faults: Vec<String>,
     /// Processes that are over: what they knew beside their journals is forgotten.
     ended: BTreeSet<Process>,
+    /// The ledger that was made first: no other one may take its place.
+    installation: Option<String>,
     /// The newest recovery that the ledger ever had, and the first.
     epoch: u64,
     first_epoch: u64,
@@ -132,8 +134,9 @@ struct Known {
     daily: BTreeMap<(AppId, Sum), BTreeSet<Member>>,
     /// Sums of days that a lost member moved, before the ledger forgot them: nobody knows those.
     unknowable: BTreeSet<(AppId, Sum)>,
-    /// Sums of days that a member moved that had left when the ledger forgot them. What is wrong with them
-    /// is a gap of the program: no base has what left members gained on a day.
+    /// Users told apart by gateways, as a member said that had left when the ledger forgot them. What is
+    /// wrong with them is a gap of the program: no base has what left members added to a day's users. The
+    /// day's gain has bases, and no gap.
     left: BTreeSet<(AppId, Sum)>,
     gaps: Vec<String>,
     trace: DefaultHasher,
@@ -232,7 +235,9 @@ impl Auditor {
             for (sum, by) in &known.daily {
                 if by.iter().any(|member| known.lost.contains(member)) {
                     known.unknowable.insert(*sum);
-                } else if by.iter().any(|(_, of)| books::is_gone(keys, *of)) {
+                } else if matches!(sum.1, Sum::Increments(_))
+                    && by.iter().any(|(_, of)| books::is_gone(keys, *of))
+                {
                     known.left.insert(*sum);
                 }
             }
