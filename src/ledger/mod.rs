@@ -2,8 +2,9 @@
 //! for the ledger, requests that may come again, and the journal in which all of it survives the process.
 //!
 //! Counting from memory is synchronous. The ledger is met by the record path (one call a check), and
-//! by two tasks: `meeting` has it told totals and outcomes, `logins` carries users to it. A third,
-//! `save`, keeps the journal short.
+//! by tasks: `meeting` has it told totals and outcomes, `membership` beats, `logins` carries users,
+//! `watch` looks after apps that are frozen, recalled or in a hurry. One more, `save`, keeps the journal
+//! short.
 
 mod activity;
 mod apps;

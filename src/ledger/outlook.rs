@@ -21,7 +21,7 @@ pub enum State {
     Up,
     /// It does not answer, or has not been met yet.
     Away,
-    /// It answers but has forgotten something: hard limits wait for an operator.
+    /// It answers but has forgotten something: hard limits wait until its members have told it.
     Frozen,
 }
 
