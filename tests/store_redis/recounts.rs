@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use imquota::quota::Resource;
 use imquota::store::{
-    Ack, AppReport, Beat, Cell, CellReport, Escrow, FREEZES_MAX, Freeze, GivenBack, Operator,
-    Recount, Recounted, Report, Shard, Statement, Store, StoreFault, Taken, Totals, Undecided,
-    View,
+    Ack, AppReport, Attempt, Beat, Cell, CellReport, Escrow, FREEZES_MAX, Freeze, GivenBack,
+    Operator, Recount, Recounted, Report, Shard, Statement, Store, StoreFault, Taken, Totals,
+    Undecided, View,
 };
 
 use crate::fixture::{
@@ -462,6 +462,44 @@ async fn a_recount_is_all_that_an_incomplete_app_waits_for() {
         assert_eq!(beaten.recovery, imquota::store::Recovery::Incomplete);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn a_room_that_nobody_heard_of_is_missing_in_groups_that_were_recounted() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let asked = take(&client("x"), 1, Resource::AvRoom, 1, &limits(0, 9, 9));
+    two.take(&asked).await.unwrap();
+    assert_eq!(two.answered_among(&asked, 1).await, Ack::Counted);
+    let frozen = one.store.freeze(app(1), Resource::Group).await.unwrap();
+    for sidecar in [&one, &two] {
+        acknowledges(sidecar, frozen.token, Vec::new()).await;
+    }
+    let groups = Recount {
+        app: app(1),
+        resource: Resource::Group,
+        to: 0,
+        token: frozen.token,
+        who: "ann".into(),
+        why: "counted".into(),
+    };
+    done(one.store.recount(&groups).await.unwrap());
+    // Its answer was lost. The gateway asks again, and creates it now.
+    let again = imquota::store::Take {
+        attempt: Attempt(2),
+        ..asked.clone()
+    };
+    let Ok(Taken::Allowed { replayed, mine, .. }) = two.take(&again).await else {
+        panic!("there is room");
+    };
+    assert!(!replayed && mine);
+    assert_eq!(one.usage(app(1)).await.view.net[1], 1);
+    // A late copy of the first report speaks of the first unit.
+    assert_eq!(
+        two.says_answered(&asked, Some(0), Vec::new()).await,
+        Ack::Counted
+    );
+    assert_eq!(one.usage(app(1)).await.view.net[1], 1);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ end
 -- A record that is not known here, though it was answered: it comes back with what it moved.
 local function revive(app, record, said)
   record.fp, record.number, record.counters = said.fp, said.amount, said.counters
-  record.day, record.era, record.owner = said.day, str(generation(app, said.counters)), ''
+  record.day, record.era, record.owner = said.day, generations(app, said.counters), ''
   record.claims, record.ends = '', said.ends
 end
 
@@ -49,6 +49,10 @@ local function answered(app, record, field, said, gain_of, restating)
     open_record(app, field)
   end
   if not is_charged(record) or record.fp ~= said.fp then
+    return COUNTED
+  end
+  -- A late copy: what it speaks of was outlived, and the id has taken a new unit since.
+  if contained and not restating and record.state == 'h' and not listed(record.claims, said.claim .. '.') then
     return COUNTED
   end
   record.changed = true
