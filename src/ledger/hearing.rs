@@ -106,16 +106,19 @@ impl Ledger {
         entry.map_or(0, |entry| entry.books().generation(own, take.day))
     }
 
-    /// Answers under clients' ids that a shard is to know again, and withdrawals that are owed to it.
-    /// What was settled before a recount is left out: it takes a new unit if it is asked again.
-    pub(super) fn records_to_restate(&self, shard: Shard) -> (Vec<Answered>, Vec<Abort>) {
+    /// Answers under clients' ids that a shard had and is to know again, answers that it is to be told, and
+    /// withdrawals that are owed to it. What was settled before a recount is left out: it takes a new unit if it is
+    /// asked again.
+    pub(super) fn records_to_restate(
+        &self,
+        shard: Shard,
+    ) -> (Vec<Answered>, Vec<Answered>, Vec<Abort>) {
         let (mut kept, owed, aborts) = self.owed.to_restate(shard, self.now());
         kept.retain(|kept| {
             let known = || self.generation_of(&kept.take);
             kept.contained.is_none_or(|contained| contained >= known())
         });
-        kept.extend(owed);
-        (kept, aborts)
+        (kept, owed, aborts)
     }
 
     /// What is known of recounts of an app just now.

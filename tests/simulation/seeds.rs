@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::aims;
 use crate::run::{Manner, run};
+use crate::scenario::Scenario;
 
 /// How many seeds are run where nobody says otherwise.
 const SEEDS: u64 = 300;
@@ -66,6 +68,29 @@ fn every_seed_keeps_the_promises() {
         gaps.into_inner()
     );
     assert!(!failed.into_inner(), "a seed failed: see above");
+}
+
+/// Seeds of plans in which something right was once done wrongly, or judged wrongly.
+#[test]
+fn plans_that_once_failed() {
+    let plans: [(u64, fn(&mut Scenario)); 3] = [
+        // An id was asked again after another count than its own was recounted.
+        (309, aims::recounts),
+        // What was settled before a recount was told again by who had not heard of that.
+        (28, aims::recounts_forgotten),
+        (31, aims::recounts_forgotten),
+    ];
+    for (seed, aim) in plans {
+        let aim = Some(aim);
+        let outcomes = run(
+            seed,
+            Manner {
+                aim,
+                ..Manner::default()
+            },
+        );
+        assert_eq!(outcomes.faults, [""; 0], "seed {seed}");
+    }
 }
 
 /// Runs a seed once more, with its log.

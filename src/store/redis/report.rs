@@ -28,6 +28,8 @@ pub(super) struct Part<'a> {
     pub(super) aborts: &'a [Abort],
     pub(super) gave: &'a [Gave],
     /// In a statement only.
+    pub(super) kept: &'a [Answered],
+    /// In a statement only.
     pub(super) released: &'a [GaveBack],
 }
 
@@ -41,6 +43,7 @@ pub(super) struct Block<'a> {
     cells: Vec<&'a CellReport>,
     /// Each with its place in the part.
     answered: Vec<(usize, &'a Answered)>,
+    kept: Vec<&'a Answered>,
     aborts: Vec<&'a Abort>,
     gave: Vec<&'a Gave>,
     released: Vec<&'a GaveBack>,
@@ -78,6 +81,10 @@ impl<'a> Blocks<'a> {
             let block = at(&mut all, answered.take.app);
             all[block].answered.push((number, answered));
         }
+        for kept in part.kept {
+            let block = at(&mut all, kept.take.app);
+            all[block].kept.push(kept);
+        }
         for abort in part.aborts {
             let block = at(&mut all, abort.app);
             all[block].aborts.push(abort);
@@ -108,6 +115,7 @@ impl Block<'_> {
             has_sums: false,
             cells: Vec::new(),
             answered: Vec::new(),
+            kept: Vec::new(),
             aborts: Vec::new(),
             gave: Vec::new(),
             released: Vec::new(),
@@ -152,9 +160,12 @@ impl RedisStore {
         for cell in &block.cells {
             self.add_cell(step, block.app, cell)?;
         }
-        step.arg(block.answered.len());
+        step.arg(block.answered.len() + block.kept.len());
+        for kept in &block.kept {
+            self.add_answered(step, kept, true);
+        }
         for (_, answered) in &block.answered {
-            self.add_answered(step, answered);
+            self.add_answered(step, answered, false);
         }
         step.arg(block.aborts.len());
         for abort in &block.aborts {
@@ -173,7 +184,7 @@ impl RedisStore {
         Ok(())
     }
 
-    fn add_answered(&self, step: &mut Step, answered: &Answered) {
+    fn add_answered(&self, step: &mut Step, answered: &Answered, settled: bool) {
         let take = &answered.take;
         step.arg(keys::field(&take.key))
             .arg(format_args!("{:x}", take.fingerprint.0))
@@ -181,6 +192,7 @@ impl RedisStore {
             .arg(u8::from(is_remembered(&take.key)))
             .arg(take.attempt.0)
             .arg(Or(answered.contained))
+            .arg(u8::from(settled))
             .arg(take.charge.amount().get())
             .arg(Digits(take))
             .arg(take.day.number())
