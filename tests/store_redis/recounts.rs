@@ -5,8 +5,8 @@ use std::time::Duration;
 use imquota::quota::Resource;
 use imquota::store::{
     Ack, Answered, AppReport, Attempt, Beat, Cell, CellReport, Escrow, FREEZES_MAX, Freeze,
-    GivenBack, Operator, Recount, Recounted, Report, Shard, Statement, Store, StoreFault, Taken,
-    Totals, Undecided, View,
+    GivenBack, Known, Operator, Recount, Recounted, Report, Shard, Statement, Store, StoreFault,
+    Taken, Totals, Undecided, View,
 };
 
 use crate::fixture::{
@@ -502,7 +502,10 @@ async fn what_was_settled_before_a_recount_is_charged_nowhere_when_it_is_told_ag
         contained: Some(0),
     };
     let statement = Statement {
-        kept: vec![said(&settled)],
+        kept: vec![Known {
+            answered: said(&settled),
+            lives: vec![0],
+        }],
         answered: vec![said(&owed)],
         ..of(2, 0, Vec::new())
     };

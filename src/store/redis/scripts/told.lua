@@ -26,7 +26,7 @@ local function has_owner(record)
   return not redis.call('HGET', KEYS[1], 'x:' .. string.match(record.owner, '^[^.]*'))
 end
 
--- An answer that the ledger had settled before it forgot. Sums contained it in the life that is named; if that
+-- An answer that the ledger had settled before it forgot. Sums contained it in the lives that are named; if one
 -- is over, a recount has taken their place, and if it is not known here yet, they will be told. So it is charged
 -- nowhere, and its member never reports it again. Asked for anew after a recount, it takes a new unit: what is
 -- charged under the id without its claim may be that one.
@@ -40,7 +40,7 @@ local function settled(app, record, field, said, gain_of)
     close_record(app, field)
   elseif record.state == 'x' or record.state == 'd' then
     revive(app, record, said)
-    record.era = string.gsub(record.era, '^%d+', str(said.contained))
+    record.era = said.settled
     add_claim(record, said.claim)
   else
     return
@@ -59,7 +59,7 @@ local function answered(app, record, field, said, gain_of, restating)
     end
     return COUNTED
   end
-  if said.settled and said.contained then
+  if said.settled then
     settled(app, record, field, said, gain_of)
     return COUNTED
   end
