@@ -73,24 +73,20 @@ fn every_seed_keeps_the_promises() {
 /// Seeds of plans in which something right was once done wrongly, or judged wrongly.
 #[test]
 fn plans_that_once_failed() {
-    let plans: [(u64, fn(&mut Scenario)); 3] = [
-        // An id was asked again after another count than its own was recounted.
-        (309, aims::recounts),
-        // What was settled before a recount was told again by who had not heard of that.
-        (28, aims::recounts_forgotten),
-        (31, aims::recounts_forgotten),
-    ];
-    for (seed, aim) in plans {
+    let is_kept = |seed, aim: fn(&mut Scenario)| {
         let aim = Some(aim);
-        let outcomes = run(
-            seed,
-            Manner {
-                aim,
-                ..Manner::default()
-            },
-        );
+        let manner = Manner {
+            aim,
+            ..Manner::default()
+        };
+        let outcomes = run(seed, manner);
         assert_eq!(outcomes.faults, [""; 0], "seed {seed}");
-    }
+    };
+    // An id was asked again after another count than its own was recounted.
+    is_kept(309, aims::recounts);
+    // What was settled before a recount was told again by who had not heard of that.
+    is_kept(28, aims::recounts_forgotten);
+    is_kept(31, aims::recounts_forgotten);
 }
 
 /// Runs a seed once more, with its log.
