@@ -87,6 +87,10 @@ fn plans_that_once_failed() {
     // What was settled before a recount was told again by who had not heard of that.
     is_kept(28, aims::recounts_forgotten);
     is_kept(31, aims::recounts_forgotten);
+    // A freeze came back with a snapshot, and those who had acknowledged it had gone on.
+    is_kept(76, aims::recounts_forgotten);
+    is_kept(151, aims::recounts_forgotten);
+    is_kept(171, aims::recounts_forgotten);
 }
 
 /// Runs a seed once more, with its log.
