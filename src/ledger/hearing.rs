@@ -11,7 +11,7 @@ use super::journal::{Frames, LogFull};
 use super::owed::{Accepted, OpenRelease, OpenTake, Withdrawn};
 use crate::clock::Day;
 use crate::quota::{Charge, Counter, Resource};
-use crate::store::{Abort, Answered, Attempt, Cell, GiveBack, Shard, Take, View};
+use crate::store::{Abort, Answered, Attempt, Cell, GiveBack, Known, Shard, Take, View};
 
 /// Why an ALLOW of the ledger must not be passed on. Its take is withdrawn, if it is not in the journal yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,23 +99,31 @@ impl Ledger {
         }
     }
 
-    /// The life of a take's first counter, as far as this member knows.
-    pub(super) fn generation_of(&self, take: &Take) -> u64 {
-        let own = take.charge.parts()[0].counter;
+    /// The lives of a take's live counters, as far as this member knows.
+    pub(super) fn lives_of(&self, take: &Take) -> Vec<u64> {
         let entry = self.apps.get(take.app).map(|entry| entry.clone());
-        entry.map_or(0, |entry| entry.books().generation(own, take.day))
+        let parts = take.charge.parts().iter();
+        let live = parts.filter(|part| part.counter != Counter::GroupsGained);
+        let life = |counter| {
+            let life = |entry: &Arc<Entry>| entry.books().generation(counter, take.day);
+            entry.as_ref().map_or(0, life)
+        };
+        live.map(|part| life(part.counter)).collect()
     }
 
-    /// Answers under clients' ids that a shard is to know again, and withdrawals that are owed to it.
-    /// What was settled before a recount is left out: it takes a new unit if it is asked again.
-    pub(super) fn records_to_restate(&self, shard: Shard) -> (Vec<Answered>, Vec<Abort>) {
+    /// Answers under clients' ids that a shard had and is to know again, answers that it is to be told, and
+    /// withdrawals that are owed to it. What was settled before a recount is left out: it takes a new unit if it is
+    /// asked again.
+    pub(super) fn records_to_restate(
+        &self,
+        shard: Shard,
+    ) -> (Vec<Known>, Vec<Answered>, Vec<Abort>) {
         let (mut kept, owed, aborts) = self.owed.to_restate(shard, self.now());
         kept.retain(|kept| {
-            let known = || self.generation_of(&kept.take);
-            kept.contained.is_none_or(|contained| contained >= known())
+            let now = self.lives_of(&kept.answered.take);
+            kept.lives.iter().zip(now).all(|(then, now)| *then >= now)
         });
-        kept.extend(owed);
-        (kept, aborts)
+        (kept, owed, aborts)
     }
 
     /// What is known of recounts of an app just now.
@@ -204,7 +212,11 @@ impl Ledger {
         open.allowed(|frames| {
             let mut books = entry.books();
             let own = charge.parts()[0].counter;
-            let (told, known) = (view.generations[own.index()], books.generation(own, day));
+            let known = books.generation(own, day);
+            let outlived = charge.parts().iter().any(|part| {
+                let told = view.generations[part.counter.index()];
+                told < books.generation(part.counter, day)
+            });
             let now = self.clock.steady();
             // What another answered before a recount or in a freeze may be in no count.
             let valid = if mine {
@@ -212,7 +224,7 @@ impl Ledger {
             } else {
                 books.guard_mut().may_admit(&self.lease, now)
             };
-            if !valid || told < known {
+            if !valid || outlived {
                 return Err(NotTaken::Late);
             }
             if !mine {

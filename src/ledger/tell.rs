@@ -101,8 +101,8 @@ pub(super) async fn tell(
         ledger.note_acked(entry, &told.cells);
     }
     owed.gave_told(shard, &gave);
-    let generation = |take: &Take| ledger.generation_of(take);
-    let yours = owed.settled(&due, &acks, ledger.now(), generation);
+    let lives = |take: &Take| ledger.lives_of(take);
+    let yours = owed.settled(&due, &acks, ledger.now(), lives);
     for entry in &entries {
         if !left.is_empty() {
             ledger.apps.to_settle_soon(entry);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Abort, Answered, AppReport, GaveBack};
+use super::{Abort, Answered, AppReport, GaveBack, Known};
 use crate::quota::{AppId, Counter};
 
 /// The most bases in one [`Statement`].
@@ -148,9 +148,13 @@ pub struct Statement {
     pub apps: Vec<AppReport>,
     /// Bases that it knows, at most [`STATEMENT_BASES_MAX`].
     pub bases: Vec<Base>,
-    /// All answers of the id window as far as remembered, at most [`super::REPORT_RECORDS_MAX`]. Those of
-    /// an app are in the same part as, or in an earlier part than, the app.
+    /// All answers of the id window that the ledger has not acknowledged, at most
+    /// [`super::REPORT_RECORDS_MAX`]. Those of an app are in the same part as, or in an earlier part than, the app.
     pub answered: Vec<Answered>,
+    /// Those of them that the ledger had settled, at most [`super::REPORT_RECORDS_MAX`]; placed like `answered`.
+    /// They are charged nowhere: somebody's sums contained each in the lives that it names, or a recount has
+    /// taken their place since.
+    pub kept: Vec<Known>,
     /// Releases of the id window that this member owns, as far as remembered, at most
     /// [`super::REPORT_RECORDS_MAX`]; placed like `answered`. They count nothing: this member's sums contain
     /// what fell, or a recount lacks it.

@@ -25,8 +25,8 @@ pub use operator::{
     Recount, Recounted, Retired, Standing,
 };
 pub use report::{
-    Abort, Ack, Answered, AppReport, Cell, CellReport, Escrow, Gave, Report, Settled, Totals, View,
-    Wish,
+    Abort, Ack, Answered, AppReport, Cell, CellReport, Escrow, Gave, Known, Report, Settled,
+    Totals, View, Wish,
 };
 pub use take::{
     Attempt, Fingerprint, GaveBack, GiveBack, GivenBack, RecordKey, Take, Taken, Undecided,

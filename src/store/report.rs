@@ -134,6 +134,16 @@ pub struct Answered {
     pub contained: Option<u64>,
 }
 
+/// An answer that the ledger had settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// What was answered.
+    pub answered: Answered,
+    /// The generations of the charge's live counters in which it was counted, in the order of its parts; none, if
+    /// it was refused.
+    pub lives: Vec<u64>,
+}
+
 /// What the ledger says of an [`Answered`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ack {

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::aims;
 use crate::run::{Manner, run};
+use crate::scenario::Scenario;
 
 /// How many seeds are run where nobody says otherwise.
 const SEEDS: u64 = 300;
@@ -66,6 +68,29 @@ fn every_seed_keeps_the_promises() {
         gaps.into_inner()
     );
     assert!(!failed.into_inner(), "a seed failed: see above");
+}
+
+/// Seeds of plans in which something right was once done wrongly, or judged wrongly.
+#[test]
+fn plans_that_once_failed() {
+    let is_kept = |seed, aim: fn(&mut Scenario)| {
+        let aim = Some(aim);
+        let manner = Manner {
+            aim,
+            ..Manner::default()
+        };
+        let outcomes = run(seed, manner);
+        assert_eq!(outcomes.faults, [""; 0], "seed {seed}");
+    };
+    // An id was asked again after another count than its own was recounted.
+    is_kept(309, aims::recounts);
+    // What was settled before a recount was told again by who had not heard of that.
+    is_kept(28, aims::recounts_forgotten);
+    is_kept(31, aims::recounts_forgotten);
+    // A freeze came back with a snapshot, and those who had acknowledged it had gone on.
+    is_kept(76, aims::recounts_forgotten);
+    is_kept(151, aims::recounts_forgotten);
+    is_kept(171, aims::recounts_forgotten);
 }
 
 /// Runs a seed once more, with its log.

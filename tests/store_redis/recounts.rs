@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use imquota::quota::Resource;
 use imquota::store::{
-    Ack, AppReport, Beat, Cell, CellReport, Escrow, FREEZES_MAX, Freeze, GivenBack, Operator,
-    Recount, Recounted, Report, Shard, Statement, Store, StoreFault, Taken, Totals, Undecided,
-    View,
+    Ack, Answered, AppReport, Attempt, Beat, Cell, CellReport, Escrow, FREEZES_MAX, Freeze,
+    GivenBack, Known, Operator, Recount, Recounted, Report, Shard, Statement, Store, StoreFault,
+    Taken, Totals, Undecided, View,
 };
 
 use crate::fixture::{
@@ -462,6 +462,130 @@ async fn a_recount_is_all_that_an_incomplete_app_waits_for() {
         assert_eq!(beaten.recovery, imquota::store::Recovery::Incomplete);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn what_was_settled_before_a_recount_is_charged_nowhere_when_it_is_told_again() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let rules = limits(1000, 0, 0);
+    let ask = |id: &str, attempt| take(&client(id), attempt, Resource::Account, 1, &rules);
+    let (settled, owed) = (ask("settled", 1), ask("owed", 2));
+    for take in [&settled, &owed] {
+        two.take(take).await.unwrap();
+    }
+    assert_eq!(two.answered_among(&settled, 1).await, Ack::Counted);
+    // The second acknowledges nothing, and hears of nothing.
+    let frozen = freeze(&one).await;
+    acknowledges(&one, frozen.token, Vec::new()).await;
+    let (_, generation, held) = done(recount(&one, 100, frozen.token).await);
+    assert_eq!(held, 1);
+    let bases = one.store.bases(Shard::of(app(1)), 0).await.unwrap().changed;
+    server.flush_all();
+    let epoch = one.beats().await.epoch;
+    two.beats().await;
+    let of = |taken, generation, bases| Statement {
+        bases,
+        ..states_accounts(
+            0,
+            Escrow {
+                taken,
+                generation,
+                ..Escrow::default()
+            },
+        )
+    };
+    one.states(&of(0, generation, bases)).await;
+    let said = |take: &imquota::store::Take| Answered {
+        take: take.clone(),
+        refused: None,
+        contained: Some(0),
+    };
+    let statement = Statement {
+        kept: vec![Known {
+            answered: said(&settled),
+            lives: vec![0],
+        }],
+        answered: vec![said(&owed)],
+        ..of(2, 0, Vec::new())
+    };
+    // As often as it is told.
+    for _ in 0..2 {
+        two.states(&statement).await;
+        assert_eq!(
+            one.usage(app(1)).await.view.net[0],
+            101,
+            "only what is owed"
+        );
+    }
+    let roll = imquota::store::Roll {
+        news: 1,
+        ..roll_of(9, &[1, 2])
+    };
+    let restated = Beat {
+        restated: epoch,
+        news: 1,
+        roll: Some(roll),
+        ..Beat::default()
+    };
+    for sidecar in [&one, &two] {
+        sidecar.beat(&restated).await.unwrap();
+    }
+    one.until(&restated, |beaten| {
+        beaten.recovery == imquota::store::Recovery::Closed
+    })
+    .await;
+    two.beats().await;
+    let ack = two.says_answered(&owed, Some(0), Vec::new()).await;
+    assert_eq!(ack, Ack::Yours);
+    // The truth may lack what was settled: asked for anew it takes a new unit.
+    let again = imquota::store::Take {
+        attempt: Attempt(11),
+        ..settled
+    };
+    let Ok(Taken::Allowed { replayed, mine, .. }) = two.take(&again).await else {
+        panic!("there is room");
+    };
+    assert!(!replayed && mine);
+    assert_eq!(one.usage(app(1)).await.view.net[0], 102);
+}
+
+#[tokio::test]
+async fn a_room_that_nobody_heard_of_is_missing_in_groups_that_were_recounted() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let asked = take(&client("x"), 1, Resource::AvRoom, 1, &limits(0, 9, 9));
+    two.take(&asked).await.unwrap();
+    assert_eq!(two.answered_among(&asked, 1).await, Ack::Counted);
+    let frozen = one.store.freeze(app(1), Resource::Group).await.unwrap();
+    for sidecar in [&one, &two] {
+        acknowledges(sidecar, frozen.token, Vec::new()).await;
+    }
+    let groups = Recount {
+        app: app(1),
+        resource: Resource::Group,
+        to: 0,
+        token: frozen.token,
+        who: "ann".into(),
+        why: "counted".into(),
+    };
+    done(one.store.recount(&groups).await.unwrap());
+    // Its answer was lost. The gateway asks again, and creates it now.
+    let again = imquota::store::Take {
+        attempt: Attempt(2),
+        ..asked.clone()
+    };
+    let Ok(Taken::Allowed { replayed, mine, .. }) = two.take(&again).await else {
+        panic!("there is room");
+    };
+    assert!(!replayed && mine);
+    assert_eq!(one.usage(app(1)).await.view.net[1], 1);
+    // A late copy of the first report speaks of the first unit.
+    assert_eq!(
+        two.says_answered(&asked, Some(0), Vec::new()).await,
+        Ack::Counted
+    );
+    assert_eq!(one.usage(app(1)).await.view.net[1], 1);
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use imquota::quota::{Counter, Resource};
 use imquota::store::{
-    Answered, Attempt, Base, Beat, Cell, Escrow, GaveBack, GivenBack, Recovery, Shard, Statement,
-    Store, Taken, Undecided,
+    Answered, Attempt, Base, Beat, Cell, Escrow, GaveBack, GivenBack, Known, Recovery, Shard,
+    Statement, Store, Taken, Undecided,
 };
 
 use crate::fixture::{
@@ -330,6 +330,51 @@ async fn a_restatement_knows_an_answer_that_the_ledger_forgot() {
     let ack = one.answered_among(&pinned, 2).await;
     assert_eq!(ack, imquota::store::Ack::Counted);
     assert_eq!(one.usage(app(1)).await.view.net[0], 2);
+}
+
+#[tokio::test]
+async fn a_settled_answer_is_known_again_in_the_lives_in_which_it_was_counted() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    one.hello(None).await.unwrap();
+    one.beats().await;
+    server.flush_all();
+    let rules = limits(0, 9, 9);
+    let ask = |id: &str, attempt| take(&client(id), attempt, Resource::AvRoom, 1, &rules);
+    let (before, after) = (ask("before", 1), ask("after", 2));
+    let settled = |take: &imquota::store::Take, lives| Known {
+        answered: Answered {
+            take: take.clone(),
+            refused: None,
+            contained: Some(0),
+        },
+        lives,
+    };
+    // Of the rooms, which are groups as well, the groups were recounted between the two.
+    let statement = Statement {
+        bases: vec![Base {
+            app: app(1),
+            counter: Counter::Groups,
+            generation: 7,
+            version: 3,
+            amount: 5,
+        }],
+        kept: vec![settled(&before, vec![0, 0]), settled(&after, vec![0, 7])],
+        ..Statement::default()
+    };
+    let closed = one.recovers(&statement, with_roll(roll_of(1, &[1]))).await;
+    assert_eq!(closed.recovery, Recovery::Closed);
+    for (take, known) in [(before, false), (after, true)] {
+        let again = imquota::store::Take {
+            attempt: Attempt(take.attempt.0 + 10),
+            ..take
+        };
+        let Ok(Taken::Allowed { replayed, .. }) = one.take(&again).await else {
+            panic!("there is room");
+        };
+        assert_eq!(replayed, known);
+    }
+    assert_eq!(one.usage(app(1)).await.view.net[1], 6);
 }
 
 #[tokio::test]

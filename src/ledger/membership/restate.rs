@@ -78,7 +78,7 @@ async fn head(
     whose: Whose,
     standing: &Standing,
 ) -> Result<(), StoreFault> {
-    let ((answered, aborts), released) = match whose {
+    let ((kept, answered, aborts), released) = match whose {
         Whose::Own => (
             ledger.records_to_restate(shard),
             ledger.owed.releases_to_restate(shard, ledger.now()),
@@ -86,6 +86,7 @@ async fn head(
         // It settled all before it began to leave.
         Whose::Predecessor => Default::default(),
     };
+    let mut kept = kept.chunks(REPORT_RECORDS_MAX);
     let mut answered = answered.chunks(REPORT_RECORDS_MAX);
     let mut released = released.chunks(REPORT_RECORDS_MAX);
     let mut aborts = aborts.chunks(REPORT_RECORDS_MAX);
@@ -106,13 +107,14 @@ async fn head(
         let statement = Statement {
             apps: Vec::new(),
             bases,
+            kept: kept.next().unwrap_or_default().to_vec(),
             answered: answered.next().unwrap_or_default().to_vec(),
             released: released.next().unwrap_or_default().to_vec(),
             aborts: aborts.next().unwrap_or_default().to_vec(),
             gone: gone.next().unwrap_or_default().iter().copied().collect(),
         };
         tell(ledger, shard, whose, &statement).await?;
-        let told = answered.len() + released.len() + aborts.len() + gone.len() == 0;
+        let told = kept.len() + answered.len() + released.len() + aborts.len() + gone.len() == 0;
         if !more_bases && told {
             return Ok(());
         }

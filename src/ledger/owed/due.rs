@@ -10,8 +10,8 @@ use crate::ledger::guard::cell_of;
 use crate::ledger::journal::{Record, TakeState};
 use crate::quota::{AppId, Charge};
 use crate::store::{
-    Abort, Ack, Answered, AppReport, Attempt, Cell, Gave, REPORT_APPS_MAX, REPORT_RECORDS_MAX,
-    RecordKey, Shard, Take,
+    Abort, Ack, Answered, AppReport, Attempt, Cell, Gave, Known, REPORT_APPS_MAX,
+    REPORT_RECORDS_MAX, RecordKey, Shard, Take,
 };
 
 /// For how long an answer waits that the ledger wants to hear again.
@@ -209,7 +209,7 @@ impl Owed {
         due: &DueRecords,
         acks: &[Ack],
         now: Millis,
-        generation: impl Fn(&Take) -> u64,
+        lives: impl Fn(&Take) -> Vec<u64>,
     ) -> Vec<Answered> {
         let mut yours = Vec::new();
         for (at, answered) in due.answered.iter().enumerate() {
@@ -218,7 +218,7 @@ impl Owed {
             match acks.get(at).unwrap_or(&Ack::Counted) {
                 Ack::Counted => {
                     self.takes_of(answered.take.app).remove(&attempt);
-                    self.note_kept(answered, now, &generation);
+                    self.note_kept(answered, now, &lives);
                 }
                 Ack::Yours => yours.push(answered.clone()),
                 Ack::Again => {
@@ -235,7 +235,7 @@ impl Owed {
     }
 
     /// The ledger contains this answer for good.
-    fn note_kept(&self, answered: &Answered, now: Millis, generation: impl Fn(&Take) -> u64) {
+    fn note_kept(&self, answered: &Answered, now: Millis, lives: impl Fn(&Take) -> Vec<u64>) {
         if !self.local && answered.contained.is_none() && answered.refused.is_none() {
             // Told again after a restart, when the ledger may have forgotten the record, it would be
             // charged as one that is in no sums.
@@ -244,14 +244,21 @@ impl Owed {
             }
         }
         if !self.local && matches!(answered.take.key, RecordKey::Client(_)) {
-            // Contained in this life of the counter, in whosever sums.
-            let contained = answered
-                .contained
-                .or_else(|| Some(generation(&answered.take)));
+            // Contained in these lives of the counters, in whosever sums.
+            let refused = answered.refused.is_some();
+            let mut lives = if refused {
+                Vec::new()
+            } else {
+                lives(&answered.take)
+            };
+            if let (Some(life), Some(own)) = (lives.first_mut(), answered.contained) {
+                *life = own;
+            }
             let answered = Answered {
-                contained: contained.filter(|_| answered.refused.is_none()),
+                contained: lives.first().copied(),
                 ..answered.clone()
             };
+            let answered = Known { answered, lives };
             self.kept.note(answered, now);
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::lock;
 use crate::clock::Millis;
 use crate::quota::AppId;
-use crate::store::{Answered, GaveBack, ID_WINDOW_MS, Shard};
+use crate::store::{GaveBack, ID_WINDOW_MS, Known, Shard};
 
 /// The most answers kept of a kind; about 200 bytes each. The oldest go first.
 pub const KEPT_MAX: usize = 65_536;
@@ -29,9 +29,9 @@ pub trait OfApp: Clone {
     fn app(&self) -> AppId;
 }
 
-impl OfApp for Answered {
+impl OfApp for Known {
     fn app(&self) -> AppId {
-        self.take.app
+        self.answered.take.app
     }
 }
 

@@ -26,7 +26,7 @@ use super::journal::{Journal, LogFull, OwedRelease, OwedTake, Record};
 use crate::chance;
 use crate::clock::{Clock, Millis};
 use crate::quota::RequestId;
-use crate::store::{Answered, Attempt, GaveBack, RecordKey, SHARDS, Shard};
+use crate::store::{Attempt, GaveBack, Known, RecordKey, SHARDS, Shard};
 
 /// Numbers of one run: so many attempts and releases would take two years at 20,000 a second.
 const RUN_BITS: u32 = 40;
@@ -61,7 +61,7 @@ pub struct Owed {
     gaves: Mutex<BTreeMap<(u16, u64), InSums>>,
     /// Locked behind `releases`.
     given: Mutex<Given>,
-    kept: Kept<Answered>,
+    kept: Kept<Known>,
     /// Releases under clients' ids that own sums contain, however long ago the ledger heard of it.
     kept_releases: Kept<GaveBack>,
 }

@@ -7,7 +7,7 @@ use super::{Full, Owed, lock};
 use crate::clock::{Day, Millis};
 use crate::ledger::journal::{Frames, LogFull, OwedTake, Record, TakeState};
 use crate::quota::{AppId, Charge, Counter, RequestId};
-use crate::store::{Abort, Answered, Attempt, Fingerprint, Shard, Take};
+use crate::store::{Abort, Answered, Attempt, Fingerprint, Known, Shard, Take};
 
 /// The most takes of one ledger shard that may be open or owed at a time.
 pub const TAKES_MAX: usize = 8_192;
@@ -145,11 +145,7 @@ impl Owed {
 
     /// What the ledger is to know again if it forgot: answers under clients' ids that it had, answers
     /// that it is to be told, and withdrawals that are owed.
-    pub fn to_restate(
-        &self,
-        shard: Shard,
-        now: Millis,
-    ) -> (Vec<Answered>, Vec<Answered>, Vec<Abort>) {
+    pub fn to_restate(&self, shard: Shard, now: Millis) -> (Vec<Known>, Vec<Answered>, Vec<Abort>) {
         let kept = self.kept.of(shard, now);
         let mut answered = Vec::new();
         let mut aborts = Vec::new();
@@ -263,7 +259,9 @@ impl OpenTake {
                 refused,
                 contained: None,
             };
-            self.owed.kept.note(answered, self.owed.clock.now());
+            let lives = Vec::new();
+            let known = Known { answered, lives };
+            self.owed.kept.note(known, self.owed.clock.now());
             self.forget();
             return Ok(());
         }

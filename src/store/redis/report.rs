@@ -8,7 +8,8 @@ use super::{RedisStore, keys};
 use crate::clock::Day;
 use crate::quota::{AppId, Counter, Limit};
 use crate::store::{
-    Abort, Answered, AppReport, Cell, CellReport, Escrow, Gave, GaveBack, Shard, StoreFault, Wish,
+    Abort, Answered, AppReport, Cell, CellReport, Escrow, Gave, GaveBack, Known, Shard, StoreFault,
+    Wish,
 };
 
 /// What the apps' first word says.
@@ -28,6 +29,8 @@ pub(super) struct Part<'a> {
     pub(super) aborts: &'a [Abort],
     pub(super) gave: &'a [Gave],
     /// In a statement only.
+    pub(super) kept: &'a [Known],
+    /// In a statement only.
     pub(super) released: &'a [GaveBack],
 }
 
@@ -41,6 +44,7 @@ pub(super) struct Block<'a> {
     cells: Vec<&'a CellReport>,
     /// Each with its place in the part.
     answered: Vec<(usize, &'a Answered)>,
+    kept: Vec<&'a Known>,
     aborts: Vec<&'a Abort>,
     gave: Vec<&'a Gave>,
     released: Vec<&'a GaveBack>,
@@ -78,6 +82,10 @@ impl<'a> Blocks<'a> {
             let block = at(&mut all, answered.take.app);
             all[block].answered.push((number, answered));
         }
+        for kept in part.kept {
+            let block = at(&mut all, kept.answered.take.app);
+            all[block].kept.push(kept);
+        }
         for abort in part.aborts {
             let block = at(&mut all, abort.app);
             all[block].aborts.push(abort);
@@ -108,6 +116,7 @@ impl Block<'_> {
             has_sums: false,
             cells: Vec::new(),
             answered: Vec::new(),
+            kept: Vec::new(),
             aborts: Vec::new(),
             gave: Vec::new(),
             released: Vec::new(),
@@ -152,9 +161,12 @@ impl RedisStore {
         for cell in &block.cells {
             self.add_cell(step, block.app, cell)?;
         }
-        step.arg(block.answered.len());
+        step.arg(block.answered.len() + block.kept.len());
+        for kept in &block.kept {
+            self.add_answered(step, &kept.answered, Some(Lives(&kept.lives)));
+        }
         for (_, answered) in &block.answered {
-            self.add_answered(step, answered);
+            self.add_answered(step, answered, None);
         }
         step.arg(block.aborts.len());
         for abort in &block.aborts {
@@ -173,7 +185,7 @@ impl RedisStore {
         Ok(())
     }
 
-    fn add_answered(&self, step: &mut Step, answered: &Answered) {
+    fn add_answered(&self, step: &mut Step, answered: &Answered, settled: Option<Lives<'_>>) {
         let take = &answered.take;
         step.arg(keys::field(&take.key))
             .arg(format_args!("{:x}", take.fingerprint.0))
@@ -181,6 +193,7 @@ impl RedisStore {
             .arg(u8::from(is_remembered(&take.key)))
             .arg(take.attempt.0)
             .arg(Or(answered.contained))
+            .arg(Or(settled))
             .arg(take.charge.amount().get())
             .arg(Digits(take))
             .arg(take.day.number())
@@ -271,6 +284,19 @@ impl<T: fmt::Display> fmt::Display for Or<T> {
             Some(value) => value.fmt(f),
             None => f.write_str("-"),
         }
+    }
+}
+
+/// The generations of a take's live counters.
+struct Lives<'a>(&'a [u64]);
+
+impl fmt::Display for Lives<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, life) in self.0.iter().enumerate() {
+            let between = if at == 0 { "" } else { " " };
+            write!(f, "{between}{life}")?;
+        }
+        Ok(())
     }
 }
 

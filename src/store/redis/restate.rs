@@ -24,11 +24,6 @@ struct Stated<'a> {
 /// The statement in steps, each short: who is gone, the bases, the records, and at last the sums, by which an
 /// app is known to be stated whole. At least one.
 fn steps<'a>(statement: &'a Statement, gone: &'a [u64]) -> Vec<Stated<'a>> {
-    let records = Part {
-        answered: &statement.answered,
-        aborts: &statement.aborts,
-        ..Part::default()
-    };
     let gone = gone.chunks(STEP_GONE_MAX).map(|gone| Stated {
         gone,
         ..Stated::default()
@@ -41,9 +36,22 @@ fn steps<'a>(statement: &'a Statement, gone: &'a [u64]) -> Vec<Stated<'a>> {
     if steps.is_empty() || !statement.bases.is_empty() {
         steps.push(bases);
     }
+    if !statement.kept.is_empty() {
+        steps.push(Stated {
+            part: Part {
+                kept: &statement.kept,
+                ..Part::default()
+            },
+            ..Stated::default()
+        });
+    }
     if !statement.answered.is_empty() || !statement.aborts.is_empty() {
         steps.push(Stated {
-            part: records,
+            part: Part {
+                answered: &statement.answered,
+                aborts: &statement.aborts,
+                ..Part::default()
+            },
             ..Stated::default()
         });
     }
@@ -78,6 +86,7 @@ impl RedisStore {
         debug_assert!(statement.apps.len() <= REPORT_APPS_MAX);
         debug_assert!(statement.bases.len() <= STATEMENT_BASES_MAX);
         debug_assert!(statement.answered.len() <= REPORT_RECORDS_MAX);
+        debug_assert!(statement.kept.len() <= REPORT_RECORDS_MAX);
         debug_assert!(statement.released.len() <= REPORT_RECORDS_MAX);
         debug_assert!(statement.aborts.len() <= REPORT_RECORDS_MAX);
         let link = self.linked()?;

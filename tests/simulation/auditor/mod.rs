@@ -75,7 +75,8 @@ struct App {
     exist: [i64; 3],
     /// Groups admitted by sidecars alone, by day: those may pass the daily gain's limit.
     degraded: BTreeMap<i32, i64>,
-    ids: BTreeMap<String, Told>,
+    /// What was said under an id, and what live counts that moves.
+    ids: BTreeMap<String, (Told, Vec<u8>)>,
     /// Objects deleted with which groups and the gain fall.
     followed: i64,
     /// Active users by day, and who said so; none: perhaps.
@@ -165,6 +166,16 @@ pub struct Deal {
 impl Deal {
     fn amount(&self) -> i64 {
         self.charge.amount().get().into()
+    }
+
+    /// The live counts that it moves.
+    fn live(&self) -> Vec<u8> {
+        let sums = self.sums().into_iter();
+        sums.filter_map(|(sum, _)| match sum {
+            Sum::Live(digit) => Some(digit),
+            Sum::Gained(_) | Sum::Increments(_) => None,
+        })
+        .collect()
     }
 
     /// What it moves, and whether it is sure that it moves that.

@@ -139,10 +139,16 @@ impl Known {
         range.high = to + held + unmet + recount.deleted + recount.created;
         (recount.deleted, recount.created, recount.done) = (0, 0, Some(digit));
         app.may_stay_charged(digit);
-        // An answer that nobody heard is in no truth: asked again it takes a new unit.
+        // An answer that nobody heard is in no truth: asked again it takes a new unit. Of what moves other counts
+        // alone nothing was recounted.
         let created = &app.created;
-        app.ids.retain(|id, _| created.contains(id));
-        app.outlived.extend(app.ids.keys().cloned());
+        app.ids
+            .retain(|id, (_, live)| !live.contains(&digit) || created.contains(id));
+        let moved = app
+            .ids
+            .iter()
+            .filter(|(_, (_, live))| live.contains(&digit));
+        app.outlived.extend(moved.map(|(id, _)| id.clone()));
         app.was_recounted = true;
         app.recounted_at.insert(digit, Instant::now());
     }

@@ -17,7 +17,8 @@ impl Auditor {
             let amount = deal.amount();
             let Known { apps, faults, .. } = known;
             let app = apps.get_mut(&deal.app).expect("an app of the run");
-            let before = deal.id.as_ref().and_then(|id| app.ids.get(id).copied());
+            let before = deal.id.as_ref().and_then(|id| app.ids.get(id));
+            let before = before.map(|(told, _)| *told);
             let told = match verdict.outcome {
                 Outcome::Allow => Told::Allowed,
                 Outcome::Exceeds(_) => unreachable!("no gateway here records"),
@@ -44,7 +45,7 @@ impl Auditor {
             if let Some(id) = &deal.id
                 && (told == Told::Allowed || !lifts)
             {
-                app.ids.insert(id.clone(), told);
+                app.ids.insert(id.clone(), (told, deal.live()));
             }
             if told == Told::Denied {
                 return;

@@ -143,6 +143,11 @@ local function read_app(key)
     h[k] = cell(h, str(k), f, 8 + 5 * k, num(f[5 + k]))
   end
   renew(h, 'b0', 'b1', 'b2')
+  -- A freeze of an older epoch came back with a snapshot: who acknowledged it may have gone on since.
+  if h.stale and f[3] then
+    note(h, 'fz', '0 0')
+    f[3] = nil
+  end
   h.thaws = f[3]
   local token, ends = string.match(f[3] or '', '^(%d+) (%d+)$')
   if token and now < tonumber(ends) then

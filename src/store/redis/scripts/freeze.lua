@@ -24,7 +24,7 @@ elseif app.frozen then
   ends = tonumber(string.match(app.thaws, ' (%d+)$'))
 else
   token, ends, began = seq + 1, now + lasts, 1
-  put('HSET', app.key, 'fz', str(token) .. ' ' .. str(ends))
+  note(app, 'fz', str(token) .. ' ' .. str(ends))
   list(app)
 end
 save(app)

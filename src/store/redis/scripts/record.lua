@@ -2,8 +2,8 @@
 --
 -- An app's records are one hash, field: the id, or byte 1 and a sidecar's own name for the call. A value is
 -- 'state|fingerprint|number|groups|counters|day|since|era|owner|claims|tombstones':
---   h held     charged; number: the amount; counters: a digit for each part; era: the generation of the
---              first of them
+--   h held     charged; number: the amount; counters: a digit for each part; era: the generations of the
+--              live ones
 --   p pinned   the same, but it was answered: aborts no longer free it
 --   c counted  the same, but it is in some member's sums and charged no more
 --   d denied   counters: the one that did not fit
@@ -140,6 +140,27 @@ end
 -- The generation of the first counter of a charge.
 local function generation(app, counters)
   return app[tonumber(string.sub(counters, 1, 1))].gen
+end
+
+-- The generations of the live counters of a charge.
+local function generations(app, counters)
+  local all = {}
+  for digit in string.gmatch(counters, '[012]') do
+    all[#all + 1] = str(app[tonumber(digit)].gen)
+  end
+  return table.concat(all, ' ')
+end
+
+-- Whether one of a record's counters was recounted since its charge was decided: of a room that nobody heard of
+-- the groups lack it as the rooms do.
+local function is_of_older_life(app, record)
+  local next_era = string.gmatch(record.era, '%d+')
+  for digit in string.gmatch(record.counters, '[012]') do
+    if num(next_era()) < app[tonumber(digit)].gen then
+      return true
+    end
+  end
+  return false
 end
 
 -- Notes that a record came to rest, so that it is folded when its time has come.

@@ -10,7 +10,7 @@
 -- limit; then
 --   the number of answered takes, then for each: field, fingerprint, the digit of the counter that
 --     refused it or '-', 1 if a refusal is remembered, the attempt, the generation in which the member's sums
---     contain it or '-', the amount, a digit for each part, the day's number, when that day's gain goes
+--     contain it or '-', the generations of the live counters in which it was settled or '-', the amount, a digit for each part, the day's number, when that day's gain goes
 --   the number of aborts, then for each: field, attempt
 --   the number of releases that the sums contain, then for each: field
 
@@ -70,6 +70,8 @@ local function next_records()
   for i = 1, next_number() do
     local a = {field = next_field(), fp = next_arg(), refused = next_arg(), remembered = next_arg() == '1'}
     a.claim, a.contained = member .. '.' .. next_arg(), tonumber(next_arg())
+    local settled = next_arg()
+    a.settled = settled ~= '-' and settled
     a.amount, a.counters, a.day, a.ends = next_arg(), next_arg(), next_arg(), next_arg()
     said.answered[i] = a
   end

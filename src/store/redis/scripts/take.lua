@@ -60,7 +60,7 @@ if record.state == 'd' then
 end
 -- What was counted before a recount may not be in it: asked for anew it takes a new unit. But for a copy of
 -- an attempt that was answered then: nobody would own that unit.
-local outlived = record.state == 'c' and num(record.era) < generation(app, record.counters)
+local outlived = record.state == 'c' and is_of_older_life(app, record)
 if outlived and listed(record.claims, claim .. '.') then
   return finish(OUTLIVED, 0)
 end
@@ -112,7 +112,7 @@ if string.find(counters, '1', 1, true) then
 end
 record.state, record.fp, record.number, record.counters = 'h', fp, str(amount), counters
 record.day, record.since, record.claims = day, str(now), ''
-record.era, record.owner = str(generation(app, counters)), claim
+record.era, record.owner = generations(app, counters), claim
 add_claim(record, claim)
 charge(app, record, 1, function() return gain end)
 open_record(app, field)

@@ -14,7 +14,7 @@ end
 -- A record that is not known here, though it was answered: it comes back with what it moved.
 local function revive(app, record, said)
   record.fp, record.number, record.counters = said.fp, said.amount, said.counters
-  record.day, record.era, record.owner = said.day, str(generation(app, said.counters)), ''
+  record.day, record.era, record.owner = said.day, generations(app, said.counters), ''
   record.claims, record.ends = '', said.ends
 end
 
@@ -26,6 +26,29 @@ local function has_owner(record)
   return not redis.call('HGET', KEYS[1], 'x:' .. string.match(record.owner, '^[^.]*'))
 end
 
+-- An answer that the ledger had settled before it forgot. Sums contained it in the lives that are named; if one
+-- is over, a recount has taken their place, and if it is not known here yet, they will be told. So it is charged
+-- nowhere, and its member never reports it again. Asked for anew after a recount, it takes a new unit: what is
+-- charged under the id without its claim may be that one.
+local function settled(app, record, field, said, gain_of)
+  if is_charged(record) then
+    local is_now = said.contained == generation(app, said.counters)
+    if record.fp ~= said.fp or not is_now and not listed(record.claims, said.claim .. '.') then
+      return
+    end
+    charge(app, record, -1, gain_of)
+    close_record(app, field)
+  elseif record.state == 'x' or record.state == 'd' then
+    revive(app, record, said)
+    record.era = said.settled
+    add_claim(record, said.claim)
+  else
+    return
+  end
+  record.state, record.changed = 'c', true
+  rest(record, app, field)
+end
+
 -- An answered take. Its charge ends in somebody's sums and nowhere else: it stays until a member says that
 -- its sums of this generation contain it. While members restate nobody is made the owner: one who will
 -- restate later may be it.
@@ -34,6 +57,10 @@ local function answered(app, record, field, said, gain_of, restating)
     if record.state == 'x' and said.remembered then
       keep_refusal(app, record, field, said)
     end
+    return COUNTED
+  end
+  if said.settled then
+    settled(app, record, field, said, gain_of)
     return COUNTED
   end
   local contained = said.contained == generation(app, said.counters)
@@ -49,6 +76,10 @@ local function answered(app, record, field, said, gain_of, restating)
     open_record(app, field)
   end
   if not is_charged(record) or record.fp ~= said.fp then
+    return COUNTED
+  end
+  -- A late copy: what it speaks of was outlived, and the id has taken a new unit since.
+  if contained and not restating and record.state == 'h' and not listed(record.claims, said.claim .. '.') then
     return COUNTED
   end
   record.changed = true
