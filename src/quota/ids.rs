@@ -78,42 +78,44 @@ const ULID_TIME: usize = 10;
 /// The hexadecimal digits of a UUID of version 7 that say when it was made.
 const UUID_TIME: usize = 12;
 
-/// The milliseconds of a ULID (26 characters, ulid.org); `None` if it is none.
-fn ulid_time(text: &[u8]) -> Option<i64> {
-    let digit = |byte: &u8| {
-        CROCKFORD
+/// The milliseconds of a ULID (ulid.org); `None` if it is none.
+fn ulid_time(text: &[u8; 26]) -> Option<i64> {
+    let mut time = 0_i64;
+    for (at, byte) in text.iter().enumerate() {
+        let digit = CROCKFORD
             .iter()
-            .position(|of| *of == byte.to_ascii_uppercase())
-    };
-    let digits: Vec<_> = text.iter().map_while(digit).collect();
-    // 130 bits for 128: the first digit is 7 at most.
-    if digits.len() != 26 || text.len() != 26 || digits[0] > 7 {
-        return None;
+            .position(|of| *of == byte.to_ascii_uppercase())?;
+        // 130 bits for 128: the first digit is 7 at most.
+        if at == 0 && digit > 7 {
+            return None;
+        }
+        if at < ULID_TIME {
+            time = time << 5 | i64::try_from(digit).ok()?;
+        }
     }
-    let mut time = digits[..ULID_TIME].iter();
-    time.try_fold(0_i64, |time, digit| {
-        Some(time << 5 | i64::try_from(*digit).ok()?)
-    })
+    Some(time)
 }
 
-/// The milliseconds of a UUID of version 7 (36 characters, RFC 9562); `None` if it is none.
-fn uuid_time(text: &[u8]) -> Option<i64> {
-    let dashes = |at: usize| matches!(at, 8 | 13 | 18 | 23);
-    let mut all = text.iter().enumerate();
-    let formed = all.all(|(at, byte)| {
-        if dashes(at) {
-            *byte == b'-'
-        } else {
-            byte.is_ascii_hexdigit()
-        }
-    });
-    if text.len() != 36 || !formed || text[14] != b'7' || !b"89abAB".contains(&text[19]) {
+/// The milliseconds of a UUID of version 7 (RFC 9562); `None` if it is none.
+fn uuid_time(text: &[u8; 36]) -> Option<i64> {
+    if text[14] != b'7' || !b"89abAB".contains(&text[19]) {
         return None;
     }
-    let digits = text.iter().filter(|byte| **byte != b'-').take(UUID_TIME);
-    digits
-        .map(|byte| char::from(*byte).to_digit(16))
-        .try_fold(0, |time, digit| Some(time << 4 | i64::from(digit?)))
+    let (mut time, mut digits) = (0_i64, 0);
+    for (at, byte) in text.iter().enumerate() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            if *byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        let digit = char::from(*byte).to_digit(16)?;
+        if digits < UUID_TIME {
+            time = time << 4 | i64::from(digit);
+            digits += 1;
+        }
+    }
+    Some(time)
 }
 
 impl RequestId {
@@ -121,8 +123,13 @@ impl RequestId {
     /// ULID. Every other form is undated.
     #[must_use]
     pub fn made_at(&self) -> Option<i64> {
+        // Their lengths tell them apart from each other, and from most that are neither.
         let text = self.0.as_bytes();
-        ulid_time(text).or_else(|| uuid_time(text))
+        match text.len() {
+            26 => ulid_time(text.first_chunk()?),
+            36 => uuid_time(text.first_chunk()?),
+            _ => None,
+        }
     }
 }
 
