@@ -157,20 +157,14 @@ impl Admission {
         patience: Patience,
     ) -> Result<Verdict, Fault> {
         let budget = self.budget(patience);
-        if let Some(why) = self.wordless(check.mode, &hard.entry) {
-            let verdict = self.without_ledger(&check, &hard, why)?;
-            return match check.mode {
-                CheckMode::Record => self.exists(&check, &hard, verdict),
-                CheckMode::Count | CheckMode::DryRun => Ok(verdict),
-            };
-        }
+        let verdict = match self.wordless(check.mode, &hard.entry) {
+            Some(why) => self.without_ledger(&check, &hard, why)?,
+            None if check.mode.counts() => self.decide(&check, &hard, budget).await?,
+            None => self.judge(&check, &hard, budget).await?,
+        };
         match check.mode {
-            CheckMode::Count => self.decide(&check, &hard, budget).await,
-            CheckMode::DryRun => self.judge(&check, &hard, budget).await,
-            CheckMode::Record => {
-                let verdict = self.decide(&check, &hard, budget).await?;
-                self.exists(&check, &hard, verdict)
-            }
+            CheckMode::Record => self.exists(&check, &hard, verdict),
+            CheckMode::Count | CheckMode::DryRun => Ok(verdict),
         }
     }
 
@@ -227,7 +221,8 @@ impl Admission {
             day,
         };
         let by_client = wanted.request_id.is_some();
-        if let Some(once) = check.once()
+        let once = check.once();
+        if let Some(once) = once
             && let Some(decided) = self.repeated(check, hard, once, budget).await?
         {
             return Ok(Decided::ByLedger(decided));
@@ -256,7 +251,7 @@ impl Admission {
                     }
                 }
                 self.ledger.outlook().decided(check.app);
-                if let Some(once) = check.once() {
+                if let Some(once) = once {
                     self.ledger.was_allowed(once);
                 }
                 let part = hard.charge.parts()[0];

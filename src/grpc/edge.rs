@@ -135,7 +135,11 @@ impl Call {
                 Err(status) => status.into_http(),
             },
             Self::BatchCheck => match unary::read(&mut body).await {
-                Ok(message) => unary::respond(quota.batch_check(&headers, message).await),
+                // Boxed, so that no other call is as large as a batch.
+                Ok(message) => {
+                    let answer = Box::pin(quota.batch_check(&headers, message)).await;
+                    unary::respond(answer)
+                }
                 Err(status) => status.into_http(),
             },
             Self::Release => match unary::read(&mut body).await {

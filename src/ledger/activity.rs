@@ -7,11 +7,11 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::Ledger;
 use super::entry::Entry;
-use super::ids::Once;
+use super::ids::{Effect, Once};
 use super::journal::Record;
 use super::logins::OpenLogins;
 use super::owed::Full;
-use super::repeats::{Counted, Repeated, Unkept};
+use super::repeats::{Repeated, Unkept};
 use crate::clock::Day;
 use crate::quota::UserId;
 use crate::store::{Active, Cell, LOGINS_MAX, Login, Shard, StoreFault};
@@ -128,20 +128,26 @@ impl Ledger {
             let totals = &mut books.days.of(day).increments.totals;
             totals.consumed = totals.consumed.saturating_add(by);
             frames.totals(entry.app, Cell::Increment(day), *totals);
-            self.remember(once, number, at, frames);
+            if let Some(once) = once {
+                self.remember(once, number, at, frames);
+            }
             Ok(())
         });
-        Ok(match Repeated::told(counted, |()| Some(0))? {
-            Counted::Now(_) | Counted::Not | Counted::There => {
+        match counted {
+            Ok(()) => {
                 self.apps.to_settle(entry);
-                Incremented::Now
+                Ok(Incremented::Now)
             }
-            Counted::Before(number) => {
+            Err(Repeated::Before(Effect::Here(number))) => {
                 let of = i32::try_from(number).ok().and_then(Day::from_number);
-                Incremented::Before(of.unwrap_or(day))
+                Ok(Incremented::Before(of.unwrap_or(day)))
             }
-            Counted::Other => Incremented::Other,
-        })
+            // What the ledger is asked under an id is no increment.
+            Err(Repeated::Other | Repeated::Before(Effect::Asked | Effect::There)) => {
+                Ok(Incremented::Other)
+            }
+            Err(Repeated::Unkept(unkept)) => Err(unkept),
+        }
     }
 
     /// The ledger told of active users.

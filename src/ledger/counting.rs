@@ -15,8 +15,8 @@ use crate::quota::{Charge, Counter};
 use crate::store::{Cell, Totals, View};
 
 impl Ledger {
-    /// Counts a creation, if `once` was not made before; whatever was, `but` may say that it counts
-    /// for nothing. The numbers of it are those of the charge's first part, the creation included.
+    /// Counts a creation, if `once` was not made before; what of that stands in the way, `despite` says. The
+    /// number is the count of the charge's first part, the creation included.
     ///
     /// # Errors
     /// [`Unkept`]; the counts are as before then.
@@ -32,13 +32,15 @@ impl Ledger {
         let at = self.clock.now();
         let counted = self.journal.append_with(at, |frames| {
             let mut books = entry.books();
-            let lives = self.lives(&books, charge, day);
-            if let Some(once) = once {
-                self.is_new(&once, lives, at, despite)?;
+            let named = once.map(|once| (once, self.lives(&books, charge, day)));
+            if let Some((once, lives)) = &named {
+                self.is_new(once, *lives, at, despite)?;
             }
             self.apps.to_save(entry);
             entry.consume(&mut books, charge, day, frames);
-            self.remember(once, lives.number, at, frames);
+            if let Some((once, lives)) = named {
+                self.remember(once, lives.number, at, frames);
+            }
             Ok(())
         });
         let net = || self.net(entry, charge.parts()[0].counter, now);
@@ -70,7 +72,9 @@ impl Ledger {
             let covered = entry.release_within_net(&mut entry.books(), charge, day, frames);
             if covered {
                 self.apps.to_save(entry);
-                self.remember(once, 0, at, frames);
+                if let Some(once) = once {
+                    self.remember(once, 0, at, frames);
+                }
             }
             Ok(covered)
         });

@@ -44,7 +44,7 @@ pub enum Despite {
 }
 
 /// Why an append counted nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Repeated {
     /// It was made before.
     Before(Effect),
@@ -104,18 +104,13 @@ impl Ledger {
     }
 
     /// Remembers what is counted by the same append.
-    pub(super) fn remember(
-        &self,
-        once: Option<Once>,
-        number: u32,
-        at: Millis,
-        frames: &mut Frames,
-    ) {
-        if let Some(once) = once {
-            let effect = Effect::Here(number);
-            frames.once(&Known { once, effect, at });
-            self.ids.remember(once, effect, at);
-        }
+    pub(super) fn remember(&self, once: Once, number: u32, at: Millis, frames: &mut Frames) {
+        self.note(once, Effect::Here(number), at, frames);
+    }
+
+    fn note(&self, once: Once, effect: Effect, at: Millis, frames: &mut Frames) {
+        frames.once(&Known { once, effect, at });
+        self.ids.remember(once, effect, at);
     }
 
     /// The ledger is about to be asked for a request, from now on always; unless memory knows it. Of a
@@ -140,9 +135,7 @@ impl Ledger {
                 Err(Repeated::Before(Effect::Asked | Effect::There)) => Ok(()),
                 Err(repeated) => Err(repeated),
                 Ok(()) => {
-                    let effect = Effect::Asked;
-                    frames.once(&Known { once, effect, at });
-                    self.ids.remember(once, effect, at);
+                    self.note(once, Effect::Asked, at, frames);
                     Ok(())
                 }
             }

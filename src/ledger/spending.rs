@@ -15,9 +15,9 @@ use std::sync::Arc;
 use super::Ledger;
 use super::entry::Entry;
 use super::guard::{Heard, cell_of};
-use super::ids::Once;
+use super::ids::{Effect, Once};
 use super::journal::{Frames, LogFull};
-use super::repeats::{Counted, Despite, Repeated, Unkept};
+use super::repeats::{Despite, Repeated, Unkept};
 use crate::clock::{Day, Millis};
 use crate::quota::Charge;
 use crate::store::Cell;
@@ -110,13 +110,15 @@ impl Ledger {
         now: Millis,
         repeated: Repeated,
     ) -> Result<Spent, Unkept> {
-        Ok(match Repeated::told(Err::<(), _>(repeated), |()| None)? {
-            Counted::Before(_) if self.may_repeat(entry) => {
-                Spent::Before(self.net(entry, charge.parts()[0].counter, now))
+        match repeated {
+            Repeated::Before(Effect::Here(_)) if self.may_repeat(entry) => {
+                let net = self.net(entry, charge.parts()[0].counter, now);
+                Ok(Spent::Before(net))
             }
-            Counted::Other => Spent::Other,
-            Counted::Before(_) | Counted::There | Counted::Not | Counted::Now(_) => Spent::Ask,
-        })
+            Repeated::Before(_) => Ok(Spent::Ask),
+            Repeated::Other => Ok(Spent::Other),
+            Repeated::Unkept(unkept) => Err(unkept),
+        }
     }
 
     fn spend_inside(
@@ -129,9 +131,9 @@ impl Ledger {
     ) -> Result<Heard, Unspent> {
         let amount = u64::from(charge.amount().get());
         let mut books = entry.books();
-        let lives = self.lives(&books, charge, day);
-        if let Some(once) = once {
-            self.is_new(&once, lives, at, Despite::Nothing)?;
+        let named = once.map(|once| (once, self.lives(&books, charge, day)));
+        if let Some((once, lives)) = &named {
+            self.is_new(once, *lives, at, Despite::Nothing)?;
         }
         let guard = books.guard_mut();
         let covered = limited(charge, day).all(|cell| {
@@ -150,7 +152,9 @@ impl Ledger {
             frames.escrow(entry.app, cell, &account.sums());
         }
         entry.consume(&mut books, charge, day, frames);
-        self.remember(once, lives.number, at, frames);
+        if let Some((once, lives)) = named {
+            self.remember(once, lives.number, at, frames);
+        }
         Ok(under)
     }
 

@@ -180,12 +180,8 @@ impl Ids {
     }
 
     /// Remembers what became of a request, instead of what was known of it.
-    pub fn remember(&self, once: Once, effect: Effect, now: Millis) {
-        let known = Known {
-            once,
-            effect,
-            at: now,
-        };
+    pub fn remember(&self, once: Once, effect: Effect, at: Millis) {
+        let known = Known { once, effect, at };
         self.windows()[place(once.key)].put(&known);
     }
 
@@ -196,9 +192,14 @@ impl Ids {
 
     /// What no checkpoint has yet, oldest first of each window, and where it ends.
     pub fn unsaved(&self) -> (Vec<Known>, SavedTo) {
-        let windows = self.windows();
-        let known = windows.iter().flat_map(Window::unsaved).collect();
-        (known, SavedTo(std::array::from_fn(|at| windows[at].end())))
+        let mut known = Vec::new();
+        // One after the other, so that no check waits for the copy of all.
+        let ends = std::array::from_fn(|at| {
+            let windows = self.windows();
+            known.extend(windows[at].unsaved());
+            windows[at].end()
+        });
+        (known, SavedTo(ends))
     }
 
     /// A checkpoint has all up to there.
