@@ -11,7 +11,7 @@ use super::{
 use crate::clock::{Day, Millis};
 use crate::ledger::{Counted, Despite, Entry, NotTaken, Once, Spent, Wanted};
 use crate::quota::{Amount, Charge, Counter, Limit, Part, Resource};
-use crate::store::{Fingerprint, Taken, Undecided};
+use crate::store::{Fingerprint, Intent, Taken, Undecided};
 use siphasher::sip::SipHasher24;
 
 /// Under a limit below this one an id is known to all sidecars: few creations come, and each place matters.
@@ -101,7 +101,7 @@ impl Admission {
                     Counted::Other => return Err(Fault::OtherContent),
                 }
             }
-            CheckMode::DryRun => (known(), false),
+            CheckMode::DryRun | CheckMode::Reserve(_) => (known(), false),
         };
         Ok(Ok(Verdict {
             replayed,
@@ -164,7 +164,7 @@ impl Admission {
         };
         match check.mode {
             CheckMode::Record => self.exists(&check, &hard, verdict),
-            CheckMode::Count | CheckMode::DryRun => Ok(verdict),
+            CheckMode::Count | CheckMode::DryRun | CheckMode::Reserve(_) => Ok(verdict),
         }
     }
 
@@ -219,6 +219,8 @@ impl Admission {
             request_id: check.request_id.clone(),
             charge: hard.charge,
             day,
+            object: None,
+            intent: Intent::Count,
         };
         let by_client = wanted.request_id.is_some();
         let once = check.once();
@@ -237,6 +239,7 @@ impl Admission {
                 view,
                 replayed,
                 mine,
+                ..
             }) => {
                 match self
                     .ledger
@@ -303,7 +306,12 @@ impl Admission {
                 drop(open);
                 self.without_ledger(check, hard, Wordless::Away)?
             }
-            Ok(Taken::Withdrawn | Taken::Undecided(Undecided::Frozen | Undecided::Outlived)) => {
+            Ok(
+                Taken::Withdrawn
+                | Taken::NoHold
+                | Taken::Ended
+                | Taken::Undecided(Undecided::Frozen | Undecided::Outlived | Undecided::Confirming),
+            ) => {
                 drop(open);
                 self.without_ledger(check, hard, Wordless::Withheld)?
             }
@@ -440,7 +448,9 @@ pub(super) fn allowed(limit: Limit, net: i64, source: Source) -> Verdict {
         limit,
         used,
         source,
+        held: 0,
         replayed: false,
+        already_counted: false,
     }
 }
 
@@ -450,7 +460,9 @@ fn refused(refusal: Refusal, limit: Option<Limit>, used: u64, source: Source) ->
         limit,
         used,
         source,
+        held: 0,
         replayed: false,
+        already_counted: false,
     }
 }
 

@@ -8,6 +8,8 @@
 mod active;
 mod check;
 mod exists;
+mod hold;
+mod objects;
 mod outage;
 mod release;
 mod usage;
@@ -15,8 +17,8 @@ mod verdict;
 
 pub use check::Hard;
 pub use verdict::{
-    Active, Check, CheckMode, Fault, Outcome, Record, Refusal, Release, Released, ResourceUsage,
-    Source, UsageReport, Verdict, Who,
+    Active, Cancel, Cancelled, Check, CheckMode, Confirm, Confirmed, Fault, Import, Imported,
+    Outcome, Record, Refusal, Release, Released, ResourceUsage, Source, UsageReport, Verdict, Who,
 };
 
 use std::sync::Arc;

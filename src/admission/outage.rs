@@ -68,7 +68,7 @@ impl Admission {
                     Counted::Other => return Err(Fault::OtherContent),
                 }
             }
-            CheckMode::DryRun => (known(), false),
+            CheckMode::DryRun | CheckMode::Reserve(_) => (known(), false),
         };
         Ok(Ok(Verdict {
             replayed,

@@ -26,6 +26,7 @@ impl Admission {
                 released: 0,
                 used: 0,
                 limit,
+                held: 0,
                 replayed,
             });
         };
@@ -42,6 +43,7 @@ impl Admission {
             released: amount,
             used: shown(net),
             limit,
+            held: 0,
             replayed,
         };
         let mut given = Counted::Not;
@@ -84,6 +86,8 @@ impl Admission {
                 amount: release.amount,
                 given: None,
                 groups_follow: follow,
+                object: None,
+                rooms_are_groups: limits.av_rooms_are_groups,
                 day: self.ledger.zone().day(now),
             },
             (shared && !settles_first).then_some(now),
@@ -126,8 +130,10 @@ impl Admission {
                     view,
                     replayed,
                     mine,
+                    resource: found,
                 }) => {
                     let fell = Fell {
+                        resource: found,
                         released,
                         groups,
                         mine,
@@ -139,6 +145,7 @@ impl Admission {
                         released: released.into(),
                         used,
                         limit,
+                        held: 0,
                         replayed,
                     });
                 }
@@ -155,6 +162,7 @@ impl Admission {
             released: amount,
             used,
             limit,
+            held: 0,
             replayed: false,
         })
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Day, Millis};
-use crate::quota::{Amount, AppId, Counter, Limit, PlanName, RequestId, Resource, UserId};
+use crate::quota::{
+    Amount, AppId, Counter, HoldTime, Limit, ObjectId, PlanName, RequestId, Resource, UserId,
+};
 
 /// A creation to decide.
 #[derive(Debug, Clone)]
@@ -15,8 +17,10 @@ pub struct Check {
     pub resource: Resource,
     /// How many; all or none.
     pub amount: Amount,
-    /// The client's id for this creation.
+    /// The client's id for this creation; a reservation has one.
     pub request_id: Option<RequestId>,
+    /// The object that is created; it is one then.
+    pub resource_id: Option<ObjectId>,
     /// Whether it is counted.
     pub mode: CheckMode,
 }
@@ -30,13 +34,15 @@ pub enum CheckMode {
     DryRun,
     /// It exists already: counted whatever it exceeds.
     Record,
+    /// If allowed, a place is held for so long, or until it is confirmed or cancelled.
+    Reserve(HoldTime),
 }
 
 impl CheckMode {
-    /// Whether anything is counted.
+    /// Whether anything is counted or held.
     pub(super) fn counts(self) -> bool {
         match self {
-            Self::Count | Self::Record => true,
+            Self::Count | Self::Record | Self::Reserve(_) => true,
             Self::DryRun => false,
         }
     }
@@ -53,8 +59,12 @@ pub struct Verdict {
     pub used: u64,
     /// Where the answer came from.
     pub source: Source,
+    /// What reservations hold of the same counter beside it.
+    pub held: u64,
     /// Whether an earlier request of the same id had decided it.
     pub replayed: bool,
+    /// Whether the object was counted before, so that nothing was added.
+    pub already_counted: bool,
 }
 
 /// Allowed, or why not.
@@ -127,6 +137,8 @@ pub struct Release {
     pub amount: Amount,
     /// The client's id for this release.
     pub request_id: Option<RequestId>,
+    /// The object that was deleted; it is one then.
+    pub resource_id: Option<ObjectId>,
 }
 
 /// The answer to a [`Release`].
@@ -138,8 +150,72 @@ pub struct Released {
     pub used: u64,
     /// The resource's limit.
     pub limit: Limit,
+    /// What reservations hold of the resource.
+    pub held: u64,
     /// Whether an earlier release of the same id had done it.
     pub replayed: bool,
+}
+
+/// A reservation that became an object.
+#[derive(Debug, Clone)]
+pub struct Confirm {
+    /// The app that reserved.
+    pub app: AppId,
+    /// The id of the reservation.
+    pub request_id: RequestId,
+    /// The object that it became, unless it was named with the reservation.
+    pub resource_id: Option<ObjectId>,
+}
+
+/// The answer to a [`Confirm`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Objects of the reserved resource, this one included.
+    pub used: u64,
+    /// Whether the hold had expired when it was confirmed first.
+    pub late: bool,
+    /// Whether the object was counted before: the reservation is over, and nothing was added.
+    pub already_counted: bool,
+    /// Whether it was confirmed before.
+    pub replayed: bool,
+}
+
+/// A reservation that came to nothing.
+#[derive(Debug, Clone)]
+pub struct Cancel {
+    /// The app that reserved.
+    pub app: AppId,
+    /// The id of the reservation.
+    pub request_id: RequestId,
+}
+
+/// The answer to a [`Cancel`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cancelled {
+    /// Whether it was cancelled before.
+    pub replayed: bool,
+}
+
+/// Objects that exist and are to be counted under their names.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// The app that they belong to.
+    pub app: AppId,
+    /// What they are.
+    pub resource: Resource,
+    /// Their names; at most [`crate::store::OBJECTS_MAX`].
+    pub objects: Vec<ObjectId>,
+}
+
+/// What an [`Import`] did: the three add up to the objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// Were counted without a name, and have it now.
+    pub named: u64,
+    /// Were not counted, and are now, whatever they exceed.
+    pub counted: u64,
+    /// Were counted under their names.
+    pub known: u64,
 }
 
 /// Users who logged in.
@@ -234,6 +310,14 @@ pub enum Fault {
     /// The request id says that it is older than the window in which ids are remembered.
     #[error("request_id: is older than ids are remembered; what it asked for may have been done")]
     Expired,
+    /// Nothing is known under the id that could be confirmed or cancelled.
+    #[error(
+        "request_id: no reservation is known under this id; it may have ended too long ago to be remembered"
+    )]
+    NoHold,
+    /// The reservation has ended the other way.
+    #[error("request_id: {0}")]
+    Ended(&'static str),
     /// Nobody knows the app.
     #[error("app {0} is not known; add it to the settings, or set unknown_app_plan")]
     UnknownApp(AppId),

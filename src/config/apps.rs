@@ -9,7 +9,7 @@ use super::finding::Findings;
 use super::plans::{Plans, named};
 use super::value::{Section, Value};
 use super::{APPS_MAX, limits, scalar};
-use crate::quota::{AppId, AppRules, Plan, PlanName, Rulebook};
+use crate::quota::{AppId, AppRules, ExpiredHolds, Plan, PlanName, Rulebook};
 
 const KEYS: [&str; 7] = [
     "app_id",
@@ -63,10 +63,23 @@ pub(super) fn read(file: Option<Section<'_>>, plans: &Plans, findings: &mut Find
 struct Shared(HashMap<(PlanName, Flags), Arc<AppRules>>);
 
 /// What an app's rules say beside its limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Flags {
     disabled: bool,
     share_ids: bool,
+    track_objects: bool,
+    expired_holds: ExpiredHolds,
+}
+
+impl Default for Flags {
+    fn default() -> Self {
+        Self {
+            disabled: false,
+            share_ids: false,
+            track_objects: true,
+            expired_holds: ExpiredHolds::default(),
+        }
+    }
 }
 
 impl Shared {
@@ -78,6 +91,8 @@ impl Shared {
                 limits: plan.limits,
                 disabled: flags.disabled,
                 share_ids: flags.share_ids,
+                track_objects: flags.track_objects,
+                expired_holds: flags.expired_holds,
             })
         });
         rules.clone()
@@ -106,8 +121,9 @@ fn app(
     let flags = Flags {
         disabled,
         share_ids: flag(&section, "share_ids", findings).is_some_and(|(_, set)| set),
+        track_objects: flag(&section, "track_objects", findings).is_none_or(|(_, set)| set),
+        expired_holds: ExpiredHolds::default(),
     };
-    flag(&section, "track_objects", findings);
     // Checked even where the plan is unknown, so that the fault in them is reported too.
     let base = plan.as_ref().map(|plan| plan.limits);
     let limits = section.get("limits").map(|value| {
@@ -121,6 +137,8 @@ fn app(
             limits,
             disabled: flags.disabled,
             share_ids: flags.share_ids,
+            track_objects: flags.track_objects,
+            expired_holds: flags.expired_holds,
         }),
         None => shared.rules(&plan, flags),
     };

@@ -101,6 +101,8 @@ impl From<Fault> for Status {
                 violations.add("request_id", "is older than ids are remembered");
                 invalid("REQUEST_EXPIRED", message, violations)
             }
+            Fault::NoHold => plain(Code::NotFound, "RESERVATION_UNKNOWN", message),
+            Fault::Ended(_) => plain(Code::FailedPrecondition, "RESERVATION_ENDED", message),
             Fault::UnknownApp(_) => plain(Code::NotFound, "APP_UNKNOWN", message),
             Fault::DaySealed(_) => plain(Code::OutOfRange, "DAY_SEALED", message),
             Fault::Exhausted(_) => plain(Code::ResourceExhausted, "OVERLOADED", message),

@@ -39,6 +39,7 @@ pub(super) fn check(request: &proto::CheckRequest) -> Result<Check, Violations> 
             resource: resource?,
             amount: amount?,
             request_id,
+            resource_id: None,
             mode: mode?,
         })
     })();
@@ -73,6 +74,7 @@ pub(super) fn release(request: &proto::ReleaseRequest) -> Result<Release, Violat
             resource: resource?,
             amount: amount?,
             request_id,
+            resource_id: None,
         })
     })();
     faults.or(parsed)

@@ -131,6 +131,8 @@ mod tests {
 
     fn verdict(outcome: Outcome, limit: Option<Limit>, used: u64) -> Verdict {
         Verdict {
+            held: 0,
+            already_counted: false,
             outcome,
             limit,
             used,

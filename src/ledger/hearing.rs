@@ -39,6 +39,8 @@ impl From<Withdrawn> for NotTaken {
 /// What a release gave back, as the ledger told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fell {
+    /// What was given back: a named object may be of another resource than the release says.
+    pub resource: Resource,
     /// Of the resource itself.
     pub released: u32,
     /// Of the groups that follow it, and of the day's gain.

@@ -284,9 +284,11 @@ async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Resu
                 groups,
                 view,
                 mine,
+                resource,
                 ..
             } => {
                 let fell = Fell {
+                    resource,
                     released,
                     groups,
                     mine,

@@ -68,6 +68,8 @@ impl Place {
             plan: Arc::new(plan),
             disabled: false,
             share_ids: false,
+            track_objects: true,
+            expired_holds: crate::quota::ExpiredHolds::Ask,
         };
         let file = self.folder.path().join("ledger.redb");
         let store = EmbeddedStore::open(&file, self.zone.clone()).unwrap();
@@ -114,6 +116,8 @@ impl Process {
             fingerprint: Fingerprint(1),
             charge: Charge::new(Resource::AvRoom, Amount::ONE, &Limits::UNLIMITED),
             day: self.day(),
+            object: None,
+            intent: crate::store::Intent::Count,
         };
         self.0.open_take(wanted).unwrap()
     }
@@ -128,6 +132,8 @@ impl Process {
             given: None,
             groups_follow: true,
             day: self.day(),
+            object: None,
+            rooms_are_groups: true,
         };
         let id = id.map(|id| RequestId::parse(id).unwrap());
         let open = self

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::{Limits, Plan};
+use super::{ExpiredHolds, Limits, Plan};
 
 /// An SDKAppID: any non-zero integer, `1400000001` for example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,4 +42,9 @@ pub struct AppRules {
     /// What is asked under a request id is known to all sidecars, at the price of one step in the ledger
     /// each; else memory answers where it can, and the sidecar that answered knows it alone.
     pub share_ids: bool,
+    /// Whether a count belongs to the object that a request names. Each such request is one step in the
+    /// ledger. If not, names are not looked at.
+    pub track_objects: bool,
+    /// What becomes of places whose reservation has expired.
+    pub expired_holds: ExpiredHolds,
 }

@@ -32,7 +32,7 @@ pub enum IdFault {
 }
 
 /// Checks a name's form: 1 to `max` bytes of printable ASCII.
-fn check(text: &str, max: usize) -> Result<(), IdFault> {
+pub(super) fn check(text: &str, max: usize) -> Result<(), IdFault> {
     if text.is_empty() {
         return Err(IdFault::Empty);
     }

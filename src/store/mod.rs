@@ -9,6 +9,7 @@
 
 mod active;
 pub mod embedded;
+mod hold;
 mod member;
 mod operator;
 pub mod redis;
@@ -16,6 +17,7 @@ mod report;
 mod take;
 
 pub use active::{Active, Login, Usage};
+pub use hold::{Adopted, HOLDS_MAX, Hold, HoldState, Intent, OBJECTS_MAX};
 pub use member::{
     BEAT_MS, Base, Bases, Beat, Beaten, Installation, LEASE_TTL_MS, Member, Recovery, Roll,
     STATEMENT_BASES_MAX, STATEMENT_GONE_MAX, Statement,
@@ -29,13 +31,13 @@ pub use report::{
     Totals, View, Wish,
 };
 pub use take::{
-    Attempt, Fingerprint, GaveBack, GiveBack, GivenBack, RecordKey, Take, Taken, Undecided,
+    Attempt, Beside, Fingerprint, GaveBack, GiveBack, GivenBack, RecordKey, Take, Taken, Undecided,
 };
 
 use futures_util::future::BoxFuture;
 
 use crate::clock::{Day, Millis};
-use crate::quota::AppId;
+use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 
 /// How many ledger shards the apps are spread over. Fixed for an installation.
 pub const SHARDS: u16 = 256;
@@ -163,6 +165,26 @@ pub trait Store: Send + Sync + 'static {
         logins: &'a [Login],
         now: Millis,
     ) -> Reply<'a, Vec<Active>>;
+
+    /// The reservation that a client made under an id, whatever became of it; changes nothing.
+    fn hold<'a>(&'a self, app: AppId, id: &'a RequestId, now: Millis) -> Reply<'a, Option<Hold>>;
+
+    /// An app's reservations that are neither confirmed nor ended, those first whose time ends first; at most
+    /// `most`, of at most [`HOLDS_MAX`]. Changes nothing.
+    fn holds(&self, app: AppId, most: usize, now: Millis) -> Reply<'_, Vec<Hold>>;
+
+    /// Whether an object is counted, or held by a creation on its way; changes nothing.
+    fn knows_object(&self, app: AppId, object: ObjectNumber) -> Reply<'_, bool>;
+
+    /// Names objects that are counted already, without a name; at most [`OBJECTS_MAX`]. Counts nothing. May be
+    /// repeated. Answers in order.
+    fn adopt<'a>(
+        &'a self,
+        app: AppId,
+        resource: Resource,
+        objects: &'a [ObjectNumber],
+        now: Millis,
+    ) -> Reply<'a, Vec<Adopted>>;
 
     /// Reads an app's counts; changes nothing.
     fn usage(&self, app: AppId, day: Day, now: Millis) -> Reply<'_, Usage>;

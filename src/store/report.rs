@@ -154,6 +154,9 @@ pub enum Ack {
     Yours,
     /// Charged, but not known to be in anybody's totals: to be reported again.
     Again,
+    /// The object was deleted before the ledger heard that it was created: the reporter gives it back in its
+    /// own totals, if they contain it, and that is the end of it.
+    Gone,
 }
 
 /// The key of a release whose amount the reporter's [`Escrow::given`] contains.
@@ -217,6 +220,8 @@ pub struct View {
     pub generations: [u64; 4],
     /// Units lent to all members and not known to be spent or returned.
     pub outstanding: [u64; 4],
+    /// What of `net` reservations hold that are not confirmed.
+    pub reserved: [u64; 4],
     /// The token of the freeze that a recount has put on the app.
     pub frozen: Option<u64>,
     /// The shard's count of writes when it was seen; grows. A freeze ends by a view that is later than

@@ -1,10 +1,12 @@
 //! The record path: creations and releases that the ledger decides one by one.
 
 use super::View;
+use super::hold::Intent;
 use crate::clock::Day;
-use crate::quota::{Amount, AppId, Charge, Counter, RequestId, Resource};
+use crate::quota::{Amount, AppId, Charge, Counter, ObjectNumber, RequestId, Resource};
 
-/// The record's key within its app: the client's request id, or one that the sidecar made.
+/// The record's key within its app: the object that it speaks of, the client's request id, or one that the
+/// sidecar made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RecordKey {
     /// The id that the client sent; its outcome is remembered, a refusal too.
@@ -16,6 +18,8 @@ pub enum RecordKey {
         /// The attempt it was made for.
         attempt: Attempt,
     },
+    /// The object that is created. All who create it meet at this record, under whatever ids.
+    Object(ObjectNumber),
 }
 
 /// The number of one try of one member. Never repeats for an incarnation, not even after a restart.
@@ -41,6 +45,22 @@ pub struct Take {
     pub charge: Charge,
     /// The day that the gain counts for.
     pub day: Day,
+    /// What is done with it.
+    pub intent: Intent,
+    /// The client's id where `key` is the object: it is noted beside the record, so that a repetition is
+    /// known as one, and no other request passes under it.
+    pub note: Option<RequestId>,
+}
+
+/// What is to be said of an allowed take beside the counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// The object was counted before, by a request of another id or of none: nothing was added.
+    pub already_counted: bool,
+    /// It was confirmed when its hold had expired.
+    pub late: bool,
+    /// The limit that it exceeds; only with [`Intent::Exists`].
+    pub exceeds: Option<Counter>,
 }
 
 /// What became of a [`Take`].
@@ -57,6 +77,8 @@ pub enum Taken {
         /// that another attempt owns, or that is its own count (a ledger of one member), is added to
         /// nothing.
         mine: bool,
+        /// What else is to be said.
+        beside: Beside,
     },
     /// A limit stands in the way; nothing was counted.
     Denied {
@@ -77,6 +99,11 @@ pub enum Taken {
     OtherContent,
     /// This attempt was withdrawn before it arrived. Nothing was changed.
     Withdrawn,
+    /// Nothing is known under the id that could be confirmed or cancelled.
+    NoHold,
+    /// The reservation has ended the other way: it was cancelled, and is to be confirmed; or it was confirmed
+    /// (or counted when it had expired), and is to be cancelled. Nothing was changed.
+    Ended,
 }
 
 /// Why a step decided nothing. Each one is the operator's matter, and told to callers as such.
@@ -88,6 +115,8 @@ pub enum Undecided {
     Incomplete,
     /// This attempt was answered before a recount that does not contain it; a new attempt may ask.
     Outlived,
+    /// The reservation that is to be cancelled is just being confirmed.
+    Confirming,
 }
 
 /// A release on the record path: idempotent by its key, bounded by what the ledger has counted.
@@ -108,6 +137,11 @@ pub struct GiveBack {
     pub given: Option<u32>,
     /// Whether a group's counters move with it (a group, or an AV room that counts as one).
     pub groups_follow: bool,
+    /// The object that was deleted, where it is named: then that one is given back, if it is known, and one
+    /// that nobody named if it is not.
+    pub object: Option<ObjectNumber>,
+    /// Whether groups follow if the object turns out to be an AV room.
+    pub rooms_are_groups: bool,
     /// The day whose gain falls.
     pub day: Day,
 }
@@ -119,6 +153,8 @@ pub struct GaveBack {
     pub give_back: GiveBack,
     /// How many fell; they are in the reporter's totals, or a recount lacks them.
     pub released: u32,
+    /// What they were.
+    pub resource: Resource,
     /// By how much the groups, and the day's gain, fell with them.
     pub groups: u32,
 }
@@ -134,6 +170,8 @@ pub enum GivenBack {
     Released {
         /// How many were counted and are no more: 0 to the amount.
         released: u32,
+        /// What they were: of a named object what it was created as, whatever the release calls it.
+        resource: Resource,
         /// By how much the groups, and the day's gain, fell with them: 0 to `released`.
         groups: u32,
         /// The app's counts, this release included.

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use imquota::clock::{Day, Millis};
-use imquota::quota::{AppId, Counter, Resource};
+use imquota::quota::{AppId, Counter, ObjectNumber, RequestId, Resource};
 use imquota::store::{
-    Active, Bases, Beat, Beaten, GiveBack, GivenBack, Installation, Login, Member, Reply, Report,
-    Settled, Shard, Statement, Store, Take, Taken, Usage, View,
+    Active, Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member,
+    Reply, Report, Settled, Shard, Statement, Store, Take, Taken, Usage, View,
 };
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestRunner};
@@ -101,6 +101,28 @@ impl Store for Journaled {
     ) -> Reply<'a, Vec<Active>> {
         self.note(Entry::Logins(shard, logins.to_vec()));
         self.inner.record_active(shard, logins, now)
+    }
+
+    fn hold<'a>(&'a self, app: AppId, id: &'a RequestId, now: Millis) -> Reply<'a, Option<Hold>> {
+        self.inner.hold(app, id, now)
+    }
+
+    fn holds(&self, app: AppId, most: usize, now: Millis) -> Reply<'_, Vec<Hold>> {
+        self.inner.holds(app, most, now)
+    }
+
+    fn knows_object(&self, app: AppId, object: ObjectNumber) -> Reply<'_, bool> {
+        self.inner.knows_object(app, object)
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        app: AppId,
+        resource: Resource,
+        objects: &'a [ObjectNumber],
+        now: Millis,
+    ) -> Reply<'a, Vec<Adopted>> {
+        self.inner.adopt(app, resource, objects, now)
     }
 
     fn usage(&self, app: AppId, day: Day, now: Millis) -> Reply<'_, Usage> {

@@ -53,6 +53,8 @@ pub fn ledger() -> (TempDir, Arc<EmbeddedStore>, Arc<Ledger>) {
         plan: Arc::new(plan),
         disabled: false,
         share_ids: false,
+        track_objects: true,
+        expired_holds: imquota::quota::ExpiredHolds::Ask,
     };
     let app = AppId::new(1).expect("it is not 0");
     let parts = Parts {

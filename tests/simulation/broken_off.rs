@@ -66,6 +66,7 @@ async fn live(killed: bool) -> i64 {
         resource: Resource::Account,
         amount: Amount::ONE,
         request_id: None,
+        resource_id: None,
     };
     let mut under_way = Box::pin(serving.admission.release(release, Patience(None)));
     assert!((&mut under_way).now_or_never().is_none());
@@ -89,6 +90,7 @@ async fn creates(serving: &Serving, app: AppId, resource: Resource) {
         amount: Amount::ONE,
         request_id: None,
         mode: CheckMode::Count,
+        resource_id: None,
     };
     let verdict = serving.admission.check(check, Patience(None)).await;
     assert_eq!(verdict.map(|v| v.outcome), Ok(Outcome::Allow));

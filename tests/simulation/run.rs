@@ -271,6 +271,8 @@ pub fn build(
             plan: Arc::new(plan),
             disabled: false,
             share_ids: true,
+            track_objects: true,
+            expired_holds: imquota::quota::ExpiredHolds::Ask,
         };
         rules.apps.insert(tenant.app, Arc::new(app));
     }
@@ -377,6 +379,7 @@ async fn creates(sidecar: &Sidecar, app: AppId, resource: Resource, amount: u32)
         amount: Amount::from_wire(amount).expect("a small amount"),
         request_id: None,
         mode: CheckMode::Count,
+        resource_id: None,
     };
     let verdict = serving.admission.check(check, Patience(None)).await;
     verdict.is_ok_and(|verdict| verdict.outcome == Outcome::Allow)

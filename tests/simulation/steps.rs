@@ -122,6 +122,8 @@ impl One {
             attempt: Attempt(attempt),
             charge: Charge::new(Resource::AvRoom, amount, &limits),
             day: self.today(),
+            intent: imquota::store::Intent::Count,
+            note: None,
         }
     }
 
@@ -195,6 +197,8 @@ async fn records(one: &One, two: &One) {
         given: None,
         groups_follow: true,
         day: one.today(),
+        object: None,
+        rooms_are_groups: true,
     };
     let given = one.store.release(&back, NOW).await;
     assert!(matches!(given, Ok(GivenBack::Released { mine: true, .. })));

@@ -327,6 +327,8 @@ pub fn take(
         attempt: Attempt(attempt),
         charge: Charge::new(resource, Amount::from_wire(amount).unwrap(), limits),
         day: today(),
+        intent: imquota::store::Intent::Count,
+        note: None,
     }
 }
 
@@ -340,6 +342,8 @@ pub fn give_back(key: &RecordKey, resource: Resource, amount: u32) -> GiveBack {
         given: None,
         groups_follow: resource != Resource::Account,
         day: today(),
+        object: None,
+        rooms_are_groups: true,
     }
 }
 

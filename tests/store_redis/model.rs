@@ -343,6 +343,7 @@ impl Game {
                 view,
                 replayed,
                 mine,
+                ..
             } => {
                 self.compare(member, &view)?;
                 (Some((true, replayed, mine, false)), Some(mine))
@@ -418,6 +419,7 @@ impl Game {
             view,
             replayed,
             mine,
+            ..
         } = given
         else {
             panic!("{given:?}");

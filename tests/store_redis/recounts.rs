@@ -337,7 +337,7 @@ async fn records_outlive_a_recount_as_what_is_charged_on_top() {
     let anew = ask("counted", 3);
     let taken = two.take(&anew).await.unwrap();
     assert!(
-        matches!(taken, Taken::Allowed { replayed: false, mine: true, view } if view.net[0] == 12),
+        matches!(taken, Taken::Allowed { replayed: false, mine: true, view, .. } if view.net[0] == 12),
         "{taken:?}"
     );
     // What sums of the old life contain is not contained any more: the owner adds it again.

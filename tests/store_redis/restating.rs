@@ -528,6 +528,7 @@ async fn gives_back(sidecar: &Sidecar, id: &str, amount: u32) -> (u32, bool, boo
 
 fn gave_back(id: &str, released: u32) -> GaveBack {
     GaveBack {
+        resource: Resource::Account,
         give_back: give_back(&client(id), Resource::Account, 3),
         released,
         groups: 0,

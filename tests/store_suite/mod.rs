@@ -285,6 +285,8 @@ impl Seat {
             attempt,
             charge: Charge::new(what.0, amount(what.1), limits),
             day: today(),
+            intent: imquota::store::Intent::Count,
+            note: None,
         }
     }
 
@@ -335,6 +337,8 @@ impl Seat {
             given: None,
             groups_follow: what.0 != Resource::Account,
             day: today(),
+            object: None,
+            rooms_are_groups: true,
         }
     }
 

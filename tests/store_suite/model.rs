@@ -213,6 +213,7 @@ impl Model {
                 view,
                 replayed,
                 mine,
+                beside: imquota::store::Beside::default(),
             },
             Some(counter) => Taken::Denied {
                 counter,
@@ -291,6 +292,7 @@ impl Model {
         }
         GivenBack::Released {
             released,
+            resource: give_back.resource,
             groups,
             view: self.view(who, give_back.day),
             replayed,

@@ -272,7 +272,7 @@ impl Play {
             Taken::Allowed { .. } => self.takes.push((member, take, None)),
             Taken::Denied { counter, .. } => self.takes.push((member, take, Some(counter))),
             Taken::OtherContent | Taken::Withdrawn => {}
-            Taken::Undecided(why) => prop_assert!(false, "{:?}", why),
+            other => prop_assert!(false, "{:?}", other),
         }
         Ok(())
     }
@@ -411,10 +411,12 @@ fn plain_taken(taken: Taken) -> Taken {
             view,
             replayed,
             mine,
+            beside,
         } => Taken::Allowed {
             view: plain(&view),
             replayed,
             mine,
+            beside,
         },
         Taken::Denied {
             counter,
@@ -436,6 +438,7 @@ fn plain_taken(taken: Taken) -> Taken {
 fn is_as_expected(given: &GivenBack, expected: &GivenBack) -> bool {
     let GivenBack::Released {
         released,
+        resource,
         groups,
         view,
         replayed,
@@ -446,6 +449,7 @@ fn is_as_expected(given: &GivenBack, expected: &GivenBack) -> bool {
     };
     let plainly = |mine| GivenBack::Released {
         released: *released,
+        resource: *resource,
         groups: *groups,
         view: plain(view),
         replayed: *replayed,

@@ -21,7 +21,7 @@ use crate::database;
 use crate::quota::AppId;
 use crate::store::{Attempt, Cell, Escrow, Installation, Totals};
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) const IDENTITY: TableDefinition<&str, &[u8]> = TableDefinition::new("identity");

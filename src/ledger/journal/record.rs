@@ -8,9 +8,10 @@ use bytes::{Buf, BufMut};
 use super::super::ids::{Effect, Known, Once};
 use crate::clock::{Day, Millis};
 use crate::quota::{
-    Amount, AppId, COUNTERS, Charge, Counter, Limit, Part, RESOURCES, RequestId, Resource,
+    Amount, AppId, COUNTERS, Charge, Counter, Limit, ObjectNumber, Part, RESOURCES, RequestId,
+    Resource,
 };
-use crate::store::{Attempt, Cell, Escrow, Fingerprint, GiveBack, RecordKey, Take, Totals};
+use crate::store::{Attempt, Cell, Escrow, Fingerprint, GiveBack, Intent, RecordKey, Take, Totals};
 
 /// Bytes of a frame before its payload.
 pub const FRAME_BYTES: usize = 8;
@@ -380,12 +381,30 @@ fn get_totals(from: &mut &[u8]) -> Option<(AppId, Cell, Totals)> {
     ))
 }
 
+/// In the place of an id's length: the key is an object.
+const OBJECT: u8 = u8::MAX;
+
+fn put_id(to: &mut Vec<u8>, id: &RequestId) {
+    // At most `REQUEST_ID_BYTES_MAX`.
+    to.put_u8(u8::try_from(id.as_str().len()).unwrap_or(OBJECT - 1));
+    to.put_slice(id.as_str().as_bytes());
+}
+
+fn get_id(length: usize, from: &mut &[u8]) -> Option<RequestId> {
+    let (id, rest) = from.split_at_checked(length)?;
+    *from = rest;
+    RequestId::parse(std::str::from_utf8(id).ok()?).ok()
+}
+
 fn put_key(to: &mut Vec<u8>, key: &RecordKey) {
     match key {
         RecordKey::Client(id) => {
-            // At most `REQUEST_ID_BYTES_MAX`, and never empty: 0 marks the other kind.
-            to.put_u8(u8::try_from(id.as_str().len()).unwrap_or(u8::MAX));
-            to.put_slice(id.as_str().as_bytes());
+            // Never empty: 0 marks a key of our own.
+            put_id(to, id);
+        }
+        RecordKey::Object(object) => {
+            to.put_u8(OBJECT);
+            to.put_u128_le(object.0);
         }
         RecordKey::Own {
             incarnation,
@@ -399,19 +418,51 @@ fn put_key(to: &mut Vec<u8>, key: &RecordKey) {
 }
 
 fn get_key(from: &mut &[u8]) -> Option<RecordKey> {
-    let length = usize::from(from.try_get_u8().ok()?);
-    if length == 0 {
-        let incarnation = u64_of(from)?;
-        return Some(RecordKey::Own {
-            incarnation,
-            attempt: Attempt(u64_of(from)?),
-        });
+    match from.try_get_u8().ok()? {
+        0 => {
+            let incarnation = u64_of(from)?;
+            Some(RecordKey::Own {
+                incarnation,
+                attempt: Attempt(u64_of(from)?),
+            })
+        }
+        OBJECT => Some(RecordKey::Object(object_of(from)?)),
+        length => get_id(length.into(), from).map(RecordKey::Client),
     }
-    let (id, rest) = from.split_at_checked(length)?;
-    *from = rest;
-    RequestId::parse(std::str::from_utf8(id).ok()?)
-        .ok()
-        .map(RecordKey::Client)
+}
+
+fn object_of(from: &mut &[u8]) -> Option<ObjectNumber> {
+    from.try_get_u128_le().ok().map(ObjectNumber)
+}
+
+/// Writes what a take does: a code, and a time where it has one.
+fn put_intent(to: &mut Vec<u8>, intent: Intent) {
+    let (code, until) = match intent {
+        Intent::Count => (0, 0),
+        Intent::Exists => (1, 0),
+        Intent::Reserve { until } => (2, until.0),
+        Intent::Confirm { lapsed: false } => (3, 0),
+        Intent::Confirm { lapsed: true } => (4, 0),
+        Intent::Cancel => (5, 0),
+        Intent::Lapse => (6, 0),
+    };
+    to.put_u8(code);
+    to.put_i64_le(until);
+}
+
+fn get_intent(from: &mut &[u8]) -> Option<Intent> {
+    let code = from.try_get_u8().ok()?;
+    let until = Millis(from.try_get_i64_le().ok()?);
+    Some(match code {
+        0 => Intent::Count,
+        1 => Intent::Exists,
+        2 => Intent::Reserve { until },
+        3 => Intent::Confirm { lapsed: false },
+        4 => Intent::Confirm { lapsed: true },
+        5 => Intent::Cancel,
+        6 => Intent::Lapse,
+        _ => return None,
+    })
 }
 
 /// Stands for a number that is not there; what is given back is at most 100.
@@ -428,6 +479,11 @@ pub fn put_take(to: &mut Vec<u8>, take: &Take) {
     to.put_u64_le(take.fingerprint.0);
     to.put_u64_le(take.attempt.0);
     to.put_i32_le(take.day.number());
+    put_intent(to, take.intent);
+    match &take.note {
+        Some(id) => put_id(to, id),
+        None => to.put_u8(0),
+    }
     to.put_u32_le(take.charge.amount().get());
     for part in take.charge.parts() {
         to.put_u8(part.counter as u8);
@@ -442,6 +498,11 @@ pub fn get_take(from: &mut &[u8]) -> Option<Take> {
     let fingerprint = Fingerprint(u64_of(from)?);
     let attempt = Attempt(u64_of(from)?);
     let day = day_of(from)?;
+    let intent = get_intent(from)?;
+    let note = match from.try_get_u8().ok()? {
+        0 => None,
+        length => Some(get_id(length.into(), from)?),
+    };
     let amount = Amount::from_wire(from.try_get_u32_le().ok()?)?;
     let mut parts = Vec::with_capacity(3);
     while !from.is_empty() {
@@ -460,6 +521,8 @@ pub fn get_take(from: &mut &[u8]) -> Option<Take> {
         attempt,
         charge,
         day,
+        intent,
+        note,
     })
 }
 
@@ -471,20 +534,37 @@ pub fn put_give_back(to: &mut Vec<u8>, give_back: &GiveBack) {
     to.put_u8(give_back.resource as u8);
     to.put_u32_le(give_back.amount.get());
     to.put_u32_le(give_back.given.unwrap_or(NOTHING));
-    to.put_u8(u8::from(give_back.groups_follow));
+    to.put_u8(u8::from(give_back.groups_follow) | u8::from(give_back.rooms_are_groups) << 1);
+    to.put_u8(u8::from(give_back.object.is_some()));
+    if let Some(object) = give_back.object {
+        to.put_u128_le(object.0);
+    }
     to.put_i32_le(give_back.day.number());
 }
 
 /// Reads a release.
 pub fn get_give_back(from: &mut &[u8]) -> Option<GiveBack> {
+    let app = AppId::new(u64_of(from)?)?;
+    let key = get_key(from)?;
+    let fingerprint = Fingerprint(u64_of(from)?);
+    let resource = resource_of(from.try_get_u8().ok()?)?;
+    let amount = Amount::from_wire(from.try_get_u32_le().ok()?)?;
+    let given = some_of(from.try_get_u32_le().ok()?);
+    let follow = from.try_get_u8().ok()?;
+    let object = match from.try_get_u8().ok()? {
+        0 => None,
+        _ => Some(object_of(from)?),
+    };
     Some(GiveBack {
-        app: AppId::new(u64_of(from)?)?,
-        key: get_key(from)?,
-        fingerprint: Fingerprint(u64_of(from)?),
-        resource: resource_of(from.try_get_u8().ok()?)?,
-        amount: Amount::from_wire(from.try_get_u32_le().ok()?)?,
-        given: some_of(from.try_get_u32_le().ok()?),
-        groups_follow: from.try_get_u8().ok()? == 1,
+        app,
+        key,
+        fingerprint,
+        resource,
+        amount,
+        given,
+        groups_follow: follow & 1 != 0,
+        rooms_are_groups: follow & 2 != 0,
+        object,
         day: day_of(from)?,
     })
 }

@@ -35,6 +35,8 @@ fn take(attempt: u64) -> Take {
         attempt: Attempt(attempt),
         charge: Charge::new(Resource::AvRoom, Amount::ONE, &Limits::UNLIMITED),
         day: day(20_000),
+        intent: crate::store::Intent::Count,
+        note: None,
     }
 }
 
@@ -187,6 +189,8 @@ fn what_is_owed_survives_a_second_restart_without_its_log() {
         given: None,
         groups_follow: false,
         day: day(20_000),
+        object: None,
+        rooms_are_groups: true,
     };
     append(
         &journal,
@@ -557,10 +561,15 @@ proptest! {
         };
         let charge = Charge::new(Resource::AvRoom, amount, &limits);
         let (fingerprint, attempt, day) = (Fingerprint(d), Attempt(c), day(days));
-        let take = Take { app, key: key.clone(), fingerprint, attempt, charge, day };
+        let take = Take { app, key: key.clone(), fingerprint, attempt, charge, day,
+            intent: crate::store::Intent::Count,
+            note: None,
+        };
         let give_back = GiveBack {
             app, key, fingerprint, resource: Resource::Group, amount, given: own.then_some(7),
             groups_follow: own, day,
+            object: None,
+            rooms_are_groups: true,
         };
         let escrow = Escrow {
             generation: b, offset: i64::from(days), taken: c, given: d, granted: a, done: b,

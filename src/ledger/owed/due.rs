@@ -216,7 +216,7 @@ impl Owed {
             let attempt = answered.take.attempt;
             // A ledger of one member has nothing else to say.
             match acks.get(at).unwrap_or(&Ack::Counted) {
-                Ack::Counted => {
+                Ack::Counted | Ack::Gone => {
                     self.takes_of(answered.take.app).remove(&attempt);
                     self.note_kept(answered, now, &lives);
                 }

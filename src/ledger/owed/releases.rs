@@ -217,6 +217,7 @@ impl Owed {
             let gave_back = GaveBack {
                 give_back: sending.owed.give_back.clone(),
                 released: fell.released,
+                resource: fell.resource,
                 groups: fell.groups,
             };
             self.kept_releases.note(gave_back, now);
@@ -279,6 +280,7 @@ pub(super) fn gave_back_at_most(give_back: &GiveBack) -> Option<GaveBack> {
     is_repeatable(give_back).then(|| GaveBack {
         give_back: give_back.clone(),
         released: most,
+        resource: give_back.resource,
         groups: if give_back.groups_follow { most } else { 0 },
     })
 }

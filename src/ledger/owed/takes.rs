@@ -6,8 +6,8 @@ use std::sync::{Arc, MutexGuard};
 use super::{Full, Owed, lock};
 use crate::clock::{Day, Millis};
 use crate::ledger::journal::{Frames, LogFull, OwedTake, Record, TakeState};
-use crate::quota::{AppId, Charge, Counter, RequestId};
-use crate::store::{Abort, Answered, Attempt, Fingerprint, Known, Shard, Take};
+use crate::quota::{AppId, Charge, Counter, ObjectNumber, RequestId};
+use crate::store::{Abort, Answered, Attempt, Fingerprint, Intent, Known, RecordKey, Shard, Take};
 
 /// The most takes of one ledger shard that may be open or owed at a time.
 pub const TAKES_MAX: usize = 8_192;
@@ -25,6 +25,10 @@ pub struct Wanted {
     pub charge: Charge,
     /// The day of the gain.
     pub day: Day,
+    /// The object, where it is named.
+    pub object: Option<ObjectNumber>,
+    /// What is done.
+    pub intent: Intent,
 }
 
 /// A take, and from when on the ledger is to hear of it.
@@ -61,8 +65,14 @@ impl Owed {
             fingerprint,
             charge,
             day,
+            object,
+            intent,
         } = wanted;
-        let (key, attempt) = (self.key(request_id, number), Attempt(number));
+        let attempt = Attempt(number);
+        let (key, note) = match object {
+            Some(object) => (RecordKey::Object(object), request_id),
+            None => (self.key(request_id, number), None),
+        };
         let take = Take {
             app,
             key,
@@ -70,6 +80,8 @@ impl Owed {
             attempt,
             charge,
             day,
+            intent,
+            note,
         };
         let at = self.clock.now();
         let mut takes = self.takes_of(app);

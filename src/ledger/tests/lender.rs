@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::clock::{Day, Millis};
-use crate::quota::{AppId, COUNTERS, Charge, Counter, Resource};
+use crate::quota::{AppId, COUNTERS, Charge, Counter, ObjectNumber, RequestId, Resource};
 use crate::store::*;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -165,6 +165,7 @@ impl Shared {
             escrow: own.map(|of| of.escrow),
             generations: each(&|count| count.generation.cast_signed()).map(i64::cast_unsigned),
             outstanding: each(&Count::outstanding).map(i64::cast_unsigned),
+            reserved: [0; 4],
             frozen: self.frozen,
             seq: self.seq,
             recalled: self.recalled,
@@ -230,6 +231,7 @@ impl Shared {
         let mine = record.owner == Some(claim);
         self.records.insert(take.key.clone(), record);
         Taken::Allowed {
+            beside: Beside::default(),
             view: self.view(member),
             replayed,
             mine,
@@ -259,6 +261,7 @@ impl Shared {
             }
         }
         GivenBack::Released {
+            resource: give_back.resource,
             released: gift.given,
             groups: gift.given,
             view: self.view(member),
@@ -512,6 +515,28 @@ impl Store for Lender {
     }
 
     fn record_active<'a>(&'a self, _: Shard, _: &'a [Login], _: Millis) -> Reply<'a, Vec<Active>> {
+        self.answer(Vec::new())
+    }
+
+    fn hold<'a>(&'a self, _: AppId, _: &'a RequestId, _: Millis) -> Reply<'a, Option<Hold>> {
+        self.answer(None)
+    }
+
+    fn holds(&self, _: AppId, _: usize, _: Millis) -> Reply<'_, Vec<Hold>> {
+        self.answer(Vec::new())
+    }
+
+    fn knows_object(&self, _: AppId, _: ObjectNumber) -> Reply<'_, bool> {
+        self.answer(false)
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        _: AppId,
+        _: Resource,
+        _: &'a [ObjectNumber],
+        _: Millis,
+    ) -> Reply<'a, Vec<Adopted>> {
         self.answer(Vec::new())
     }
 

@@ -104,6 +104,8 @@ impl World {
             plan: Arc::new(plan),
             disabled: false,
             share_ids: true,
+            track_objects: true,
+            expired_holds: crate::quota::ExpiredHolds::Ask,
         };
         let deaf = Arc::new(AtomicBool::new(false));
         let parts = Parts {
@@ -172,6 +174,7 @@ impl Sidecar {
             amount: Amount::ONE,
             request_id: id.map(|id| RequestId::parse(id).unwrap()),
             mode: CheckMode::Count,
+            resource_id: None,
         };
         let patience = Patience(Some(Instant::now() + Duration::from_secs(5)));
         let verdict = self.admission.check(check, patience).await.unwrap();
@@ -184,6 +187,7 @@ impl Sidecar {
             resource: Resource::Group,
             amount: Amount::ONE,
             request_id: id.map(|id| RequestId::parse(id).unwrap()),
+            resource_id: None,
         };
         let released = self.admission.release(release, Patience(None)).await;
         released.unwrap().released
@@ -409,6 +413,8 @@ async fn an_answer_for_an_attempt_that_was_withdrawn_meanwhile_is_refused() {
             &sidecar.entry().rules.limits,
         ),
         day: sidecar.ledger.zone.day(sidecar.ledger.now()),
+        object: None,
+        intent: crate::store::Intent::Count,
     };
     let open = sidecar.ledger.open_take(wanted).unwrap();
     let heard = sidecar.ledger.composing();
@@ -464,6 +470,8 @@ async fn two_answers_to_one_release_count_once_also_when_both_were_on_their_way(
             given: None,
             groups_follow: true,
             day: ledger.zone.day(ledger.now()),
+            object: None,
+            rooms_are_groups: true,
         };
         let now = Some(ledger.now());
         ledger
@@ -489,6 +497,7 @@ async fn two_answers_to_one_release_count_once_also_when_both_were_on_their_way(
         };
         assert!(mine, "the ledger says so to both");
         let fell = Fell {
+            resource: Resource::Group,
             released,
             groups,
             mine,

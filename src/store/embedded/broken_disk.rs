@@ -81,6 +81,8 @@ pub(super) fn take(id: &str, attempt: u64) -> Take {
         attempt: Attempt(attempt),
         charge: Charge::new(Resource::Account, Amount::ONE, &Limits::UNLIMITED),
         day: day(),
+        intent: crate::store::Intent::Count,
+        note: None,
     }
 }
 

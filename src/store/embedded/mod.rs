@@ -44,11 +44,11 @@ use std::sync::{Arc, OnceLock};
 use self::ledger::{Ledger, stranger};
 use self::shard::{Caller, LedgerShard};
 use super::{
-    Ack, Active, Bases, Beat, Beaten, GiveBack, GivenBack, Installation, Login, Member, Reply,
-    Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
+    Ack, Active, Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login,
+    Member, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
 };
 use crate::clock::{Day, Millis, Zone};
-use crate::quota::AppId;
+use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 
 /// The ledger of this process, as one member sees it.
 pub struct EmbeddedStore {
@@ -178,6 +178,33 @@ impl Store for EmbeddedStore {
     ) -> Reply<'a, Vec<Active>> {
         let recorded = self.step(shard, |at, by| at.record_active(by, logins));
         Box::pin(ready(recorded))
+    }
+
+    fn hold<'a>(
+        &'a self,
+        _app: AppId,
+        _id: &'a RequestId,
+        _now: Millis,
+    ) -> Reply<'a, Option<Hold>> {
+        Box::pin(ready(Ok(None)))
+    }
+
+    fn holds(&self, _app: AppId, _most: usize, _now: Millis) -> Reply<'_, Vec<Hold>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn knows_object(&self, _app: AppId, _object: ObjectNumber) -> Reply<'_, bool> {
+        Box::pin(ready(Ok(false)))
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        _app: AppId,
+        _resource: Resource,
+        objects: &'a [ObjectNumber],
+        _now: Millis,
+    ) -> Reply<'a, Vec<Adopted>> {
+        Box::pin(ready(Ok(vec![Adopted::Missing; objects.len()])))
     }
 
     fn usage(&self, app: AppId, day: Day, _now: Millis) -> Reply<'_, Usage> {

@@ -40,6 +40,11 @@ impl RecordId {
                 hasher.write(&attempt.0.to_le_bytes());
                 OWN
             }
+            RecordKey::Object(object) => {
+                hasher.write(&object.0.to_le_bytes());
+                hasher.write(b"object");
+                0
+            }
         };
         Self::from_number(u128::from(hasher.finish128()) & !OWN | own)
     }

@@ -7,8 +7,8 @@ use super::shard::{Caller, LedgerShard};
 use crate::clock::{Day, Millis};
 use crate::quota::Limit;
 use crate::store::{
-    Abort, Answered, AppReport, GiveBack, GivenBack, RecordKey, Report, StoreFault, Take, Taken,
-    Undecided, View,
+    Abort, Answered, AppReport, Beside, GiveBack, GivenBack, RecordKey, Report, StoreFault, Take,
+    Taken, Undecided, View,
 };
 
 /// The most withdrawn attempts that one shard remembers between two checkpoints.
@@ -92,6 +92,7 @@ impl LedgerShard {
                 State::Released(fell) if record.get().fingerprint == give_back.fingerprint => {
                     GivenBack::Released {
                         released: fell.own.into(),
+                        resource: give_back.resource,
                         view: self
                             .freezes
                             .mark(give_back.app, app.get().view(by.member, give_back.day)),
@@ -122,6 +123,7 @@ impl LedgerShard {
         self.records.write(id, record);
         Ok(GivenBack::Released {
             released: fell.own.into(),
+            resource: give_back.resource,
             view: self
                 .freezes
                 .mark(give_back.app, app.view(by.member, give_back.day)),
@@ -246,6 +248,7 @@ fn taken(outcome: Result<(), crate::quota::Counter>, view: &View, replayed: bool
             view: *view,
             replayed,
             mine: false,
+            beside: Beside::default(),
         },
         Err(counter) => Taken::Denied {
             counter,

@@ -96,7 +96,8 @@ impl Keys {
     }
 }
 
-/// The field of a record. A client's id is printable ASCII, so that byte 1 keeps ours apart.
+/// The field of a record. A client's id is printable ASCII, so that bytes 1 and 2 keep ours and those of
+/// objects apart.
 pub(super) fn field(key: &RecordKey) -> String {
     match key {
         RecordKey::Client(id) => id.as_str().to_owned(),
@@ -104,5 +105,6 @@ pub(super) fn field(key: &RecordKey) -> String {
             incarnation,
             attempt,
         } => format!("\u{1}{incarnation:x}.{:x}", attempt.0),
+        RecordKey::Object(object) => format!("\u{2}{:032x}", object.0),
     }
 }

@@ -110,12 +110,12 @@ use self::script::{Script, Scripts, Step};
 use self::seen::Seen;
 use self::standing::{Heard, Stance};
 use super::{
-    Bases, Beat, Beaten, GiveBack, GivenBack, Installation, Login, Member, Reply, Report, Settled,
-    Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
+    Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member, Reply,
+    Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
 };
 use crate::chance;
 use crate::clock::{Clock, Day, Millis, Zone};
-use crate::quota::AppId;
+use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 
 /// How long after its end a day takes events.
 const SEALED_AFTER_MS: i64 = 48 * 3_600_000;
@@ -404,6 +404,36 @@ impl Store for RedisStore {
         _now: Millis,
     ) -> Reply<'a, Vec<super::Active>> {
         Box::pin(self.add_users(shard, logins))
+    }
+
+    fn hold<'a>(
+        &'a self,
+        _app: AppId,
+        _id: &'a RequestId,
+        _now: Millis,
+    ) -> Reply<'a, Option<Hold>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn holds(&self, _app: AppId, _most: usize, _now: Millis) -> Reply<'_, Vec<Hold>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn knows_object(&self, _app: AppId, _object: ObjectNumber) -> Reply<'_, bool> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        _app: AppId,
+        _resource: Resource,
+        objects: &'a [ObjectNumber],
+        _now: Millis,
+    ) -> Reply<'a, Vec<Adopted>> {
+        Box::pin(std::future::ready(Ok(vec![
+            Adopted::Missing;
+            objects.len()
+        ])))
     }
 
     fn usage(&self, app: AppId, day: Day, _now: Millis) -> Reply<'_, Usage> {

@@ -3,7 +3,9 @@
 use super::answer::{Answer, unexpected};
 use super::{RedisStore, keys};
 use crate::quota::{COUNTERS, Counter, Resource};
-use crate::store::{GiveBack, GivenBack, RecordKey, Shard, StoreFault, Take, Taken, Undecided};
+use crate::store::{
+    Beside, GiveBack, GivenBack, RecordKey, Shard, StoreFault, Take, Taken, Undecided,
+};
 
 impl RedisStore {
     pub(super) async fn take_once(&self, take: &Take) -> Result<Taken, StoreFault> {
@@ -41,6 +43,7 @@ impl RedisStore {
                 view,
                 replayed,
                 mine,
+                beside: Beside::default(),
             }),
             1 => Ok(Taken::Denied {
                 counter,
@@ -84,6 +87,7 @@ impl RedisStore {
         match outcome {
             0 => Ok(GivenBack::Released {
                 released,
+                resource: back.resource,
                 groups,
                 view,
                 replayed,

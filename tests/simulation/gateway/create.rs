@@ -111,6 +111,7 @@ impl Gateway {
                 .as_deref()
                 .map(|id| RequestId::parse(id).expect("a plain id")),
             mode: CheckMode::Count,
+            resource_id: None,
         };
         let patience = plan.patience();
         let work =

@@ -83,6 +83,7 @@ impl Gateway {
                 request_id: id
                     .as_deref()
                     .map(|id| RequestId::parse(id).expect("a plain id")),
+                resource_id: None,
             };
             let patience = plan.patience();
             let work = move |admission: Arc<Admission>| async move {

@@ -5,11 +5,11 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::clock::{Day, Millis};
-use crate::quota::AppId;
+use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 use crate::store::{
-    Ack, Active, Base, Bases, Beat, Beaten, Cell, CellReport, GiveBack, GivenBack, Installation,
-    Login, Member, Recovery, Reply, Report, Roll, Settled, Shard, Statement, Store, StoreFault,
-    Take, Taken, Usage, View,
+    Ack, Active, Adopted, Base, Bases, Beat, Beaten, Cell, CellReport, GiveBack, GivenBack, Hold,
+    Installation, Login, Member, Recovery, Reply, Report, Roll, Settled, Shard, Statement, Store,
+    StoreFault, Take, Taken, Usage, View,
 };
 
 /// One call, as it came.
@@ -80,7 +80,7 @@ impl State {
             return;
         }
         for report in cells {
-            if report.cell == Cell::Live(crate::quota::Resource::Group) {
+            if report.cell == Cell::Live(Resource::Group) {
                 let known = self.groups.entry((self.by, app)).or_default();
                 *known = (*known).max(report.totals.net());
             }
@@ -255,6 +255,28 @@ impl Store for Fake {
             });
             told.collect()
         })
+    }
+
+    fn hold<'a>(&'a self, _: AppId, _: &'a RequestId, _: Millis) -> Reply<'a, Option<Hold>> {
+        Box::pin(pending())
+    }
+
+    fn holds(&self, _: AppId, _: usize, _: Millis) -> Reply<'_, Vec<Hold>> {
+        Box::pin(pending())
+    }
+
+    fn knows_object(&self, _: AppId, _: ObjectNumber) -> Reply<'_, bool> {
+        Box::pin(pending())
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        _: AppId,
+        _: Resource,
+        _: &'a [ObjectNumber],
+        _: Millis,
+    ) -> Reply<'a, Vec<Adopted>> {
+        Box::pin(pending())
     }
 
     fn usage(&self, _app: AppId, _day: Day, _now: Millis) -> Reply<'_, Usage> {

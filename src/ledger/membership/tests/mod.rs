@@ -79,6 +79,8 @@ impl Place {
             plan: Arc::new(plan),
             disabled: false,
             share_ids: false,
+            track_objects: true,
+            expired_holds: crate::quota::ExpiredHolds::Ask,
         });
         let parts = Parts {
             clock: self.clock.clone(),

@@ -119,6 +119,8 @@ async fn an_attempt_on_its_way_is_withdrawn_and_stated_so() {
         fingerprint: Fingerprint(1),
         charge: Charge::new(Resource::AvRoom, Amount::ONE, &Limits::UNLIMITED),
         day: ledger.zone().day(ledger.now()),
+        object: None,
+        intent: crate::store::Intent::Count,
     };
     let open = ledger.open_take(wanted).unwrap();
     let attempt = open.take().attempt;

@@ -127,6 +127,8 @@ pub(super) fn give_back(number: u64, amount: u32, given: Option<u32>) -> GiveBac
         given,
         groups_follow: false,
         day: day(),
+        object: None,
+        rooms_are_groups: true,
     }
 }
 
