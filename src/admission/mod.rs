@@ -12,6 +12,7 @@ mod hold;
 mod objects;
 mod outage;
 mod release;
+mod take;
 mod usage;
 mod verdict;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::fingerprint;
+use super::check::Print;
 use super::{Admission, Budget, Fault, Patience, Release, Released, shown};
 use crate::ledger::{Counted, Entry, Fell, Once, OpenRelease, State};
 use crate::quota::{Charge, Counter, Limit};
@@ -36,7 +36,15 @@ impl Admission {
         let now = self.ledger.now();
         let amount = u64::from(release.amount.get());
         self.not_expired(release.request_id.as_ref())?;
-        let print = fingerprint(b'r', release.resource, release.amount);
+        let named = release.resource_id.as_ref();
+        let print = Print::new(b'r', release.resource, release.amount);
+        let print = print.naming(named).done();
+        let mut object = None;
+        if let Some(name) = named.filter(|_| entry.rules.track_objects) {
+            // Without the key to its number nothing can be said of it to the ledger, now or later.
+            let number = self.ledger.object(release.app, release.resource, name);
+            object = Some(number.ok_or_else(unmet)?);
+        }
         let id = release.request_id.as_ref();
         let once = id.map(|id| Once::new(release.app, id, print));
         let known = |net, replayed| Released {
@@ -48,7 +56,7 @@ impl Admission {
         };
         let mut given = Counted::Not;
         let shares = entry.rules.share_ids && once.is_some() && !self.ledger.store().is_local();
-        if charge.is_metered() && !shares {
+        if charge.is_metered() && !shares && object.is_none() {
             given = self.ledger.release(&entry, &charge, now, once)?;
         }
         if let (Counted::Not | Counted::There, Some(once)) = (given, once) {
@@ -86,7 +94,7 @@ impl Admission {
                 amount: release.amount,
                 given: None,
                 groups_follow: follow,
-                object: None,
+                object,
                 rooms_are_groups: limits.av_rooms_are_groups,
                 day: self.ledger.zone().day(now),
             },
@@ -94,7 +102,7 @@ impl Admission {
         )?;
         let mut budget = self.budget(patience);
         if shared && settles_first {
-            shared = if charge.is_metered() {
+            shared = if charge.is_metered() && object.is_none() {
                 self.cover(&entry, &charge, &mut budget).await
             } else {
                 self.tell(&entry, budget).await
@@ -145,7 +153,7 @@ impl Admission {
                         released: released.into(),
                         used,
                         limit,
-                        held: 0,
+                        held: view.reserved[counter.index()],
                         replayed,
                     });
                 }
@@ -193,4 +201,9 @@ impl Admission {
         }
         true
     }
+}
+
+/// The ledger, which has the key by which objects are told apart, was never met.
+fn unmet() -> Fault {
+    Fault::Away("the ledger was not met yet; ask again in a second".into())
 }

@@ -38,7 +38,7 @@ impl Admission {
         let resources = RESOURCES.map(|resource| ResourceUsage {
             resource,
             used: shown(entry.net(resource)),
-            held: 0,
+            held: usage.view.reserved[resource.counter().index()],
             limit: entry.rules.limits.of(resource.counter()),
         });
         let groups = shown(self.ledger.net(&entry, Counter::Groups, now));

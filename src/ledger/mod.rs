@@ -14,8 +14,10 @@ mod counting;
 mod days;
 mod entry;
 mod escrow;
+mod giving;
 mod guard;
 mod hearing;
+mod holds;
 mod ids;
 mod journal;
 mod known;
@@ -33,6 +35,7 @@ mod room;
 mod save;
 mod settle;
 mod spending;
+mod taking;
 mod tell;
 mod watch;
 
@@ -44,8 +47,9 @@ use tokio::sync::{Notify, mpsc, watch as signal};
 pub use activity::Incremented;
 pub use apps::APPS_MAX;
 pub use entry::Entry;
+pub use giving::Fell;
 pub use guard::Heard;
-pub use hearing::{Fell, NotTaken};
+pub use holds::{EndHold, HoldEnd};
 pub use ids::{Effect, Found, IdsFull, Once};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
 pub use lease::Lease;
@@ -55,8 +59,10 @@ pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 pub use repeats::{Counted, Despite, Unkept};
 pub use save::Saving;
 pub use spending::Spent;
+pub use taking::NotTaken;
 
 use apps::Apps;
+use holds::Holding;
 use ids::Ids;
 use journal::{Journal, Record};
 use logins::{Asked, Logins};
@@ -86,6 +92,7 @@ pub struct Ledger {
     outlook: Outlook,
     lease: Lease,
     membership: Membership,
+    holding: Holding,
     /// Something is to be settled at once.
     hurry: Notify,
     recalls: mpsc::Sender<AppId>,
@@ -173,6 +180,7 @@ impl Ledger {
                 Lease::default()
             },
             membership: Membership::new(standing),
+            holding: Holding::default(),
             hurry: Notify::new(),
             recalls,
             installation: identity
@@ -243,6 +251,7 @@ impl Ledger {
             until(stop.clone(), meeting::keep(self)),
             until(stop.clone(), outage::keep(self)),
             until(stop.clone(), watch::keep(self)),
+            until(stop.clone(), holds::keep(self)),
             until(stop.clone(), watch::hurry(self)),
             until(stop.clone(), watch::recall(self, &mut queues.recalls)),
             until(stop.clone(), logins::keep(self, &mut queues.asked)),
@@ -399,6 +408,7 @@ impl Ledger {
         let today = self.zone.day(self.now());
         if let Some(view) = self.store.glance(app, today) {
             entry.learn(&view, today);
+            self.note_held(&entry, &view);
         }
         Ok(Some(self.apps.keep(entry)))
     }

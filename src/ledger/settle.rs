@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use super::Ledger;
 use super::apps::APPS_MAX;
 use super::entry::{Entry, Telling};
-use super::hearing::Fell;
+use super::giving::Fell;
 use super::journal::OwedRelease;
 use super::owed::{DueRecords, Resend};
 use super::tell::tell;

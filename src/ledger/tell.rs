@@ -102,16 +102,21 @@ pub(super) async fn tell(
     }
     owed.gave_told(shard, &gave);
     let lives = |take: &Take| ledger.lives_of(take);
-    let yours = owed.settled(&due, &acks, ledger.now(), lives);
+    let verdicts = owed.settled(&due, &acks, ledger.now(), lives);
     for entry in &entries {
         if !left.is_empty() {
             ledger.apps.to_settle_soon(entry);
         }
         entry.rest();
     }
-    for answered in yours {
+    for answered in &verdicts.yours {
         if let Ok(Some(entry)) = ledger.entry(answered.take.app) {
-            ledger.count_answered(&entry, &answered);
+            ledger.count_answered(&entry, answered);
+        }
+    }
+    for answered in &verdicts.gone {
+        if let Ok(Some(entry)) = ledger.entry(answered.take.app) {
+            ledger.give_gone(&entry, answered);
         }
     }
     Ok(())

@@ -37,6 +37,17 @@ pub enum Intent {
     Lapse,
 }
 
+impl Intent {
+    /// Whether what it allows is counted, so that somebody's sums come to contain it.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        match self {
+            Self::Count | Self::Exists | Self::Confirm { .. } => true,
+            Self::Reserve { .. } | Self::Cancel | Self::Lapse => false,
+        }
+    }
+}
+
 /// A reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
@@ -72,6 +83,8 @@ pub enum HoldState {
     Lapsed,
     /// It was cancelled.
     Cancelled,
+    /// Nothing is held: the object was counted before it was reserved.
+    AlreadyCounted,
 }
 
 /// What [`Store::adopt`](super::Store::adopt) did with an object.

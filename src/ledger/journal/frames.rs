@@ -47,6 +47,11 @@ impl Frames {
         });
     }
 
+    /// A take that the ledger has, and that is told no more.
+    pub fn kept(&mut self, attempt: Attempt) {
+        self.frame::<NUMBER_BYTES>(11, |to| to.copy_from_slice(&attempt.0.to_le_bytes()));
+    }
+
     /// A release that this member's own sums contain from now on.
     pub fn gave(&mut self, number: u64) {
         self.frame::<NUMBER_BYTES>(12, |to| to.copy_from_slice(&number.to_le_bytes()));

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::record::TOTALS_BYTES;
 use super::segment::{HEADER_BYTES, SEGMENT_BYTES, path_of};
 use super::*;
-use crate::quota::{Amount, Charge, Limits, RequestId, Resource};
-use crate::store::{Escrow, Fingerprint, RecordKey};
+use crate::quota::{Amount, Charge, Limits, ObjectNumber, RequestId, Resource};
+use crate::store::{Escrow, Fingerprint, Intent, RecordKey};
 
 const NOW: Millis = Millis(1_760_000_000_000);
 
@@ -538,6 +538,17 @@ fn write_at(path: &PathBuf, at: usize, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
+fn intents() -> impl Strategy<Value = Intent> {
+    prop_oneof![
+        Just(Intent::Count),
+        Just(Intent::Exists),
+        any::<i64>().prop_map(|at| Intent::Reserve { until: Millis(at) }),
+        any::<bool>().prop_map(|lapsed| Intent::Confirm { lapsed }),
+        Just(Intent::Cancel),
+        Just(Intent::Lapse),
+    ]
+}
+
 proptest! {
     #[test]
     fn every_record_reads_back(
@@ -548,6 +559,8 @@ proptest! {
         amount in 1u32..=100,
         users in prop::collection::vec(any::<u128>(), 0..1_000),
         limit in prop::option::of(0..=crate::quota::Limit::MAX),
+        intent in intents(),
+        object in prop::option::of(any::<u128>().prop_map(ObjectNumber)),
     ) {
         let [a, b, c, d] = numbers;
         let limit = limit.map_or(crate::quota::Limit::Unlimited, crate::quota::Limit::AtMost);
@@ -561,15 +574,16 @@ proptest! {
         };
         let charge = Charge::new(Resource::AvRoom, amount, &limits);
         let (fingerprint, attempt, day) = (Fingerprint(d), Attempt(c), day(days));
-        let take = Take { app, key: key.clone(), fingerprint, attempt, charge, day,
-            intent: crate::store::Intent::Count,
-            note: None,
+        let request = RequestId::parse(&id).unwrap();
+        let take = Take {
+            app, fingerprint, attempt, charge, day, intent,
+            key: object.map_or(key.clone(), RecordKey::Object),
+            note: object.filter(|_| own).map(|_| request),
         };
         let give_back = GiveBack {
             app, key, fingerprint, resource: Resource::Group, amount, given: own.then_some(7),
             groups_follow: own, day,
-            object: None,
-            rooms_are_groups: true,
+            object, rooms_are_groups: !own,
         };
         let escrow = Escrow {
             generation: b, offset: i64::from(days), taken: c, given: d, granted: a, done: b,
@@ -600,11 +614,13 @@ proptest! {
         frames.escrow(app, Cell::Gained(day), &escrow);
         frames.answered(attempt, None, Some(b / 2));
         frames.gave(b);
+        frames.kept(attempt);
         let records = [
             Record::Totals(app, Cell::Gained(day), totals(b, c)),
             Record::Escrow(app, Cell::Gained(day), escrow),
             Record::Answered(attempt, None, Some(b / 2)),
             Record::Gave(b),
+            Record::Kept(attempt),
         ];
         let one_by_one: Vec<u8> = records.iter().flat_map(Record::frame).collect();
         prop_assert_eq!(frames.bytes(), one_by_one);

@@ -115,6 +115,15 @@ fn generation_in(apps: &[AppReport], take: &Take) -> Option<u64> {
     told.escrow.map(|escrow| escrow.generation)
 }
 
+/// Answered takes that the ledger leaves to their reporter.
+#[derive(Debug, Default)]
+pub struct Verdicts {
+    /// To be counted: nobody else will.
+    pub yours: Vec<Answered>,
+    /// To be given back, where they are counted: their objects are deleted.
+    pub gone: Vec<Answered>,
+}
+
 /// What sums contain and a report does not name. Its amounts are left out of the sums that it tells: else
 /// the ledger would have them twice for a while, here and in the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,24 +212,25 @@ impl Owed {
         }
     }
 
-    /// The ledger has these, and says `acks` to the answers. Answers those that this member is to count.
+    /// The ledger has these, and says `acks` to the answers. Answers what this member is to do with some.
     pub fn settled(
         &self,
         due: &DueRecords,
         acks: &[Ack],
         now: Millis,
         lives: impl Fn(&Take) -> Vec<u64>,
-    ) -> Vec<Answered> {
-        let mut yours = Vec::new();
+    ) -> Verdicts {
+        let mut verdicts = Verdicts::default();
         for (at, answered) in due.answered.iter().enumerate() {
             let attempt = answered.take.attempt;
             // A ledger of one member has nothing else to say.
             match acks.get(at).unwrap_or(&Ack::Counted) {
-                Ack::Counted | Ack::Gone => {
+                Ack::Gone => verdicts.gone.push(answered.clone()),
+                Ack::Counted => {
                     self.takes_of(answered.take.app).remove(&attempt);
                     self.note_kept(answered, now, &lives);
                 }
-                Ack::Yours => yours.push(answered.clone()),
+                Ack::Yours => verdicts.yours.push(answered.clone()),
                 Ack::Again => {
                     if let Some(own) = self.takes_of(answered.take.app).get_mut(&attempt) {
                         own.due = now.plus(AGAIN_MS);
@@ -231,7 +241,7 @@ impl Owed {
         for abort in &due.aborts {
             self.takes_of(abort.app).remove(&abort.attempt);
         }
-        yours
+        verdicts
     }
 
     /// The ledger contains this answer for good.
@@ -243,10 +253,11 @@ impl Owed {
                 tracing::warn!(%full, "a settled take could not be noted");
             }
         }
-        if !self.local && matches!(answered.take.key, RecordKey::Client(_)) {
+        let may_be_asked = !matches!(answered.take.key, RecordKey::Own { .. });
+        if !self.local && may_be_asked {
             // Contained in these lives of the counters, in whosever sums.
-            let refused = answered.refused.is_some();
-            let mut lives = if refused {
+            let uncounted = answered.refused.is_some() || !answered.take.intent.is_counted();
+            let mut lives = if uncounted {
                 Vec::new()
             } else {
                 lives(&answered.take)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::recounted::Accepted;
 use super::{Full, Owed, lock};
 use crate::clock::Millis;
-use crate::ledger::hearing::Fell;
+use crate::ledger::giving::Fell;
 use crate::ledger::journal::{Frames, LogFull, OwedRelease, Record};
 use crate::quota::{AppId, RequestId, Resource};
 use crate::store::{Cell, GaveBack, GiveBack, RecordKey, Shard};
@@ -53,10 +53,14 @@ impl InSums {
             amount,
             day,
             groups_follow,
+            object,
             ..
         } = owed.give_back;
         let mut cells = vec![Cell::Live(resource)];
-        if groups_follow {
+        if resource == Resource::Group && object.is_some() {
+            cells.push(Cell::Live(Resource::AvRoom)); // It may have been one.
+        }
+        if groups_follow || object.is_some() && resource != Resource::Account {
             if resource == Resource::AvRoom {
                 cells.push(Cell::Live(Resource::Group));
             }

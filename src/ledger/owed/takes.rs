@@ -155,6 +155,33 @@ impl Owed {
         Ok(())
     }
 
+    /// The object of an answered take is deleted, and the ledger is told of the take no more: `change` gives it
+    /// back in own sums.
+    ///
+    /// # Errors
+    /// [`LogFull`]; it stays as it was.
+    pub fn gone(
+        &self,
+        answered: &Answered,
+        change: impl FnOnce(&mut Frames) -> Result<(), LogFull>,
+    ) -> Result<(), LogFull> {
+        let attempt = answered.take.attempt;
+        let mut takes = self.takes_of(answered.take.app);
+        let Some(tracked) = takes.get(&attempt) else {
+            return Ok(()); // Heard already, by the answer to another report.
+        };
+        if tracked.owed.state.contained() != answered.contained {
+            return Ok(()); // Counted meanwhile: it is told once more.
+        }
+        self.journal.append_with(self.clock.now(), |frames| {
+            change(frames)?;
+            frames.kept(attempt);
+            Ok::<_, LogFull>(())
+        })?;
+        takes.remove(&attempt);
+        Ok(())
+    }
+
     /// What the ledger is to know again if it forgot: answers under clients' ids that it had, answers
     /// that it is to be told, and withdrawals that are owed.
     pub fn to_restate(&self, shard: Shard, now: Millis) -> (Vec<Known>, Vec<Answered>, Vec<Abort>) {

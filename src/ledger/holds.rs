@@ -1,0 +1,255 @@
+//! Reservations: ended by whoever says what they came to, or by the app's rules when they have expired.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use super::Ledger;
+use super::entry::Entry;
+use super::outlook::State;
+use super::owed::{Full, Wanted};
+use super::taking::NotTaken;
+use crate::clock::Millis;
+use crate::quota::{AppId, ExpiredHolds, ObjectId, ObjectNumber, Part, RESOURCES, Resource};
+use crate::store::{
+    Beside, Hold, HoldState, Intent, RecordKey, StoreFault, Taken, Undecided, View,
+};
+
+/// How often it is looked whether some reservation has expired.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long an app is left alone after it was looked at, at least.
+const APART_MS: i64 = 10_000;
+/// The most reservations of one app that are ended in one look.
+const ENDED_A_LOOK_MAX: usize = 256;
+
+/// How a reservation is to end.
+#[derive(Debug, Clone, Copy)]
+pub struct EndHold<'a> {
+    /// The reservation.
+    pub hold: &'a Hold,
+    /// The object that it became, where that is said only now.
+    pub object: Option<ObjectNumber>,
+    /// What it came to.
+    pub intent: Intent,
+}
+
+/// How a reservation ended.
+#[derive(Debug)]
+pub enum HoldEnd {
+    /// As it was to.
+    Done {
+        /// Whether it had before.
+        replayed: bool,
+        /// What else is to be said.
+        beside: Beside,
+        /// The app's counts.
+        view: Box<View>,
+    },
+    /// Nothing is held under the id any more.
+    NoHold,
+    /// The other way, before.
+    Other,
+    /// Its id stands for another object.
+    OtherContent,
+    /// Nothing is decided just now: it is worth asking again.
+    Later,
+    /// It cannot be kept here.
+    Full(Full),
+}
+
+/// Apps that hold places, and when each is to be looked at.
+#[derive(Debug, Default)]
+pub struct Holding(Mutex<BTreeMap<AppId, Millis>>);
+
+impl Holding {
+    /// Something is held in an app. At most as many apps are kept as are met.
+    fn note(&self, app: AppId) {
+        let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.entry(app).or_insert(Millis(0));
+    }
+
+    /// The apps that are due; they are to be noted again if they hold anything still.
+    fn take_due(&self, now: Millis) -> Vec<AppId> {
+        let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due: Vec<_> = apps.iter().filter(|(_, at)| **at <= now).collect();
+        let due: Vec<_> = due.into_iter().map(|(app, _)| *app).collect();
+        for app in &due {
+            apps.remove(app);
+        }
+        due
+    }
+
+    /// An app is to be looked at again at `at`.
+    fn wait(&self, app: AppId, at: Millis) {
+        let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.insert(app, at);
+    }
+}
+
+impl Ledger {
+    /// The number of an object; `None` until the ledger was met, since it holds the key.
+    pub fn object(&self, app: AppId, resource: Resource, id: &ObjectId) -> Option<ObjectNumber> {
+        let installation = self.installation.get()?;
+        Some(id.number(&installation.user_key, app, resource))
+    }
+
+    /// Takes note of what a view says is held. Where nobody but the gateway or an operator ends what has
+    /// expired, nothing is to be looked at.
+    pub(super) fn note_held(&self, entry: &Entry, view: &View) {
+        let acts = entry.rules.expired_holds != ExpiredHolds::Ask || has_metered(entry);
+        if acts && view.reserved.iter().any(|held| *held > 0) {
+            self.holding.note(entry.app);
+        }
+    }
+
+    /// Ends a reservation: journaled before it is asked for, as a take is. Dropped before the answer, it
+    /// is withdrawn.
+    ///
+    /// # Errors
+    /// [`StoreFault`]: whether it has ended is not known.
+    pub async fn end_hold(
+        &self,
+        entry: &Arc<Entry>,
+        end: EndHold<'_>,
+    ) -> Result<HoldEnd, StoreFault> {
+        let EndHold {
+            hold,
+            object,
+            intent,
+        } = end;
+        let of_hold = match hold.key {
+            RecordKey::Object(object) => Some(object),
+            RecordKey::Client(_) | RecordKey::Own { .. } => None,
+        };
+        let wanted = Wanted {
+            app: entry.app,
+            request_id: Some(hold.id.clone()),
+            fingerprint: hold.fingerprint,
+            charge: hold.charge,
+            day: hold.day,
+            object: of_hold.or(object),
+            intent,
+        };
+        let open = match self.open_take(wanted) {
+            Ok(open) => open,
+            Err(full) => return Ok(HoldEnd::Full(full)),
+        };
+        let heard = self.composing();
+        let taken = self.store.take(open.take(), self.now()).await?;
+        Ok(match taken {
+            Taken::Allowed {
+                view,
+                replayed,
+                mine,
+                beside,
+            } => match self.take_allowed(entry, open, &view, mine, heard) {
+                Ok(()) => HoldEnd::Done {
+                    replayed,
+                    beside,
+                    view: Box::new(view),
+                },
+                Err(NotTaken::Full(full)) => HoldEnd::Full(full.into()),
+                Err(NotTaken::Late) => HoldEnd::Later,
+            },
+            Taken::NoHold => {
+                open.forget();
+                HoldEnd::NoHold
+            }
+            Taken::Ended => {
+                open.forget();
+                HoldEnd::Other
+            }
+            Taken::OtherContent => {
+                open.forget();
+                HoldEnd::OtherContent
+            }
+            Taken::Undecided(Undecided::Confirming) => {
+                open.forget();
+                HoldEnd::Later
+            }
+            Taken::Denied { .. } | Taken::Undecided(_) | Taken::Withdrawn => HoldEnd::Later,
+        })
+    }
+
+    /// Ends what has expired in an app, as its rules say. Answers when it is to be looked at again; `None`:
+    /// nothing is held.
+    async fn end_expired(&self, app: AppId) -> Result<Option<Millis>, StoreFault> {
+        let Ok(Some(entry)) = self.entry(app) else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let holds = self.store.holds(app, ENDED_A_LOOK_MAX, now).await?;
+        let Some(first) = holds.first() else {
+            return Ok(None);
+        };
+        let mut next = first.until.max(now.plus(APART_MS));
+        for hold in &holds {
+            if hold.until > now {
+                next = next.min(hold.until);
+                break;
+            }
+            let intent = match entry.rules.expired_holds {
+                _ if !is_hard(&entry, hold) => Intent::Lapse,
+                ExpiredHolds::Ask => continue,
+                ExpiredHolds::Free => Intent::Lapse,
+                ExpiredHolds::Charge => Intent::Confirm { lapsed: true },
+            };
+            if hold.state == HoldState::Open {
+                let object = None;
+                let end = EndHold {
+                    hold,
+                    object,
+                    intent,
+                };
+                let ended = self.end_hold(&entry, end).await?;
+                tracing::debug!(%app, ?ended, "a reservation has expired");
+            }
+        }
+        entry.rest();
+        Ok(Some(next))
+    }
+}
+
+/// Whether a hard limit guards what a reservation holds. What nothing guards is freed when it expires.
+fn is_hard(entry: &Entry, hold: &Hold) -> bool {
+    let limits = &entry.rules.limits;
+    let parts = hold.charge.parts().iter().map(|part| Part {
+        limit: limits.of(part.counter),
+        ..*part
+    });
+    parts.into_iter().any(|part| part.is_hard())
+}
+
+/// Whether something of an app has no limit.
+fn has_metered(entry: &Entry) -> bool {
+    let of = |resource: &Resource| entry.rules.limits.of(resource.counter());
+    RESOURCES
+        .iter()
+        .any(|resource| of(resource).get().is_none())
+}
+
+/// Ends what has expired, until it is dropped.
+pub async fn keep(ledger: &Ledger) {
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if ledger.outlook.state() != State::Up || !ledger.has_lease() {
+            continue;
+        }
+        for app in ledger.holding.take_due(ledger.now()) {
+            let next = match ledger.end_expired(app).await {
+                Ok(next) => next,
+                Err(fault) => {
+                    ledger.doubt(&fault);
+                    Some(ledger.now().plus(APART_MS))
+                }
+            };
+            if let Some(at) = next {
+                ledger.holding.wait(app, at);
+            }
+        }
+    }
+}
