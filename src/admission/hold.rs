@@ -15,7 +15,7 @@ impl Admission {
     /// # Errors
     /// [`Fault`]: it is unknown, was cancelled, or could not be confirmed now. Nothing is counted then.
     pub async fn confirm(&self, confirm: Confirm, patience: Patience) -> Result<Confirmed, Fault> {
-        let (entry, budget) = self.about_holds(confirm.app, Some(&confirm.request_id), patience)?;
+        let (entry, budget) = self.about_holds(confirm.app, patience)?;
         let hold = self.hold(&entry, &confirm.request_id, budget).await?;
         let own = hold.charge.parts()[0].counter;
         let done = |view: &View, late, already_counted, replayed| {
@@ -67,7 +67,7 @@ impl Admission {
     /// # Errors
     /// [`Fault`]: it is unknown, was confirmed, or could not be cancelled now. Nothing is freed then.
     pub async fn cancel(&self, cancel: Cancel, patience: Patience) -> Result<Cancelled, Fault> {
-        let (entry, budget) = self.about_holds(cancel.app, Some(&cancel.request_id), patience)?;
+        let (entry, budget) = self.about_holds(cancel.app, patience)?;
         let hold = self.hold(&entry, &cancel.request_id, budget).await?;
         match hold.state {
             HoldState::AlreadyCounted => return Ok(Cancelled { replayed: false }),
@@ -99,21 +99,15 @@ impl Admission {
         most: usize,
         patience: Patience,
     ) -> Result<Vec<Hold>, Fault> {
-        let (_, budget) = self.about_holds(app, None, patience)?;
+        let (_, budget) = self.about_holds(app, patience)?;
         let most = most.min(HOLDS_MAX);
         let holds = self.ledger.store().holds(app, most, self.ledger.now());
         self.ask(holds, budget).await.map_err(silent)
     }
 
     /// What all calls about reservations begin with: the ledger alone knows of them.
-    fn about_holds(
-        &self,
-        app: AppId,
-        id: Option<&RequestId>,
-        patience: Patience,
-    ) -> Result<(Arc<Entry>, Budget), Fault> {
+    fn about_holds(&self, app: AppId, patience: Patience) -> Result<(Arc<Entry>, Budget), Fault> {
         let entry = self.entry(app)?.ok_or(Fault::UnknownApp(app))?;
-        self.not_expired(id)?;
         if self.ledger.state() != State::Up {
             return Err(silent(Silence::Store));
         }
@@ -122,8 +116,12 @@ impl Admission {
 
     async fn hold(&self, entry: &Entry, id: &RequestId, budget: Budget) -> Result<Hold, Fault> {
         let hold = self.ledger.store().hold(entry.app, id, self.ledger.now());
-        let found = self.ask(hold, budget).await.map_err(silent)?;
-        found.ok_or(Fault::NoHold)
+        if let Some(found) = self.ask(hold, budget).await.map_err(silent)? {
+            return Ok(found);
+        }
+        // A place in doubt is held longer than ids are remembered: only what is not there is too old.
+        self.not_expired(Some(id))?;
+        Err(Fault::NoHold)
     }
 
     async fn end(

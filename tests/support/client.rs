@@ -2,8 +2,9 @@
 
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
 use imquota::grpc::proto::{
-    CheckRequest, CheckResponse, Decision, DenyReason, GetUsageRequest, GetUsageResponse,
-    RecordActiveRequest, RecordActiveResponse, ReleaseRequest, ReleaseResponse, Resource,
+    CancelRequest, CancelResponse, CheckRequest, CheckResponse, ConfirmRequest, ConfirmResponse,
+    Decision, DenyReason, GetUsageRequest, GetUsageResponse, RecordActiveRequest,
+    RecordActiveResponse, ReleaseRequest, ReleaseResponse, Resource, ResourceUsage,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic::{IntoRequest, Status};
@@ -90,6 +91,26 @@ impl Client {
         self.try_release(release).await.expect("it is answered")
     }
 
+    pub async fn try_confirm(&self, confirm: ConfirmRequest) -> Result<ConfirmResponse, Status> {
+        let mut quota = self.quota.clone();
+        let answer = soon("the answer to a confirm", quota.confirm(confirm)).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    pub async fn confirm(&self, confirm: ConfirmRequest) -> ConfirmResponse {
+        self.try_confirm(confirm).await.expect("it is answered")
+    }
+
+    pub async fn try_cancel(&self, cancel: CancelRequest) -> Result<CancelResponse, Status> {
+        let mut quota = self.quota.clone();
+        let answer = soon("the answer to a cancel", quota.cancel(cancel)).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    pub async fn cancel(&self, cancel: CancelRequest) -> CancelResponse {
+        self.try_cancel(cancel).await.expect("it is answered")
+    }
+
     pub async fn try_record(
         &self,
         record: impl IntoRequest<RecordActiveRequest>,
@@ -141,13 +162,22 @@ impl Client {
 
 /// How many of `resource` a usage shows.
 pub fn used(usage: &GetUsageResponse, resource: Resource) -> u64 {
+    of(usage, resource).used
+}
+
+/// How many places of `resource` a usage shows to be held.
+pub fn held(usage: &GetUsageResponse, resource: Resource) -> u64 {
+    of(usage, resource).held
+}
+
+fn of(usage: &GetUsageResponse, resource: Resource) -> &ResourceUsage {
     let mut of = usage
         .resources
         .iter()
         .filter(|of| of.resource() == resource);
     let found = of.next().expect("all three resources are listed");
     assert!(of.next().is_none(), "each is listed once");
-    found.used
+    found
 }
 
 /// Decision, reason and code of an answer, to be compared with one of the constants below.
