@@ -43,7 +43,7 @@ impl Ledger {
             warn_unkept(gave);
             self.apps.to_settle_soon(entry);
         } else {
-            open.done(Some(fell.released));
+            open.done(Some(fell));
         }
     }
 
@@ -64,7 +64,7 @@ impl Ledger {
             warn_unkept(self.owed.release_gave(number, fell, give));
             self.apps.to_settle_soon(entry);
         } else {
-            self.owed.release_done(number, Some(fell.released));
+            self.owed.release_done(number, Some(fell));
         }
     }
 

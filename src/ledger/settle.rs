@@ -296,7 +296,7 @@ async fn settle_release(ledger: &Ledger, number: u64, owed: OwedRelease) -> Resu
                 if let Some(entry) = entry {
                     ledger.release_settled(&entry, number, &owed.give_back, fell, &view, heard);
                 } else {
-                    ledger.owed.release_done(number, Some(released));
+                    ledger.owed.release_done(number, Some(fell));
                 }
                 return Ok(());
             }

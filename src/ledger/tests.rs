@@ -152,8 +152,18 @@ impl Process {
             .await
             .unwrap()
         {
-            GivenBack::Released { released, .. } => {
-                open.done(Some(released));
+            GivenBack::Released {
+                resource,
+                released,
+                groups,
+                ..
+            } => {
+                open.done(Some(Fell {
+                    resource,
+                    released,
+                    groups,
+                    mine: false,
+                }));
                 released
             }
             other => panic!("{other:?}"),

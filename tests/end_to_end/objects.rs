@@ -373,7 +373,7 @@ async fn a_ledger_that_forgot_is_told_of_the_newest_objects() {
 
 #[tokio::test]
 async fn what_was_created_while_the_ledger_was_away_has_no_name() {
-    let mut redis = RedisServer::with(Persistence::Always, &[]);
+    let mut redis = RedisServer::with(Persistence::AppendOnly, &[]);
     let sidecar = Sidecar::start(&redis.url(), SETTINGS).await;
     let client = sidecar.client().await;
     assert_eq!(told(&client.check(named(PRO, Account, "ann")).await), NEW);

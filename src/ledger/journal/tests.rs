@@ -35,7 +35,7 @@ fn take(attempt: u64) -> Take {
         attempt: Attempt(attempt),
         charge: Charge::new(Resource::AvRoom, Amount::ONE, &Limits::UNLIMITED),
         day: day(20_000),
-        intent: crate::store::Intent::Count,
+        intent: Intent::Count,
         note: None,
     }
 }

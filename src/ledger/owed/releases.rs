@@ -171,11 +171,21 @@ impl Owed {
         }
     }
 
-    /// The ledger has the release: `released` is what it gave back. `None`: it will never take it.
-    pub fn release_done(&self, number: u64, released: Option<u32>) {
-        let restate = released.filter(|_| self.local);
+    /// The ledger has the release, and what fell is in nobody's sums but those that the ledger knows of.
+    /// `None`: it will never take it.
+    pub fn release_done(&self, number: u64, fell: Option<Fell>) {
+        let restate = fell.filter(|_| self.local).map(|fell| fell.released);
         let mut releases = lock(&self.releases);
-        releases.remove(&number);
+        let done = releases.remove(&number);
+        if let (Some(done), Some(fell)) = (done, fell)
+            && !self.local
+            && fell.released > 0
+            && done.owed.give_back.object.is_some()
+        {
+            // The object is gone, whoever counts that.
+            let gave_back = gave_back(&done.owed.give_back, fell);
+            self.kept_releases.note(gave_back, self.clock.now());
+        }
         if let Err(full) = self.append(&Record::ReleaseDone(number, restate)) {
             // It would be sent again after a restart, under the same key: no second effect.
             tracing::warn!(%full, "a settled release could not be noted");
@@ -218,12 +228,7 @@ impl Owed {
         })?;
         given.note(app, key, now);
         if is_repeatable(&sending.owed.give_back) {
-            let gave_back = GaveBack {
-                give_back: sending.owed.give_back.clone(),
-                released: fell.released,
-                resource: fell.resource,
-                groups: fell.groups,
-            };
+            let gave_back = gave_back(&sending.owed.give_back, fell);
             self.kept_releases.note(gave_back, now);
         }
         let shard = Shard::of(app).number();
@@ -271,9 +276,18 @@ impl Owed {
     }
 }
 
-/// Whether a client may ask for it once more.
+/// Whether it may be asked for once more: under the client's id, or for the object that it named.
 fn is_repeatable(give_back: &GiveBack) -> bool {
-    matches!(give_back.key, RecordKey::Client(_))
+    matches!(give_back.key, RecordKey::Client(_)) || give_back.object.is_some()
+}
+
+fn gave_back(give_back: &GiveBack, fell: Fell) -> GaveBack {
+    GaveBack {
+        give_back: give_back.clone(),
+        released: fell.released,
+        resource: fell.resource,
+        groups: fell.groups,
+    }
 }
 
 /// What is to be stated of a release that an earlier run left in its sums. Its journal does not say how much
@@ -332,9 +346,9 @@ impl OpenRelease {
         self.owed.release_gave(self.number, fell, change)
     }
 
-    /// The ledger has it: `released` is what it gave back. `None`: it will never take it.
-    pub fn done(self, released: Option<u32>) {
-        self.owed.release_done(self.number, released);
+    /// As `Owed::release_done`.
+    pub fn done(self, fell: Option<Fell>) {
+        self.owed.release_done(self.number, fell);
     }
 }
 
