@@ -27,6 +27,7 @@
 //! | [`quota`] | values that cannot be wrong: app, resource, limit, plan, charge, outage policy |
 //! | [`clock`] | the only reader of "now"; days and months of the billing zone |
 //! | [`chance`] | the only source of randomness |
+//! | [`billing`] | what a month costs, from its peaks and prices |
 //! | [`database`] | files of a database, opened so that damage is found at the start |
 //! | [`endpoint`] | an address to listen on or to dial |
 //! | [`config`] | text to typed settings, every fault at once |
@@ -71,6 +72,7 @@
 
 pub mod admission;
 pub mod app;
+pub mod billing;
 pub mod chance;
 pub mod cli;
 pub mod clock;
