@@ -18,10 +18,12 @@
 
 mod bill;
 mod fee;
+mod forecast;
 mod usage;
 
 pub use bill::{Bill, bill};
 pub use fee::{Item, Line, TooLarge};
+pub use forecast::{Forecast, forecast};
 pub use usage::{Editions, MonthUsage, Peak};
 
 #[cfg(test)]
