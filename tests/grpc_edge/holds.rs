@@ -4,6 +4,7 @@ use imquota::grpc::proto::{
     BatchCheckRequest, CancelRequest, CheckMode, CheckRequest, ConfirmRequest, ReleaseRequest,
     Resource,
 };
+use prost_types::Duration;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -11,19 +12,17 @@ use tonic_types::StatusExt as _;
 use crate::common::{Server, soon};
 use crate::faults::blamed;
 
-type Hold = Option<prost_types::Duration>;
-
-fn hold(seconds: i64, nanos: i32) -> Hold {
-    Some(prost_types::Duration { seconds, nanos })
+fn hold(seconds: i64, nanos: i32) -> Duration {
+    Duration { seconds, nanos }
 }
 
-fn reservation(hold: Hold) -> CheckRequest {
+fn reservation(hold: impl Into<Option<Duration>>) -> CheckRequest {
     CheckRequest {
         app_id: 1,
         resource: Resource::Group.into(),
         request_id: "r-1".into(),
         mode: CheckMode::Reserve.into(),
-        hold,
+        hold: hold.into(),
         ..Default::default()
     }
 }

@@ -21,6 +21,9 @@ use crate::grpc::proto::{
     ReleaseResponse, RetireMemberRequest, RetireMemberResponse,
 };
 
+/// What becomes of the names of one call.
+pub type Import = fn(&[String]) -> Result<ImportObjectsResponse, Status>;
+
 /// What the stub answers; a verb that has no answer here gets a fault.
 #[derive(Clone, Default)]
 pub struct Answers {
@@ -35,8 +38,7 @@ pub struct Answers {
     pub retire: Option<Result<RetireMemberResponse, Status>>,
     pub audit: Option<Result<ListAuditResponse, Status>>,
     pub holds: Option<Result<ListHoldsResponse, Status>>,
-    /// What becomes of the names of one call.
-    pub import: Option<fn(&[String]) -> Result<ImportObjectsResponse, Status>>,
+    pub import: Option<Import>,
 }
 
 #[derive(Clone)]

@@ -76,7 +76,7 @@ fn each_faulty_field_of_a_check_is_named() {
             r.mode = proto::CheckMode::Reserve.into();
         }),
         ("mode", |r| r.mode = 5),
-        ("hold", |r| r.hold = hold(30, 0)),
+        ("hold", |r| r.hold = Some(hold(30, 0))),
     ];
     for (field, spoil) in cases {
         let mut request = good_check();
@@ -92,7 +92,7 @@ fn all_faulty_fields_of_a_check_are_named_at_once() {
         request_id: "\u{7f}".into(),
         resource_id: "g\n".into(),
         mode: 9,
-        hold: hold(30, 0),
+        hold: Some(hold(30, 0)),
         ..Default::default()
     };
     let all = [
@@ -127,14 +127,14 @@ fn all_faulty_fields_of_a_release_are_named_at_once() {
     assert_eq!(fields(release(&two_of_one)), ["amount"]);
 }
 
-fn hold(seconds: i64, nanos: i32) -> Option<Hold> {
-    Some(Hold { seconds, nanos })
+fn hold(seconds: i64, nanos: i32) -> Hold {
+    Hold { seconds, nanos }
 }
 
-fn reservation(hold: Option<Hold>) -> proto::CheckRequest {
+fn reservation(hold: impl Into<Option<Hold>>) -> proto::CheckRequest {
     proto::CheckRequest {
         mode: proto::CheckMode::Reserve.into(),
-        hold,
+        hold: hold.into(),
         ..good_check()
     }
 }
@@ -144,9 +144,9 @@ fn a_reservation_holds_for_a_millisecond_to_ten_minutes() {
     let ms = |ms| HoldTime::new(Duration::from_millis(ms)).expect("it is a time");
     for (given, time) in [
         (None, ms(30_000)),
-        (hold(0, 1), ms(1)),
-        (hold(0, 1_000_001), ms(2)),
-        (hold(600, 0), ms(600_000)),
+        (Some(hold(0, 1)), ms(1)),
+        (Some(hold(0, 1_000_001)), ms(2)),
+        (Some(hold(600, 0)), ms(600_000)),
     ] {
         let check = check(&reservation(given)).expect("it is good");
         assert_eq!(check.mode, CheckMode::Reserve(time), "{given:?}");
