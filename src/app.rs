@@ -165,6 +165,7 @@ impl Server<'_> {
         let probes = grpc::serve_health(self.readiness.clone(), self.probes, probes);
         let admin = grpc::serve_admin(
             self.admin.operations,
+            admission.clone(),
             self.admin.guard,
             self.readiness.clone(),
             self.admin.listeners,

@@ -56,7 +56,8 @@
 //! 4. *A take of unknown outcome is withdrawn* by its attempt, which never repeats, and leaves a mark
 //!    against its late arrival. Asking again under another number would charge for nobody.
 //! 5. *Time alone frees nothing.* A unit comes back from the member that has it, from its journal, or
-//!    from a recount. A lease that ends stops its member, and gives nobody anything.
+//!    from a recount. A lease that ends stops its member, and gives nobody anything. A reservation that
+//!    expires stays charged, unless the app's settings say otherwise (`expired_holds`).
 //! 6. *A ledger that forgot is found out* and is told by every member what it knew, before anything is
 //!    granted again. It is never read as an empty one.
 //! 7. *Time is an argument.* The day of a call is chosen once, by the ledger's clock as far as it is
@@ -66,9 +67,8 @@
 //!
 //! # What is deliberately absent
 //!
-//! Reservations, objects, bills, metrics: the keys and the
-//! journal leave room for them, the contract names them where it refuses them. There is no cache of
-//! decisions, no approximate count, and no unit that a time-out frees.
+//! Bills and metrics: the keys and the journal leave room for them. There is no cache of decisions and
+//! no approximate count.
 
 pub mod admission;
 pub mod app;

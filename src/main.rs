@@ -1,6 +1,6 @@
 //! The program: arguments, settings, run, exit codes.
 
-use std::io::{stderr, stdout};
+use std::io::{IsTerminal as _, stderr, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -30,7 +30,14 @@ fn main() -> ExitCode {
         }
         Command::Ask(what) => {
             let environment = std::env::vars_os().collect();
-            cli::ask(&what, &environment, &mut stdout(), &mut stderr())
+            let is_terminal = stderr().is_terminal();
+            cli::ask(
+                &what,
+                &environment,
+                &mut stdout(),
+                &mut stderr(),
+                is_terminal,
+            )
         }
     };
     exit.into()

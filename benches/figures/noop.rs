@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use imquota::grpc::proto::quota_service_server::{QuotaService, QuotaServiceServer};
 use imquota::grpc::proto::{
-    BatchCheckRequest, BatchCheckResponse, CheckRequest, CheckResponse, Decision, GetUsageRequest,
-    GetUsageResponse, RecordActiveRequest, RecordActiveResponse, ReleaseRequest, ReleaseResponse,
-    Source,
+    BatchCheckRequest, BatchCheckResponse, CancelRequest, CancelResponse, CheckRequest,
+    CheckResponse, ConfirmRequest, ConfirmResponse, Decision, GetUsageRequest, GetUsageResponse,
+    RecordActiveRequest, RecordActiveResponse, ReleaseRequest, ReleaseResponse, Source,
 };
 use tokio::net::UnixListener;
 use tokio_stream::Pending;
@@ -64,6 +64,17 @@ impl QuotaService for Nothing {
             source: Source::Memory.into(),
             ..CheckResponse::default()
         }))
+    }
+
+    async fn confirm(
+        &self,
+        _: Request<ConfirmRequest>,
+    ) -> Result<Response<ConfirmResponse>, Status> {
+        Err(Status::unimplemented("it is not asked"))
+    }
+
+    async fn cancel(&self, _: Request<CancelRequest>) -> Result<Response<CancelResponse>, Status> {
+        Err(Status::unimplemented("it is not asked"))
     }
 
     async fn release(

@@ -1,5 +1,7 @@
 //! Flags and verbs.
 
+mod holds;
+mod objects;
 mod operators;
 
 use std::path::PathBuf;
@@ -7,13 +9,15 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+pub use holds::{CancelArgs, ConfirmArgs, HoldsArgs};
+pub use objects::{ImportArgs, ObjectsVerb};
 pub(super) use operators::AdminCommon;
 pub use operators::{AuditArgs, Members, MembersListArgs, RecountArgs, RetireArgs};
 
 use super::target::Target;
 use crate::config::{Flags, duration};
 use crate::grpc::proto;
-use crate::quota::AMOUNT_MAX;
+use crate::quota::{AMOUNT_MAX, HoldTime};
 
 /// The shortest and the longest that a client verb waits.
 const TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_hours(1));
@@ -49,6 +53,10 @@ pub enum Command {
 pub enum Ask {
     /// Ask whether something may be created; if so, it is counted. Ends with 3 if it may not
     Check(CheckArgs),
+    /// Tell that what was reserved exists now, so that it is counted
+    Confirm(ConfirmArgs),
+    /// Tell that what was reserved does not exist and will not, so that its places are free
+    Cancel(CancelArgs),
     /// Tell that something was deleted or disbanded
     Release(ReleaseArgs),
     /// Tell which users logged in, for the daily active users
@@ -57,6 +65,11 @@ pub enum Ask {
     Usage(UsageArgs),
     /// Set an app's count to what really exists; for operators
     Recount(RecountArgs),
+    /// List an app's reservations that are neither confirmed nor ended; for operators
+    Holds(HoldsArgs),
+    /// Take in objects that existed before the app was asked for here; for operators
+    #[command(subcommand)]
+    Objects(ObjectsVerb),
     /// List the sidecars that share the ledger, or retire one; for operators
     #[command(subcommand)]
     Members(Members),
@@ -85,10 +98,14 @@ impl Ask {
     pub(super) fn manner(&self) -> Manner<'_> {
         match self {
             Self::Check(args) => args.common.manner(),
+            Self::Confirm(args) => args.common.manner(),
+            Self::Cancel(args) => args.common.manner(),
             Self::Release(args) => args.common.manner(),
             Self::RecordActive(args) => args.common.manner(),
             Self::Usage(args) => args.common.manner(),
             Self::Recount(args) => args.common.manner(),
+            Self::Holds(args) => args.common.manner(),
+            Self::Objects(ObjectsVerb::Import(args)) => args.common.manner(),
             Self::Members(Members::List(args)) => args.common.manner(),
             Self::Members(Members::Retire(args)) => args.common.manner(),
             Self::Audit(args) => args.common.manner(),
@@ -184,6 +201,10 @@ fn timeout(text: &str) -> Result<Duration, String> {
     duration(text, min, max)
 }
 
+fn hold(text: &str) -> Result<Duration, String> {
+    duration(text, Duration::from_millis(1), HoldTime::MAX)
+}
+
 /// What is counted.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Resource {
@@ -225,7 +246,7 @@ pub(super) struct Objects {
     /// An id under which a repetition is not counted again
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub request_id: String,
-    /// The object that the count is tied to; a server of this version refuses it
+    /// The object itself, by the name that the gateway has for it: it counts once, whoever tells of it
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub resource_id: String,
 }
@@ -241,6 +262,12 @@ pub struct CheckArgs {
     /// It exists already: count it whatever it exceeds.
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) exists: bool,
+    /// Count nothing yet: hold the places under the request id until `confirm` or `cancel`
+    #[arg(long, requires = "request_id", conflicts_with_all = ["dry_run", "exists"])]
+    pub(super) reserve: bool,
+    /// For how long, up to 10m; 30s by default. What is not confirmed or cancelled then is in doubt
+    #[arg(long, value_name = "DURATION", requires = "reserve", value_parser = hold)]
+    pub(super) hold: Option<Duration>,
     #[command(flatten)]
     pub(super) common: Common,
 }

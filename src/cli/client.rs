@@ -8,7 +8,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::args::{Ask, Audience, Common, Manner, Members};
+use super::args::{Ask, Audience, Common, Manner, Members, ObjectsVerb};
 use super::{Exit, Target, say, verbs};
 use crate::config::Environment;
 use crate::grpc::proto::quota_service_client::QuotaServiceClient;
@@ -33,6 +33,15 @@ pub(super) enum NoAnswer {
     TooLate,
     /// The server says that it cannot.
     Status(Box<Status>),
+    /// What is to be sent cannot be read, or is wrong.
+    Input(String),
+    /// A part was done.
+    HalfDone {
+        /// What was done.
+        done: Box<Answer>,
+        /// Why not the rest.
+        why: Box<NoAnswer>,
+    },
 }
 
 impl From<Status> for NoAnswer {
@@ -60,13 +69,14 @@ impl Client {
     }
 }
 
-/// Asks the server: the answer goes to `out`, a failure to `err`. From the environment it is known
-/// where a server keeps the operators' token.
+/// Asks the server: the answer goes to `out`, a failure to `err`, and how far a long work is as well,
+/// if that `err_is_terminal`. From the environment it is known where a server keeps the operators' token.
 pub fn ask(
     what: &Ask,
     environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
+    err_is_terminal: bool,
 ) -> Exit {
     let manner = what.manner();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,20 +89,36 @@ pub fn ask(
             return Exit::Fault;
         }
     };
-    match runtime.block_on(answer(what, environment, manner.timeout)) {
-        Ok(answer) if manner.json => {
-            say(out, &answer.json.to_string());
-            answer.exit
+    let asked = match what {
+        Ask::Objects(ObjectsVerb::Import(args)) if args.at_count.is_none() => {
+            let progress: Option<&mut dyn Write> = if err_is_terminal {
+                Some(&mut *err)
+            } else {
+                None
+            };
+            runtime.block_on(verbs::import(args, environment, progress))
         }
-        Ok(answer) => {
-            say(out, &answer.text);
-            answer.exit
-        }
+        _ => runtime.block_on(answer(what, environment, manner.timeout)),
+    };
+    match asked {
+        Ok(answer) => show(manner, &answer, out),
         Err(no_answer) => {
+            if let NoAnswer::HalfDone { done, .. } = &no_answer {
+                show(manner, done, out);
+            }
             say(err, &format!("imquota: {}", explain(manner, &no_answer)));
             Exit::Fault
         }
     }
+}
+
+fn show(manner: Manner<'_>, answer: &Answer, out: &mut dyn Write) -> Exit {
+    if manner.json {
+        say(out, &answer.json.to_string());
+    } else {
+        say(out, &answer.text);
+    }
+    answer.exit
 }
 
 async fn answer(
@@ -103,10 +129,14 @@ async fn answer(
     let answer = async {
         match what {
             Ask::Check(args) => verbs::check(args).await,
+            Ask::Confirm(args) => verbs::confirm(args).await,
+            Ask::Cancel(args) => verbs::cancel(args).await,
             Ask::Release(args) => verbs::release(args).await,
             Ask::RecordActive(args) => verbs::record_active(args).await,
             Ask::Usage(args) => verbs::usage(args).await,
             Ask::Recount(args) => verbs::recount(args, environment).await,
+            Ask::Holds(args) => verbs::holds(args, environment).await,
+            Ask::Objects(ObjectsVerb::Import(args)) => verbs::at_count(args, environment).await,
             Ask::Members(Members::List(args)) => verbs::members_list(args, environment).await,
             Ask::Members(Members::Retire(args)) => verbs::retire(args, environment).await,
             Ask::Audit(args) => verbs::audit(args, environment).await,
@@ -147,6 +177,16 @@ fn explain(manner: Manner<'_>, no_answer: &NoAnswer) -> String {
         ),
         NoAnswer::TooLate => format!("no answer from {target} within {timeout:?}"),
         NoAnswer::Status(status) => of_status(target, status),
+        NoAnswer::Input(problem) => problem.clone(),
+        NoAnswer::HalfDone { why, .. } => {
+            let advice = match **why {
+                NoAnswer::Input(_) => {
+                    "nothing behind it was sent; correct it, and give the same command"
+                }
+                _ => "the rest was not done; the same command again goes on",
+            };
+            format!("{}; {advice}", explain(manner, why))
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use super::table::{Side, aligned};
 use crate::config::{Create, LogFormat, Settings, StoreSettings};
 use crate::endpoint::Endpoint;
 use crate::quota::{
-    GroupBasis, IdPolicy, Limit, Limits, MeteredFee, OutagePolicy, Plan, PlanName, PriceList,
+    AppRules, ExpiredHolds, GroupBasis, IdPolicy, Limit, Limits, MeteredFee, OutagePolicy, Plan,
+    PlanName, PriceList,
 };
 
 /// The most apps with limits of their own, and the most notices, that are listed one by one.
@@ -222,14 +223,11 @@ fn metered(list: &PriceList, currency: &str) -> String {
 
 fn apps(settings: &Settings) -> String {
     let apps = &settings.rulebook.apps;
-    let mut own: Vec<_> = apps
-        .iter()
-        .filter(|(_, rules)| rules.disabled || rules.limits != rules.plan.limits)
-        .collect();
+    let mut own: Vec<_> = apps.iter().filter(|(_, rules)| has_own(rules)).collect();
     own.sort_by_key(|(app, _)| **app);
     let lines = own.into_iter().map(|(app, rules)| {
         let mut says: Vec<_> = overrides(&rules.limits, &rules.plan.limits).collect();
-        says.extend(rules.disabled.then(|| "disabled".to_owned()));
+        says.extend(flags(rules).into_iter().map(str::to_owned));
         format!("  {app} ({}): {}", rules.plan.name, says.join(", "))
     });
     let head = format!("apps: {}", apps.len());
@@ -237,6 +235,29 @@ fn apps(settings: &Settings) -> String {
         lines if lines.is_empty() => head,
         lines => format!("{head}\n{lines}"),
     }
+}
+
+/// Whether an app differs from others of its plan.
+fn has_own(rules: &AppRules) -> bool {
+    rules.limits != rules.plan.limits || !flags(rules).is_empty()
+}
+
+/// What an app's settings say beside its limits, as far as it is not the default.
+fn flags(rules: &AppRules) -> Vec<&'static str> {
+    let expired = match rules.expired_holds {
+        ExpiredHolds::Ask => None,
+        ExpiredHolds::Free => Some("expired_holds free"),
+        ExpiredHolds::Charge => Some("expired_holds charge"),
+    };
+    [
+        rules.disabled.then_some("disabled"),
+        rules.share_ids.then_some("share_ids"),
+        (!rules.track_objects).then_some("track_objects false"),
+        expired,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn overrides(own: &Limits, plan: &Limits) -> impl Iterator<Item = String> {

@@ -11,7 +11,7 @@ use super::value::{Section, Value};
 use super::{APPS_MAX, limits, scalar};
 use crate::quota::{AppId, AppRules, ExpiredHolds, Plan, PlanName, Rulebook};
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "app_id",
     "plan",
     "limits",
@@ -19,6 +19,13 @@ const KEYS: [&str; 7] = [
     "disabled",
     "share_ids",
     "track_objects",
+    "expired_holds",
+];
+/// What may become of places whose reservation has expired.
+const EXPIRED_HOLDS: [(&str, ExpiredHolds); 3] = [
+    ("ask", ExpiredHolds::Ask),
+    ("free", ExpiredHolds::Free),
+    ("charge", ExpiredHolds::Charge),
 ];
 
 /// The apps of the file, and the rules of all others.
@@ -122,7 +129,7 @@ fn app(
         disabled,
         share_ids: flag(&section, "share_ids", findings).is_some_and(|(_, set)| set),
         track_objects: flag(&section, "track_objects", findings).is_none_or(|(_, set)| set),
-        expired_holds: ExpiredHolds::default(),
+        expired_holds: expired_holds(&section, findings).unwrap_or_default(),
     };
     // Checked even where the plan is unknown, so that the fault in them is reported too.
     let base = plan.as_ref().map(|plan| plan.limits);
@@ -160,6 +167,13 @@ fn app_id(
         );
     }
     Some(id)
+}
+
+fn expired_holds(section: &Section<'_>, findings: &mut Findings) -> Option<ExpiredHolds> {
+    let value = section.get("expired_holds")?;
+    value.read(findings, "ask, free or charge", |text| {
+        scalar::one_of(text, &EXPIRED_HOLDS)
+    })
 }
 
 fn flag<'s>(

@@ -22,7 +22,7 @@ use super::service::Quota;
 use super::unary::{self, Body};
 
 /// The largest message that is read, in bytes. The largest legal one is a BatchCheck of 1,000 checks
-/// with ids, about 140 KiB; what is a little too large still gets an answer that names the field.
+/// with ids, about 150 KiB; what is a little too large still gets an answer that names the field.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// The path of every call to QuotaService begins so, and goes on with the call's name.
@@ -110,6 +110,8 @@ impl Edge {
 enum Call {
     Check,
     BatchCheck,
+    Confirm,
+    Cancel,
     Release,
     RecordActive,
     GetUsage,
@@ -120,6 +122,8 @@ impl Call {
         match name {
             "Check" => Some(Self::Check),
             "BatchCheck" => Some(Self::BatchCheck),
+            "Confirm" => Some(Self::Confirm),
+            "Cancel" => Some(Self::Cancel),
             "Release" => Some(Self::Release),
             "RecordActive" => Some(Self::RecordActive),
             "GetUsage" => Some(Self::GetUsage),
@@ -135,11 +139,20 @@ impl Call {
                 Err(status) => status.into_http(),
             },
             Self::BatchCheck => match unary::read(&mut body).await {
-                // Boxed, so that no other call is as large as a batch.
+                // Boxed, as are all that seldom come or ask the ledger in any case, so that a check need not
+                // be as large.
                 Ok(message) => {
                     let answer = Box::pin(quota.batch_check(&headers, message)).await;
                     unary::respond(answer)
                 }
+                Err(status) => status.into_http(),
+            },
+            Self::Confirm => match unary::read(&mut body).await {
+                Ok(message) => unary::respond(Box::pin(quota.confirm(&headers, message)).await),
+                Err(status) => status.into_http(),
+            },
+            Self::Cancel => match unary::read(&mut body).await {
+                Ok(message) => unary::respond(Box::pin(quota.cancel(&headers, message)).await),
                 Err(status) => status.into_http(),
             },
             Self::Release => match unary::read(&mut body).await {

@@ -227,6 +227,13 @@ mod tests {
                 "REQUEST_EXPIRED",
                 Some("request_id"),
             ),
+            (Fault::NoHold, Code::NotFound, "RESERVATION_UNKNOWN", None),
+            (
+                Fault::Ended("was cancelled"),
+                Code::FailedPrecondition,
+                "RESERVATION_ENDED",
+                None,
+            ),
             (Fault::UnknownApp(app), Code::NotFound, "APP_UNKNOWN", None),
             (Fault::DaySealed(day), Code::OutOfRange, "DAY_SEALED", None),
             (

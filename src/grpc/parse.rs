@@ -1,45 +1,50 @@
 //! Requests into the house's own types, which cannot be wrong. Every faulty field is found.
 
-use crate::admission::{Check, CheckMode, Record, Release, Who};
-use crate::clock::Millis;
-use crate::quota::{AMOUNT_MAX, Amount, AppId, RequestId, Resource, UserId};
+mod hold;
+mod users;
+
+pub(super) use hold::{cancel, confirm};
+pub use users::USERS_MAX;
+pub(super) use users::record;
+
+use std::fmt::Display;
+
+use crate::admission::{Check, CheckMode, Release};
+use crate::quota::{AMOUNT_MAX, Amount, AppId, ObjectId, RequestId, Resource};
 
 use super::fault::Violations;
 use super::proto;
 
-/// The most users in one RecordActive.
-pub const USERS_MAX: usize = 1000;
-/// The largest increment in one RecordActive. A day's sum only grows and is exact below 2^53: one
-/// mistaken call must not fill it.
-pub const INCREMENT_MAX: u64 = 100_000_000;
 /// The most checks in one BatchCheck.
 pub const CHECKS_MAX: usize = 1000;
-/// The most faulty users that an answer names: it must fit into the headers that clients take.
-const FAULTY_USERS_NAMED_MAX: usize = 8;
-/// Year 1, the first of a google.protobuf.Timestamp, in seconds since the Unix epoch.
-const TIMESTAMP_MIN: i64 = -62_135_596_800;
-/// The last second of year 9999.
-const TIMESTAMP_MAX: i64 = 253_402_300_799;
+/// The most faulty names of one list that an answer tells: it must fit into the headers that clients
+/// take.
+const FAULTY_NAMED_MAX: usize = 8;
 
 /// Reads a Check.
 pub(super) fn check(request: &proto::CheckRequest) -> Result<Check, Violations> {
     let mut faults = Violations::default();
     let app = app(request.app_id, &mut faults);
     let resource = resource(request.resource, &mut faults);
-    let amount = amount(request.amount, &mut faults);
-    let request_id = request_id(&request.request_id, &mut faults);
-    no_resource_id(&request.resource_id, &mut faults);
-    let mode = mode(request.mode, &mut faults);
-    if request.hold.is_some() {
-        faults.add("hold", "is not served yet; leave it out");
-    }
+    let amount = amount(request.amount, &request.resource_id, &mut faults);
+    let request_id = match request_id(&request.request_id, &mut faults) {
+        None if request.request_id.is_empty() && hold::is_wanted(request.mode) => {
+            let problem =
+                "must be given with CHECK_MODE_RESERVE: it is confirmed or cancelled by it";
+            faults.add("request_id", problem);
+            None
+        }
+        id => id,
+    };
+    let resource_id = resource_id(&request.resource_id, &mut faults);
+    let mode = mode(request, &mut faults);
     let parsed = (|| {
         Some(Check {
             app: app?,
             resource: resource?,
             amount: amount?,
             request_id,
-            resource_id: None,
+            resource_id,
             mode: mode?,
         })
     })();
@@ -65,34 +70,16 @@ pub(super) fn release(request: &proto::ReleaseRequest) -> Result<Release, Violat
     let mut faults = Violations::default();
     let app = app(request.app_id, &mut faults);
     let resource = resource(request.resource, &mut faults);
-    let amount = amount(request.amount, &mut faults);
+    let amount = amount(request.amount, &request.resource_id, &mut faults);
     let request_id = request_id(&request.request_id, &mut faults);
-    no_resource_id(&request.resource_id, &mut faults);
+    let resource_id = resource_id(&request.resource_id, &mut faults);
     let parsed = (|| {
         Some(Release {
             app: app?,
             resource: resource?,
             amount: amount?,
             request_id,
-            resource_id: None,
-        })
-    })();
-    faults.or(parsed)
-}
-
-/// Reads a RecordActive; the users stay where they are.
-pub(super) fn record(request: &proto::RecordActiveRequest) -> Result<Record<'_>, Violations> {
-    let mut faults = Violations::default();
-    let app = app(request.app_id, &mut faults);
-    let who = who(&request.user_ids, request.increment, &mut faults);
-    let at = request.at.as_ref().and_then(|at| time(at, &mut faults));
-    let request_id = request_id(&request.request_id, &mut faults);
-    let parsed = (|| {
-        Some(Record {
-            app: app?,
-            at,
-            who: who?,
-            request_id,
+            resource_id,
         })
     })();
     faults.or(parsed)
@@ -122,9 +109,17 @@ pub(super) fn resource(number: i32, faults: &mut Violations) -> Option<Resource>
     faults.check("resource", parsed)
 }
 
-fn amount(number: u32, faults: &mut Violations) -> Option<Amount> {
-    let parsed = Amount::from_wire(number)
-        .ok_or_else(|| format!("is {number}; at most {AMOUNT_MAX} are allowed in one call"));
+/// How many; of the object `named` there is one.
+fn amount(number: u32, named: &str, faults: &mut Violations) -> Option<Amount> {
+    let parsed = match Amount::from_wire(number) {
+        None => Err(format!(
+            "is {number}; at most {AMOUNT_MAX} are allowed in one call"
+        )),
+        Some(amount) if amount != Amount::ONE && !named.is_empty() => Err(format!(
+            "is {number}; with resource_id, which names one object, it must be 1"
+        )),
+        Some(amount) => Ok(amount),
+    };
     faults.check("amount", parsed)
 }
 
@@ -136,85 +131,58 @@ fn request_id(text: &str, faults: &mut Violations) -> Option<RequestId> {
     faults.check("request_id", RequestId::parse(text))
 }
 
-fn no_resource_id(text: &str, faults: &mut Violations) {
-    if !text.is_empty() {
-        faults.add("resource_id", "is not served yet; leave it empty");
-    }
-}
-
-fn mode(number: i32, faults: &mut Violations) -> Option<CheckMode> {
-    let parsed = match proto::CheckMode::try_from(number) {
-        Ok(proto::CheckMode::Unspecified | proto::CheckMode::Count) => Ok(CheckMode::Count),
-        Ok(proto::CheckMode::DryRun) => Ok(CheckMode::DryRun),
-        Ok(proto::CheckMode::Record) => Ok(CheckMode::Record),
-        Ok(mode @ proto::CheckMode::Reserve) => Err(format!(
-            "{} is not served yet; take CHECK_MODE_COUNT, CHECK_MODE_DRY_RUN or CHECK_MODE_RECORD",
-            mode.as_str_name()
-        )),
-        Err(_) => Err(format!("{number} is no mode that is known here")),
-    };
-    faults.check("mode", parsed)
-}
-
-fn who<'a>(ids: &'a [String], increment: u64, faults: &mut Violations) -> Option<Who<'a>> {
-    match (ids, increment) {
-        ([], 0) => {
-            faults.add("user_ids", "must be given, unless increment is");
-            None
-        }
-        ([], 1..=INCREMENT_MAX) => Some(Who::Increment(increment)),
-        ([], _) => {
-            let problem = format!("is {increment}; at most {INCREMENT_MAX} is allowed in one call");
-            faults.add("increment", problem);
-            None
-        }
-        (_, 0) => users(ids, faults).map(Who::Users),
-        _ => {
-            faults.add("increment", "must not be given together with user_ids");
-            // Whatever else is wrong is told as well.
-            users(ids, faults);
-            None
-        }
-    }
-}
-
-fn users<'a>(ids: &'a [String], faults: &mut Violations) -> Option<Vec<UserId<'a>>> {
-    if ids.len() > USERS_MAX {
-        let problem = format!("has {} ids; at most {USERS_MAX} are allowed", ids.len());
-        faults.add("user_ids", problem);
+/// As with a request id, an empty name is none.
+fn resource_id(text: &str, faults: &mut Violations) -> Option<ObjectId> {
+    if text.is_empty() {
         return None;
     }
-    let mut users = Vec::with_capacity(ids.len());
+    faults.check("resource_id", ObjectId::parse(text))
+}
+
+/// The names of a list, each of which must be one; `field` is what the list is called.
+pub(super) fn names<'a, T, E: Display>(
+    field: &str,
+    texts: &'a [String],
+    parse: impl Fn(&'a str) -> Result<T, E>,
+    faults: &mut Violations,
+) -> Option<Vec<T>> {
+    let mut names = Vec::with_capacity(texts.len());
     let mut wrong = 0;
-    for (at, id) in ids.iter().enumerate() {
-        match UserId::parse(id) {
-            Ok(user) => users.push(user),
+    for (at, text) in texts.iter().enumerate() {
+        match parse(text) {
+            Ok(name) => names.push(name),
             Err(problem) => {
                 wrong += 1;
-                if wrong <= FAULTY_USERS_NAMED_MAX {
-                    faults.add(format!("user_ids[{at}]"), problem);
+                if wrong <= FAULTY_NAMED_MAX {
+                    faults.add(format!("{field}[{at}]"), problem);
                 }
             }
         }
     }
-    if wrong > FAULTY_USERS_NAMED_MAX {
-        let more = wrong - FAULTY_USERS_NAMED_MAX;
-        faults.add("user_ids", format!("{more} more ids are faulty"));
+    if wrong > FAULTY_NAMED_MAX {
+        let more = wrong - FAULTY_NAMED_MAX;
+        faults.add(field, format!("{more} more ids are faulty"));
     }
-    (wrong == 0).then_some(users)
+    (wrong == 0).then_some(names)
 }
 
-fn time(at: &prost_types::Timestamp, faults: &mut Violations) -> Option<Millis> {
-    let nanos = u32::try_from(at.nanos)
-        .ok()
-        .filter(|&nanos| nanos < 1_000_000_000);
-    let parsed = match nanos {
-        Some(nanos) if (TIMESTAMP_MIN..=TIMESTAMP_MAX).contains(&at.seconds) => {
-            Ok(Millis(at.seconds * 1000 + i64::from(nanos / 1_000_000)))
+/// What a check does, and for how long it holds what it reserves.
+fn mode(request: &proto::CheckRequest, faults: &mut Violations) -> Option<CheckMode> {
+    let number = request.mode;
+    let parsed = match proto::CheckMode::try_from(number) {
+        Ok(proto::CheckMode::Unspecified | proto::CheckMode::Count) => Ok(CheckMode::Count),
+        Ok(proto::CheckMode::DryRun) => Ok(CheckMode::DryRun),
+        Ok(proto::CheckMode::Record) => Ok(CheckMode::Record),
+        Ok(proto::CheckMode::Reserve) => {
+            return hold::time(request.hold.as_ref(), faults).map(CheckMode::Reserve);
         }
-        _ => Err("is no time: seconds must lie in the years 1 to 9999, nanos in 0 to 999999999"),
+        Err(_) => Err(format!("{number} is no mode that is known here")),
     };
-    faults.check("at", parsed)
+    let mode = faults.check("mode", parsed);
+    if request.hold.is_some() {
+        faults.add("hold", "must be left out, except with CHECK_MODE_RESERVE");
+    }
+    mode
 }
 
 #[cfg(test)]

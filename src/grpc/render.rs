@@ -1,7 +1,8 @@
 //! The house's answers in the contract's words.
 
 use crate::admission::{
-    Active, Outcome, Refusal, Released, ResourceUsage, Source, UsageReport, Verdict,
+    Active, Cancelled, Confirmed, Outcome, Refusal, Released, ResourceUsage, Source, UsageReport,
+    Verdict,
 };
 use crate::clock::Millis;
 use crate::quota::{Counter, Limit, Resource};
@@ -10,14 +11,15 @@ use super::proto;
 
 /// Writes the answer to a Check.
 pub(super) fn check(verdict: &Verdict) -> proto::CheckResponse {
-    let limit = verdict.limit.and_then(Limit::get);
+    let limit = verdict.limit.unwrap_or(Limit::Unlimited);
     let mut response = proto::CheckResponse {
         decision: proto::Decision::Allow.into(),
-        limit,
+        limit: limit.get(),
         used: verdict.used,
-        remaining: limit.map(|limit| limit.saturating_sub(verdict.used)),
+        remaining: remaining(limit, verdict.used, verdict.held),
         source: source(verdict.source).into(),
         replayed: verdict.replayed,
+        already_counted: verdict.already_counted,
         ..Default::default()
     };
     match verdict.outcome {
@@ -41,8 +43,25 @@ pub(super) fn release(released: &Released) -> proto::ReleaseResponse {
     proto::ReleaseResponse {
         released: released.released,
         used: released.used,
-        remaining: released.limit.remaining(released.used),
+        remaining: remaining(released.limit, released.used, released.held),
         replayed: released.replayed,
+    }
+}
+
+/// Writes the answer to a Confirm.
+pub(super) fn confirm(confirmed: Confirmed) -> proto::ConfirmResponse {
+    proto::ConfirmResponse {
+        used: confirmed.used,
+        late: confirmed.late,
+        already_counted: confirmed.already_counted,
+        replayed: confirmed.replayed,
+    }
+}
+
+/// Writes the answer to a Cancel.
+pub(super) fn cancel(cancelled: Cancelled) -> proto::CancelResponse {
+    proto::CancelResponse {
+        replayed: cancelled.replayed,
     }
 }
 
@@ -79,8 +98,13 @@ fn resource_usage(usage: ResourceUsage) -> proto::ResourceUsage {
         used: usage.used,
         held: usage.held,
         limit: usage.limit.get(),
-        remaining: usage.limit.remaining(usage.used.saturating_add(usage.held)),
+        remaining: remaining(usage.limit, usage.used, usage.held),
     }
+}
+
+/// How many more fit beside what is counted and what reservations hold.
+fn remaining(limit: Limit, used: u64, held: u64) -> Option<u64> {
+    limit.remaining(used.saturating_add(held))
 }
 
 fn resource(resource: Resource) -> proto::Resource {
@@ -168,6 +192,59 @@ mod tests {
         let refusal = Refusal::LimitReached(Counter::Accounts);
         let response = check(&verdict(Outcome::Deny(refusal), Some(Limit::AtMost(1)), 5));
         assert_eq!(response.remaining, Some(0));
+    }
+
+    #[test]
+    fn what_is_held_is_not_left_and_not_used() {
+        let held = |used, held| Verdict {
+            held,
+            already_counted: true,
+            ..verdict(Outcome::Allow, Some(Limit::AtMost(50)), used)
+        };
+        let response = check(&held(3, 7));
+        assert_eq!((response.used, response.remaining), (3, Some(40)));
+        assert!(response.already_counted);
+        for (used, more) in [(45, 6), (3, u64::MAX)] {
+            assert_eq!(check(&held(used, more)).remaining, Some(0));
+        }
+        let released = |limit| Released {
+            released: 1,
+            used: 3,
+            limit,
+            held: 7,
+            replayed: false,
+        };
+        let remaining = |limit| release(&released(limit)).remaining;
+        assert_eq!(remaining(Limit::AtMost(50)), Some(40));
+        assert_eq!(remaining(Limit::AtMost(9)), Some(0));
+        assert_eq!(remaining(Limit::Unlimited), None);
+        let usage = resource_usage(ResourceUsage {
+            resource: Resource::Group,
+            used: 3,
+            held: 7,
+            limit: Limit::AtMost(50),
+        });
+        assert_eq!((usage.used, usage.held, usage.remaining), (3, 7, Some(40)));
+    }
+
+    #[test]
+    fn what_became_of_a_reservation_is_told() {
+        let confirmed = confirm(Confirmed {
+            used: 4,
+            late: true,
+            already_counted: false,
+            replayed: true,
+        });
+        let wanted = proto::ConfirmResponse {
+            used: 4,
+            late: true,
+            already_counted: false,
+            replayed: true,
+        };
+        assert_eq!(confirmed, wanted);
+        for replayed in [false, true] {
+            assert_eq!(cancel(Cancelled { replayed }).replayed, replayed);
+        }
     }
 
     #[test]

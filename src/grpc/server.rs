@@ -157,12 +157,14 @@ pub async fn serve_health(
 /// [`ServeFault`] if it cannot start, or if a listener ends before `stop`.
 pub async fn serve_admin(
     operations: Operations,
+    admission: Arc<Admission>,
     guard: Guard,
     readiness: Readiness,
     listeners: Vec<Bound>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeFault> {
-    let edge = Edge::admin(Admin::new(operations, guard), Probes::of_admin(readiness));
+    let admin = Admin::new(operations, admission, guard);
+    let edge = Edge::admin(admin, Probes::of_admin(readiness));
     serve_here(edge, listeners, ADMIN_CONNECTIONS_MAX, DRAIN_MAX, stop).await
 }
 

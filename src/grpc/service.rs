@@ -15,8 +15,9 @@ use super::deadline::{deadline, within};
 use super::many::judge_all;
 use super::proto::quota_service_server::QuotaService;
 use super::proto::{
-    BatchCheckRequest, BatchCheckResponse, CheckRequest, CheckResponse, GetUsageRequest,
-    GetUsageResponse, RecordActiveRequest, RecordActiveResponse, ReleaseRequest, ReleaseResponse,
+    BatchCheckRequest, BatchCheckResponse, CancelRequest, CancelResponse, CheckRequest,
+    CheckResponse, ConfirmRequest, ConfirmResponse, GetUsageRequest, GetUsageResponse,
+    RecordActiveRequest, RecordActiveResponse, ReleaseRequest, ReleaseResponse,
 };
 use super::stream::answers;
 use super::{parse, render};
@@ -66,6 +67,34 @@ impl Quota {
             Ok::<_, Status>(BatchCheckResponse { results })
         });
         within(deadline, work).await
+    }
+
+    /// Makes a reservation a count.
+    pub(super) async fn confirm(
+        &self,
+        headers: &HeaderMap,
+        request: ConfirmRequest,
+    ) -> Result<ConfirmResponse, Status> {
+        let deadline = deadline(headers)?;
+        let confirm = parse::confirm(&request)?;
+        let patience = deadline.patience(Instant::now);
+        let work = pin!(self.admission.confirm(confirm, patience));
+        let confirmed = within(deadline, work).await?;
+        Ok(render::confirm(confirmed))
+    }
+
+    /// Ends a reservation that came to nothing.
+    pub(super) async fn cancel(
+        &self,
+        headers: &HeaderMap,
+        request: CancelRequest,
+    ) -> Result<CancelResponse, Status> {
+        let deadline = deadline(headers)?;
+        let cancel = parse::cancel(&request)?;
+        let patience = deadline.patience(Instant::now);
+        let work = pin!(self.admission.cancel(cancel, patience));
+        let cancelled = within(deadline, work).await?;
+        Ok(render::cancel(cancelled))
     }
 
     /// Gives back what was deleted.
@@ -144,6 +173,24 @@ impl QuotaService for Quota {
         let (admission, draining) = (self.admission.clone(), self.draining.clone());
         let answers = answers(admission, checks, deadline, draining);
         Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn confirm(
+        &self,
+        request: Request<ConfirmRequest>,
+    ) -> Result<Response<ConfirmResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let answer = self.confirm(metadata.as_ref(), message).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<CancelRequest>,
+    ) -> Result<Response<CancelResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let answer = self.cancel(metadata.as_ref(), message).await?;
+        Ok(Response::new(answer))
     }
 
     async fn release(

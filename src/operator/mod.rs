@@ -22,7 +22,7 @@ pub use fault::Fault;
 pub use here::Here;
 pub use recount::{Counted, Order, RecountOrder};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::quota::AppId;
 use crate::store::{AUDIT_TEXT_MAX, AuditEntry, MemberInfo, Operator, Reply, Retired, StoreFault};
 
@@ -61,6 +61,11 @@ impl Operations {
             name,
             places,
         }
+    }
+
+    /// Now, by the ledger's clock as far as it is known.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
     }
 
     /// The members of the ledger, by name and incarnation.

@@ -8,8 +8,8 @@ use imquota::endpoint::Endpoint;
 use imquota::grpc::proto::admin_service_client::AdminServiceClient;
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
 use imquota::grpc::proto::{
-    CheckRequest, ListAuditRequest, ListMembersRequest, MemberStanding, RecountRequest, Resource,
-    RetireMemberRequest,
+    CheckRequest, ImportObjectsRequest, ListAuditRequest, ListHoldsRequest, ListMembersRequest,
+    MemberStanding, RecountRequest, Resource, RetireMemberRequest,
 };
 use imquota::grpc::{Bound, Guard, Readiness, ServeFault, Token, bind, serve_admin};
 use imquota::ledger::Ledger;
@@ -23,7 +23,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
-use crate::common::{ledger, soon};
+use crate::common::{admission, ledger, soon};
+use crate::faults::blamed;
 
 /// The operators' listener of a sidecar that knows app 1.
 struct Admin {
@@ -58,14 +59,19 @@ impl Admin {
     ) -> Self {
         soon(ledger.meet()).await.expect("it is in this process");
         let clock = Arc::new(Clock::default());
-        let operations = Operations::new(store, ledger, clock, "here".into());
+        let operations = Operations::new(store, ledger.clone(), clock, "here".into());
         let token = Token::of_folder(folder.path()).expect("the folder is ours");
         let guard = Guard::new(Some(token.clone()));
         let readiness = Readiness::new();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let running = tokio::spawn(serve_admin(
-            operations, guard, readiness, listeners, stopped,
+            operations,
+            admission(ledger),
+            guard,
+            readiness,
+            listeners,
+            stopped,
         ));
         Self {
             uri,
@@ -148,6 +154,17 @@ async fn over_tcp_only_who_knows_the_token_is_let_in() {
     assert_eq!(
         refused(client.list_audit(wrong)).await,
         reason("TOKEN_MISSING")
+    );
+
+    let wrong = showing(ListHoldsRequest::default(), "Bearer wrong");
+    assert_eq!(
+        refused(client.list_holds(wrong)).await,
+        reason("TOKEN_WRONG")
+    );
+    let wrong = showing(ImportObjectsRequest::default(), "Bearer wrong");
+    assert_eq!(
+        refused(client.import_objects(wrong)).await,
+        reason("TOKEN_WRONG")
     );
 
     let listed = client.list_members(admin.with_token(ListMembersRequest {}));
@@ -260,6 +277,49 @@ async fn faults_name_their_fields_and_their_reasons() {
     assert_eq!(nobody, not_found("MEMBER_UNKNOWN"));
     let alive = refused(client.retire_member(retire("test"))).await;
     assert_eq!(alive, (Code::FailedPrecondition, "MEMBER_ALIVE".into()));
+    admin.ends().await;
+}
+
+#[tokio::test]
+async fn bad_fields_about_reservations_and_objects_are_named() {
+    let admin = Admin::on_socket().await;
+    let mut client = admin.client().await;
+    for (app_id, page_size, fields) in [
+        (0, 0, &["app_id"][..]),
+        (1, 1001, &["page_size"]),
+        (0, u32::MAX, &["app_id", "page_size"]),
+    ] {
+        let list = ListHoldsRequest { app_id, page_size };
+        let status = soon(client.list_holds(list)).await.expect_err("it is bad");
+        assert_eq!(blamed(&status), fields);
+    }
+    let import = |names: Vec<String>| ImportObjectsRequest {
+        app_id: 1,
+        resource: Resource::Account.into(),
+        resource_ids: names,
+    };
+    for (names, field) in [
+        (vec![], "resource_ids"),
+        (vec!["a".into(); 501], "resource_ids"),
+        (vec!["a".into(), "".into()], "resource_ids[1]"),
+        (vec!["x".repeat(49)], "resource_ids[0]"),
+        (vec!["ä".into()], "resource_ids[0]"),
+    ] {
+        let status = soon(client.import_objects(import(names))).await;
+        assert_eq!(blamed(&status.expect_err("it is bad")), [field]);
+    }
+    let nothing = soon(client.import_objects(ImportObjectsRequest::default())).await;
+    let fields = ["app_id", "resource", "resource_ids"];
+    assert_eq!(blamed(&nothing.expect_err("it is bad")), fields);
+    let (app_id, page_size) = (2, 1000);
+    let unknown = (Code::NotFound, "APP_UNKNOWN".to_owned());
+    let list = ListHoldsRequest { app_id, page_size };
+    assert_eq!(refused(client.list_holds(list)).await, unknown);
+    let import = ImportObjectsRequest {
+        app_id,
+        ..import(vec!["x".repeat(48); 500])
+    };
+    assert_eq!(refused(client.import_objects(import)).await, unknown);
     admin.ends().await;
 }
 

@@ -73,11 +73,9 @@ pub fn ledger() -> (TempDir, Arc<EmbeddedStore>, Arc<Ledger>) {
     (folder, store, Arc::new(ledger))
 }
 
-/// Decides over a ledger of its own.
-fn admission() -> (TempDir, Arc<Admission>) {
-    let (folder, _store, ledger) = ledger();
-    let wait = Duration::from_millis(500);
-    (folder, Arc::new(Admission::new(ledger, wait)))
+/// Decides over a ledger.
+pub fn admission(ledger: Arc<Ledger>) -> Arc<Admission> {
+    Arc::new(Admission::new(ledger, Duration::from_millis(500)))
 }
 
 /// Two workers, and little time to drain.
@@ -93,15 +91,32 @@ impl Server {
         Self::start_at("127.0.0.1:0", bounds())
     }
 
+    /// One that has met its ledger.
+    pub async fn start_met() -> Self {
+        let (folder, _store, ledger) = ledger();
+        soon(ledger.meet()).await.expect("it is in this process");
+        Self::start_over(folder, ledger, "127.0.0.1:0", bounds())
+    }
+
     pub fn start_at(address: &str, bounds: Bounds) -> Self {
+        let (folder, _store, ledger) = ledger();
+        Self::start_over(folder, ledger, address, bounds)
+    }
+
+    fn start_over(folder: TempDir, ledger: Arc<Ledger>, address: &str, bounds: Bounds) -> Self {
         let endpoint = Endpoint::parse(address).expect("it is an address");
         let listeners = bind(&[endpoint]).expect("it is free");
         let endpoint = listeners[0].endpoint().clone();
         let readiness = Readiness::new();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let (folder, admission) = admission();
-        let server = serve(admission, readiness.clone(), listeners, bounds, stopped);
+        let server = serve(
+            admission(ledger),
+            readiness.clone(),
+            listeners,
+            bounds,
+            stopped,
+        );
         Self {
             endpoint,
             readiness,

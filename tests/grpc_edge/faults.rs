@@ -20,7 +20,7 @@ fn check() -> CheckRequest {
 }
 
 /// The fields that the status blames, if it is what a bad field gives.
-fn blamed(status: &Status) -> Vec<String> {
+pub fn blamed(status: &Status) -> Vec<String> {
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     let details = status.get_error_details();
     let info = details.error_info().expect("there is a reason");
@@ -46,8 +46,8 @@ async fn every_bad_field_of_a_check_is_named() {
     let mut all_bad = CheckRequest {
         amount: 101,
         request_id: "r".repeat(65),
-        resource_id: "g".into(),
-        mode: CheckMode::Reserve.into(),
+        resource_id: "g\n".into(),
+        mode: 9,
         hold: Some(prost_types::Duration::default()),
         ..Default::default()
     };
@@ -73,7 +73,7 @@ async fn every_bad_field_of_a_check_is_named() {
         match good {
             1 => all_bad.app_id = app_id,
             2 => all_bad.resource = resource,
-            3 => all_bad.amount = 100,
+            3 => all_bad.amount = 1,
             4 => all_bad.request_id = "r".repeat(64),
             5 => all_bad.resource_id.clear(),
             6 => all_bad.mode = CheckMode::DryRun.into(),
@@ -93,7 +93,7 @@ async fn bad_fields_of_the_other_calls_are_named() {
     let release = ReleaseRequest {
         amount: 101,
         request_id: "\n".into(),
-        resource_id: "g".into(),
+        resource_id: "g".repeat(49),
         ..Default::default()
     };
     let status = soon(client.release(release)).await.expect_err("it is bad");

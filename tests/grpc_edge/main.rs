@@ -5,6 +5,7 @@ mod common;
 mod drain;
 mod faults;
 mod framing;
+mod holds;
 mod many;
 mod side_services;
 mod sockets;

@@ -38,6 +38,28 @@ fn check_config_says_ok_and_what_it_understood() {
 }
 
 #[test]
+fn check_config_shows_what_an_app_has_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("f.yaml");
+    let settings = "apps:
+  - { app_id: 1, plan: pro, track_objects: true, expired_holds: ask }
+  - { app_id: 2, plan: pro, share_ids: true, track_objects: false }
+  - { app_id: 3, plan: trial, limits: { accounts: 5 }, expired_holds: free }
+  - { app_id: 4, plan: trial, expired_holds: charge }
+";
+    std::fs::write(&file, settings).expect("written");
+    let output = imquota(&["check-config", file.to_str().expect("text")]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = text(&output.stdout);
+    let apps = "apps: 4
+  2 (pro): share_ids, track_objects false
+  3 (trial): accounts 5, expired_holds free
+  4 (trial): expired_holds charge
+";
+    assert!(said.contains(apps), "{said}");
+}
+
+#[test]
 fn faults_in_the_settings_end_with_2_one_a_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("f.yaml");

@@ -13,16 +13,23 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::grpc::proto::admin_service_server::{AdminService, AdminServiceServer};
 use crate::grpc::proto::quota_service_server::{QuotaService, QuotaServiceServer};
 use crate::grpc::proto::{
-    BatchCheckRequest, BatchCheckResponse, CheckRequest, CheckResponse, GetUsageRequest,
-    GetUsageResponse, ListAuditRequest, ListAuditResponse, ListMembersRequest, ListMembersResponse,
+    BatchCheckRequest, BatchCheckResponse, CancelRequest, CancelResponse, CheckRequest,
+    CheckResponse, ConfirmRequest, ConfirmResponse, GetUsageRequest, GetUsageResponse,
+    ImportObjectsRequest, ImportObjectsResponse, ListAuditRequest, ListAuditResponse,
+    ListHoldsRequest, ListHoldsResponse, ListMembersRequest, ListMembersResponse,
     RecordActiveRequest, RecordActiveResponse, RecountRequest, RecountResponse, ReleaseRequest,
     ReleaseResponse, RetireMemberRequest, RetireMemberResponse,
 };
+
+/// What becomes of the names of one call.
+pub type Import = fn(&[String]) -> Result<ImportObjectsResponse, Status>;
 
 /// What the stub answers; a verb that has no answer here gets a fault.
 #[derive(Clone, Default)]
 pub struct Answers {
     pub check: Option<Result<CheckResponse, Status>>,
+    pub confirm: Option<Result<ConfirmResponse, Status>>,
+    pub cancel: Option<Result<CancelResponse, Status>>,
     pub release: Option<Result<ReleaseResponse, Status>>,
     pub record_active: Option<Result<RecordActiveResponse, Status>>,
     pub usage: Option<Result<GetUsageResponse, Status>>,
@@ -30,6 +37,8 @@ pub struct Answers {
     pub members: Option<Result<ListMembersResponse, Status>>,
     pub retire: Option<Result<RetireMemberResponse, Status>>,
     pub audit: Option<Result<ListAuditResponse, Status>>,
+    pub holds: Option<Result<ListHoldsResponse, Status>>,
+    pub import: Option<Import>,
 }
 
 #[derive(Clone)]
@@ -66,6 +75,17 @@ impl Service {
 impl QuotaService for Service {
     async fn check(&self, r: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         self.give(&r, self.answers.check.clone())
+    }
+
+    async fn confirm(
+        &self,
+        r: Request<ConfirmRequest>,
+    ) -> Result<Response<ConfirmResponse>, Status> {
+        self.give(&r, self.answers.confirm.clone())
+    }
+
+    async fn cancel(&self, r: Request<CancelRequest>) -> Result<Response<CancelResponse>, Status> {
+        self.give(&r, self.answers.cancel.clone())
     }
 
     async fn release(
@@ -134,6 +154,21 @@ impl AdminService for Service {
         r: Request<ListAuditRequest>,
     ) -> Result<Response<ListAuditResponse>, Status> {
         self.give(&r, self.answers.audit.clone())
+    }
+
+    async fn list_holds(
+        &self,
+        r: Request<ListHoldsRequest>,
+    ) -> Result<Response<ListHoldsResponse>, Status> {
+        self.give(&r, self.answers.holds.clone())
+    }
+
+    async fn import_objects(
+        &self,
+        r: Request<ImportObjectsRequest>,
+    ) -> Result<Response<ImportObjectsResponse>, Status> {
+        let import = self.answers.import;
+        self.give(&r, import.map(|import| import(&r.get_ref().resource_ids)))
     }
 }
 

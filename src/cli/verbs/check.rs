@@ -17,10 +17,12 @@ pub(in crate::cli) async fn check(args: &CheckArgs) -> Result<Answer, NoAnswer> 
 }
 
 fn request(args: &CheckArgs) -> CheckRequest {
-    let mode = match (args.dry_run, args.exists) {
-        (true, _) => CheckMode::DryRun,
-        (false, true) => CheckMode::Record,
-        (false, false) => CheckMode::Count,
+    // The flags keep each other out.
+    let mode = match (args.dry_run, args.exists, args.reserve) {
+        (true, _, _) => CheckMode::DryRun,
+        (false, true, _) => CheckMode::Record,
+        (false, false, true) => CheckMode::Reserve,
+        (false, false, false) => CheckMode::Count,
     };
     CheckRequest {
         app_id: args.objects.app,
@@ -29,7 +31,8 @@ fn request(args: &CheckArgs) -> CheckRequest {
         request_id: args.objects.request_id.clone(),
         resource_id: args.objects.resource_id.clone(),
         mode: mode.into(),
-        ..CheckRequest::default()
+        // At most 10 minutes, so that it fits.
+        hold: args.hold.and_then(|hold| hold.try_into().ok()),
     }
 }
 
@@ -58,6 +61,9 @@ fn text(args: &CheckArgs, reply: &CheckResponse) -> String {
     if args.exists && allowed {
         sentence += " (it exists: it is counted in any case)";
     }
+    if args.reserve && allowed {
+        sentence += " (reserved: it counts when it is confirmed)";
+    }
     if reply.reason != 0 {
         sentence += ": ";
         sentence += words::reason(reply.reason);
@@ -78,7 +84,7 @@ fn text(args: &CheckArgs, reply: &CheckResponse) -> String {
     facts.push(("source", words::source(reply.source).to_owned()));
     for (said, note) in [
         (reply.replayed, words::REPLAYED),
-        (reply.already_counted, "the object was counted before"),
+        (reply.already_counted, words::ALREADY_COUNTED),
         (reply.shadowed, "shadow mode: it would have been refused"),
     ] {
         if said {

@@ -5,7 +5,12 @@
 //! `null`.
 
 mod audit;
+mod cancel;
 mod check;
+mod confirm;
+mod holds;
+mod import;
+mod lines;
 mod members;
 mod record_active;
 mod recount;
@@ -14,7 +19,11 @@ mod usage;
 mod words;
 
 pub(super) use audit::audit;
+pub(super) use cancel::cancel;
 pub(super) use check::check;
+pub(super) use confirm::confirm;
+pub(super) use holds::holds;
+pub(super) use import::{at_count, import};
 pub(super) use members::{list as members_list, retire};
 pub(super) use record_active::record_active;
 pub(super) use recount::recount;

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::words;
 use crate::cli::Exit;
 use crate::cli::admin::connect;
-use crate::cli::args::RecountArgs;
+use crate::cli::args::{AdminCommon, RecountArgs};
 use crate::cli::client::{Answer, NoAnswer};
 use crate::cli::table::below;
 use crate::config::Environment;
@@ -15,8 +15,7 @@ pub(in crate::cli) async fn recount(
     args: &RecountArgs,
     environment: &Environment,
 ) -> Result<Answer, NoAnswer> {
-    let mut client = connect(&args.common, environment).await?;
-    let request = client.request(RecountRequest {
+    let order = RecountRequest {
         app_id: args.app,
         resource: proto::Resource::from(args.resource).into(),
         to: args.to,
@@ -24,19 +23,30 @@ pub(in crate::cli) async fn recount(
         token: args.token.unwrap_or(0),
         reason: args.reason.clone(),
         cancel: args.cancel,
-    });
+    };
+    recounted(&args.common, environment, order).await
+}
+
+/// Has a count set, and says what it was and is.
+pub(super) async fn recounted(
+    common: &AdminCommon,
+    environment: &Environment,
+    order: RecountRequest,
+) -> Result<Answer, NoAnswer> {
+    let mut client = connect(common, environment).await?;
+    let request = client.request(order.clone());
     let reply = client.service.recount(request).await?.into_inner();
     Ok(Answer {
-        text: text(args, &reply),
+        text: text(&order, &reply),
         json: json(&reply),
         exit: Exit::Done,
     })
 }
 
-fn text(args: &RecountArgs, reply: &RecountResponse) -> String {
-    let what = words::resource(proto::Resource::from(args.resource).into());
-    let (app, token) = (args.app, reply.token);
-    if args.cancel {
+fn text(order: &RecountRequest, reply: &RecountResponse) -> String {
+    let what = words::resource(order.resource);
+    let (app, token) = (order.app_id, reply.token);
+    if order.cancel {
         return format!("CALLED OFF: app {app} is not frozen under token {token} any more");
     }
     let mut facts = vec![("was", reply.from.to_string())];
@@ -49,7 +59,7 @@ fn text(args: &RecountArgs, reply: &RecountResponse) -> String {
         format!("RECOUNTED: {what} of app {app}")
     } else {
         let name = format!("imquota recount --app {app} --resource {what}");
-        if let Some(to) = args.to {
+        if let Some(to) = order.to {
             let by = i128::from(to) - i128::from(reply.from);
             facts.push(("would be", format!("{to} ({by:+})")));
         }

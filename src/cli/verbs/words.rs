@@ -101,3 +101,5 @@ pub(super) fn or_unlimited(limit: Option<u64>) -> String {
 
 /// What is said of an answer that an earlier request of the same id had.
 pub(super) const REPLAYED: &str = "replayed: decided by an earlier request with this id";
+/// What is said of an object that was there.
+pub(super) const ALREADY_COUNTED: &str = "the object was there before: nothing was added";

@@ -115,7 +115,8 @@ fn what_is_no_yaml_or_more_than_needed_is_refused_where_it_stands() {
 
 #[test]
 fn unknown_keys_are_refused_at_every_level() {
-    let known_apps = "app_id, plan, limits, shadow, disabled, share_ids, track_objects";
+    let known_apps =
+        "app_id, plan, limits, shadow, disabled, share_ids, track_objects, expired_holds";
     table(&[
         (
             "Listen: []",
@@ -298,6 +299,22 @@ fn an_app_has_an_id_of_its_own_and_a_plan_that_exists() {
                 "f.yaml:1: apps[0].shadow: must be true or false, not left empty",
                 "f.yaml:1: apps[0].share_ids: must be true or false, not \"x\"",
                 "f.yaml:1: apps[0].track_objects: must be true or false, not the text \"true\"; leave the quotes out",
+            ],
+        ),
+        (
+            "apps:
+  - { app_id: 1, plan: pro, expired_holds: fre }
+  - { app_id: 2, plan: pro, expired_holds: true }
+  - { app_id: 3, plan: pro, expired_holds: }
+  - { app_id: 4, plan: pro, expired_holds: [ask] }
+  - { app_id: 5, plan: pro, expire_holds: ask }
+",
+            &[
+                "f.yaml:2: apps[0].expired_holds: must be ask, free or charge, not \"fre\"; did you mean \"free\"?",
+                "f.yaml:3: apps[1].expired_holds: must be ask, free or charge, not \"true\"",
+                "f.yaml:4: apps[2].expired_holds: must be ask, free or charge, not left empty",
+                "f.yaml:5: apps[3].expired_holds: must be ask, free or charge, not a list",
+                "f.yaml:6: apps[4].expire_holds: unknown key; did you mean \"expired_holds\"?",
             ],
         ),
         (

@@ -8,7 +8,7 @@ use crate::config::{
     Create, Environment, FILE_BYTES_MAX, Flags, Host, LogFormat, Settings, StoreSettings, check,
     load,
 };
-use crate::quota::{AppId, AppRules, GroupBasis, IdPolicy, Limit, PlanName};
+use crate::quota::{AppId, AppRules, ExpiredHolds, GroupBasis, IdPolicy, Limit, PlanName};
 
 /// The settings file as the contract prints it.
 const CONTRACT: &str = r#"listen: ["127.0.0.1:50051"]
@@ -226,6 +226,34 @@ health_listen: 0.0.0.0:50053
 http_listen: 0.0.0.0:9090
 ";
     assert_eq!(read(allowed).expect("no fault").listen.len(), 5);
+}
+
+#[test]
+fn an_app_says_how_its_ids_objects_and_reservations_are_kept() {
+    let settings = read(
+        "unknown_app_plan: trial
+apps:
+  - { app_id: 1, plan: pro }
+  - { app_id: 2, plan: pro, share_ids: true, track_objects: false, expired_holds: free }
+  - { app_id: 3, plan: pro, limits: { accounts: 5 }, track_objects: false, expired_holds: 'charge' }
+  - { app_id: 4, plan: pro, expired_holds: ask }
+",
+    )
+    .expect("no fault");
+    let kept = |id| {
+        let rules = app(&settings, id).expect("it has rules");
+        (rules.share_ids, rules.track_objects, rules.expired_holds)
+    };
+    let by_default = (false, true, ExpiredHolds::Ask);
+    for (id, wanted) in [
+        (1, by_default),
+        (2, (true, false, ExpiredHolds::Free)),
+        (3, (false, false, ExpiredHolds::Charge)),
+        (4, by_default),
+        (99, by_default),
+    ] {
+        assert_eq!(kept(id), wanted, "{id}");
+    }
 }
 
 #[test]

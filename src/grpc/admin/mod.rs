@@ -4,6 +4,8 @@ mod parse;
 mod render;
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
 
 use tonic::{Request, Response, Status};
 
@@ -11,22 +13,29 @@ use super::deadline::{deadline, within};
 use super::peer::{Guard, Peer};
 use super::proto::admin_service_server::AdminService;
 use super::proto::{
-    ListAuditRequest, ListAuditResponse, ListMembersRequest, ListMembersResponse, RecountRequest,
+    ImportObjectsRequest, ImportObjectsResponse, ListAuditRequest, ListAuditResponse,
+    ListHoldsRequest, ListHoldsResponse, ListMembersRequest, ListMembersResponse, RecountRequest,
     RecountResponse, RetireMemberRequest, RetireMemberResponse,
 };
+use crate::admission::Admission;
 use crate::operator::Operations;
 
 /// The service; its clones share what is behind them.
 #[derive(Clone)]
 pub(super) struct Admin {
     operations: Operations,
+    admission: Arc<Admission>,
     guard: Guard,
 }
 
 impl Admin {
-    /// The service in front of `operations`, for those whom `guard` lets in.
-    pub(super) fn new(operations: Operations, guard: Guard) -> Self {
-        Self { operations, guard }
+    /// The service in front of `operations` and `admission`, for those whom `guard` lets in.
+    pub(super) fn new(operations: Operations, admission: Arc<Admission>, guard: Guard) -> Self {
+        Self {
+            operations,
+            admission,
+            guard,
+        }
     }
 
     /// Who calls. Nothing of a stranger's message is looked at.
@@ -83,5 +92,31 @@ impl AdminService for Admin {
         let work = pin!(self.operations.audit(app, most));
         let entries = within(deadline, work).await?;
         Ok(Response::new(render::audit(entries)))
+    }
+
+    async fn list_holds(
+        &self,
+        request: Request<ListHoldsRequest>,
+    ) -> Result<Response<ListHoldsResponse>, Status> {
+        self.caller(&request)?;
+        let deadline = deadline(request.metadata().as_ref())?;
+        let (app, most) = parse::holds(request.get_ref())?;
+        let patience = deadline.patience(Instant::now);
+        let work = pin!(self.admission.holds(app, most, patience));
+        let holds = within(deadline, work).await?;
+        Ok(Response::new(render::holds(&holds, self.operations.now())))
+    }
+
+    async fn import_objects(
+        &self,
+        request: Request<ImportObjectsRequest>,
+    ) -> Result<Response<ImportObjectsResponse>, Status> {
+        self.caller(&request)?;
+        let deadline = deadline(request.metadata().as_ref())?;
+        let import = parse::import(request.get_ref())?;
+        let patience = deadline.patience(Instant::now);
+        let work = pin!(self.admission.import(import, patience));
+        let imported = within(deadline, work).await?;
+        Ok(Response::new(render::imported(imported)))
     }
 }

@@ -1,14 +1,17 @@
 //! Operators' requests into the house's own types. Every faulty field is found.
 
+use crate::admission::Import;
 use crate::config::MEMBER_BYTES_MAX;
 use crate::grpc::fault::Violations;
 use crate::grpc::{parse, proto};
 use crate::operator::{Order, RecountOrder};
-use crate::quota::{AppId, Limit};
-use crate::store::{AUDIT_MAX, AUDIT_TEXT_MAX};
+use crate::quota::{AppId, Limit, ObjectId};
+use crate::store::{AUDIT_MAX, AUDIT_TEXT_MAX, HOLDS_MAX, OBJECTS_MAX};
 
 /// How many entries of the audit list are told if nobody says.
 const AUDIT_DEFAULT: usize = 100;
+/// How many reservations are listed if nobody says.
+const HOLDS_DEFAULT: usize = 100;
 
 /// Reads a Recount that `who` asks for.
 pub(super) fn recount(
@@ -73,15 +76,56 @@ pub(super) fn audit(
     request: &proto::ListAuditRequest,
 ) -> Result<(Option<AppId>, usize), Violations> {
     let mut faults = Violations::default();
-    let most = match usize::try_from(request.limit) {
-        Ok(0) => Some(AUDIT_DEFAULT),
-        Ok(most) if most <= AUDIT_MAX => Some(most),
-        Ok(_) | Err(_) => {
-            faults.add("limit", format!("must be at most {AUDIT_MAX}"));
-            None
-        }
-    };
+    let most = most(request.limit, AUDIT_DEFAULT, AUDIT_MAX);
+    let most = faults.check("limit", most);
     faults.or(most.map(|most| (AppId::new(request.app_id), most)))
+}
+
+/// Reads a ListHolds: of which app, and how many at most.
+pub(super) fn holds(request: &proto::ListHoldsRequest) -> Result<(AppId, usize), Violations> {
+    let mut faults = Violations::default();
+    let app = parse::app(request.app_id, &mut faults);
+    let most = most(request.page_size, HOLDS_DEFAULT, HOLDS_MAX);
+    let most = faults.check("page_size", most);
+    faults.or(app.zip(most))
+}
+
+/// Reads an ImportObjects.
+pub(super) fn import(request: &proto::ImportObjectsRequest) -> Result<Import, Violations> {
+    let mut faults = Violations::default();
+    let app = parse::app(request.app_id, &mut faults);
+    let resource = parse::resource(request.resource, &mut faults);
+    let objects = objects(&request.resource_ids, &mut faults);
+    let parsed = (|| {
+        Some(Import {
+            app: app?,
+            resource: resource?,
+            objects: objects?,
+        })
+    })();
+    faults.or(parsed)
+}
+
+fn objects(names: &[String], faults: &mut Violations) -> Option<Vec<ObjectId>> {
+    const FIELD: &str = "resource_ids";
+    match names.len() {
+        0 => faults.add(FIELD, "must be given: at least one"),
+        1..=OBJECTS_MAX => return parse::names(FIELD, names, ObjectId::parse, faults),
+        many => faults.add(
+            FIELD,
+            format!("has {many} ids; at most {OBJECTS_MAX} are allowed"),
+        ),
+    }
+    None
+}
+
+/// How many are told: `default` if nobody says.
+fn most(asked: u32, default: usize, max: usize) -> Result<usize, String> {
+    match usize::try_from(asked) {
+        Ok(0) => Ok(default),
+        Ok(most) if most <= max => Ok(most),
+        Ok(_) | Err(_) => Err(format!("must be at most {max}")),
+    }
 }
 
 /// What an operator says of why. It stands in tables and logs, so it must keep to one line.
@@ -213,6 +257,40 @@ mod tests {
             let faults = recount(&wrong, "token").unwrap_err();
             assert_eq!(faults.fields(), fields, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn reservations_are_asked_for_within_bounds() {
+        let of = |app_id, page_size| holds(&proto::ListHoldsRequest { app_id, page_size });
+        let app = AppId::new(3).unwrap();
+        assert_eq!(of(3, 0).unwrap(), (app, 100));
+        assert_eq!(of(3, 1000).unwrap(), (app, 1000));
+        assert_eq!(of(0, 1001).unwrap_err().fields(), ["app_id", "page_size"]);
+    }
+
+    #[test]
+    fn objects_are_taken_in_within_bounds() {
+        let of = |names: Vec<String>| {
+            import(&proto::ImportObjectsRequest {
+                app_id: 3,
+                resource: proto::Resource::Account.into(),
+                resource_ids: names,
+            })
+        };
+        let read = of(vec!["a".into(), "b".repeat(48)]).unwrap();
+        assert_eq!((read.app.get(), read.resource), (3, Resource::Account));
+        let names: Vec<_> = read.objects.iter().map(ObjectId::as_str).collect();
+        assert_eq!(names, ["a", &"b".repeat(48)]);
+        assert!(of(vec!["a".into(); OBJECTS_MAX]).is_ok());
+        for wrong in [vec![], vec!["a".into(); OBJECTS_MAX + 1]] {
+            assert_eq!(of(wrong).unwrap_err().fields(), ["resource_ids"]);
+        }
+        let named = of(vec!["a".into(), String::new(), "b".repeat(49)]).unwrap_err();
+        assert_eq!(named.fields(), ["resource_ids[1]", "resource_ids[2]"]);
+        let many = of(vec!["\n".into(); OBJECTS_MAX]).unwrap_err();
+        assert_eq!(many.fields().len(), 9);
+        let nothing = import(&proto::ImportObjectsRequest::default()).unwrap_err();
+        assert_eq!(nothing.fields(), ["app_id", "resource", "resource_ids"]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What was done for operators, in the contract's words.
 
+use crate::admission::Imported;
+use crate::clock::Millis;
 use crate::grpc::proto;
 use crate::grpc::render::timestamp;
 use crate::operator::Counted;
-use crate::quota::AppId;
-use crate::store::{AuditEntry, MemberInfo, Retired, Standing};
+use crate::quota::{AppId, Counter};
+use crate::store::{AuditEntry, Hold, MemberInfo, Retired, Standing};
 
 /// Writes the answer to a Recount.
 pub(super) fn recount(counted: &Counted) -> proto::RecountResponse {
@@ -55,6 +57,39 @@ pub(super) fn audit(entries: Vec<AuditEntry>) -> proto::ListAuditResponse {
     }
 }
 
+/// Writes the answer to a ListHolds, as it stands `now`, by the ledger's clock.
+pub(super) fn holds(holds: &[Hold], now: Millis) -> proto::ListHoldsResponse {
+    let hold = |hold: &Hold| proto::HoldInfo {
+        request_id: hold.id.as_str().into(),
+        // What was asked for comes first among what it moves.
+        resource: of_counter(hold.charge.parts()[0].counter).into(),
+        amount: hold.charge.amount().get(),
+        expires_at: Some(timestamp(hold.until)),
+        in_doubt: hold.until < now,
+    };
+    proto::ListHoldsResponse {
+        holds: holds.iter().map(hold).collect(),
+    }
+}
+
+/// The resource whose own counter it is; a gain is none's, and comes with its group.
+fn of_counter(counter: Counter) -> proto::Resource {
+    match counter {
+        Counter::Accounts => proto::Resource::Account,
+        Counter::Groups | Counter::GroupsGained => proto::Resource::Group,
+        Counter::AvRooms => proto::Resource::AvRoom,
+    }
+}
+
+/// Writes the answer to an ImportObjects.
+pub(super) fn imported(imported: Imported) -> proto::ImportObjectsResponse {
+    proto::ImportObjectsResponse {
+        named: imported.named,
+        counted: imported.counted,
+        known: imported.known,
+    }
+}
+
 fn member(member: &MemberInfo) -> proto::MemberInfo {
     let standing = match member.standing {
         Standing::Present => proto::MemberStanding::Present,
@@ -73,7 +108,48 @@ fn member(member: &MemberInfo) -> proto::MemberInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Millis;
+    use crate::clock::Day;
+    use crate::quota::{Amount, Charge, Limits, RequestId, Resource};
+    use crate::store::{Fingerprint, HoldState, RecordKey};
+
+    #[test]
+    fn a_reservation_is_told_as_what_was_asked_for() {
+        let id = RequestId::parse("r-1").unwrap();
+        let hold = |resource, amount, until| Hold {
+            id: id.clone(),
+            key: RecordKey::Client(id.clone()),
+            fingerprint: Fingerprint(0),
+            charge: Charge::new(
+                resource,
+                Amount::from_wire(amount).unwrap(),
+                &Limits::UNLIMITED,
+            ),
+            day: Day::from_number(20_000).unwrap(),
+            until: Millis(until),
+            state: HoldState::Open,
+        };
+        let listed = [
+            hold(Resource::AvRoom, 3, 1500),
+            hold(Resource::Group, 1, 2000),
+            hold(Resource::Account, 100, 2001),
+        ];
+        let told = holds(&listed, Millis(2000)).holds;
+        let shown: Vec<_> = told
+            .iter()
+            .map(|hold| (hold.resource(), hold.amount, hold.in_doubt))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (proto::Resource::AvRoom, 3, true),
+                (proto::Resource::Group, 1, false),
+                (proto::Resource::Account, 100, false),
+            ]
+        );
+        let expires = told[0].expires_at.as_ref().unwrap();
+        assert_eq!((expires.seconds, expires.nanos), (1, 500_000_000));
+        assert_eq!(told[0].request_id, "r-1");
+    }
 
     #[test]
     fn a_member_that_was_retired_is_told_as_gone() {

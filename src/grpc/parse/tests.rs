@@ -1,4 +1,12 @@
+use std::time::Duration;
+
+use prost_types::Duration as Hold;
+
+use super::users::{INCREMENT_MAX, TIMESTAMP_MAX, TIMESTAMP_MIN};
 use super::*;
+use crate::admission::Who;
+use crate::clock::Millis;
+use crate::quota::HoldTime;
 
 fn good_check() -> proto::CheckRequest {
     proto::CheckRequest {
@@ -48,7 +56,7 @@ fn an_empty_request_id_is_none() {
 #[test]
 fn each_faulty_field_of_a_check_is_named() {
     type Spoil = fn(&mut proto::CheckRequest);
-    let cases: [(&str, Spoil); 13] = [
+    let cases: [(&str, Spoil); 15] = [
         ("app_id", |r| r.app_id = 0),
         ("resource", |r| r.resource = 0),
         ("resource", |r| r.resource = 4),
@@ -58,10 +66,17 @@ fn each_faulty_field_of_a_check_is_named() {
         ("request_id", |r| r.request_id = "r".repeat(65)),
         ("request_id", |r| r.request_id = "a\nb".into()),
         ("request_id", |r| r.request_id = "ä".into()),
-        ("resource_id", |r| r.resource_id = "g1".into()),
-        ("mode", |r| r.mode = proto::CheckMode::Reserve.into()),
+        ("amount", |r| {
+            (r.amount, r.resource_id) = (2, "g".into());
+        }),
+        ("resource_id", |r| r.resource_id = "g".repeat(49)),
+        ("resource_id", |r| r.resource_id = "\u{7f}".into()),
+        ("request_id", |r| {
+            r.request_id.clear();
+            r.mode = proto::CheckMode::Reserve.into();
+        }),
         ("mode", |r| r.mode = 5),
-        ("hold", |r| r.hold = Some(prost_types::Duration::default())),
+        ("hold", |r| r.hold = Some(hold(30, 0))),
     ];
     for (field, spoil) in cases {
         let mut request = good_check();
@@ -75,9 +90,9 @@ fn all_faulty_fields_of_a_check_are_named_at_once() {
     let request = proto::CheckRequest {
         amount: 101,
         request_id: "\u{7f}".into(),
-        resource_id: "g".into(),
+        resource_id: "g\n".into(),
         mode: 9,
-        hold: Some(prost_types::Duration::default()),
+        hold: Some(hold(30, 0)),
         ..Default::default()
     };
     let all = [
@@ -97,11 +112,138 @@ fn all_faulty_fields_of_a_release_are_named_at_once() {
     let request = proto::ReleaseRequest {
         amount: 101,
         request_id: "r".repeat(65),
-        resource_id: "g".into(),
+        resource_id: "ü".into(),
         ..Default::default()
     };
     let all = ["app_id", "resource", "amount", "request_id", "resource_id"];
     assert_eq!(fields(release(&request)), all);
+    let two_of_one = proto::ReleaseRequest {
+        app_id: 1,
+        resource: proto::Resource::Group.into(),
+        amount: 2,
+        resource_id: "g".into(),
+        ..Default::default()
+    };
+    assert_eq!(fields(release(&two_of_one)), ["amount"]);
+}
+
+fn hold(seconds: i64, nanos: i32) -> Hold {
+    Hold { seconds, nanos }
+}
+
+fn reservation(hold: impl Into<Option<Hold>>) -> proto::CheckRequest {
+    proto::CheckRequest {
+        mode: proto::CheckMode::Reserve.into(),
+        hold: hold.into(),
+        ..good_check()
+    }
+}
+
+#[test]
+fn a_reservation_holds_for_a_millisecond_to_ten_minutes() {
+    let ms = |ms| HoldTime::new(Duration::from_millis(ms)).expect("it is a time");
+    for (given, time) in [
+        (None, ms(30_000)),
+        (Some(hold(0, 1)), ms(1)),
+        (Some(hold(0, 1_000_001)), ms(2)),
+        (Some(hold(600, 0)), ms(600_000)),
+    ] {
+        let check = check(&reservation(given)).expect("it is good");
+        assert_eq!(check.mode, CheckMode::Reserve(time), "{given:?}");
+    }
+}
+
+#[test]
+fn what_is_no_time_to_hold_is_refused() {
+    for given in [
+        hold(0, 0),
+        hold(-1, 0),
+        hold(0, -1),
+        hold(1, -1),
+        hold(-1, 1),
+        hold(i64::MIN, i32::MIN),
+        hold(600, 1),
+        hold(601, 0),
+        hold(i64::MAX, 999_999_999),
+        hold(1, 1_000_000_000),
+    ] {
+        assert_eq!(fields(check(&reservation(given))), ["hold"], "{given:?}");
+    }
+    for mode in 0..=4 {
+        let request = proto::CheckRequest {
+            mode,
+            ..reservation(hold(30, 0))
+        };
+        let reserves = mode == proto::CheckMode::Reserve as i32;
+        assert_eq!(check(&request).is_ok(), reserves, "{mode}");
+    }
+}
+
+#[test]
+fn a_faulty_id_of_a_reservation_is_told_once() {
+    let request = proto::CheckRequest {
+        request_id: "\n".into(),
+        ..reservation(None)
+    };
+    assert_eq!(fields(check(&request)), ["request_id"]);
+}
+
+#[test]
+fn an_object_is_read_with_its_check_and_its_release() {
+    let name = "@TGS#".to_owned() + &"x".repeat(43);
+    let request = proto::CheckRequest {
+        resource_id: name.clone(),
+        amount: 1,
+        ..good_check()
+    };
+    let named = check(&request).expect("it is good").resource_id;
+    assert_eq!(named.expect("it has a name").as_str(), name);
+    let request = proto::ReleaseRequest {
+        app_id: 1,
+        resource: proto::Resource::Group.into(),
+        resource_id: name.clone(),
+        ..Default::default()
+    };
+    let named = release(&request).expect("it is good").resource_id;
+    assert_eq!(named.expect("it has a name").as_str(), name);
+    assert_eq!(check(&good_check()).expect("it is good").resource_id, None);
+}
+
+#[test]
+fn a_confirmation_names_its_reservation() {
+    let good = proto::ConfirmRequest {
+        app_id: 7,
+        request_id: "r-1".into(),
+        resource_id: "g".into(),
+    };
+    let read = confirm(&good).expect("it is good");
+    assert_eq!((read.app.get(), read.request_id.as_str()), (7, "r-1"));
+    assert_eq!(read.resource_id.expect("it is named").as_str(), "g");
+    let unnamed = proto::ConfirmRequest {
+        resource_id: String::new(),
+        ..good
+    };
+    assert_eq!(confirm(&unnamed).expect("it is good").resource_id, None);
+    let bad = proto::ConfirmRequest {
+        resource_id: "g".repeat(49),
+        ..Default::default()
+    };
+    let all = ["app_id", "request_id", "resource_id"];
+    assert_eq!(fields(confirm(&bad)), all);
+}
+
+#[test]
+fn a_cancellation_names_its_reservation() {
+    let of = |app_id, request_id: &str| proto::CancelRequest {
+        app_id,
+        request_id: request_id.into(),
+    };
+    let read = cancel(&of(7, "r-1")).expect("it is good");
+    assert_eq!((read.app.get(), read.request_id.as_str()), (7, "r-1"));
+    assert_eq!(fields(cancel(&of(0, ""))), ["app_id", "request_id"]);
+    for wrong in [&"r".repeat(65), "a\tb", "ä"] {
+        assert_eq!(fields(cancel(&of(7, wrong))), ["request_id"], "{wrong:?}");
+    }
 }
 
 #[test]
@@ -189,7 +331,7 @@ fn faulty_users_are_named_up_to_a_bound() {
         ..good_record()
     };
     let named = fields(record(&request));
-    assert_eq!(named.len(), FAULTY_USERS_NAMED_MAX + 1);
+    assert_eq!(named.len(), FAULTY_NAMED_MAX + 1);
     assert_eq!(named.last().map(String::as_str), Some("user_ids"));
 }
 
