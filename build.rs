@@ -6,7 +6,11 @@ use std::{env, error, fs};
 
 use prost::Message as _;
 
-const CONTRACT: [&str; 2] = ["imquota/v1/imquota.proto", "imquota/v1/admin.proto"];
+const CONTRACT: [&str; 3] = [
+    "imquota/v1/imquota.proto",
+    "imquota/v1/billing.proto",
+    "imquota/v1/admin.proto",
+];
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     // The folder, not the file: an import that is added later is seen too.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use imquota::app;
-use imquota::cli::{self, Cli, Command, Exit, ServeArgs, say};
+use imquota::cli::{self, Bill, Cli, Command, Exit, ServeArgs, say};
 use imquota::config::{self, Environment, Host};
 use imquota::observe;
 
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Serve(args) => serve(args),
         Command::CheckConfig { file } => cli::check_config(&file, &mut stdout(), &mut stderr()),
+        Command::Bill(Bill::Estimate(args)) => cli::estimate(&args, &mut stdout(), &mut stderr()),
         Command::Version => {
             say(
                 &mut stdout(),

@@ -119,13 +119,13 @@ fn the_edition_of_the_peaks_day_decides() {
         let day = may.day(change).expect("a day of May");
         Editions::always(plan("trial")).then(day, plan("pro"))
     };
-    let bill = |change| {
+    let total = |change| {
         let usage = usage(22_000, 202_000);
-        super::bill(&usage, &editions(change), Currency::USD, false).expect("it is small")
+        bill(&usage, &editions(change), Currency::USD, false).expect("it is small")
     };
     // On the tenth it was a pro edition already, or not yet.
-    assert_eq!(bill(10).total.to_string(), "749.95");
-    let later = bill(11);
+    assert_eq!(total(10).total.to_string(), "749.95");
+    let later = total(11);
     assert_eq!(later.total.to_string(), "149.99");
     assert_eq!(later.plan.as_str(), "pro");
     // What was carried in belongs to the edition of the first day.
@@ -133,7 +133,7 @@ fn the_edition_of_the_peaks_day_decides() {
         groups: peak(202_000, None),
         ..usage(0, 0)
     };
-    let bill = super::bill(&carried, &editions(2), Currency::USD, false).expect("it is small");
+    let bill = bill(&carried, &editions(2), Currency::USD, false).expect("it is small");
     assert_eq!(amount(&bill, Item::Groups), "none");
 }
 

@@ -1,5 +1,6 @@
 //! Flags and verbs.
 
+mod bill;
 mod holds;
 mod objects;
 mod operators;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+pub use bill::{Bill, EstimateArgs};
 pub use holds::{CancelArgs, ConfirmArgs, HoldsArgs};
 pub use objects::{ImportArgs, ObjectsVerb};
 pub(super) use operators::AdminCommon;
@@ -41,6 +43,9 @@ pub enum Command {
         /// The settings file
         file: PathBuf,
     },
+    /// Show what a month costs, and why
+    #[command(subcommand)]
+    Bill(Bill),
     /// Ask a running server.
     #[command(flatten)]
     Ask(Ask),

@@ -3,8 +3,10 @@
 
 mod admin;
 mod args;
+mod bill;
 mod check_config;
 mod client;
+mod estimate;
 mod summary;
 mod table;
 mod target;
@@ -16,9 +18,10 @@ mod tests;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-pub use args::{Ask, Cli, Command, Common, ServeArgs};
+pub use args::{Ask, Bill, Cli, Command, Common, ServeArgs};
 pub use check_config::check_config;
 pub use client::ask;
+pub use estimate::estimate;
 pub use target::Target;
 
 /// How the program ends.

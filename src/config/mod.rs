@@ -29,6 +29,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub use sources::{Environment, Flags, Host};
 
 pub(crate) use scalar::duration;
 
+use crate::quota::{Currency, Plan, PlanName};
 use finding::Findings;
 use tree::Tree;
 use value::{Section, Value};
@@ -116,6 +118,33 @@ pub fn check(path: &Path) -> Result<Settings, Faults> {
     };
     let (flags, environment) = (Flags::default(), Environment::default());
     of_file(path, &flags, &environment, &elsewhere)
+}
+
+/// The plans and the currency that a file says, or the built-in ones.
+///
+/// # Errors
+/// All faults of the file.
+pub fn prices(file: Option<&Path>) -> Result<Prices, Faults> {
+    let (plans, currency) = match file {
+        Some(file) => {
+            let settings = check(file)?;
+            (settings.plans, settings.currency)
+        }
+        None => {
+            let (mut none, currency) = (Findings::default(), Currency::USD);
+            (plans::read(None, currency, &mut none), currency)
+        }
+    };
+    Ok(Prices { plans, currency })
+}
+
+/// What bills are made by.
+#[derive(Debug, Clone)]
+pub struct Prices {
+    /// The plans by name.
+    pub plans: BTreeMap<PlanName, Arc<Plan>>,
+    /// What their prices are in.
+    pub currency: Currency,
 }
 
 fn of_file(

@@ -7,6 +7,7 @@
 
 mod accept;
 mod admin;
+mod bill;
 mod bind;
 mod connection;
 mod deadline;
@@ -27,6 +28,7 @@ mod token;
 mod unary;
 mod worker;
 
+pub use bill::bill;
 pub use bind::{BindFault, Bound, bind};
 pub use edge::MESSAGE_BYTES_MAX;
 pub use health::Readiness;
