@@ -11,12 +11,12 @@ pub const PREFIX: &str = "sim";
 
 fn key(prefix: &str, app: AppId, kind: &str) -> String {
     let shard = Shard::of(app).number();
-    format!("{{{prefix}:{shard:02x}}}:v2:{kind}:{app}")
+    format!("{{{prefix}:{shard:02x}}}:v3:{kind}:{app}")
 }
 
 fn header(prefix: &str, app: AppId) -> String {
     let shard = Shard::of(app).number();
-    format!("{{{prefix}:{shard:02x}}}:v2:h")
+    format!("{{{prefix}:{shard:02x}}}:v3:h")
 }
 
 /// Reads one hash of the ledger, by whatever way.
@@ -131,7 +131,8 @@ pub struct Held {
 /// The records that are still charged by themselves: at rest there are none.
 pub fn held(books: &impl Books, prefix: &str, app: AppId) -> Vec<Held> {
     let records = books.hash(&key(prefix, app, "r")).into_iter();
-    let held = records.filter(|(_, record)| record.starts_with("h|") || record.starts_with("p|"));
+    let charged = ["h|", "p|", "s|", "k|"];
+    let held = records.filter(|(_, record)| charged.iter().any(|state| record.starts_with(state)));
     held.map(|(id, record)| {
         let parts: Vec<&str> = record.split('|').collect();
         let claims = parts[9]
@@ -163,7 +164,7 @@ pub struct Recovery {
 
 /// What the meta key says of recoveries.
 pub fn recovery(keys: &Keyspace) -> Recovery {
-    let meta = format!("{{{PREFIX}}}:v2:meta");
+    let meta = format!("{{{PREFIX}}}:v3:meta");
     let of = |name: &str| field_of(keys, &meta, name).unsigned_abs();
     Recovery {
         epoch: of("epoch"),
@@ -174,7 +175,7 @@ pub fn recovery(keys: &Keyspace) -> Recovery {
 
 /// The id of the ledger that is there.
 pub fn installation(keys: &Keyspace) -> Option<&str> {
-    keys.field(&format!("{{{PREFIX}}}:v2:meta"), "inst")
+    keys.field(&format!("{{{PREFIX}}}:v3:meta"), "inst")
 }
 
 /// What of its grants a member has neither spent nor returned, as the ledger knows, by live count.
@@ -197,14 +198,14 @@ pub fn gain_lent_to(
 
 /// Whether a member is on the ledger's roll.
 pub fn is_present(keys: &Keyspace, incarnation: u64) -> bool {
-    let members = format!("{{{PREFIX}}}:v2:members");
+    let members = format!("{{{PREFIX}}}:v3:members");
     keys.field(&members, &format!("k:{incarnation:016x}"))
         .is_some()
 }
 
 /// Whether a member is marked gone.
 pub fn is_gone(keys: &Keyspace, incarnation: u64) -> bool {
-    let members = format!("{{{PREFIX}}}:v2:members");
+    let members = format!("{{{PREFIX}}}:v3:members");
     keys.field(&members, &format!("g:{incarnation:016x}"))
         .is_some()
 }

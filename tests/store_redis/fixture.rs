@@ -362,7 +362,7 @@ pub async fn try_take(sidecar: &Sidecar, attempt: u64) -> Result<Taken, StoreFau
 
 /// The header of an app's shard.
 pub fn header(app: AppId) -> String {
-    format!("{{imquota:{:02x}}}:v2:h", Shard::of(app).number())
+    format!("{{imquota:{:02x}}}:v3:h", Shard::of(app).number())
 }
 
 /// What a member states of app 1's accounts.

@@ -16,7 +16,7 @@ use crate::fixture::{
 use crate::redis_server::{Persistence, RedisServer};
 
 const ACCOUNTS: Cell = Cell::Live(Resource::Account);
-const META: &str = "{imquota}:v2:meta";
+const META: &str = "{imquota}:v3:meta";
 
 #[track_caller]
 fn assert_frozen<T: std::fmt::Debug>(answer: Result<T, StoreFault>, word: &str) {
@@ -354,7 +354,7 @@ async fn newcomers_at_once_make_one_ledger() {
     for sidecar in &sidecars {
         assert!(try_take(sidecar, 1).await.is_ok());
     }
-    let members: Vec<String> = server.command(&["HKEYS", "{imquota}:v2:members"]);
+    let members: Vec<String> = server.command(&["HKEYS", "{imquota}:v3:members"]);
     assert_eq!(members.len(), 8);
 }
 
@@ -369,7 +369,7 @@ async fn a_creation_that_was_interrupted_is_finished_by_whoever_comes_next() {
         assert_eq!(next.hello(remembered).await, Ok(known));
         assert!(try_take(&next, 1).await.is_ok());
         assert_eq!(server.command::<String>(&["HGET", META, "state"]), "ready");
-        server.command::<()>(&["HDEL", "{imquota}:v2:members", "0000000000000002"]);
+        server.command::<()>(&["HDEL", "{imquota}:v3:members", "0000000000000002"]);
     }
 }
 
@@ -406,7 +406,7 @@ async fn another_installation_is_not_ours() {
         "another installation",
     );
     assert!(try_take(&stranger, 1).await.is_err());
-    let members: Vec<String> = server.command(&["HKEYS", "{imquota}:v2:members"]);
+    let members: Vec<String> = server.command(&["HKEYS", "{imquota}:v3:members"]);
     assert_eq!(members.len(), 1);
     let other = Installation {
         user_key: [1; 16],
@@ -462,7 +462,7 @@ async fn a_copy_of_a_journal_is_fenced_until_it_is_opened_again() {
     let server = RedisServer::start();
     let (one, known) = Sidecar::fresh(1, &server).await;
     let member = |field: usize| {
-        let row: String = server.command(&["HGET", "{imquota}:v2:members", "0000000000000001"]);
+        let row: String = server.command(&["HGET", "{imquota}:v3:members", "0000000000000001"]);
         row.split(' ').nth(field).map(str::to_owned)
     };
     let nonce = member(1);

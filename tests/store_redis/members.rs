@@ -265,7 +265,7 @@ async fn a_beat_that_is_refused_has_changed_nothing() {
             .is_some_and(|roll| roll.silent.contains_key(&2))
     })
     .await;
-    let (meta, members) = ("{imquota}:v2:meta", "{imquota}:v2:members");
+    let (meta, members) = ("{imquota}:v3:meta", "{imquota}:v3:members");
     let all = || {
         let meta: std::collections::BTreeMap<String, String> = server.command(&["HGETALL", meta]);
         let members: std::collections::BTreeMap<String, String> =

@@ -387,7 +387,7 @@ async fn a_freeze_ends_by_itself_or_by_its_own_token() {
     server.command::<()>(&["HSET", &keys[0], "fz", &format!("{} 5", second.token)]);
     server.command::<()>(&[
         "HSET",
-        "{imquota}:v2:notices",
+        "{imquota}:v3:notices",
         "1",
         &format!("{} 5", second.token),
     ]);
@@ -733,7 +733,7 @@ async fn a_recount_of_which_nobody_was_told_is_told_when_it_is_asked_for_again()
     let news = two.beats().await.news;
     let frozen = freeze(&one).await;
     // The step on the members is refused: as if the sidecar had been killed between the two.
-    let meta = "{imquota}:v2:meta";
+    let meta = "{imquota}:v3:meta";
     let epoch: String = server.command(&["HGET", meta, "epoch"]);
     server.command::<()>(&["HSET", meta, "epoch", "9000000000000000"]);
     let order = Recount {
@@ -786,7 +786,7 @@ async fn everybody_is_told_of_every_freeze_and_one_too_many_is_refused() {
 async fn a_freeze_of_which_nobody_can_be_told_is_none() {
     let server = RedisServer::start();
     let [one, two] = two_members(&server).await;
-    let notices = "{imquota}:v2:notices";
+    let notices = "{imquota}:v3:notices";
     server.command::<()>(&["SET", notices, "of another kind"]);
     one.store
         .freeze(app(1), Resource::Account)

@@ -201,7 +201,7 @@ async fn passwords_open_the_server_and_are_never_shown() {
 async fn a_key_of_another_kind_under_our_prefix_is_damage() {
     let server = RedisServer::start();
     let (one, _) = Sidecar::fresh(1, &server).await;
-    let key = format!("{{imquota:{:02x}}}:v2:a:1", Shard::of(app(1)).number());
+    let key = format!("{{imquota:{:02x}}}:v3:a:1", Shard::of(app(1)).number());
     server.command::<()>(&["SET", &key, "theirs"]);
     let refused = try_take(&one, 1).await;
     assert!(

@@ -2,16 +2,10 @@
 
 use super::RedisStore;
 use super::answer::unexpected;
+use super::place::Place;
 use crate::clock::Day;
 use crate::quota::AppId;
 use crate::store::{Active, LOGINS_MAX, Login, Shard, StoreFault, Usage};
-
-/// The bits of the hash's high half that place a user. The script knows the same number.
-const HIGH_BITS: u32 = 24;
-/// The bits of what is stored that do.
-const LOW_BITS: u32 = 20;
-/// Odd, so that it loses nothing of the high half; 2^64 divided by the golden ratio.
-const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl RedisStore {
     pub(super) async fn add_users(
@@ -41,8 +35,8 @@ impl RedisStore {
                 .arg(self.sealed_ms(day))
                 .arg(day_logins.len());
             for &at in day_logins {
-                let (place, member) = halves(logins[at].user);
-                step.arg(place).arg(member);
+                let Place { bits, member } = Place::of(logins[at].user);
+                step.arg(bits).arg(member);
             }
         }
         let (_, mut answer) = self.run(&link, shard, &self.scripts.active, step).await?;
@@ -91,15 +85,4 @@ impl RedisStore {
 
 fn day_before(day: Day) -> Day {
     Day::from_number(day.number() - 1).unwrap_or(day)
-}
-
-/// A user's hash as the script takes it: what places it in a bucket, and what is stored there.
-fn halves(user: u128) -> (u64, i64) {
-    // Both halves have 64 bits by the shift and the mask.
-    let high = u64::try_from(user >> 64).unwrap_or(0);
-    let low = u64::try_from(user & u128::from(u64::MAX)).unwrap_or(0);
-    // Before the first split the member alone tells users apart: it has something of both halves.
-    let member = low.wrapping_add(high.wrapping_mul(MIX));
-    let place = (member & ((1 << LOW_BITS) - 1)) << HIGH_BITS | high & ((1 << HIGH_BITS) - 1);
-    (place, member.cast_signed())
 }

@@ -150,6 +150,7 @@ impl Answer {
                 done: self.count()?,
             };
             view.outstanding[counter] = self.count()?;
+            view.reserved[counter] = self.count()?;
         }
         Ok(view)
     }

@@ -3,12 +3,13 @@
 //! Every key of a shard carries the shard as its hash tag, so that a cluster keeps them together, and
 //! the layout's version. What each holds is said in the scripts.
 
+use super::place::Place;
 use crate::clock::{Day, Month};
-use crate::quota::AppId;
-use crate::store::{RecordKey, Shard};
+use crate::quota::{AppId, ObjectNumber, RequestId};
+use crate::store::{Attempt, RecordKey, Shard};
 
 /// The layout's version, which stands in each key and in the meta key.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// The keys under one prefix.
 #[derive(Debug)]
@@ -80,6 +81,11 @@ impl Keys {
         self.of(Shard::of(app), &format!("r:{app}"))
     }
 
+    /// The app's open reservations, by when they expire.
+    pub(super) fn holds(&self, app: AppId) -> String {
+        self.of(Shard::of(app), &format!("e:{app}"))
+    }
+
     /// Groups that the app gained on a day.
     pub(super) fn gain(&self, app: AppId, day: Day) -> String {
         self.of(Shard::of(app), &format!("g:{app}:{}", day.number()))
@@ -97,7 +103,7 @@ impl Keys {
 }
 
 /// The field of a record. A client's id is printable ASCII, so that bytes 1 and 2 keep ours and those of
-/// objects apart.
+/// objects apart. An object's has what its bucket's place needs, and the rest of its number.
 pub(super) fn field(key: &RecordKey) -> String {
     match key {
         RecordKey::Client(id) => id.as_str().to_owned(),
@@ -105,6 +111,55 @@ pub(super) fn field(key: &RecordKey) -> String {
             incarnation,
             attempt,
         } => format!("\u{1}{incarnation:x}.{:x}", attempt.0),
-        RecordKey::Object(object) => format!("\u{2}{:032x}", object.0),
+        RecordKey::Object(object) => object_field(*object),
+    }
+}
+
+/// The field of an object's record.
+pub(super) fn object_field(object: ObjectNumber) -> String {
+    let Place { bits, member } = Place::of(object.0);
+    format!("\u{2}{bits}:{member}:{:x}", Place::rest(object.0))
+}
+
+/// What a field names; `None`: it is no field of ours.
+pub(super) fn key_of(field: &str) -> Option<RecordKey> {
+    if let Some(own) = field.strip_prefix('\u{1}') {
+        let (incarnation, attempt) = own.split_once('.')?;
+        return Some(RecordKey::Own {
+            incarnation: u64::from_str_radix(incarnation, 16).ok()?,
+            attempt: Attempt(u64::from_str_radix(attempt, 16).ok()?),
+        });
+    }
+    let Some(object) = field.strip_prefix('\u{2}') else {
+        return RequestId::parse(field).ok().map(RecordKey::Client);
+    };
+    let (bits, object) = object.split_once(':')?;
+    let (member, rest) = object.split_once(':')?;
+    let place = Place {
+        bits: bits.parse().ok()?,
+        member: member.parse().ok()?,
+    };
+    let hash = place.hash(u64::from_str_radix(rest, 16).ok()?);
+    Some(RecordKey::Object(ObjectNumber(hash)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_read_as_it_was_written() {
+        let keys = [
+            RecordKey::Client(RequestId::parse("a|b,c").unwrap()),
+            RecordKey::Own {
+                incarnation: 7,
+                attempt: Attempt(12),
+            },
+            RecordKey::Object(ObjectNumber(u128::MAX - 3)),
+            RecordKey::Object(ObjectNumber(5 << 90)),
+        ];
+        for key in keys {
+            assert_eq!(key_of(&field(&key)), Some(key));
+        }
     }
 }

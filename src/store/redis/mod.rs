@@ -7,28 +7,31 @@
 //! # Keys
 //!
 //! Apps are spread over [`SHARDS`](super::SHARDS) shards; all keys of shard `SS` (hexadecimal) share
-//! the hash tag `{PREFIX:SS}`. Each begins with its tag and the layout's version, `v2`.
+//! the hash tag `{PREFIX:SS}`. Each begins with its tag and the layout's version, `v3`.
 //!
 //! | key | kind | what | goes |
 //! |---|---|---|---|
-//! | `{PREFIX}:v2:meta` | hash | installation, user key, zone, shards, format, run, epoch, the roll | never |
-//! | `{PREFIX}:v2:members` | hash | each member: process, last beat, name, what it has heard and restated | 30 days after it is gone |
-//! | `{PREFIX}:v2:notices` | hash | apps that are frozen by a recount | with the freeze |
-//! | `{PREFIX}:v2:recalls` | sorted set | apps in which somebody starves, by when | after 3 s |
-//! | `{PREFIX:SS}:v2:h` | hash | the shard's header: installation, epoch, seq, steps of each member, who is gone | never |
-//! | `{PREFIX:SS}:v2:apps` | sorted set | the shard's apps, by the version of their newest base | never |
-//! | `{PREFIX:SS}:v2:f` | list | records that came to rest, in order | as they are folded |
-//! | `{PREFIX:SS}:v2:u` | list | what operators did, the newest first | the oldest of 1,000 |
-//! | `{PREFIX:SS}:v2:a:APP` | hash | counts, bases, each member's sums | never |
-//! | `{PREFIX:SS}:v2:r:APP` | hash | records by request id | when folded, after the id window |
-//! | `{PREFIX:SS}:v2:o:APP` | set | the ids of records that are charged | as they come to rest |
-//! | `{PREFIX:SS}:v2:g:APP:DAY` | hash | groups gained on a day, each member's sums | 72 h after its day |
-//! | `{PREFIX:SS}:v2:m:APP:MONTH` | hash | peaks, what was carried in, each day's users | never |
-//! | `{PREFIX:SS}:v2:d:APP:DAY` | hash | a day's users: how many, increments, shape | 72 h after its day |
-//! | `{PREFIX:SS}:v2:d:APP:DAY:N` | set | bucket N of them | 72 h after its day |
+//! | `{PREFIX}:v3:meta` | hash | installation, user key, zone, shards, format, run, epoch, the roll | never |
+//! | `{PREFIX}:v3:members` | hash | each member: process, last beat, name, what it has heard and restated | 30 days after it is gone |
+//! | `{PREFIX}:v3:notices` | hash | apps that are frozen by a recount | with the freeze |
+//! | `{PREFIX}:v3:recalls` | sorted set | apps in which somebody starves, by when | after 3 s |
+//! | `{PREFIX:SS}:v3:h` | hash | the shard's header: installation, epoch, seq, steps of each member, who is gone | never |
+//! | `{PREFIX:SS}:v3:apps` | sorted set | the shard's apps, by the version of their newest base | never |
+//! | `{PREFIX:SS}:v3:f` | list | records that came to rest, in order | as they are folded |
+//! | `{PREFIX:SS}:v3:u` | list | what operators did, the newest first | the oldest of 1,000 |
+//! | `{PREFIX:SS}:v3:a:APP` | hash | counts, bases, each member's sums | never |
+//! | `{PREFIX:SS}:v3:r:APP` | hash | records by request id | when folded, after the id window |
+//! | `{PREFIX:SS}:v3:o:APP` | set | the ids of records that are charged | as they come to rest |
+//! | `{PREFIX:SS}:v3:e:APP` | sorted set | the ids of open reservations, by when they expire | as they end |
+//! | `{PREFIX:SS}:v3:t:APP` | hash | how many of what is counted have names; the shape of the sets of these | never |
+//! | `{PREFIX:SS}:v3:t:APP:S:N` | set | bucket N of set S: accounts, groups, AV rooms; two of tombstones | as they are deleted |
+//! | `{PREFIX:SS}:v3:g:APP:DAY` | hash | groups gained on a day, each member's sums | 72 h after its day |
+//! | `{PREFIX:SS}:v3:m:APP:MONTH` | hash | peaks, what was carried in, each day's users | never |
+//! | `{PREFIX:SS}:v3:d:APP:DAY` | hash | a day's users: how many, increments, shape | 72 h after its day |
+//! | `{PREFIX:SS}:v3:d:APP:DAY:N` | set | bucket N of them | 72 h after its day |
 //!
 //! `DAY` counts from 1970-01-01, `MONTH` from year 0. The fields are described in the scripts that use
-//! them: `guard`, `counts`, `month`, `record`, `users`, `audit`; `roll` has those of the meta key.
+//! them: `guard`, `counts`, `month`, `record`, `hold`, `objects`, `users`, `audit`; `roll` has those of the meta key.
 //!
 //! A user of Redis needs these keys, `+@connection`, `+eval`, `+evalsha`, `+script|load`, `+info`, `+time`,
 //! `+expireat`, `+del`, `+wait`, `+@hash`, `+@set`, `+@sortedset` and `+@list`; with `+config|get` the store
@@ -79,12 +82,14 @@ mod audit;
 mod beat;
 mod fault;
 mod hello;
+mod hold;
 mod keys;
 mod leave;
 mod link;
 mod meta;
 mod operator;
 mod options;
+mod place;
 mod record;
 mod report;
 mod restate;
@@ -406,34 +411,26 @@ impl Store for RedisStore {
         Box::pin(self.add_users(shard, logins))
     }
 
-    fn hold<'a>(
-        &'a self,
-        _app: AppId,
-        _id: &'a RequestId,
-        _now: Millis,
-    ) -> Reply<'a, Option<Hold>> {
-        Box::pin(std::future::ready(Ok(None)))
+    fn hold<'a>(&'a self, app: AppId, id: &'a RequestId, _now: Millis) -> Reply<'a, Option<Hold>> {
+        Box::pin(self.read_hold_of(app, id))
     }
 
-    fn holds(&self, _app: AppId, _most: usize, _now: Millis) -> Reply<'_, Vec<Hold>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+    fn holds(&self, app: AppId, most: usize, _now: Millis) -> Reply<'_, Vec<Hold>> {
+        Box::pin(self.read_open_holds(app, most))
     }
 
-    fn knows_object(&self, _app: AppId, _object: ObjectNumber) -> Reply<'_, bool> {
-        Box::pin(std::future::ready(Ok(false)))
+    fn knows_object(&self, app: AppId, object: ObjectNumber) -> Reply<'_, bool> {
+        Box::pin(self.read_object(app, object))
     }
 
     fn adopt<'a>(
         &'a self,
-        _app: AppId,
-        _resource: Resource,
+        app: AppId,
+        resource: Resource,
         objects: &'a [ObjectNumber],
         _now: Millis,
     ) -> Reply<'a, Vec<Adopted>> {
-        Box::pin(std::future::ready(Ok(vec![
-            Adopted::Missing;
-            objects.len()
-        ])))
+        Box::pin(self.adopt_all(app, resource, objects))
     }
 
     fn usage(&self, app: AppId, day: Day, _now: Millis) -> Reply<'_, Usage> {

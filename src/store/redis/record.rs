@@ -1,63 +1,59 @@
 //! The record path: takes and releases.
 
+use std::fmt;
+
 use super::answer::{Answer, unexpected};
-use super::{RedisStore, keys};
+use super::script::Step;
+use super::{Link, RedisStore, keys};
 use crate::quota::{COUNTERS, Counter, Resource};
 use crate::store::{
-    Beside, GiveBack, GivenBack, RecordKey, Shard, StoreFault, Take, Taken, Undecided,
+    Beside, GiveBack, GivenBack, Intent, RecordKey, Shard, StoreFault, Take, Taken, Undecided,
 };
 
 impl RedisStore {
     pub(super) async fn take_once(&self, take: &Take) -> Result<Taken, StoreFault> {
         let link = self.linked_to_stay()?;
+        let (shard, mut step) = self.take_step(&link, take)?;
+        let (script, is_plain) = match intent_of(take) {
+            None => {
+                step.arg(u8::from(is_remembered(&take.key)));
+                add_charge(&mut step, take);
+                (&self.scripts.take, true)
+            }
+            Some(letter @ ('n' | 'e' | 'r')) => {
+                step.arg(u8::from(is_remembered(&take.key)))
+                    .arg(letter)
+                    .arg(Until(take.intent));
+                add_charge(&mut step, take);
+                (&self.scripts.take_object, false)
+            }
+            Some(letter) => {
+                let own = take.charge.parts()[0].counter;
+                step.arg(letter).arg(own.index());
+                (&self.scripts.end_hold, false)
+            }
+        };
+        let (seq, mut answer) = self.run(&link, shard, script, step).await?;
+        read_taken(&mut answer, seq, is_plain)
+    }
+
+    /// A take's step as all scripts begin it.
+    fn take_step(&self, link: &Link, take: &Take) -> Result<(Shard, Step), StoreFault> {
         let shard = Shard::of(take.app);
-        let mut step = self.step(&link, shard)?;
+        let mut step = self.step(link, shard)?;
         step.key(&self.keys.app(take.app))
             .key(&self.keys.records(take.app))
             .key(&self.keys.gain(take.app, take.day))
             .key(&self.keys.fold_queue(shard))
             .key(&self.keys.month(take.app, take.day.month()));
-        step.arg(take.attempt.0)
-            .arg(keys::field(&take.key))
-            .arg(format_args!("{:x}", take.fingerprint.0))
+        step.arg(take.attempt.0).arg(keys::field(&take.key));
+        if intent_of(take).is_some() {
+            step.arg(note_field(take));
+        }
+        step.arg(format_args!("{:x}", take.fingerprint.0))
             .arg(take.day.number())
-            .arg(self.ends_s(take.day))
-            .arg(u8::from(is_remembered(&take.key)))
-            .arg(take.charge.amount().get());
-        for part in take.charge.parts() {
-            step.arg(part.counter.index());
-            match part.limit.get() {
-                Some(limit) => step.arg(limit),
-                None => step.arg('-'),
-            };
-        }
-        let (seq, mut answer) = self.run(&link, shard, &self.scripts.take, step).await?;
-        let outcome = answer.signed()?;
-        let replayed = answer.flag()?;
-        let mine = answer.flag()?;
-        let counter = counter(&mut answer)?;
-        let recallable = answer.flag()?;
-        let view = answer.view(seq)?;
-        match outcome {
-            0 => Ok(Taken::Allowed {
-                view,
-                replayed,
-                mine,
-                beside: Beside::default(),
-            }),
-            1 => Ok(Taken::Denied {
-                counter,
-                view,
-                replayed,
-                recallable,
-            }),
-            2 => Ok(Taken::OtherContent),
-            3 => Ok(Taken::Withdrawn),
-            4 => Ok(Taken::Undecided(Undecided::Frozen)),
-            5 => Ok(Taken::Undecided(Undecided::Incomplete)),
-            6 => Ok(Taken::Undecided(Undecided::Outlived)),
-            _ => Err(unexpected()),
-        }
+            .arg(self.ends_s(take.day));
+        Ok((shard, step))
     }
 
     pub(super) async fn release_once(&self, back: &GiveBack) -> Result<GivenBack, StoreFault> {
@@ -76,18 +72,30 @@ impl RedisStore {
             .arg(back.amount.get())
             .arg(back.resource.counter().index())
             .arg(u8::from(groups_follow(back)));
-        let script = &self.scripts.release;
+        let script = match back.object {
+            None => &self.scripts.release,
+            Some(object) => {
+                step.arg(u8::from(back.rooms_are_groups))
+                    .arg(keys::object_field(object))
+                    .arg(link.fill);
+                &self.scripts.release_object
+            }
+        };
         let (seq, mut answer) = self.run(&link, shard, script, step).await?;
         let outcome = answer.signed()?;
         let replayed = answer.flag()?;
         let mine = answer.flag()?;
         let released = answer.small()?;
         let groups = answer.small()?;
+        let resource = match back.object {
+            None => back.resource,
+            Some(_) => resource_of(counter(&mut answer)?)?,
+        };
         let view = answer.view(seq)?;
         match outcome {
             0 => Ok(GivenBack::Released {
                 released,
-                resource: back.resource,
+                resource,
                 groups,
                 view,
                 replayed,
@@ -101,9 +109,84 @@ impl RedisStore {
     }
 }
 
+fn add_charge(step: &mut Step, take: &Take) {
+    step.arg(take.charge.amount().get());
+    for part in take.charge.parts() {
+        step.arg(part.counter.index());
+        match part.limit.get() {
+            Some(limit) => step.arg(limit),
+            None => step.arg('-'),
+        };
+    }
+}
+
+fn read_taken(answer: &mut Answer, seq: u64, is_plain: bool) -> Result<Taken, StoreFault> {
+    let outcome = answer.signed()?;
+    let replayed = answer.flag()?;
+    let mine = answer.flag()?;
+    let counter = counter(answer)?;
+    let recallable = answer.flag()?;
+    let beside = if is_plain {
+        Beside::default()
+    } else {
+        read_beside(answer)?
+    };
+    let view = answer.view(seq)?;
+    match outcome {
+        0 => Ok(Taken::Allowed {
+            view,
+            replayed,
+            mine,
+            beside,
+        }),
+        1 => Ok(Taken::Denied {
+            counter,
+            view,
+            replayed,
+            recallable,
+        }),
+        2 => Ok(Taken::OtherContent),
+        3 => Ok(Taken::Withdrawn),
+        4 => Ok(Taken::Undecided(Undecided::Frozen)),
+        5 => Ok(Taken::Undecided(Undecided::Incomplete)),
+        6 => Ok(Taken::Undecided(Undecided::Outlived)),
+        7 => Ok(Taken::NoHold),
+        8 => Ok(Taken::Ended),
+        9 => Ok(Taken::Undecided(Undecided::Confirming)),
+        _ => Err(unexpected()),
+    }
+}
+
+fn read_beside(answer: &mut Answer) -> Result<Beside, StoreFault> {
+    let already_counted = answer.flag()?;
+    let late = answer.flag()?;
+    let exceeds = match answer.small()? {
+        0 => None,
+        more => Some(counter_at(more - 1)?),
+    };
+    Ok(Beside {
+        already_counted,
+        late,
+        exceeds,
+    })
+}
+
 fn counter(answer: &mut Answer) -> Result<Counter, StoreFault> {
-    let index = usize::try_from(answer.small()?).map_err(|_| unexpected())?;
+    counter_at(answer.small()?)
+}
+
+fn counter_at(index: u32) -> Result<Counter, StoreFault> {
+    let index = usize::try_from(index).map_err(|_| unexpected())?;
     COUNTERS.get(index).copied().ok_or_else(unexpected)
+}
+
+fn resource_of(counter: Counter) -> Result<Resource, StoreFault> {
+    match counter {
+        Counter::Accounts => Ok(Resource::Account),
+        Counter::Groups => Ok(Resource::Group),
+        Counter::AvRooms => Ok(Resource::AvRoom),
+        Counter::GroupsGained => Err(unexpected()),
+    }
 }
 
 /// Whether groups, and the day's gain, fall with a release.
@@ -114,4 +197,38 @@ pub(super) fn groups_follow(back: &GiveBack) -> bool {
 /// Whether a refusal is remembered: nobody asks again for an id that was made for one call.
 pub(super) fn is_remembered(key: &RecordKey) -> bool {
     matches!(key, RecordKey::Client(_))
+}
+
+/// What a take does, in the scripts' letters; `None`: it counts, names no object, and so goes the short way.
+pub(super) fn intent_of(take: &Take) -> Option<char> {
+    match take.intent {
+        Intent::Count if !matches!(take.key, RecordKey::Object(_)) && take.note.is_none() => None,
+        Intent::Count => Some('n'),
+        Intent::Exists => Some('e'),
+        Intent::Reserve { .. } => Some('r'),
+        Intent::Confirm { lapsed: false } => Some('c'),
+        Intent::Confirm { lapsed: true } => Some('l'),
+        Intent::Cancel => Some('z'),
+        Intent::Lapse => Some('f'),
+    }
+}
+
+/// The field of the client's id that is noted beside an object's record, or nothing.
+pub(super) fn note_field(take: &Take) -> &str {
+    match (&take.key, &take.note) {
+        (RecordKey::Object(_), Some(id)) => id.as_str(),
+        _ => "",
+    }
+}
+
+/// When a reservation expires, or nothing.
+pub(super) struct Until(pub(super) Intent);
+
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Intent::Reserve { until } => until.0.max(0).fmt(f),
+            _ => Ok(()),
+        }
+    }
 }

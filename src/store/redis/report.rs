@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::record::{groups_follow, is_remembered};
+use super::record::{Until, groups_follow, intent_of, is_remembered, note_field};
 use super::script::Step;
 use super::{RedisStore, keys};
 use crate::clock::Day;
@@ -198,6 +198,13 @@ impl RedisStore {
             .arg(Digits(take))
             .arg(take.day.number())
             .arg(self.ends_s(take.day));
+        match intent_of(take) {
+            None => step.arg('-'),
+            Some(letter) => step
+                .arg(letter)
+                .arg(Until(take.intent))
+                .arg(note_field(take)),
+        };
     }
 
     fn add_cell(&self, step: &mut Step, app: AppId, cell: &CellReport) -> Result<(), StoreFault> {
@@ -255,7 +262,8 @@ fn add_released(step: &mut Step, released: &GaveBack) {
         .arg(back.resource.counter().index())
         .arg(u8::from(groups_follow(back)))
         .arg(released.released)
-        .arg(released.groups);
+        .arg(released.groups)
+        .arg(back.object.map_or_else(String::new, keys::object_field));
 }
 
 fn add_account(step: &mut Step, cell: &CellReport) {

@@ -108,7 +108,8 @@ impl RedisStore {
         step.key(&self.keys.fold_queue(shard));
         step.arg(day.number())
             .arg(self.ends_s(day))
-            .arg(self.seen.most(shard));
+            .arg(self.seen.most(shard))
+            .arg(link.fill);
         step.arg(stated.gone.len());
         for incarnation in stated.gone {
             step.arg(format_args!("{incarnation:016x}"));

@@ -46,7 +46,13 @@ pub(super) struct Scripts {
     pub(super) mark: Script,
     pub(super) open: Script,
     pub(super) take: Script,
+    pub(super) take_object: Script,
+    pub(super) end_hold: Script,
     pub(super) release: Script,
+    pub(super) release_object: Script,
+    pub(super) held: Script,
+    pub(super) known: Script,
+    pub(super) adopt: Script,
     pub(super) settle: Script,
     pub(super) active: Script,
     pub(super) usage: Script,
@@ -77,6 +83,14 @@ impl Scripts {
         let roll = include_str!("scripts/roll.lua");
         let base = include_str!("scripts/base.lua");
         let audit = include_str!("scripts/audit.lua");
+        let judge = include_str!("scripts/judge.lua");
+        let buckets = include_str!("scripts/buckets.lua");
+        let objects = include_str!("scripts/objects.lua");
+        let hold = include_str!("scripts/hold.lua");
+        let records = include_str!("scripts/records.lua");
+        let asking = include_str!("scripts/asking.lua");
+        let giving = include_str!("scripts/giving.lua");
+        let told_hold = include_str!("scripts/told_hold.lua");
         let alone = |source| Script::new(&[source]);
         Self {
             hello: alone(include_str!("scripts/hello.lua")),
@@ -88,14 +102,83 @@ impl Scripts {
                 month,
                 limit,
                 record,
+                judge,
                 include_str!("scripts/take.lua"),
+            ]),
+            take_object: Script::new(&[
+                guard,
+                counts,
+                month,
+                limit,
+                record,
+                judge,
+                buckets,
+                objects,
+                hold,
+                records,
+                asking,
+                include_str!("scripts/take_object.lua"),
+            ]),
+            end_hold: Script::new(&[
+                guard,
+                counts,
+                month,
+                record,
+                buckets,
+                objects,
+                hold,
+                records,
+                asking,
+                include_str!("scripts/end_hold.lua"),
             ]),
             release: Script::new(&[
                 guard,
                 counts,
                 month,
                 record,
+                giving,
                 include_str!("scripts/release.lua"),
+            ]),
+            release_object: Script::new(&[
+                guard,
+                counts,
+                month,
+                record,
+                giving,
+                buckets,
+                objects,
+                hold,
+                records,
+                asking,
+                include_str!("scripts/release_object.lua"),
+            ]),
+            held: Script::new(&[
+                guard,
+                counts,
+                record,
+                buckets,
+                objects,
+                hold,
+                include_str!("scripts/held.lua"),
+            ]),
+            known: Script::new(&[
+                guard,
+                counts,
+                record,
+                buckets,
+                objects,
+                include_str!("scripts/known.lua"),
+            ]),
+            adopt: Script::new(&[
+                guard,
+                counts,
+                record,
+                giving,
+                buckets,
+                objects,
+                hold,
+                records,
+                include_str!("scripts/adopt.lua"),
             ]),
             settle: Script::new(&[
                 guard,
@@ -103,9 +186,14 @@ impl Scripts {
                 month,
                 limit,
                 record,
+                buckets,
+                objects,
+                hold,
+                records,
                 users,
                 merge,
                 told,
+                told_hold,
                 report,
                 include_str!("scripts/grant.lua"),
                 include_str!("scripts/settle.lua"),
@@ -114,6 +202,7 @@ impl Scripts {
                 guard,
                 counts,
                 month,
+                buckets,
                 users,
                 include_str!("scripts/active.lua"),
             ]),
@@ -128,9 +217,14 @@ impl Scripts {
                 counts,
                 month,
                 record,
+                buckets,
+                objects,
+                hold,
+                records,
                 users,
                 merge,
                 told,
+                told_hold,
                 report,
                 base,
                 include_str!("scripts/restate.lua"),
@@ -150,13 +244,19 @@ impl Scripts {
         }
     }
 
-    pub(super) fn all(&self) -> [&Script; 19] {
+    pub(super) fn all(&self) -> [&Script; 25] {
         [
             &self.hello,
             &self.mark,
             &self.open,
             &self.take,
+            &self.take_object,
+            &self.end_hold,
             &self.release,
+            &self.release_object,
+            &self.held,
+            &self.known,
+            &self.adopt,
             &self.settle,
             &self.active,
             &self.usage,

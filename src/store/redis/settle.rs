@@ -27,7 +27,7 @@ impl RedisStore {
         });
         let mut step = self.step(link, shard)?;
         step.key(&self.keys.fold_queue(shard));
-        step.arg(day.number()).arg(self.ends_s(day));
+        step.arg(day.number()).arg(self.ends_s(day)).arg(link.fill);
         self.add_blocks(&mut step, shard, &blocks, day, Kind::Report)?;
         let (seq, mut answer) = self.run(link, shard, &self.scripts.settle, step).await?;
         let told = answer.text()?;
@@ -40,6 +40,7 @@ impl RedisStore {
                 b'0' => Ack::Counted,
                 b'1' => Ack::Yours,
                 b'2' => Ack::Again,
+                b'3' => Ack::Gone,
                 _ => return Err(unexpected()),
             };
         }

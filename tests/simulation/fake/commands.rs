@@ -267,6 +267,20 @@ impl Keyspace {
                     found.into_iter().map(|(_, m)| Reply::Bulk(m)).collect(),
                 ))
             }
+            "ZRANGE" => {
+                let (from, to) = (int(&rest[0])?, int(&rest[1])?);
+                let mut all: Vec<(f64, Bytes)> = Vec::new();
+                for (member, score) in self.sorted(key)?.into_iter().flatten() {
+                    all.push((*score, member.clone()));
+                }
+                all.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+                let len = i64::try_from(all.len()).expect("a short list");
+                let at = |at: i64| if at < 0 { at + len } else { at };
+                let within = at(from).max(0)..=at(to).min(len - 1);
+                let found = within
+                    .map(|at| Reply::Bulk(all[usize::try_from(at).expect("within")].1.clone()));
+                Ok(Reply::List(found.collect()))
+            }
             _ => Err(unknown(name)),
         }
     }

@@ -26,54 +26,6 @@ local function next_arg()
   return ARGV[arg_at]
 end
 
--- The low 20 bits of a signed decimal of 64 bits, taken in two pieces, since a double holds only 53.
-local function low_bits(member)
-  local negative = string.byte(member) == 45
-  local digits = negative and string.sub(member, 2) or member
-  local high = tonumber(string.sub(digits, 1, -10)) or 0
-  local low = ((high % LOW) * (1000000000 % LOW) + tonumber(string.sub(digits, -9))) % LOW
-  return negative and (LOW - low) % LOW or low
-end
-
--- How many buckets there were when this round of splits began.
-local function size_of(u)
-  return 2 ^ u.k * 2 ^ u.l
-end
-
--- A bucket that has just been made goes with its day.
-local function keep(key, added, ends)
-  if redis.call('SCARD', key) == added then
-    redis.call('EXPIREAT', key, ends)
-  end
-end
-
--- Splits bucket p: what has the next bit set moves to its new sibling.
-local function split(u, ends)
-  local size = size_of(u)
-  local from, to = u.buckets .. u.p, u.buckets .. (u.p + size)
-  local bit = 2 ^ u.l
-  local moved = {}
-  local members = redis.call('SMEMBERS', from)
-  for i = 1, #members do
-    local rest = low_bits(members[i]) % (2 * bit)
-    if rest >= bit then
-      moved[#moved + 1] = members[i]
-    end
-  end
-  if #moved > 0 then
-    local added = 0
-    for i = 1, #moved, WORDS_MAX do
-      added = added + redis.call('SADD', to, unpack(moved, i, math.min(i + WORDS_MAX - 1, #moved)))
-      redis.call('SREM', from, unpack(moved, i, math.min(i + WORDS_MAX - 1, #moved)))
-    end
-    keep(to, added, ends)
-  end
-  u.p = u.p + 1
-  if u.p == size then
-    u.l, u.p = u.l + 1, 0
-  end
-end
-
 -- As many buckets as yesterday's users would fill, so that today hardly splits any.
 local function first_width(day, month)
   local users = num(redis.call('HGET', month, 'd' .. str(tonumber(day) - 1)))
@@ -98,26 +50,16 @@ local function add_day(users_key, month_key, month_before, app_key)
     u.k = first_width(day, month_before)
     note(u, 'k', str(u.k))
   end
-  u.buckets = users_key .. ':'
+  u.buckets, u.fill, u.lasts = users_key .. ':', fill, ends
   local users_before = u.users
-  local width, size = 2 ^ u.k, size_of(u)
-  local room = fill * (size + u.p)
   for at = arg_at + 1, arg_at + 2 * logins, 2 do
-    local bits = tonumber(ARGV[at])
-    local high = bits % 16777216
-    local h = high % width + width * ((bits - high) / 16777216)
-    local place = h % size
-    if place < u.p then
-      place = h % (2 * size)
-    end
-    local key = u.buckets .. place
+    local key = buckets.key_of(u, tonumber(ARGV[at]))
     if redis.call('SADD', key, ARGV[at + 1]) == 1 then
-      keep(key, 1, ends)
+      buckets.keep(u, key, 1)
       newly[#newly + 1] = '1'
       u.users = u.users + 1
-      if u.users > room and u.l < LEVEL_MAX then
-        split(u, ends)
-        size, room = size_of(u), room + fill
+      if buckets.are_full(u, u.users) then
+        buckets.split(u)
       end
     else
       newly[#newly + 1] = '0'

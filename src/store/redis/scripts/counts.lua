@@ -5,6 +5,7 @@
 -- live counter K (0 accounts, 1 groups, 2 AV rooms)
 --   uK  what base and members make: base + sum of (net - offset) of those of its generation
 --   hK  held: charged by records that are in nobody's sums
+--   rK  what of held reservations are that are not confirmed
 --   bK  back: given back by releases that are in nobody's sums
 --   oK  out: lent to members and neither spent nor returned
 --   gK  its generation, the life between two recounts; aK its base: 'version amount'; g3 and a3 are of the
@@ -114,7 +115,7 @@ end
 local function cell(h, name, f, at, gen)
   return {hash = h, name = name, u = num(f[at]), held = num(f[at + 1]),
     back = h.stale and 0 or num(f[at + 2]), out = num(f[at + 3]), gen = gen,
-    me = read_entry(f[at + 4])}
+    me = read_entry(f[at + 4]), reserved = num(f[at + 5])}
 end
 
 local function begin_hash(key, f)
@@ -135,12 +136,12 @@ end
 
 local function read_app(key)
   local f = redis.call('HMGET', key, 'ep', 'mo', 'fz', 'rc', 'g0', 'g1', 'g2',
-    'u0', 'h0', 'b0', 'o0', 'm0:' .. member, 'u1', 'h1', 'b1', 'o1', 'm1:' .. member,
-    'u2', 'h2', 'b2', 'o2', 'm2:' .. member)
+    'u0', 'h0', 'b0', 'o0', 'm0:' .. member, 'r0', 'u1', 'h1', 'b1', 'o1', 'm1:' .. member, 'r1',
+    'u2', 'h2', 'b2', 'o2', 'm2:' .. member, 'r2')
   local h = begin_hash(key, f)
   h.id, h.month, h.starved = string.match(key, '(%d+)$'), num(f[2]), num(f[4])
   for k = 0, 2 do
-    h[k] = cell(h, str(k), f, 8 + 5 * k, num(f[5 + k]))
+    h[k] = cell(h, str(k), f, 8 + 6 * k, num(f[5 + k]))
   end
   renew(h, 'b0', 'b1', 'b2')
   -- A freeze of an older epoch came back with a snapshot: who acknowledged it may have gone on since.
@@ -165,7 +166,7 @@ end
 
 -- `ends` is when the key goes, in seconds. A day whose key has gone is over: it takes nothing more.
 local function read_gain(key, ends)
-  local f = redis.call('HMGET', key, 'ep', 'u', 'h', 'b', 'o', 'm:' .. member)
+  local f = redis.call('HMGET', key, 'ep', 'u', 'h', 'b', 'o', 'm:' .. member, 'r')
   local h = begin_hash(key, f)
   local c = cell(h, '', f, 2, 0)
   renew(h, 'b')
@@ -176,7 +177,7 @@ local function read_gain(key, ends)
   return c
 end
 
-local LETTER = {u = 'u', held = 'h', back = 'b', out = 'o', gen = 'g'}
+local LETTER = {u = 'u', held = 'h', back = 'b', out = 'o', gen = 'g', reserved = 'r'}
 
 -- Sets a number of a counter.
 local function set(c, what, value)
@@ -213,7 +214,7 @@ end
 
 -- Appends the view: four counts, this member's consumed and released for each, the freeze's token or 0,
 -- 1 if somebody starves; then how many counters follow with: number, generation, and this member's
--- generation, offset, taken, given, granted, done, and what is lent to all.
+-- generation, offset, taken, given, granted, done, what is lent to all, and what is reserved.
 local STARVING_MS = 3000
 
 local function show(answer, app, gain)
@@ -232,12 +233,13 @@ local function show(answer, app, gain)
   for i = 1, 4 do
     local c = cells[i]
     local e = c.me
-    if c.gen ~= 0 or c.out ~= 0 or e.taken ~= 0 or e.given ~= 0 or e.granted ~= 0 or e.offset ~= 0 then
+    if c.gen ~= 0 or c.out ~= 0 or e.taken ~= 0 or e.given ~= 0 or e.granted ~= 0 or e.offset ~= 0
+      or c.reserved ~= 0 then
       more = more + 1
       answer[at + 1], answer[at + 2], answer[at + 3] = i - 1, c.gen, e.gen
       answer[at + 4], answer[at + 5], answer[at + 6] = e.offset, e.taken, e.given
-      answer[at + 7], answer[at + 8], answer[at + 9] = e.granted, e.done, c.out
-      at = at + 9
+      answer[at + 7], answer[at + 8], answer[at + 9], answer[at + 10] = e.granted, e.done, c.out, c.reserved
+      at = at + 10
     end
   end
   answer[n + 15] = more

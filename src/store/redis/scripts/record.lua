@@ -1,7 +1,9 @@
 -- Records: what the ledger knows of one request id.
 --
--- An app's records are one hash, field: the id, or byte 1 and a sidecar's own name for the call. A value is
--- 'state|fingerprint|number|groups|counters|day|since|era|owner|claims|tombstones':
+-- An app's records are one hash, field: the id; or byte 1 and a sidecar's own name for the call; or byte 2 and the
+-- number of an object, see `objects`. A value is
+-- 'state|fingerprint|number|groups|counters|day|since|era|owner|claims|tombstones', and of a reservation '|hold|id'
+-- behind it, see `hold`; id: the client's, where the record is an object's:
 --   h held     charged; number: the amount; counters: a digit for each part; era: the generations of the
 --              live ones
 --   p pinned   the same, but it was answered: aborts no longer free it
@@ -10,13 +12,21 @@
 --   r released number: how many were given back, groups: how many groups with them; era: the epoch in
 --              whose `back` they are, and the generations of the resource and of the groups; or nothing,
 --              once they are in the owner's sums, also where the owner stated it to a shard that forgot
+--   s reserved charged; a reservation (an h with a hold) that was answered: no claims, aborts do not free it
+--   k being    charged; a reservation that is being confirmed: the claims are of those who confirm it. Without any
+--              it is an s again
+--   z ended    a reservation that was cancelled, or (without a hold) an object that was deleted
+--   f lapsed   a reservation that expired and was freed
+--   g deleted  an object that was deleted before the ledger heard that its creation was answered; not charged. Those
+--              who claim it are told so when they report it
+--   i note     under a client's id, of an object's record; see `hold`
 --   x nothing  only tombstones
 -- The owner is who adds the amount to its sums: a claim, or the incarnation that released. A claim is
 -- INCARNATION.ATTEMPT.EPOCH, the epoch being the one in which it was last heard of, a tombstone
 -- INCARNATION.ATTEMPT; both comma separated, each one with a comma behind it. `since` is when the state was
 -- entered, in ms.
 --
--- What is held or pinned is also named in a set of its own, ...:o:APP.
+-- What is charged is also named in a set of its own, ...:o:APP.
 -- The shard's fold queue, ...:f, is a list of 'APP FIELD' in the order in which records came to rest. What
 -- rests longer than the id window is folded: members' sums have it already, so the record just goes.
 
@@ -29,9 +39,14 @@ local FOLD_MARGIN_MS = 60000
 
 local function parse_record(raw)
   local r = {}
-  r.state, r.fp, r.number, r.groups, r.counters, r.day, r.since, r.era, r.owner, r.claims, r.tombs = string.match(raw,
-    '^(%a)|(%x*)|(%d*)|(%d*)|(%d*)|(%-?%d*)|(%d*)|([%d ]*)|([^|]*)|([^|]*)|([^|]*)$')
-  if not r.state then
+  local more
+  r.state, r.fp, r.number, r.groups, r.counters, r.day, r.since, r.era, r.owner, r.claims, r.tombs, more =
+    string.match(raw, '^(%a)|(%x*)|(%d*)|(%d*)|(%d*)|(%-?%d*)|(%d*)|([%d ]*)|([^|]*)|([^|]*)|([^|]*)(.*)$')
+  r.hold, r.id = '', ''
+  if more and more ~= '' then
+    r.hold, r.id = string.match(more, '^|([%d c]*)|(.*)$')
+  end
+  if not r.state or not r.hold then
     error({err = 'DAMAGED a record reads "' .. raw .. '"'})
   end
   return r
@@ -42,7 +57,7 @@ local function unpack_record(raw)
     return parse_record(raw)
   end
   return {state = 'x', fp = '', number = '0', groups = '', counters = '', day = '', since = '0', era = '',
-    owner = '', claims = '', tombs = ''}
+    owner = '', claims = '', tombs = '', hold = '', id = ''}
 end
 
 local function read_record(key, field)
@@ -50,8 +65,11 @@ local function read_record(key, field)
 end
 
 local function pack_record(r)
-  return table.concat({r.state, r.fp, r.number, r.groups, r.counters, r.day, r.since, r.era, r.owner,
-    r.claims, r.tombs}, '|')
+  local words = {r.state, r.fp, r.number, r.groups, r.counters, r.day, r.since, r.era, r.owner, r.claims, r.tombs}
+  if r.hold ~= '' then
+    words[12], words[13] = r.hold, r.id
+  end
+  return table.concat(words, '|')
 end
 
 -- Where a comma-ended list has an entry that begins with `entry`, or nil.
@@ -116,7 +134,7 @@ local function bury(r, claim)
 end
 
 local function is_charged(r)
-  return r.state == 'h' or r.state == 'p'
+  return r.state == 'h' or r.state == 'p' or r.state == 's' or r.state == 'k'
 end
 
 -- Charges a record to its counters, or takes the charge off. `gain_of` finds the gain of a day.
@@ -181,6 +199,13 @@ local function save_rest(queue)
   end
 end
 
+-- Whether a note's object is reserved still: its reservation is found by the note.
+local function notes_reservation(key, r)
+  local raw = r.state == 'i' and redis.pcall('HGET', key, r.owner)
+  local read, target = pcall(parse_record, type(raw) == 'string' and raw or '')
+  return read and is_charged(target) and target.hold ~= ''
+end
+
 -- Folds up to `most` records of the shard. It runs after seal(), on what is really there, and never
 -- fails a step that is done: whatever it meets, the entry goes and the rest waits for the next step.
 local function fold(queue, most)
@@ -191,16 +216,21 @@ local function fold(queue, most)
   local done = 0
   for i = 1, #entries do
     local app, field = string.match(entries[i], '^(%d+) (.*)$')
-    local raw = app and redis.pcall('HGET', base .. 'r:' .. app, field)
+    local key = base .. 'r:' .. (app or '')
+    local raw = app and redis.pcall('HGET', key, field)
     if type(raw) == 'string' then
       local read, r = pcall(parse_record, raw)
-      -- A record that is charged again, or whose release is in `back` still, gets another entry when it
-      -- comes to rest.
-      if read and not is_charged(r) and (r.state ~= 'r' or r.era == '') then
+      -- A record that is charged again, or whose release is in `back` still, or that somebody is to be told of,
+      -- gets another entry when it comes to rest.
+      if read and not is_charged(r) and (r.state ~= 'r' or r.era == '') and (r.state ~= 'g' or r.claims == '') then
         if num(r.since) + WINDOW_MS + FOLD_MARGIN_MS > now then
           break
         end
-        redis.pcall('HDEL', base .. 'r:' .. app, field)
+        if notes_reservation(key, r) then
+          redis.pcall('RPUSH', queue, entries[i])
+        else
+          redis.pcall('HDEL', key, field)
+        end
       end
     end
     done = i

@@ -10,7 +10,10 @@
 -- limit; then
 --   the number of answered takes, then for each: field, fingerprint, the digit of the counter that
 --     refused it or '-', 1 if a refusal is remembered, the attempt, the generation in which the member's sums
---     contain it or '-', the generations of the live counters in which it was settled or '-', the amount, a digit for each part, the day's number, when that day's gain goes
+--     contain it or '-', the generations of the live counters in which it was settled or '-', the amount, a digit for
+--     each part, the day's number, when that day's gain goes; and '-', or what was done with it (n counted, e counted
+--     since it exists, r reserved, c confirmed, l confirmed by the app's rules, z cancelled, f freed), when the
+--     reservation expires or '', the field of the client's id where the record is an object's or ''
 --   the number of aborts, then for each: field, attempt
 --   the number of releases that the sums contain, then for each: field
 
@@ -73,6 +76,11 @@ local function next_records()
     local settled = next_arg()
     a.settled = settled ~= '-' and settled
     a.amount, a.counters, a.day, a.ends = next_arg(), next_arg(), next_arg(), next_arg()
+    local intent = next_arg()
+    a.note = ''
+    if intent ~= '-' then
+      a.intent, a.ends_hold, a.note = intent, next_arg(), next_arg()
+    end
     said.answered[i] = a
   end
   for i = 1, next_number() do

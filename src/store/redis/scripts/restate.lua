@@ -6,13 +6,14 @@
 -- ARGV[6]  today's number
 -- ARGV[7]  when today's gain goes, in seconds
 -- ARGV[8]  the highest seq that the caller has ever seen of this shard
--- ARGV[9]  the number of those who are gone, then their incarnations
+-- ARGV[9]  how many objects a bucket holds on average before the next one is split
+-- ARGV[10] the number of those who are gone, then their incarnations
 --   the number of bases, then for each: app, counter, generation (of a gain: the day's number), version, amount
 --   the number of apps; then for each what `report` says, but that instead of a freeze there is a word, and no
 --   '-', where the app's sums are stated: claims of which no part has spoken hold nothing then; and behind
 --   it the number of releases that the member answered and owns, then for each: field, fingerprint, the
 --   day's number, the digit of the resource's own counter, 1 if groups follow, how many were given back, how
---   many groups with them
+--   many groups with them, the field of the object that was deleted or ''
 --
 -- Answers nothing after the head.
 
@@ -24,7 +25,7 @@ end
 local DAY_S = 24 * 3600
 local today, today_ends = ARGV[6], ARGV[7]
 local queue = KEYS[2]
-key_at, arg_at = 2, 8
+key_at, arg_at = 2, 9
 -- Its count of writes goes on above every one that is stated.
 seq = math.max(seq, num(ARGV[8]))
 head('open', is_open and '1' or '0')
@@ -117,22 +118,12 @@ local function take_gain_base(app, _, day, version, amount)
 end
 
 -- A record that a member forgot because it came to rest holds nothing by that member.
-local function drop_unspoken(app, records_key, fields, known, gain_of)
+local function drop_unspoken(app, records, gain_of)
   local charged = redis.call('SMEMBERS', base .. 'o:' .. app.id)
   table.sort(charged)
-  local unread = {}
+  read_into(records, charged)
   for _, field in ipairs(charged) do
-    if not known[field] then
-      unread[#unread + 1] = field
-    end
-  end
-  local read = read_records(records_key, unread)
-  for _, field in ipairs(unread) do
-    known[field] = read[field]
-    fields[#fields + 1] = field
-  end
-  for _, field in ipairs(charged) do
-    local record = known[field]
+    local record = record_in(records, field)
     local dropped = false
     for attempt, of in string.gmatch(record.claims, member .. '%.(%d+)%.(%d+),') do
       if num(of) ~= epoch then
@@ -141,21 +132,36 @@ local function drop_unspoken(app, records_key, fields, known, gain_of)
       end
     end
     if dropped and record.state == 'p' and record.claims == '' then
-      charge(app, record, -1, gain_of)
-      close_record(app, field)
-      record.state, record.changed = 'c', true
-      rest(record, app, field)
+      holds.become(app, record, field, 'c', gain_of)
     elseif dropped then
-      settle_claims(app, record, field, gain_of)
+      settle_claims(app, record, field, gain_of, true)
     end
+  end
+end
+
+-- A named object whose deletion is not known here any more is not known by its name either.
+local function forget_object(app, records, said)
+  local record = record_in(records, said.object)
+  local kind = objects.kind_of(app, said.object, tonumber(said.own))
+  if kind then
+    objects.forget(app, said.object, kind, said.follow == '1')
+  end
+  if record.state == 'x' or record.state == 'c' then
+    record.state, record.hold, record.id, record.changed = 'z', '', '', true
+    rest(record, app, said.object)
   end
 end
 
 -- A release that is not known here any more is remembered again, for whoever repeats the id. It counts
 -- nothing: its owner's sums contain it, or a recount lacks it. One that is known in `back` leaves it, as by a
 -- report: the owner would else be told, when the id is asked again, that its sums lack it still.
-local function keep_release(app, record, field, said, gain_of)
+local function keep_release(app, records, said, gain_of)
+  local field = said.field
+  local record = record_in(records, field)
   if record.state == 'x' then
+    if said.object ~= '' then
+      forget_object(app, records, said)
+    end
     record.state, record.fp, record.number, record.groups = 'r', said.fp, said.number, said.groups
     record.counters = said.own .. (said.follow == '1' and '3' or '')
     record.day, record.era, record.owner, record.claims = said.day, '', member, ''
@@ -170,7 +176,7 @@ local function next_releases(fields)
   local said = {}
   for i = 1, next_number() do
     local r = {field = next_arg(), fp = next_arg(), day = next_arg(), own = next_arg(), follow = next_arg()}
-    r.number, r.groups = next_arg(), next_arg()
+    r.number, r.groups, r.object = next_arg(), next_arg(), next_arg()
     said[i], fields[#fields + 1] = r, r.field
   end
   return said
@@ -216,23 +222,23 @@ local function restate_app()
     fields[i] = said.fields[i]
   end
   local released = next_releases(fields)
-  local known = read_records(records_key, fields)
+  local records = read_records(records_key, fields)
   for _, a in ipairs(said.aborts) do
-    withdraw(app, known[a.field], a.field, a.claim, gain_of)
+    withdraw(app, records, a.field, a.claim, gain_of)
   end
   for _, a in ipairs(said.answered) do
-    answered(app, known[a.field], a.field, a, gain_of, true)
+    told(app, records, a, gain_of, true)
   end
   for _, field in ipairs(said.gave) do
-    contain_release(app, known[field], field, gain_of)
+    contain_release(app, record_in(records, field), field, gain_of)
   end
   for _, r in ipairs(released) do
-    keep_release(app, known[r.field], r.field, r, gain_of)
+    keep_release(app, records, r, gain_of)
   end
   if whole then
-    drop_unspoken(app, records_key, fields, known, gain_of)
+    drop_unspoken(app, records, gain_of)
   end
-  save_records(records_key, fields, known)
+  save_records(records)
 end
 
 local function next_word()
@@ -264,6 +270,11 @@ for _, gain in pairs(gains) do
   save(gain.hash)
 end
 save_months()
+objects.save()
 save_rest(queue)
 save_version()
-return seal({FINE, 0, 0, now})
+local reply = seal({FINE, 0, 0, now})
+if not reply.err then
+  objects.grow(tonumber(ARGV[9]))
+end
+return reply

@@ -3,10 +3,11 @@
 -- KEYS[2]  the shard's fold queue; then what `report` says
 -- ARGV[6]  today's number
 -- ARGV[7]  when today's gain goes, in seconds
--- ARGV[8]  the number of apps; then for each what `report` says
+-- ARGV[8]  how many objects a bucket holds on average before the next one is split
+-- ARGV[9]  the number of apps; then for each what `report` says
 --
 -- Answers after the head: what becomes of the answered takes, a digit for each (0 counted, 1 the caller's,
--- 2 to be reported again), then a view for each app.
+-- 2 to be reported again, 3 its object is deleted), then a view for each app.
 
 local FOLD = 16
 
@@ -17,7 +18,7 @@ end
 
 local today, today_ends = ARGV[6], ARGV[7]
 local queue = KEYS[2]
-key_at, arg_at = 2, 8
+key_at, arg_at = 2, 9
 
 local acks = {}
 -- Whether a member knows of a recount that is not known here.
@@ -79,17 +80,17 @@ local function settle_app(answer)
   local wishes = {}
   local high = merge_cells(app, gains, wishes)
   local said = next_records()
-  local known = read_records(records_key, said.fields)
+  local records = read_records(records_key, said.fields)
   for _, a in ipairs(said.aborts) do
-    withdraw(app, known[a.field], a.field, a.claim, gain_of)
+    withdraw(app, records, a.field, a.claim, gain_of)
   end
   for _, a in ipairs(said.answered) do
-    acks[#acks + 1] = answered(app, known[a.field], a.field, a, gain_of)
+    acks[#acks + 1] = told(app, records, a, gain_of)
   end
   for _, field in ipairs(said.gave) do
-    contain_release(app, known[field], field, gain_of)
+    contain_release(app, record_in(records, field), field, gain_of)
   end
-  save_records(records_key, said.fields, known)
+  save_records(records)
 
   if high or counted(app[1]) ~= counted_before then
     local month = read_month(month_key)
@@ -112,7 +113,7 @@ local function settle_app(answer)
 end
 
 local answer = {FINE, 0, 0, now, ''}
-for _ = 1, tonumber(ARGV[8]) do
+for _ = 1, tonumber(ARGV[9]) do
   settle_app(answer)
 end
 if forgotten then
@@ -121,9 +122,11 @@ if forgotten then
 end
 answer[5] = table.concat(acks)
 save_months()
+objects.save()
 save_rest(queue)
 local reply = seal(answer)
 if not reply.err then
   fold(queue, FOLD)
+  objects.grow(tonumber(ARGV[8]))
 end
 return reply

@@ -1,4 +1,5 @@
--- Takes: writes a record if its charge fits, or finds the one that is there.
+-- Takes: writes a record if its charge fits, or finds the one that is there. Those that name an object or reserve are
+-- `take_object`'s.
 --
 -- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
 -- KEYS[6] the day's month
@@ -52,7 +53,7 @@ end
 if withdrawn(record, claim) then
   return finish(WITHDRAWN, 0)
 end
-if record.state == 'r' or record.state ~= 'x' and record.fp ~= fp then
+if record.state == 'r' or record.state == 'i' or record.hold ~= '' or record.state ~= 'x' and record.fp ~= fp then
   return finish(OTHER_CONTENT, 0)
 end
 if record.state == 'd' then
@@ -71,33 +72,14 @@ if record.state ~= 'x' and not outlived then
   return finish(ALLOWED, 1, record.owner == claim and 1 or 0)
 end
 
--- Judged part by part, in the order of the charge: the first that does not fit is the refusal, unless it
--- is only what members hold unspent that stands in its way, and another is really full.
 local amount = tonumber(ARGV[12])
-local counters, lent, full = '', nil, nil
-for i = 13, #ARGV, 2 do
-  local k, limit = tonumber(ARGV[i]), ARGV[i + 1]
-  local c = k == 3 and gain or app[k]
-  counters = counters .. ARGV[i]
-  if limit ~= '-' then
-    if is_incomplete(app, k) then
-      -- That it was asked for is remembered: it does not become a new one by age.
-      list(app)
-      return finish(INCOMPLETE, 0)
-    end
-    limit = lowest(c, tonumber(limit))
-    if shown(c) + amount > limit then
-      full = full or k
-    elseif shown(c) + c.out + amount > limit then
-      lent = lent or k
-    end
-  end
+local counters, full, lent, incomplete = judge(app, gain, amount, 13)
+if incomplete then
+  return finish(INCOMPLETE, 0)
 end
 if full then
   if ARGV[11] == '1' then
-    record.state, record.fp, record.number, record.counters = 'd', fp, '0', str(full)
-    record.day, record.era, record.owner, record.claims = day, '', '', ''
-    rest(record, app, field)
+    write_refusal(app, record, field, fp, str(full), day)
     write_record()
   end
   return finish(DENIED, 0, 0, full)

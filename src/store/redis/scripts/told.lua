@@ -1,7 +1,7 @@
 -- What a member says of records: takes that it answered, attempts that it withdraws, releases that its sums
 -- contain.
 
-local COUNTED, YOURS, AGAIN = '0', '1', '2'
+local COUNTED, YOURS, AGAIN, GONE_OBJECT = '0', '1', '2', '3'
 
 -- A refusal that is not known here any more is remembered again, for whoever repeats the id.
 local function keep_refusal(app, record, field, said)
@@ -26,71 +26,69 @@ local function has_owner(record)
   return not redis.call('HGET', KEYS[1], 'x:' .. string.match(record.owner, '^[^.]*'))
 end
 
+-- Whether nothing is charged or counted under a record: what was answered of it comes back. What ended otherwise
+-- did so at a ledger that had forgotten that answer.
+local function is_nothing(record)
+  return record.state == 'x' or record.state == 'd' or record.hold ~= '' and (record.state == 'z' or record.state == 'f')
+end
+
+-- Whether a record is what an answer speaks of. All ids that speak of an object or of a reservation mean the same.
+local function is_meant(record, said)
+  return said.intent or record.fp == said.fp
+end
+
 -- An answer that the ledger had settled before it forgot. Sums contained it in the lives that are named; if one
 -- is over, a recount has taken their place, and if it is not known here yet, they will be told. So it is charged
 -- nowhere, and its member never reports it again. Asked for anew after a recount, it takes a new unit: what is
--- charged under the id without its claim may be that one.
+-- charged under the id without its claim may be that one. A reservation is confirmed but once.
 local function settled(app, record, field, said, gain_of)
   if is_charged(record) then
     local is_now = said.contained == generation(app, said.counters)
-    if record.fp ~= said.fp or not is_now and not listed(record.claims, said.claim .. '.') then
+    local is_other = not is_now and record.hold == '' and not listed(record.claims, said.claim .. '.')
+    if is_other or not is_meant(record, said) then
       return
     end
-    charge(app, record, -1, gain_of)
-    close_record(app, field)
-  elseif record.state == 'x' or record.state == 'd' then
+  elseif is_nothing(record) then
     revive(app, record, said)
     record.era = said.settled
     add_claim(record, said.claim)
   else
     return
   end
-  record.state, record.changed = 'c', true
-  rest(record, app, field)
+  holds.become(app, record, field, 'c', gain_of)
 end
 
 -- An answered take. Its charge ends in somebody's sums and nowhere else: it stays until a member says that
 -- its sums of this generation contain it. While members restate nobody is made the owner: one who will
 -- restate later may be it.
 local function answered(app, record, field, said, gain_of, restating)
-  if said.refused ~= '-' then
-    if record.state == 'x' and said.remembered then
-      keep_refusal(app, record, field, said)
-    end
-    return COUNTED
-  end
   if said.settled then
     settled(app, record, field, said, gain_of)
     return COUNTED
   end
   local contained = said.contained == generation(app, said.counters)
-  if record.state == 'x' or record.state == 'd' then
+  if is_nothing(record) then
     revive(app, record, said)
-    record.state, record.changed = contained and 'c' or 'p', true
     if contained then
       add_claim(record, said.claim)
-      rest(record, app, field)
+      holds.become(app, record, field, 'c', gain_of)
       return COUNTED
     end
-    charge(app, record, 1, gain_of)
-    open_record(app, field)
+    holds.become(app, record, field, 'p', gain_of)
   end
-  if not is_charged(record) or record.fp ~= said.fp then
+  if not is_charged(record) or not is_meant(record, said) then
     return COUNTED
   end
   -- A late copy: what it speaks of was outlived, and the id has taken a new unit since.
-  if contained and not restating and record.state == 'h' and not listed(record.claims, said.claim .. '.') then
+  if contained and not restating and record.state == 'h' and record.hold == ''
+    and not listed(record.claims, said.claim .. '.') then
     return COUNTED
   end
-  record.changed = true
   if contained then
-    charge(app, record, -1, gain_of)
-    close_record(app, field)
-    record.state = 'c'
-    rest(record, app, field)
+    holds.become(app, record, field, 'c', gain_of)
     return COUNTED
   end
-  record.state = 'p'
+  holds.become(app, record, field, 'p', gain_of)
   hear_claim(record, said.claim)
   if restating or record.owner ~= said.claim and has_owner(record) then
     return AGAIN
@@ -99,27 +97,35 @@ local function answered(app, record, field, said, gain_of, restating)
   return YOURS
 end
 
--- A held record that nobody claims is freed; a pinned one only loses its owner.
-local function settle_claims(app, record, field, gain_of)
+-- A held record that nobody claims is freed; a pinned one only loses its owner; a reservation that nobody confirms
+-- after all stands. While members restate, one that nobody speaks of does: it may have been answered.
+local function settle_claims(app, record, field, gain_of, restating)
   record.changed = true
-  if record.state == 'h' and record.claims == '' then
-    charge(app, record, -1, gain_of)
-    close_record(app, field)
-    record.state, record.fp, record.number, record.counters = 'x', '', '0', ''
-    record.era, record.owner = '', ''
-    rest(record, app, field)
-  elseif record.state == 'x' then
+  if record.claims ~= '' then
+    return
+  end
+  if record.state == 'k' or restating and holds.is_open(record) then
+    holds.stand(app, record, field, gain_of)
+  elseif record.state == 'h' then
+    holds.become(app, record, field, 'x', gain_of)
+    record.fp, record.number, record.counters = '', '0', ''
+    record.era, record.owner, record.hold, record.id = '', '', '', ''
+  elseif record.state == 'x' or record.state == 'g' then
     rest(record, app, field)
   end
 end
 
-local function withdraw(app, record, field, claim, gain_of)
+-- An attempt is withdrawn under the name under which it was made.
+local function withdraw(app, records, at, claim, gain_of)
+  local record = record_in(records, at)
   if withdrawn(record, claim) then
     return
   end
   bury(record, claim)
-  drop_claim(record, claim)
-  settle_claims(app, record, field, gain_of)
+  record.changed = true
+  local meant, field = meant_by(records, at)
+  drop_claim(meant, claim)
+  settle_claims(app, meant, field, gain_of)
 end
 
 -- A release that its owner's sums contain leaves `back`. What an older epoch, or a life before a recount,
@@ -145,30 +151,4 @@ local function contain_release(app, record, field, gain_of)
   end
   record.era, record.changed = '', true
   rest(record, app, field)
-end
-
--- The records of one app that a call speaks of, each read once and written once.
-local function read_records(key, fields)
-  local known = {}
-  for from = 1, #fields, WORDS_MAX do
-    local raws = redis.call('HMGET', key, unpack(fields, from, math.min(from + WORDS_MAX - 1, #fields)))
-    for i = 1, #raws do
-      known[fields[from + i - 1]] = unpack_record(raws[i])
-    end
-  end
-  return known
-end
-
-local function save_records(key, fields, known)
-  local changed = {'HSET', key}
-  for i = 1, #fields do
-    local record = known[fields[i]]
-    if record.changed then
-      changed[#changed + 1] = fields[i]
-      changed[#changed + 1] = pack_record(record)
-    end
-  end
-  if changed[3] then
-    put_all(changed)
-  end
 end

@@ -20,7 +20,7 @@ local daily_active = users.empty and num(m[3]) or users.users + users.increments
 local peak = math.max(0, num(m[1]))
 if tonumber(string.match(KEYS[4], '(%d+)$')) >= app.month then
   -- What is there now belongs to the newest month; a held record counts for whoever looks, though not
-  -- yet for the bill.
-  peak = math.max(peak, shown(app[1]))
+  -- yet for the bill. A reservation does not.
+  peak = math.max(peak, shown(app[1]) - app[1].reserved)
 end
 return seal(show({FINE, 0, 0, now, daily_active, users.mine, num(m[2]), peak}, app, gain))

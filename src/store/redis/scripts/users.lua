@@ -1,17 +1,8 @@
 -- Distinct users of a day.
 --
 -- The day's hash: n (users), i (all members' increments), m:INC (a member's own), and the shape of
--- its buckets: k, l, p. Bucket I is the set KEY:I; a member is 64 bits of a user's hash, as a signed
--- decimal: as long as none has more members than set-max-intset-entries, each costs its user 8 bytes.
---
--- Buckets are split one at a time (linear hashing, Litwin 1980), so that no step does much. There are
--- 2^(k+l) + p: those below p are split already. A user's place is the last bits of H, whose last k
--- bits come from the hash's high half and all others from the member, so that a bucket can be split by
--- what it holds, and more than 64 bits tell users apart where there are many. The first k is chosen by the day before.
-
--- As many low bits of the member the place may use.
-local LOW = 1048576
-local LEVEL_MAX = 19
+-- its buckets: k, l, p. They are the sets KEY:I; a member is 64 bits of a user's hash, as a signed decimal, and what
+-- comes from elsewhere is of its high half. The first k is chosen by the day before.
 
 local function read_users(key, member)
   local h = hash(key)

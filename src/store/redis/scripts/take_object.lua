@@ -1,0 +1,165 @@
+-- Takes that name an object, reserve, or say what exists: writes a record, or finds the one that is there.
+--
+-- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
+-- KEYS[6] the day's month
+-- ARGV[6]  the attempt
+-- ARGV[7]  the record's field, ARGV[8] the field of the client's id where the record is an object's, or ''
+-- ARGV[9]  the fingerprint
+-- ARGV[10] the day's number
+-- ARGV[11] when the day's gain goes, in seconds
+-- ARGV[12] 1 if a refusal is remembered under the record's field
+-- ARGV[13] n to count, e if it exists whether it fits or not, r to reserve
+-- ARGV[14] when the reservation expires, in ms, or ''
+-- ARGV[15] the amount
+-- ARGV[16] … pairs: a counter's digit, its limit or '-'
+--
+-- Answers after the head: outcome, 1 if it is an earlier one's, 1 if the attempt owns the record, the
+-- counter that did not fit, 1 if a recall may help, 1 if the object was counted before, 1 if it is late, 1 more
+-- than the counter that is exceeded or 0, view.
+
+local refusal = refused(COUNTING)
+if refusal then
+  return refusal
+end
+
+local field, note_field, fp, day = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local intent, amount = ARGV[13], tonumber(ARGV[15])
+local claim = member .. '.' .. ARGV[6]
+ask(day, ARGV[11], {field, note_field})
+local record = all.known[field]
+local named = objects.is(field)
+local beside = note_field ~= '' and all.known[note_field]
+-- Whether this id was heard of with this object before.
+local again = beside and beside.state == 'i'
+
+local function finish(outcome, with)
+  with = with or {}
+  return finish_with({FINE, 0, 0, now, outcome, with.replayed and 1 or 0, with.mine and 1 or 0, with.counter or 0,
+    with.recallable and 1 or 0, with.already and 1 or 0, with.late and 1 or 0, with.exceeds and with.exceeds + 1 or 0})
+end
+
+local function remember(number)
+  if beside and not again then
+    write_note(app, beside, note_field, fp, field, number)
+  end
+end
+
+-- Writes the record, or refuses. What exists is never refused.
+local function write()
+  local counters, full, lent, incomplete = judge(app, gain, amount, 16)
+  if incomplete then
+    return finish(TAKEN.INCOMPLETE)
+  end
+  if lent and not full then
+    starve(app)
+  end
+  if (full or lent) and intent ~= 'e' then
+    if full and beside then
+      write_refusal(app, beside, note_field, fp, str(full), day)
+    elseif full and ARGV[12] == '1' then
+      write_refusal(app, record, field, fp, str(full), day)
+    end
+    return finish(TAKEN.DENIED, {counter = full or lent, recallable = not full})
+  end
+  touch_month(counters, day)
+  record.fp, record.number, record.groups, record.counters = fp, str(amount), '', counters
+  record.day, record.era, record.claims = day, generations(app, counters), ''
+  -- A reservation is in nobody's sums.
+  record.owner = intent ~= 'r' and claim or ''
+  record.hold = intent == 'r' and ARGV[14] or ''
+  record.id = intent == 'r' and note_field or ''
+  add_claim(record, claim)
+  holds.become(app, record, field, 'h', gain_of)
+  again = false
+  remember('1')
+  return finish(TAKEN.ALLOWED, {mine = intent ~= 'r', exceeds = full or lent})
+end
+
+-- An object that is counted or on its way: whoever asks for it meets the others here.
+local function meet(adds_claim)
+  if adds_claim and add_claim(record, claim) then
+    record.changed = true
+  end
+  local already = not again or beside.number == '0'
+  remember('0')
+  return finish(TAKEN.ALLOWED, {replayed = again, mine = record.owner == claim, already = already})
+end
+
+local function take_reserved()
+  if intent ~= 'r' then
+    local late = holds.in_time(record)
+    holds.confirm(app, record, field, claim, late, gain_of)
+    remember('0')
+    return finish(TAKEN.ALLOWED, {mine = true, late = late == '1'})
+  end
+  local mine = again and record.id == note_field
+  if record.state == 'h' and add_claim(record, claim) then
+    record.changed = true
+  end
+  remember('0')
+  return finish(TAKEN.ALLOWED, {replayed = mine or again, already = not mine})
+end
+
+local function take_named()
+  if beside and beside.state ~= 'x' then
+    local is_its = again and beside.owner == field or beside.state == 'd'
+    if not is_its or beside.fp ~= fp then
+      return finish(TAKEN.OTHER_CONTENT)
+    end
+    if beside.state == 'd' and intent ~= 'e' then
+      return finish(TAKEN.DENIED, {replayed = true, counter = tonumber(beside.counters)})
+    end
+  end
+  if record.state == 'g' then
+    return finish(TAKEN.CONFIRMING)
+  end
+  if holds.is_open(record) then
+    return take_reserved()
+  end
+  if is_charged(record) then
+    return meet(true)
+  end
+  if record.state == 'c' or objects.kind_of(app, field, tonumber(ARGV[16])) then
+    return meet(false)
+  end
+  return write()
+end
+
+local function take_own()
+  local state = record.state
+  if state == 'r' or state == 'i' or state ~= 'x' and record.fp ~= fp then
+    return finish(TAKEN.OTHER_CONTENT)
+  end
+  if state == 'd' and intent ~= 'e' then
+    return finish(TAKEN.DENIED, {replayed = true, counter = tonumber(record.counters)})
+  end
+  if record.hold ~= '' then
+    if state == 'z' or state == 'f' then
+      return finish(TAKEN.ENDED)
+    end
+    -- Claims of those who confirm it are told from others by its state.
+    if state == 'h' and add_claim(record, claim) then
+      record.changed = true
+    end
+    return finish(TAKEN.ALLOWED, {replayed = true})
+  end
+  local outlived = state == 'c' and is_of_older_life(app, record)
+  if outlived and listed(record.claims, claim .. '.') then
+    return finish(TAKEN.OUTLIVED)
+  end
+  if state == 'x' or state == 'd' or outlived then
+    return write()
+  end
+  if add_claim(record, claim) then
+    record.changed = true
+  end
+  return finish(TAKEN.ALLOWED, {replayed = true, mine = record.owner == claim})
+end
+
+if app.frozen then
+  return finish(TAKEN.FROZEN)
+end
+if withdrawn(record, claim) then
+  return finish(TAKEN.WITHDRAWN)
+end
+return (named and take_named or take_own)()

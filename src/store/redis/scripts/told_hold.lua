@@ -1,0 +1,146 @@
+-- What a member says of takes that name an object, reserve, or say what a reservation came to.
+
+-- Whether a record is what was reserved under the id of an answer: an object may be another's reservation.
+local function is_reserved_as(record, field, said)
+  return not objects.is(field) or record.id == said.id
+end
+
+-- A reservation that was answered stands. One that is not known here comes back: nobody's sums contain it.
+local function told_reserved(app, record, field, said, gain_of)
+  local is_other = not is_reserved_as(record, field, said) and (record.state == 'z' or record.state == 'f')
+    and record.hold ~= ''
+  if holds.is_open(record) then
+    if record.state == 'h' then
+      holds.stand(app, record, field, gain_of)
+    end
+  elseif record.state == 'x' or is_other then
+    if objects.is(field) and objects.kind_of(app, field, tonumber(string.sub(said.counters, 1, 1))) then
+      return COUNTED
+    end
+    revive(app, record, said)
+    record.hold, record.id = said.ends_hold, said.id
+    holds.become(app, record, field, 's', gain_of)
+  elseif listed(record.claims, said.claim .. '.') then
+    -- It met what another was creating, and has said so: that does not go by an abort any more.
+    drop_claim(record, said.claim)
+    if record.state == 'h' then
+      holds.become(app, record, field, 'p', gain_of)
+    else
+      settle_claims(app, record, field, gain_of)
+    end
+  elseif holds.ends(record) == 0 and record.hold ~= '' then
+    record.hold, record.changed = string.gsub(record.hold, '^%d+', said.ends_hold), true
+  end
+  return COUNTED
+end
+
+-- One that ended stays so, whatever is still to come of it.
+local function told_ended(app, record, field, said, gain_of)
+  local state = said.intent
+  if record.state == 'x' then
+    revive(app, record, said)
+    record.hold, record.id = '0', said.id
+    holds.become(app, record, field, state, gain_of)
+  elseif holds.is_open(record) and is_reserved_as(record, field, said) then
+    record.claims = ''
+    holds.become(app, record, field, state, gain_of)
+  end
+  return COUNTED
+end
+
+-- A reservation that was made without a name, and confirmed with one, has moved to the object's record. Answers the
+-- record that is meant: one that was confirmed without the name as well stays where it is.
+local function told_moved(app, records, record, field, said, gain_of)
+  local own = said.note ~= '' and record_in(records, said.note)
+  if not own or own.hold == '' then
+    return record, field
+  end
+  if own.state == 'p' or own.state == 'c' or own.state == 'z' then
+    return own, said.note
+  end
+  if not is_charged(record) then
+    record.hold, record.id = own.hold, said.note
+  end
+  holds.become(app, own, said.note, 'x', gain_of)
+  write_note(app, own, said.note, said.fp, field, '1')
+  return record, field
+end
+
+-- The note of an answer is restored where it is missing.
+local function restore_note(app, records, said, number)
+  local beside = said.note ~= '' and objects.is(said.field) and record_in(records, said.note)
+  if beside and (beside.state == 'x' or beside.state == 'd') then
+    write_note(app, beside, said.note, said.fp, said.field, number)
+  end
+end
+
+local function told_named(app, record, field, said, gain_of, restating)
+  if record.state == 'g' then
+    drop_claim(record, said.claim)
+    settle_claims(app, record, field, gain_of)
+    return GONE_OBJECT
+  end
+  -- What is counted by its name is not counted again; and what was deleted since does not come back.
+  local own = tonumber(string.sub(said.counters, 1, 1))
+  if not is_charged(record) and (record.state == 'z' and record.hold == '' or objects.kind_of(app, field, own)) then
+    return COUNTED
+  end
+  -- It was reserved and let go before it was created.
+  if said.intent == 'n' or said.intent == 'e' then
+    if record.state == 'z' or record.state == 'f' then
+      record.state, record.hold, record.id = 'x', '', ''
+    end
+  end
+  return answered(app, record, field, said, gain_of, restating)
+end
+
+local function told_hold(app, records, said, gain_of, restating)
+  local intent = said.intent
+  local record, field = meant_by(records, said.field)
+  -- The client's id, where the record is an object's.
+  said.id = said.note ~= '' and said.note or field ~= said.field and said.field or ''
+  if intent == 'z' or intent == 'f' then
+    return told_ended(app, record, field, said, gain_of)
+  end
+  local was, ack = record.state, nil
+  if intent == 'r' then
+    -- What was confirmed or cancelled under the id alone, by somebody who did not know the name, stays there.
+    if said.note ~= '' and record_in(records, said.note).hold ~= '' then
+      return COUNTED
+    end
+    ack = told_reserved(app, record, field, said, gain_of)
+  else
+    if intent == 'c' or intent == 'l' then
+      record, field = told_moved(app, records, record, field, said, gain_of)
+    end
+    local how = intent == 'l' and 'c' or '0'
+    local marks = not holds.how(record) and (record.hold ~= '' or intent == 'c' or intent == 'l')
+    if objects.is(field) then
+      ack = told_named(app, record, field, said, gain_of, restating)
+    else
+      ack = answered(app, record, field, said, gain_of, restating)
+    end
+    if marks and ack ~= GONE_OBJECT and (is_charged(record) or record.state == 'c') then
+      holds.mark(record, how)
+      record.changed = true
+    end
+  end
+  restore_note(app, records, said, was == 'x' and record.state ~= 'x' and '1' or '0')
+  return ack
+end
+
+-- What becomes of an answer: a digit.
+local function told(app, records, said, gain_of, restating)
+  if said.refused ~= '-' then
+    local at = said.note ~= '' and said.note or said.remembered and said.field
+    local record = at and record_in(records, at)
+    if record and record.state == 'x' then
+      keep_refusal(app, record, at, said)
+    end
+    return COUNTED
+  end
+  if said.intent then
+    return told_hold(app, records, said, gain_of, restating)
+  end
+  return answered(app, record_in(records, said.field), said.field, said, gain_of, restating)
+end
