@@ -191,7 +191,12 @@ async fn a_bad_request_counts_nothing(store: Store) {
             ..creation(TRIAL, Account)
         },
         CheckRequest {
-            resource_id: "account".into(),
+            resource_id: "a".repeat(49),
+            ..creation(TRIAL, Account)
+        },
+        CheckRequest {
+            resource_id: "two accounts".into(),
+            amount: 2,
             ..creation(TRIAL, Account)
         },
         CheckRequest {

@@ -118,7 +118,8 @@ fn the_example_serves_the_verbs_and_keeps_its_counts() {
     );
     for verb in ["check", "release"] {
         let refused = server.ask(&format!(
-            "{verb} --app 1400000002 --resource group --resource-id g-1"
+            "{verb} --app 1400000002 --resource group --resource-id {}",
+            "g".repeat(49)
         ));
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
         assert!(
