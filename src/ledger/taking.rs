@@ -52,6 +52,10 @@ impl Ledger {
         let take = open.take();
         let (charge, day, attempt) = (take.charge, take.day, take.attempt);
         let mine = mine && take.intent.is_counted();
+        if !mine {
+            // An app of which nothing was lent yet would not be known to have been heard.
+            entry.books().guard_mut();
+        }
         self.learn_but(entry, view, day, heard, But::Attempt(attempt));
         if self.store.is_local() {
             return open.allowed(|_| Ok(None));
