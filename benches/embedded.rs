@@ -7,8 +7,8 @@ use imquota::clock::{Clock, Day, Zone};
 use imquota::quota::{Amount, AppId, Charge, Limit, Limits, Resource};
 use imquota::store::embedded::EmbeddedStore;
 use imquota::store::{
-    Answered, AppReport, Attempt, Cell, CellReport, Fingerprint, Member, RecordKey, Report, Shard,
-    Store, Take, Totals,
+    Answered, AppReport, Attempt, Cell, CellReport, Fingerprint, Intent, Member, RecordKey, Report,
+    Shard, Store, Take, Totals,
 };
 
 #[global_allocator]
@@ -109,6 +109,8 @@ fn take(store: &EmbeddedStore, app: u64, attempt: u64, day: Day) {
         attempt: Attempt(attempt),
         charge: Charge::new(Resource::Account, Amount::ONE, &limits),
         day,
+        intent: Intent::Count,
+        note: None,
     };
     let now = Clock::system();
     let taken = store.take(&take, now).now_or_never();

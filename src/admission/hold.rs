@@ -58,7 +58,7 @@ impl Admission {
                 beside,
                 view,
             } => Ok(done(&view, beside.late, beside.already_counted, replayed)),
-            other => Err(fault_of(other, CANCELLED)),
+            other => Err(fault_of(&other, CANCELLED)),
         }
     }
 
@@ -84,7 +84,7 @@ impl Admission {
         };
         match self.end(&entry, end, budget).await? {
             HoldEnd::Done { replayed, .. } => Ok(Cancelled { replayed }),
-            other => Err(fault_of(other, CONFIRMED)),
+            other => Err(fault_of(&other, CONFIRMED)),
         }
     }
 
@@ -173,7 +173,7 @@ const CHARGED: Fault = Fault::Ended(
 );
 
 /// Why a reservation did not end as it was to; `other` is said where it had ended the other way.
-fn fault_of(end: HoldEnd, other: Fault) -> Fault {
+fn fault_of(end: &HoldEnd, other: Fault) -> Fault {
     match end {
         HoldEnd::NoHold => Fault::NoHold,
         HoldEnd::Other => other,
@@ -181,7 +181,7 @@ fn fault_of(end: HoldEnd, other: Fault) -> Fault {
             field: "resource_id",
             problem: "is not the object that was reserved under this id".into(),
         },
-        HoldEnd::Full(full) => full.into(),
+        HoldEnd::Full(full) => (*full).into(),
         HoldEnd::Done { .. } | HoldEnd::Later => {
             Fault::Away("the reservation cannot be ended just now; ask again in a second".into())
         }

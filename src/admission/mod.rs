@@ -13,6 +13,7 @@ mod objects;
 mod outage;
 mod release;
 mod take;
+mod told;
 mod usage;
 mod verdict;
 

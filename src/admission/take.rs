@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::check::{Hard, allowed, limit_reached, refused};
 use super::outage::Wordless;
+use super::told::Asked;
 use super::{
-    Admission, Budget, Check, CheckMode, Fault, Outcome, Patience, RETRY_AFTER, Refusal, Silence,
-    Source, Verdict, shown,
+    Admission, Budget, Check, CheckMode, Fault, Patience, RETRY_AFTER, Refusal, Silence, Source,
+    Verdict, shown,
 };
 use crate::clock::Millis;
-use crate::ledger::{Counted, Entry, NotTaken, Once, Wanted};
+use crate::ledger::{Counted, Entry, Once, Wanted};
 use crate::quota::{Counter, ObjectNumber, Part};
 use crate::store::{Intent, Taken, Undecided};
 
@@ -100,7 +101,6 @@ impl Admission {
     /// The record path: journaled before it is sent, and before its answer goes out. Dropped anywhere
     /// in between (the caller went away), it is withdrawn.
     async fn take(&self, check: &Check, hard: &Hard, budget: Budget) -> Result<Decided, Fault> {
-        let day = hard.day(self);
         let Ok(object) = self.object_of(check, &hard.entry) else {
             let verdict = self.without_ledger(check, hard, Wordless::Away)?;
             return Ok(Decided::ByLedger(verdict));
@@ -110,11 +110,10 @@ impl Admission {
             fingerprint: check.fingerprint(),
             request_id: check.request_id.clone(),
             charge: hard.charge,
-            day,
+            day: hard.day(self),
             object,
             intent: check.intent(object, hard.now),
         };
-        let by_client = wanted.request_id.is_some();
         let once = check.once();
         if let Some(once) = once
             && let Some(decided) = self.repeated(check, hard, once, budget).await?
@@ -126,91 +125,53 @@ impl Admission {
         let taken = self
             .ask(self.ledger.store().take(open.take(), hard.now), budget)
             .await;
+        let asked = Asked {
+            check,
+            hard,
+            open,
+            heard,
+            once,
+        };
         let verdict = match taken {
             Ok(Taken::Allowed {
                 view,
                 replayed,
                 mine,
                 beside,
-            }) => {
-                match self
-                    .ledger
-                    .take_allowed(&hard.entry, open, &view, mine, heard)
-                {
-                    Ok(()) => {}
-                    Err(NotTaken::Full(full)) => return Err(full.into()),
-                    Err(NotTaken::Late) => {
-                        let why = Wordless::Withheld;
-                        let verdict = self.without_ledger(check, hard, why)?;
-                        return Ok(Decided::ByLedger(verdict));
-                    }
-                }
-                self.ledger.outlook().decided(check.app);
-                if let Some(once) = once {
-                    self.ledger.was_allowed(once);
-                }
-                let part = hard.charge.parts()[0];
-                let net = self.ledger.net_in(&hard.entry, &view, part.counter, day);
-                let exceeds = beside.exceeds.map(limit_reached);
-                Verdict {
-                    outcome: exceeds.map_or(Outcome::Allow, Outcome::Exceeds),
-                    held: view.reserved[part.counter.index()],
-                    already_counted: beside.already_counted,
-                    replayed,
-                    ..allowed(part.limit, net, self.shared())
-                }
-            }
+            }) => self.told_allowed(asked, &view, (replayed, mine), beside)?,
             Ok(Taken::Denied {
                 counter,
                 view,
                 replayed,
                 recallable,
             }) => {
-                self.ledger.outlook().decided(check.app);
-                // A refusal under an id of our own is remembered nowhere, nor is one that others can
-                // lift: nothing is to be kept.
-                if by_client && !recallable {
-                    open.refused(counter)?;
-                } else {
-                    open.forget();
-                }
-                self.ledger.learn(&hard.entry, &view, day, heard);
-                let limit = hard.entry.rules.limits.of(counter);
-                let used = shown(self.ledger.net_in(&hard.entry, &view, counter, day));
-                let refusal = limit_reached(counter);
-                let verdict = Verdict {
-                    held: view.reserved[counter.index()],
-                    replayed,
-                    ..refused(refusal, Some(limit), used, self.shared())
-                };
+                let refusal = self.told_denied(asked, &view, counter, (replayed, recallable))?;
                 if recallable {
-                    return Ok(Decided::ByWhatIsLent {
-                        refusal: verdict,
-                        lent_here: view.escrow.iter().any(|own| own.spare() > 0),
-                    });
+                    let lent_here = view.escrow.iter().any(|own| own.spare() > 0);
+                    return Ok(Decided::ByWhatIsLent { refusal, lent_here });
                 }
-                verdict
+                refusal
             }
             Ok(Taken::OtherContent) => {
-                open.forget();
+                asked.open.forget();
                 return Err(Fault::OtherContent);
             }
             Ok(Taken::Ended) => {
-                open.forget();
+                asked.open.forget();
                 return Err(Fault::Ended(
                     "this reservation has ended: it was cancelled, or freed when it had expired; take a new id",
                 ));
             }
             Ok(Taken::Undecided(Undecided::Confirming)) => {
-                open.forget();
+                asked.open.forget();
                 return Ok(Decided::Deleting);
             }
             Err(Silence::Caller) => {
-                drop(open);
+                drop(asked);
                 self.unavailable(hard, &hard.charge.parts()[0])
             }
             Ok(Taken::Undecided(Undecided::Incomplete)) | Err(Silence::Store) => {
-                drop(open);
+                drop(asked);
                 self.without_ledger(check, hard, Wordless::Away)?
             }
             Ok(
@@ -218,7 +179,7 @@ impl Admission {
                 | Taken::NoHold
                 | Taken::Undecided(Undecided::Frozen | Undecided::Outlived),
             ) => {
-                drop(open);
+                drop(asked);
                 self.without_ledger(check, hard, Wordless::Withheld)?
             }
         };
@@ -331,7 +292,12 @@ impl Admission {
     }
 
     /// The policy where there is no word of the ledger.
-    fn without_ledger(&self, check: &Check, hard: &Hard, why: Wordless) -> Result<Verdict, Fault> {
+    pub(super) fn without_ledger(
+        &self,
+        check: &Check,
+        hard: &Hard,
+        why: Wordless,
+    ) -> Result<Verdict, Fault> {
         if let CheckMode::Reserve(_) = check.mode {
             return Ok(self.unavailable(hard, &hard.charge.parts()[0]));
         }

@@ -17,24 +17,19 @@ pub(super) fn text(bill: &GetBillResponse) -> String {
         (_, true) => ", final",
         (_, false) => ", not final",
     };
-    let mut text = format!("{whose}, {}, plan {}{state}\n\n", bill.month, bill.plan);
-    text += &lines(&bill.lines, currency);
-    text += &format!(
+    let head = format!("{whose}, {}, plan {}{state}\n", bill.month, bill.plan);
+    let total = format!(
         "total {} {currency}, due on {}",
         grouped_decimal(&bill.total),
         bill.due_date
     );
-    for note in &bill.notes {
-        text += &format!("\nnote: {note}");
-    }
-    if let Some(forecast) = &bill.forecast {
-        text += &format!(
-            "\n\nforecast {} {currency}, if {}",
-            grouped_decimal(&forecast.total),
-            forecast.assumes
-        );
-    }
-    text
+    let mut parts = vec![head, lines(&bill.lines, currency), total];
+    parts.extend(bill.notes.iter().map(|note| format!("note: {note}")));
+    parts.extend(bill.forecast.as_ref().map(|forecast| {
+        let total = grouped_decimal(&forecast.total);
+        format!("\nforecast {total} {currency}, if {}", forecast.assumes)
+    }));
+    parts.join("\n")
 }
 
 /// Each line in words: `peak 22,000 on 2026-11-14 · 10,000 free · 12,000 over → 2 blocks of …`.
@@ -44,9 +39,9 @@ fn lines(lines: &[BillLine], currency: &str) -> String {
         .map(|line| vec![name(&line.item).to_owned(), words(line, currency)])
         .collect();
     if rows.is_empty() {
-        return "nothing is billed in this plan\n".to_owned();
+        return "nothing is billed in this plan".to_owned();
     }
-    aligned(&rows, &[Side::Left, Side::Left]) + "\n"
+    aligned(&rows, &[Side::Left, Side::Left])
 }
 
 fn name(item: &str) -> &str {

@@ -125,16 +125,14 @@ pub fn check(path: &Path) -> Result<Settings, Faults> {
 /// # Errors
 /// All faults of the file.
 pub fn prices(file: Option<&Path>) -> Result<Prices, Faults> {
-    let (plans, currency) = match file {
-        Some(file) => {
-            let settings = check(file)?;
-            (settings.plans, settings.currency)
-        }
-        None => {
-            let (mut none, currency) = (Findings::default(), Currency::USD);
-            (plans::read(None, currency, &mut none), currency)
-        }
-    };
+    if let Some(file) = file {
+        let Settings {
+            plans, currency, ..
+        } = check(file)?;
+        return Ok(Prices { plans, currency });
+    }
+    let (mut none, currency) = (Findings::default(), Currency::USD);
+    let plans = plans::read(None, currency, &mut none);
     Ok(Prices { plans, currency })
 }
 

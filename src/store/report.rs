@@ -208,7 +208,7 @@ pub struct Settled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct View {
     /// Net counts over all members and records, as a gateway is shown them; the gain is the asked day's.
-    /// What is lent and not spent is not in it.
+    /// What is lent and not spent is not in it, nor what reservations hold.
     pub net: [i64; 4],
     /// What this member's own totals contribute to `net`, so that it can add what is newer. What it
     /// took or gave by records is in `net` and not in here.
@@ -220,7 +220,7 @@ pub struct View {
     pub generations: [u64; 4],
     /// Units lent to all members and not known to be spent or returned.
     pub outstanding: [u64; 4],
-    /// What of `net` reservations hold that are not confirmed.
+    /// What reservations hold that are not confirmed: charged as well, beside `net`.
     pub reserved: [u64; 4],
     /// The token of the freeze that a recount has put on the app.
     pub frozen: Option<u64>,

@@ -301,7 +301,7 @@ async fn bad_fields_about_reservations_and_objects_are_named() {
     for (names, field) in [
         (vec![], "resource_ids"),
         (vec!["a".into(); 501], "resource_ids"),
-        (vec!["a".into(), "".into()], "resource_ids[1]"),
+        (vec!["a".into(), String::new()], "resource_ids[1]"),
         (vec!["x".repeat(49)], "resource_ids[0]"),
         (vec!["ä".into()], "resource_ids[0]"),
     ] {

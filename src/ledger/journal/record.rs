@@ -37,7 +37,7 @@ pub enum Record {
     /// The ledger has acknowledged these sums of a cell.
     Acked(AppId, Cell, Totals),
     /// A take is about to be sent, at that time.
-    Attempt(Millis, Take),
+    Attempt(Millis, Box<Take>),
     /// A take's answer is about to go out: ALLOW, or DENY because of a counter. With the generation in
     /// which this member's own sums contain it from now on, where they do.
     Answered(Attempt, Option<Counter>, Option<u64>),
@@ -211,7 +211,7 @@ impl Record {
             }
             3 => {
                 let at = Millis(from.try_get_i64_le().ok()?);
-                Self::Attempt(at, get_take(from)?)
+                Self::Attempt(at, Box::new(get_take(from)?))
             }
             4 => {
                 let attempt = Attempt(u64_of(from)?);

@@ -196,7 +196,7 @@ fn owe(state: &mut Snapshot, record: Record) {
             state.takes.insert(
                 attempt,
                 OwedTake {
-                    take,
+                    take: *take,
                     at,
                     state: open,
                 },

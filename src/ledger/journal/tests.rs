@@ -135,10 +135,10 @@ fn a_take_comes_back_as_far_as_it_had_come() {
     append(
         &journal,
         &[
-            Record::Attempt(NOW, take(1)),
-            Record::Attempt(NOW, take(2)),
-            Record::Attempt(NOW, take(3)),
-            Record::Attempt(NOW, take(4)),
+            Record::Attempt(NOW, Box::new(take(1))),
+            Record::Attempt(NOW, Box::new(take(2))),
+            Record::Attempt(NOW, Box::new(take(3))),
+            Record::Attempt(NOW, Box::new(take(4))),
             Record::Answered(Attempt(2), None, None),
             Record::Answered(Attempt(3), Some(Counter::AvRooms), None),
             Record::Abort(Attempt(4)),
@@ -463,7 +463,7 @@ fn a_segment_that_is_missing_or_has_lost_its_bytes_is_found_out() {
 fn segments_that_the_checkpoint_has_are_not_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, ..) = open(&folder);
-    append(&journal, &[Record::Attempt(NOW, take(1))]);
+    append(&journal, &[Record::Attempt(NOW, Box::new(take(1)))]);
     let first = path_of(folder.path(), 1);
     let left = std::fs::read(&first).unwrap();
     let sealed = journal.seal(NOW).unwrap();
@@ -591,7 +591,7 @@ proptest! {
         for record in [
             Record::Totals(app, Cell::Gained(day), totals(b, c)),
             Record::Acked(app, Cell::Increment(day), totals(b, c)),
-            Record::Attempt(NOW, take),
+            Record::Attempt(NOW, Box::new(take)),
             Record::Answered(attempt, own.then_some(Counter::Groups), own.then_some(b / 2)),
             Record::Kept(attempt),
             Record::Gave(b),

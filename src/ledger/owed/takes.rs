@@ -89,7 +89,7 @@ impl Owed {
             return Err(Full::Waiting);
         }
         // Under the lock that a checkpoint copies under: it sees the journal's record or this one.
-        self.append(&Record::Attempt(at, take.clone()))?;
+        self.append(&Record::Attempt(at, Box::new(take.clone())))?;
         let (open, state) = (take.clone(), TakeState::Open);
         takes.insert(attempt, Tracked::due(OwedTake { take, at, state }));
         drop(takes);

@@ -150,7 +150,10 @@ impl Answer {
                 done: self.count()?,
             };
             view.outstanding[counter] = self.count()?;
-            view.reserved[counter] = self.count()?;
+            let reserved = self.count()?;
+            view.reserved[counter] = reserved;
+            // The scripts show all that records hold.
+            view.net[counter] = view.net[counter].saturating_sub_unsigned(reserved);
         }
         Ok(view)
     }
