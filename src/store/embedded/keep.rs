@@ -15,6 +15,9 @@ use crate::clock::{Day, Millis};
 use crate::quota::{Counter, ObjectNumber};
 use crate::store::{Abort, Answered, Intent, RecordKey, StoreFault, Take};
 
+/// A confirmation by whoever reserved.
+const CONFIRM: Intent = Intent::Confirm { lapsed: false };
+
 impl LedgerShard {
     /// Keeps a take whose answer went out. One that is not there was forgotten in a crash.
     pub(super) fn keep(
@@ -55,9 +58,10 @@ impl LedgerShard {
         counter: Counter,
         now: Millis,
     ) -> Result<(), StoreFault> {
-        let id = match (&take.key, &take.note) {
-            (RecordKey::Client(id), _) | (RecordKey::Object(_), Some(id)) => id,
-            _ => return Ok(()),
+        let ((RecordKey::Client(id), _) | (RecordKey::Object(_), Some(id))) =
+            (&take.key, &take.note)
+        else {
+            return Ok(());
         };
         let id = RecordId::of_client(by.secret, take.app, id);
         if self.records.find(by.file, id)?.is_none() {
@@ -159,16 +163,16 @@ impl LedgerShard {
         let known = is_counted(self.place_of(by, take.app, object)?);
         self.records.make_room()?;
         let mut before = None;
-        if let Some(own) = note.as_ref().and_then(|note| note.record.as_ref())
+        if let Some(note) = &note
+            && let Some(own) = &note.record
             && let Some(reservation) = &own.reservation
         {
-            match own.state {
-                // It was made without the object, and is confirmed under it.
-                State::Held(_) | State::Reserved | State::Confirming(_) | State::Lapsed => {
-                    before = Some((own.clone(), reservation.clone()));
-                }
-                _ => return Ok(()),
+            let moves = note.is_charged() || own.state == State::Lapsed;
+            if !moves || own.state == State::Counted || take.intent != CONFIRM {
+                return self.keep_hold(by, take, note, (today, now));
             }
+            // It was made without the object, and is confirmed under it.
+            before = Some((own.clone(), reservation.clone()));
         }
         let new = match &spot.record {
             Some(record) if matches!(record.state, State::Gone(_)) => {

@@ -150,17 +150,16 @@ impl LedgerShard {
             };
         }
         self.records.make_room()?;
-        let fell = match give_back.object {
-            Some(object) => self.release_object(by, give_back, object, now)?,
-            None => {
-                let app = self.apps.touch(by.file, give_back.app)?;
-                app.change(self.round).give_back(
-                    give_back.resource,
-                    give_back.given.unwrap_or(give_back.amount.get()),
-                    give_back.groups_follow,
-                    give_back.day,
-                )
-            }
+        let fell = if let Some(object) = give_back.object {
+            self.release_object(by, give_back, object, now)?
+        } else {
+            let app = self.apps.touch(by.file, give_back.app)?;
+            app.change(self.round).give_back(
+                give_back.resource,
+                give_back.given.unwrap_or(give_back.amount.get()),
+                give_back.groups_follow,
+                give_back.day,
+            )
         };
         let record = Record {
             app: give_back.app,
