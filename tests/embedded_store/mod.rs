@@ -6,7 +6,7 @@ use std::sync::Arc;
 use imquota::clock::{Millis, Zone};
 use imquota::store::embedded::EmbeddedStore;
 use imquota::store::{Installation, Store, StoreFault};
-use redb::{Database, Key, ReadableDatabase, ReadableTableMetadata, TableDefinition};
+use redb::{Database, Key, ReadableDatabase, ReadableTableMetadata, TableDefinition, Value};
 use tempfile::TempDir;
 
 use crate::store_suite::{LedgerUnderTest, Seat, now, zone};
@@ -15,7 +15,9 @@ mod bounds;
 mod damage;
 mod folding;
 mod history;
+mod holds;
 mod memory;
+mod objects;
 mod recovery;
 mod restart;
 
@@ -72,8 +74,13 @@ impl Folder {
 
 /// How many rows a table of the file has; nobody may have the file open.
 pub fn rows<K: Key + 'static>(folder: &Folder, table: &str) -> u64 {
+    rows_of::<K, &[u8]>(folder, table)
+}
+
+/// The same of a table whose values are no bytes.
+pub fn rows_of<K: Key + 'static, V: Value + 'static>(folder: &Folder, table: &str) -> u64 {
     let db = Database::open(folder.file()).unwrap();
-    let table: TableDefinition<K, &[u8]> = TableDefinition::new(table);
+    let table: TableDefinition<K, V> = TableDefinition::new(table);
     let rows = db.begin_read().unwrap().open_table(table).unwrap().len();
     rows.unwrap()
 }
@@ -86,4 +93,11 @@ pub fn minutes(minutes: i64) -> Millis {
 /// A checkpoint with a journal that begins now: nothing is folded yet.
 pub async fn checkpoint(seat: &Seat) {
     seat.store.checkpoint(now()).await.unwrap();
+}
+
+/// The process ends, at once and without a checkpoint, and the next one begins.
+pub async fn killed(folder: &Folder, seat: Seat) -> Seat {
+    let remembered = Some(seat.installation);
+    drop(seat);
+    folder.sit(remembered).await
 }

@@ -10,16 +10,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use imquota::clock::{Clock, Day, Millis, Zone};
-use imquota::quota::{Amount, AppId, Charge, Counter, Limit, Limits, RequestId, Resource};
+use imquota::quota::{
+    Amount, AppId, Charge, Counter, Limit, Limits, ObjectId, ObjectNumber, RequestId, Resource,
+};
 use imquota::store::{
     Abort, Ack, Answered, AppReport, Attempt, Cell, CellReport, Escrow, Fingerprint, Gave,
-    GiveBack, GivenBack, Installation, Login, Member, RecordKey, Report, Shard, Store, Take, Taken,
-    Totals, Usage, View,
+    GiveBack, GivenBack, Hold, HoldState, Installation, Intent, Login, Member, RecordKey, Report,
+    Shard, Store, Take, Taken, Totals, Usage, View,
 };
 
 pub mod actives;
+pub mod holds;
 pub mod identity;
 pub mod model;
+pub mod objects;
 pub mod peaks;
 pub mod property;
 pub mod records;
@@ -86,6 +90,56 @@ macro_rules! store_suite {
             peaks::records_make_peaks,
             peaks::a_month_begins_with_what_is_carried_in,
             peaks::the_highest_day_is_the_months_peak,
+            holds::a_reservation_holds_its_place_until_it_is_confirmed,
+            holds::a_reservation_moves_all_its_parts,
+            holds::a_cancelled_reservation_frees_its_place,
+            holds::what_was_cancelled_is_not_confirmed_and_what_was_confirmed_not_cancelled,
+            holds::what_is_being_confirmed_is_not_cancelled_yet,
+            holds::what_is_no_reservation_is_neither_confirmed_nor_ended,
+            holds::one_that_has_expired_stays_charged_and_is_confirmed_late,
+            holds::one_that_lapsed_frees_its_place_and_is_confirmed_beyond_the_limit,
+            holds::one_that_lapsed_may_be_cancelled,
+            holds::one_that_has_expired_may_count_by_the_apps_rules,
+            holds::a_reservation_is_freed_with_its_last_attempt,
+            holds::a_reservation_that_was_answered_is_not_freed_by_aborts,
+            holds::an_aborted_confirmation_leaves_the_reservation,
+            holds::an_aborted_confirmation_leaves_those_of_others,
+            holds::a_confirmation_makes_a_reservation_firm,
+            holds::a_withdrawn_confirmation_does_nothing,
+            holds::a_reservation_and_a_count_cannot_share_an_id,
+            holds::a_refused_reservation_is_remembered,
+            holds::reservations_are_listed_in_the_order_of_their_ends,
+            holds::a_reservation_is_no_part_of_a_peak,
+            holds::answers_that_are_stated_again_change_nothing,
+            holds::reservations_that_the_ledger_forgot_are_there_again,
+            holds::a_confirmed_reservation_ends_in_the_sums_of_who_confirmed,
+            holds::what_exists_is_counted_beyond_the_limit,
+            holds::what_exists_is_counted_under_an_id_that_was_refused,
+            objects::an_object_is_counted_once_under_any_ids,
+            objects::an_object_at_once_from_all_sides_is_counted_once,
+            objects::an_import_is_done_once,
+            objects::names_are_apart_between_apps_and_families,
+            objects::a_group_and_a_room_of_one_name_are_one,
+            objects::an_object_is_given_back_as_what_it_was_created,
+            objects::an_object_is_given_back_once,
+            objects::an_unknown_object_takes_from_what_has_no_name,
+            objects::an_object_that_was_deleted_may_be_created_again,
+            objects::an_object_deleted_before_its_answer_was_reported_counts_nothing,
+            objects::an_object_deleted_before_its_attempt_was_withdrawn_counts_nothing,
+            objects::a_withdrawn_creation_leaves_no_object,
+            objects::an_object_stays_with_those_who_still_wait_for_it,
+            objects::a_refusal_is_remembered_for_the_id_and_not_for_the_object,
+            objects::an_id_stands_for_one_object,
+            objects::an_object_can_be_reserved_and_is_confirmed_by_its_id,
+            objects::a_reserved_object_is_confirmed_by_whoever_creates_it,
+            objects::a_reserved_object_cannot_be_given_back,
+            objects::a_reserved_object_that_was_cancelled_can_be_reserved_again,
+            objects::a_reservation_without_a_name_may_get_one_when_it_is_confirmed,
+            objects::a_reservation_of_what_is_counted_is_freed_when_it_is_confirmed,
+            objects::an_aborted_confirmation_under_a_name_leaves_the_reservation,
+            objects::objects_without_a_name_are_named_later,
+            objects::rooms_are_named_as_groups_too,
+            objects::a_release_of_an_object_is_stated_again,
             actives::a_user_is_one_however_often_and_wherever,
             actives::a_user_twice_in_one_call_is_new_once,
             actives::days_and_apps_have_users_of_their_own,
@@ -146,7 +200,11 @@ pub fn app(id: u64) -> AppId {
 }
 
 pub fn client(id: &str) -> RecordKey {
-    RecordKey::Client(RequestId::parse(id).unwrap())
+    RecordKey::Client(request(id))
+}
+
+pub fn request(id: &str) -> RequestId {
+    RequestId::parse(id).unwrap()
 }
 
 pub fn limits() -> Limits {
@@ -285,7 +343,7 @@ impl Seat {
             attempt,
             charge: Charge::new(what.0, amount(what.1), limits),
             day: today(),
-            intent: imquota::store::Intent::Count,
+            intent: Intent::Count,
             note: None,
         }
     }
@@ -296,10 +354,94 @@ impl Seat {
 
     pub async fn take(&self, take: &Take) -> Taken {
         let taken = self.store.take(take, now()).await.unwrap();
-        if matches!(taken, Taken::Allowed { mine: true, .. }) {
+        let counts = matches!(
+            take.intent,
+            Intent::Count | Intent::Exists | Intent::Confirm { .. }
+        );
+        if counts && matches!(taken, Taken::Allowed { mine: true, .. }) {
             self.own().owns.insert(take.attempt);
         }
         taken
+    }
+
+    /// The number of an object of that name.
+    pub fn object(&self, app: AppId, resource: Resource, name: &str) -> ObjectNumber {
+        let secret = self.installation.user_key;
+        ObjectId::parse(name)
+            .unwrap()
+            .number(&secret, app, resource)
+    }
+
+    /// As [`Seat::wants`], of one object that has a name.
+    pub fn names(
+        &self,
+        app: AppId,
+        id: Option<&str>,
+        (resource, name): (Resource, &str),
+        limits: &Limits,
+    ) -> Take {
+        Take {
+            key: RecordKey::Object(self.object(app, resource, name)),
+            fingerprint: fingerprint(&format!("take {name}"), (resource, 1)),
+            note: id.map(request),
+            ..self.wants(app, None, (resource, 1), limits)
+        }
+    }
+
+    /// As a reservation.
+    pub fn reserving(&self, take: Take, until: Millis) -> Take {
+        let Fingerprint(of_count) = take.fingerprint;
+        Take {
+            intent: Intent::Reserve { until },
+            fingerprint: Fingerprint(!of_count),
+            ..take
+        }
+    }
+
+    /// Another call that speaks of the same record.
+    pub fn then(&self, take: &Take, intent: Intent) -> Take {
+        Take {
+            attempt: self.attempt(),
+            intent,
+            ..take.clone()
+        }
+    }
+
+    /// What became of the reservation under an id.
+    pub async fn hold(&self, app: AppId, id: &str) -> Option<Hold> {
+        let id = request(id);
+        self.store.hold(app, &id, now()).await.unwrap()
+    }
+
+    /// How it stands with it.
+    pub async fn hold_state(&self, app: AppId, id: &str) -> Option<HoldState> {
+        self.hold(app, id).await.map(|hold| hold.state)
+    }
+
+    /// What reservations hold of each counter.
+    pub async fn reserved(&self, app: AppId) -> [u64; 4] {
+        let usage = self.store.usage(app, today(), now()).await.unwrap();
+        usage.view.reserved
+    }
+
+    /// Whether the object is counted, or about to be.
+    pub async fn knows(&self, app: AppId, (resource, name): (Resource, &str)) -> bool {
+        let object = self.object(app, resource, name);
+        self.store.knows_object(app, object).await.unwrap()
+    }
+
+    /// A release of one object that has a name.
+    pub fn deletes(
+        &self,
+        app: AppId,
+        id: Option<&str>,
+        (resource, name): (Resource, &str),
+    ) -> GiveBack {
+        GiveBack {
+            object: Some(self.object(app, resource, name)),
+            fingerprint: fingerprint(&format!("release {name}"), (resource, 1)),
+            ..self.returns(app, id, (resource, 1))
+        }
     }
 
     /// Takes, and is allowed.
@@ -359,17 +501,18 @@ impl Seat {
         let given = self.store.release(give_back, now()).await.unwrap();
         if let GivenBack::Released {
             released,
+            resource,
             groups,
             mine: true,
             ..
         } = given
         {
-            self.note_given(give_back, released, groups);
+            self.note_given(give_back, resource, released, groups);
         }
         given
     }
 
-    fn note_given(&self, back: &GiveBack, released: u32, groups: u32) {
+    fn note_given(&self, back: &GiveBack, resource: Resource, released: u32, groups: u32) {
         let gave = Gave {
             app: back.app,
             key: back.key.clone(),
@@ -378,11 +521,11 @@ impl Seat {
         if own.gave.iter().any(|(known, _)| *known == gave) {
             return;
         }
-        let mut falls = vec![(back.resource.counter(), released)];
-        if back.resource == Resource::AvRoom && back.groups_follow {
+        let mut falls = vec![(resource.counter(), released)];
+        if resource == Resource::AvRoom {
             falls.push((Counter::Groups, groups));
         }
-        if back.groups_follow {
+        if resource != Resource::Account {
             falls.push((Counter::GroupsGained, groups));
         }
         let cells = falls.iter().map(|(counter, _)| cell_of(*counter, back.day));
@@ -460,11 +603,36 @@ impl Seat {
             self.put_in(take);
         }
         let ack = self.say_answered(take, refused, day).await;
-        if ack != Ack::Yours {
-            return ack;
+        match ack {
+            Ack::Yours => {
+                self.put_in(take);
+                self.say_answered(take, refused, day).await
+            }
+            Ack::Gone => {
+                self.take_out(take, day).await;
+                ack
+            }
+            ack => ack,
         }
-        self.put_in(take);
-        self.say_answered(take, refused, day).await
+    }
+
+    /// Gives back what was deleted before it was reported, if the sums contain it.
+    async fn take_out(&self, take: &Take, day: Day) {
+        if !self.own().contained.contains(&take.attempt) {
+            return;
+        }
+        let parts = take.charge.parts().iter();
+        let cells: Vec<Cell> = parts.map(|part| cell_of(part.counter, take.day)).collect();
+        for cell in &cells {
+            let mut own = self.own();
+            let sums = own.sums.entry((take.app, *cell)).or_default();
+            sums.given += u64::from(take.charge.amount().get());
+        }
+        let report = Report {
+            apps: self.accounts(take.app, &cells),
+            ..Report::default()
+        };
+        self.settled_on(take.app, &report, day).await;
     }
 
     fn put_in(&self, take: &Take) {

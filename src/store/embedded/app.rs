@@ -1,11 +1,25 @@
 //! One app's counts, and how each step moves them. Pure: no lock, no file, no clock.
 
+use super::objects::Kind;
 use super::peaks::MonthPeaks;
 use super::record::Fell;
 use super::totals::Told;
 use crate::clock::Day;
-use crate::quota::{COUNTERS, Charge, Counter, Resource};
+use crate::quota::{COUNTERS, Charge, Counter, RESOURCES, Resource};
 use crate::store::{Cell, View};
+
+/// Where a record is in the counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// In none.
+    Nowhere,
+    /// Counted, and not known to be answered.
+    Held,
+    /// Counted, and reserved.
+    Reserved,
+    /// Counted for good.
+    Counted,
+}
 
 /// An app's counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +28,14 @@ pub(super) struct App {
     pub(super) live: [i64; 3],
     /// What of `live` belongs to records not yet answered.
     pub(super) held: [i64; 3],
+    /// What of `live` reservations hold.
+    pub(super) reserved: [i64; 3],
+    /// What of `live` belongs to objects by name.
+    pub(super) named: [i64; 3],
+    /// The number of the tombstones that are valid: see [`Place::Tomb`](super::objects::Place::Tomb).
+    pub(super) tombs: u32,
+    /// How many there are, at most.
+    pub(super) buried: u64,
     /// The days that still take events, and those not yet moved to the history.
     pub(super) days: Vec<DayCounts>,
     /// What each member reported, at most one entry for a member and a cell.
@@ -28,6 +50,8 @@ pub(super) struct DayCounts {
     pub(super) day: Day,
     /// Groups gained, net.
     pub(super) gained: i64,
+    /// What of `gained` reservations hold.
+    pub(super) reserved: i64,
     /// Distinct users who logged in.
     pub(super) actives: u64,
     /// Users that gateways counted themselves, over all members.
@@ -60,7 +84,40 @@ impl Parts {
         }
     }
 
-    fn has(self, counter: Counter) -> bool {
+    /// What one object of `kind` moves, for the sums of names.
+    fn of_kind(kind: Kind) -> Self {
+        let counters = match kind {
+            Kind::Account => 1 << Counter::Accounts.index(),
+            Kind::Group => 1 << Counter::Groups.index(),
+            Kind::Room => 1 << Counter::AvRooms.index(),
+            Kind::RoomAndGroup => 1 << Counter::AvRooms.index() | 1 << Counter::Groups.index(),
+        };
+        Self {
+            counters,
+            amount: 1,
+        }
+    }
+
+    /// What an object is that was created with these.
+    pub(super) fn kind(self) -> Kind {
+        match (self.has(Counter::AvRooms), self.has(Counter::Groups)) {
+            (true, true) => Kind::RoomAndGroup,
+            (true, false) => Kind::Room,
+            (false, true) => Kind::Group,
+            (false, false) => Kind::Account,
+        }
+    }
+
+    /// By how much the groups and the gain of its day fall when it is gone.
+    pub(super) fn groups(self) -> u32 {
+        if self.has(Counter::GroupsGained) {
+            self.amount.into()
+        } else {
+            0
+        }
+    }
+
+    pub(super) fn has(self, counter: Counter) -> bool {
         self.counters & (1 << counter.index()) != 0
     }
 
@@ -85,10 +142,19 @@ impl App {
         }
     }
 
+    fn reserved(&self, counter: Counter, day: Day) -> u64 {
+        let reserved = match counter {
+            Counter::GroupsGained => self.day(day).map_or(0, |counts| counts.reserved),
+            live => self.reserved[live.index()],
+        };
+        u64::try_from(reserved).unwrap_or(0)
+    }
+
     /// The counts, with what `member` contributes by its totals.
     pub(super) fn view(&self, member: u64, day: Day) -> View {
         let mut view = View {
             net: COUNTERS.map(|counter| self.net(counter, day)),
+            reserved: COUNTERS.map(|counter| self.reserved(counter, day)),
             ..View::default()
         };
         for told in self.told.iter().filter(|told| told.member == member) {
@@ -122,41 +188,69 @@ impl App {
         full.map(|part| part.counter)
     }
 
-    /// Counts a record that is not answered yet.
-    pub(super) fn hold(&mut self, parts: Parts, day: Day) {
-        if parts.has(Counter::Groups) {
-            self.begin_month(day);
+    /// Moves a record that is `parts` of `day` from one place in the counts to another. What is counted for
+    /// good is part of the month's peak from then on, which is the month of `on`.
+    pub(super) fn pass(&mut self, (parts, day): (Parts, Day), by: (Standing, Standing), on: Day) {
+        let (from, to) = by;
+        let groups = parts.has(Counter::Groups);
+        if groups && (from == Standing::Nowhere || to == Standing::Counted) {
+            self.begin_month(on);
         }
-        self.shift_held(parts, parts.amount());
-        self.shift(parts, parts.amount(), day);
+        let change = |is: fn(Standing) -> bool| i64::from(is(to)) - i64::from(is(from));
+        let amount = parts.amount();
+        for counter in COUNTERS.into_iter().filter(|counter| parts.has(*counter)) {
+            let charged = amount * change(|at| at != Standing::Nowhere);
+            let held = amount * change(|at| at == Standing::Held);
+            let reserved = amount * change(|at| at == Standing::Reserved);
+            match counter {
+                Counter::GroupsGained if charged == 0 && reserved == 0 => {}
+                Counter::GroupsGained => {
+                    let counts = self.day_mut(day);
+                    counts.gained += charged;
+                    counts.reserved += reserved;
+                }
+                live => {
+                    self.live[live.index()] += charged;
+                    self.held[live.index()] += held;
+                    self.reserved[live.index()] += reserved;
+                }
+            }
+        }
+        if groups && to == Standing::Counted {
+            self.note_groups(self.live[Counter::Groups.index()], on);
+        }
     }
 
-    /// Takes a held record out again.
-    pub(super) fn free(&mut self, parts: Parts, day: Day) {
-        self.shift_held(parts, -parts.amount());
-        self.shift(parts, -parts.amount(), day);
-    }
-
-    /// Keeps a held record for good: from now on it is part of the month's peak.
-    pub(super) fn confirm(&mut self, parts: Parts, today: Day) {
-        if parts.has(Counter::Groups) {
-            self.begin_month(today);
-        }
-        self.shift_held(parts, -parts.amount());
-        if parts.has(Counter::Groups) {
-            self.note_groups(self.live[Counter::Groups.index()], today);
+    /// Takes note that one more object has a name, or one less.
+    pub(super) fn name(&mut self, kind: Kind, by: i64) {
+        for counter in COUNTERS {
+            if Parts::of_kind(kind).has(counter) {
+                self.named[counter.index()] += by;
+            }
         }
     }
 
-    /// Counts a record for good that was not there.
-    pub(super) fn count(&mut self, parts: Parts, day: Day, today: Day) {
-        if parts.has(Counter::Groups) {
-            self.begin_month(today);
+    /// The number of its tombstones, if it has any.
+    pub(super) fn tombs(&self) -> Option<u32> {
+        (self.buried > 0).then_some(self.tombs)
+    }
+
+    /// Forgets all tombstones if nothing is left that a release of an unknown name could take. Answers
+    /// whether there were any.
+    pub(super) fn forget_tombs(&mut self) -> bool {
+        let none_left = RESOURCES.iter().all(|of| self.nameless(*of) <= 0);
+        let forgets = none_left && self.buried > 0;
+        if forgets {
+            self.tombs = self.tombs.wrapping_add(1);
+            self.buried = 0;
         }
-        self.shift(parts, parts.amount(), day);
-        if parts.has(Counter::Groups) {
-            self.note_groups(self.live[Counter::Groups.index()], today);
-        }
+        forgets
+    }
+
+    /// How many of `resource` are counted without a name.
+    pub(super) fn nameless(&self, resource: Resource) -> i64 {
+        let own = resource.counter().index();
+        self.live[own] - self.named[own]
     }
 
     /// Gives back up to `amount` of `resource`, and answers how many it was: never more than are
@@ -184,29 +278,12 @@ impl App {
             }
             self.day_mut(day).gained -= i64::from(groups);
         }
-        Fell::of(released, groups)
+        Fell::of(resource, released, groups)
     }
 
-    fn shift(&mut self, parts: Parts, by: i64, day: Day) {
-        for counter in COUNTERS.into_iter().filter(|counter| parts.has(*counter)) {
-            match counter {
-                Counter::GroupsGained => self.day_mut(day).gained += by,
-                live => self.live[live.index()] += by,
-            }
-        }
-    }
-
-    fn shift_held(&mut self, parts: Parts, by: i64) {
-        for counter in COUNTERS.into_iter().filter(|counter| parts.has(*counter)) {
-            if let Some(held) = self.held.get_mut(counter.index()) {
-                *held += by;
-            }
-        }
-    }
-
-    /// The live counts without what is not answered yet.
+    /// The live counts without what is not answered yet, and what is reserved.
     pub(super) fn answered(&self) -> [i64; 3] {
-        std::array::from_fn(|k| self.live[k] - self.held[k])
+        std::array::from_fn(|k| self.live[k] - self.held[k] - self.reserved[k])
     }
 
     /// Moves a live count by what a recount found. What is counted is never taken from a month's peak,
@@ -228,6 +305,7 @@ impl App {
             self.days.push(DayCounts {
                 day,
                 gained: 0,
+                reserved: 0,
                 actives: 0,
                 increment: 0,
             });

@@ -60,6 +60,17 @@ impl Apps {
         }
     }
 
+    /// Forgets tombstones that nothing needs any more. Answers whose they were.
+    pub(super) fn forget_tombs(&mut self) -> Vec<AppId> {
+        let mut apps = Vec::new();
+        for (id, app) in self.0.iter_mut().filter(|(_, app)| app.is_changed()) {
+            if app.get().look().buried > 0 && opened(app).form().forget_tombs() {
+                apps.push(*id);
+            }
+        }
+        apps
+    }
+
     /// Puts all that changed into `batch`; days before `open_from` go to the history.
     pub(super) fn snapshot(&self, open_from: Day, batch: &mut Batch) {
         for (id, app) in self.0.iter().filter(|(_, app)| app.is_changed()) {

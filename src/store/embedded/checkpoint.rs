@@ -1,10 +1,15 @@
 //! What a checkpoint writes: a snapshot of each shard, one after the other, in one transaction.
 
+use std::sync::Arc;
+
 use redb::{ReadableTable, WriteTransaction};
 
-use super::file::{APPS, LedgerFile, META, OPEN_FROM, PAST_DAYS, PAST_MONTHS, RECORDS, USERS};
+use super::file::{
+    APPS, LedgerFile, META, OBJECTS, OPEN_FROM, PAST_DAYS, PAST_MONTHS, RECORDS, TOMBS, USERS,
+};
 use super::format;
 use super::kept::Round;
+use super::objects::{Layer, Name, Place};
 use super::record::{Minute, Record, RecordId};
 use super::records::Frozen;
 use crate::clock::{Day, Millis, Zone};
@@ -40,7 +45,7 @@ impl Cutoffs {
     /// Whether the counts alone can stand for the record from now on.
     pub(super) fn folds(self, id: RecordId, record: &Record) -> bool {
         let before = if id.is_own() { self.own } else { self.client };
-        record.is_settled() && record.minute < before
+        !record.stays() && record.minute < before
     }
 }
 
@@ -78,6 +83,10 @@ pub(super) struct Batch {
     pub(super) past_months: Vec<(AppId, i32, Vec<u8>)>,
     /// Chunks of users, by (day, app, number).
     pub(super) chunks: Vec<((i32, u64, u32), Vec<u8>)>,
+    /// Objects that came or went.
+    pub(super) objects: Arc<Layer>,
+    /// Apps whose tombstones are forgotten.
+    pub(super) without_tombs: Vec<AppId>,
 }
 
 impl Batch {
@@ -90,6 +99,8 @@ impl Batch {
             past_days: Vec::new(),
             past_months: Vec::new(),
             chunks: Vec::new(),
+            objects: Arc::default(),
+            without_tombs: Vec::new(),
         }
     }
 
@@ -102,9 +113,12 @@ impl Batch {
         txn: &WriteTransaction,
     ) -> Result<bool, redb::Error> {
         let (gone, records) = self.records.rows(cutoffs);
-        if self.apps.is_empty() && self.chunks.is_empty() && gone.is_empty() && records.is_empty() {
+        let objects = self.objects.rows();
+        let nothing = self.apps.is_empty() && self.chunks.is_empty() && objects.is_empty();
+        if nothing && gone.is_empty() && records.is_empty() {
             return Ok(false);
         }
+        self.write_objects(&objects, txn)?;
         let mut table = txn.open_table(RECORDS)?;
         for row in gone {
             table.remove(row)?;
@@ -131,6 +145,35 @@ impl Batch {
             table.insert((app.get(), month), value.as_slice())?;
         }
         Ok(true)
+    }
+
+    /// A row for each object that came or went, and none for tombstones that are forgotten.
+    fn write_objects(
+        &mut self,
+        rows: &[(Name, Place)],
+        txn: &WriteTransaction,
+    ) -> Result<(), redb::Error> {
+        if rows.is_empty() && self.without_tombs.is_empty() {
+            return Ok(());
+        }
+        let mut objects = txn.open_table(OBJECTS)?;
+        let mut tombs = txn.open_table(TOMBS)?;
+        for ((app, object), place) in rows {
+            let row = (app.get(), object.0);
+            match place {
+                Place::Counted(kind) => objects.insert(row, *kind as u8)?,
+                _ => objects.remove(row)?,
+            };
+            match place {
+                Place::Tomb(number) => tombs.insert(row, *number)?,
+                _ => tombs.remove(row)?,
+            };
+        }
+        for app in self.without_tombs.drain(..) {
+            // Each was written once, and goes once: no batch has more of this than those before it had.
+            tombs.retain_in((app.get(), 0)..=(app.get(), u128::MAX), |_, _| false)?;
+        }
+        Ok(())
     }
 }
 
@@ -186,7 +229,7 @@ fn fold(
     for (own, until) in [(0, cutoffs.client), (1, cutoffs.own)] {
         records.retain_in((own, 0, 0, 0)..(own, until.0, 0, 0), |row, value| {
             let (_, minute, shard, id) = row;
-            if format::is_held(value) {
+            if format::stays(value) {
                 return true;
             }
             folded.push((shard, RecordId::from_number(id), Minute(minute)));

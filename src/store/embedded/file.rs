@@ -11,9 +11,10 @@ use redb::{
 
 use super::app::App;
 use super::format::{self, Identity};
+use super::objects::{KINDS, Name, Place};
 use super::peaks::MonthPeaks;
 use super::record::{Minute, Record, RecordId};
-use crate::clock::Day;
+use crate::clock::{Day, Millis};
 use crate::database;
 use crate::quota::AppId;
 use crate::store::{Shard, StoreFault};
@@ -41,7 +42,10 @@ pub(super) const PAST_MONTHS: TableDefinition<(u64, i32), &[u8]> =
 pub(super) const RECORDS: TableDefinition<RecordRow, &[u8]> = TableDefinition::new("records");
 /// Users of open days by (day, app, number of the chunk).
 pub(super) const USERS: TableDefinition<(i32, u64, u32), &[u8]> = TableDefinition::new("users");
-
+/// Objects that are counted, by app and number: the place of their kind in [`KINDS`].
+pub(super) const OBJECTS: TableDefinition<(u64, u128), u8> = TableDefinition::new("objects");
+/// Objects of which a release took one that nobody had named, by app and number: see [`Place::Tomb`].
+pub(super) const TOMBS: TableDefinition<(u64, u128), u32> = TableDefinition::new("tombs");
 /// What operators did, by number.
 pub(super) const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
 
@@ -166,6 +170,8 @@ impl LedgerFile {
             txn.open_table(PAST_MONTHS)?;
             txn.open_table(RECORDS)?;
             txn.open_table(USERS)?;
+            txn.open_table(OBJECTS)?;
+            txn.open_table(TOMBS)?;
             txn.open_table(AUDIT)?;
             Ok(true)
         })
@@ -233,17 +239,42 @@ impl LedgerFile {
         })
     }
 
-    /// Tells `each` record's shard, id and minute, the older before the newer.
+    /// Tells `each` record's shard, id and minute, the older before the newer; of an open reservation, its
+    /// app and when its time is over.
     pub(super) fn each_record(
         &self,
-        mut each: impl FnMut(u16, RecordId, Minute),
+        mut each: impl FnMut(u16, RecordId, Minute, Option<(AppId, Millis)>),
     ) -> Result<(), StoreFault> {
         self.read(|txn| {
             for row in txn.open_table(RECORDS)?.iter()? {
-                let (_, minute, shard, id) = row?.0.value();
-                each(shard, RecordId::from_number(id), Minute(minute));
+                let (row, value) = row?;
+                let (_, minute, shard, id) = row.value();
+                let (minute, value) = (Minute(minute), value.value());
+                let mut open = None;
+                if format::may_be_open(value) {
+                    let record = whole(format::read_record(value, minute), "record")?;
+                    let reservation = record.reservation.as_ref();
+                    let until = reservation.filter(|_| record.is_open()).map(|of| of.until);
+                    open = until.map(|until| (record.app, until));
+                }
+                each(shard, RecordId::from_number(id), minute, open);
             }
             Ok(())
+        })
+    }
+
+    /// What is known of an object. Tombstones are looked for if there may be `tombs`.
+    pub(super) fn object(&self, (app, object): Name, tombs: bool) -> Result<Place, StoreFault> {
+        self.read(|txn| {
+            let row = (app.get(), object.0);
+            if let Some(kind) = txn.open_table(OBJECTS)?.get(row)? {
+                let kind = KINDS.get(usize::from(kind.value())).copied();
+                return whole(kind, "object").map(Place::Counted);
+            }
+            if tombs && let Some(number) = txn.open_table(TOMBS)?.get(row)? {
+                return Ok(Place::Tomb(number.value()));
+            }
+            Ok(Place::Nowhere)
         })
     }
 

@@ -4,16 +4,17 @@
 //! damage.
 
 use super::app::{App, DayCounts, Parts};
+use super::hold::{Confirmed, Reservation};
 use super::peaks::MonthPeaks;
-use super::record::{CLAIMS_MAX, Claim, Fell, Minute, Record, State};
+use super::record::{CLAIMS_MAX, Claim, Fell, Minute, Note, Record, State};
 use super::totals::Told;
 use crate::clock::Day;
 use crate::clock::Millis;
-use crate::quota::{AppId, COUNTERS, Counter, RESOURCES};
+use crate::quota::{AppId, COUNTERS, Counter, ObjectNumber, RESOURCES, RequestId};
 use crate::store::{Attempt, AuditEntry, Cell, Fingerprint, Installation, Totals};
 
 /// The form that this program writes; the only one that it reads.
-pub(super) const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 3;
 
 /// Who the ledger is, and what its days are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +33,15 @@ pub(super) fn write_app(app: &App, open_from: Day) -> Vec<u8> {
     for held in app.held {
         out.signed(held);
     }
+    // Most apps have neither reservations nor objects.
+    out.list(some(&app.reserved), Writer::signed);
+    out.list(some(&app.named), Writer::signed);
+    out.number(app.tombs.into());
+    out.number(app.buried);
     out.list(app.days.iter().filter(|d| d.day >= open_from), |out, d| {
         out.day(d.day);
         out.signed(d.gained);
+        out.signed(d.reserved);
         out.number(d.actives);
         out.number(d.increment);
     });
@@ -49,16 +56,31 @@ pub(super) fn write_app(app: &App, open_from: Day) -> Vec<u8> {
     out.0
 }
 
+/// All three, unless there is nothing to say.
+fn some(three: &[i64; 3]) -> impl Iterator<Item = i64> + Clone + '_ {
+    let all = if *three == [0; 3] {
+        &three[..0]
+    } else {
+        &three[..]
+    };
+    all.iter().copied()
+}
+
 /// Reads what [`write_app`] wrote.
 pub(super) fn read_app(bytes: &[u8]) -> Option<App> {
     let mut from = Reader::new(bytes)?;
     let app = App {
         live: [from.signed()?, from.signed()?, from.signed()?],
         held: [from.signed()?, from.signed()?, from.signed()?],
+        reserved: from.three()?,
+        named: from.three()?,
+        tombs: u32::try_from(from.number()?).ok()?,
+        buried: from.number()?,
         days: from.list(|from| {
             Some(DayCounts {
                 day: from.day()?,
                 gained: from.signed()?,
+                reserved: from.signed()?,
                 actives: from.number()?,
                 increment: from.number()?,
             })
@@ -92,20 +114,37 @@ pub(super) fn read_month(bytes: &[u8]) -> Option<MonthPeaks> {
     from.end(month)
 }
 
+// The states of a record. Those that stay whatever their age come first.
 const HELD: u8 = 0;
-const COUNTED: u8 = 1;
-const DENIED: u8 = 2;
-const RELEASED: u8 = 3;
+const RESERVED: u8 = 1;
+const CONFIRMING: u8 = 2;
+const GONE: u8 = 3;
+const NOTE_THAT_STAYS: u8 = 4;
+const NOTE: u8 = 5;
+const COUNTED: u8 = 6;
+const DENIED: u8 = 7;
+const RELEASED: u8 = 8;
+const CANCELLED: u8 = 9;
+const LAPSED: u8 = 10;
+const KEPT: u8 = 11;
 
 /// The value of a record; its minute stands in the key. `None` for one that was freed.
 pub(super) fn write_record(record: &Record) -> Option<Vec<u8>> {
     let mut out = Writer::new();
-    // The state comes first, so that [`is_held`] need not read the rest.
+    // The state comes first, so that [`stays`] need not read the rest.
     out.0.push(match &record.state {
         State::Held(_) => HELD,
+        State::Reserved => RESERVED,
+        State::Confirming(_) => CONFIRMING,
+        State::Gone(_) => GONE,
+        State::Note(note) if note.stays => NOTE_THAT_STAYS,
+        State::Note(_) => NOTE,
         State::Counted => COUNTED,
         State::Denied(_) => DENIED,
         State::Released(_) => RELEASED,
+        State::Cancelled => CANCELLED,
+        State::Lapsed => LAPSED,
+        State::Kept => KEPT,
         State::Freed => return None,
     });
     out.number(record.app.get());
@@ -113,14 +152,26 @@ pub(super) fn write_record(record: &Record) -> Option<Vec<u8>> {
     out.day(record.day);
     out.bytes(&[record.parts.counters, record.parts.amount]);
     match &record.state {
-        State::Held(claims) => out.list(claims.iter(), |out, claim| {
-            out.bytes(&claim.member.to_le_bytes());
-            out.number(claim.attempt.0);
-        }),
+        State::Held(claims) | State::Confirming(claims) | State::Gone(claims) => {
+            out.list(claims.iter(), |out, claim| {
+                out.bytes(&claim.member.to_le_bytes());
+                out.number(claim.attempt.0);
+            });
+        }
+        State::Note(note) => {
+            out.bytes(&note.object.0.to_le_bytes());
+            out.0.push(note.first.into());
+        }
         State::Denied(counter) => out.0.push(*counter as u8),
-        State::Released(fell) => out.bytes(&[fell.own, fell.groups]),
-        State::Counted | State::Freed => {}
+        State::Released(fell) => out.bytes(&[fell.own, fell.groups, fell.resource as u8]),
+        State::Reserved
+        | State::Counted
+        | State::Cancelled
+        | State::Lapsed
+        | State::Kept
+        | State::Freed => {}
     }
+    out.list(record.reservation.iter(), |out, of| out.reservation(of));
     Some(out.0)
 }
 
@@ -137,31 +188,21 @@ pub(super) fn read_record(bytes: &[u8], minute: Minute) -> Option<Record> {
             .bytes()
             .map(|[counters, amount]| Parts { counters, amount })?,
         state: State::Counted,
+        reservation: None,
     };
-    match state {
-        HELD => {
-            let claims = from.list(|from| {
-                Some(Claim {
-                    member: u64::from_le_bytes(from.bytes()?),
-                    attempt: Attempt(from.number()?),
-                })
-            })?;
-            record.state = State::Held(claims);
-        }
-        COUNTED => {}
-        DENIED => record.state = State::Denied(from.counter()?),
-        RELEASED => {
-            let [own, groups] = from.bytes()?;
-            record.state = State::Released(Fell { own, groups });
-        }
-        _ => return None,
-    }
+    record.state = from.state(state)?;
+    record.reservation = from.list(Reader::reservation)?.pop().map(Box::new);
     from.end(record)
 }
 
-/// Whether the value is that of a held record.
-pub(super) fn is_held(bytes: &[u8]) -> bool {
-    bytes.get(1) == Some(&HELD)
+/// Whether the value is that of a record which stays whatever its age.
+pub(super) fn stays(bytes: &[u8]) -> bool {
+    bytes.get(1).is_some_and(|state| *state <= NOTE_THAT_STAYS)
+}
+
+/// Whether the value may be that of an open reservation.
+pub(super) fn may_be_open(bytes: &[u8]) -> bool {
+    bytes.get(1).is_some_and(|state| *state <= RESERVED)
 }
 
 /// The value that says who the ledger is.
@@ -268,6 +309,20 @@ impl Writer {
         self.list(month.actives_day.iter(), |out, day| out.day(*day));
     }
 
+    fn reservation(&mut self, of: &Reservation) {
+        self.text(of.id.as_str());
+        self.list(of.object.iter(), |out, object| {
+            out.bytes(&object.0.to_le_bytes());
+        });
+        self.signed(of.until.0);
+        self.0.push(match of.confirmed {
+            None => 0,
+            Some(Confirmed::InTime) => 1,
+            Some(Confirmed::Late) => 2,
+            Some(Confirmed::Charged) => 3,
+        });
+    }
+
     /// 0 to 2: a live count; 3: a day's gain; 4: a day's increments.
     fn cell(&mut self, cell: Cell) {
         match cell {
@@ -341,6 +396,71 @@ impl<'a> Reader<'a> {
     fn signed(&mut self) -> Option<i64> {
         let number = self.number()?;
         Some((number >> 1).cast_signed() ^ -((number & 1).cast_signed()))
+    }
+
+    fn three(&mut self) -> Option<[i64; 3]> {
+        let three = self.list(Self::signed)?;
+        if three.is_empty() {
+            return Some([0; 3]);
+        }
+        three.try_into().ok()
+    }
+
+    fn state(&mut self, state: u8) -> Option<State> {
+        Some(match state {
+            HELD => State::Held(self.claims()?),
+            RESERVED => State::Reserved,
+            CONFIRMING => State::Confirming(self.claims()?),
+            GONE => State::Gone(self.claims()?),
+            NOTE | NOTE_THAT_STAYS => State::Note(Note {
+                object: self.object()?,
+                first: self.bytes()? == [1],
+                stays: state == NOTE_THAT_STAYS,
+            }),
+            COUNTED => State::Counted,
+            DENIED => State::Denied(self.counter()?),
+            RELEASED => {
+                let [own, groups, resource] = self.bytes()?;
+                let resource = *RESOURCES.get(usize::from(resource))?;
+                State::Released(Fell {
+                    own,
+                    groups,
+                    resource,
+                })
+            }
+            CANCELLED => State::Cancelled,
+            LAPSED => State::Lapsed,
+            KEPT => State::Kept,
+            _ => return None,
+        })
+    }
+
+    fn claims(&mut self) -> Option<Vec<Claim>> {
+        self.list(|from| {
+            Some(Claim {
+                member: u64::from_le_bytes(from.bytes()?),
+                attempt: Attempt(from.number()?),
+            })
+        })
+    }
+
+    fn object(&mut self) -> Option<ObjectNumber> {
+        self.bytes().map(u128::from_le_bytes).map(ObjectNumber)
+    }
+
+    fn reservation(&mut self) -> Option<Reservation> {
+        Some(Reservation {
+            id: RequestId::parse(&self.text()?).ok()?,
+            object: self.list(Self::object)?.pop(),
+            until: Millis(self.signed()?),
+            confirmed: match self.bytes()? {
+                [0] => None,
+                [1] => Some(Confirmed::InTime),
+                [2] => Some(Confirmed::Late),
+                [3] => Some(Confirmed::Charged),
+                _ => return None,
+            },
+        })
     }
 
     fn day(&mut self) -> Option<Day> {

@@ -48,9 +48,9 @@ impl Ledger {
             .map(|shard| LedgerShard::new(shard, open_from))
             .collect();
         if installation.get().is_some() {
-            file.each_record(|shard, id, minute| {
+            file.each_record(|shard, id, minute, open| {
                 if let Some(shard) = shards.get_mut(usize::from(shard)) {
-                    shard.note_stored(id, minute);
+                    shard.note_stored(id, minute, open);
                 }
             })?;
         }
@@ -124,6 +124,13 @@ impl Ledger {
         let plan = Plan::new(log_from, &self.zone);
         let (_, written) = self.write(&writing, plan, None, |_, _, _| Ok(()))?;
         self.saved(written, plan)
+    }
+
+    /// A checkpoint between two: makes durable what no journal has. Waits for the disk.
+    pub(super) fn save(&self) -> Result<(), StoreFault> {
+        let writing = self.writing()?;
+        let (_, written) = self.write_all(&writing, None, |_, _, _| Ok(()))?;
+        self.note_written(written)
     }
 
     /// The right to write: one checkpoint at a time, into a file that is open.
@@ -221,6 +228,8 @@ impl Ledger {
             // The last hold on it besides the shard's: what it has is freed without the lock.
             let frozen = self.shard(shard)?.records.all_saved();
             drop((frozen, batch.records));
+            let objects = self.shard(shard)?.objects.saved();
+            drop((objects, batch.objects));
             self.shard(shard)?.saved(batch.round, plan.cutoffs);
         }
         for some in written.folded.chunk_by(|a, b| a.0 == b.0) {

@@ -7,11 +7,12 @@
 //! transaction while calls go on.
 //!
 //! - `app`, `totals`, `peaks`: an app's counts, pure;
-//! - `record`: a request id's record;
-//! - `steps`: what the calls do with both, in a `shard`;
+//! - `record`: a request id's record, or an object's; `hold`: what it is as a reservation;
+//! - `steps`: what the calls do with both, in a `shard`: `holds` with reservations, `named` with objects,
+//!   `keep` when their answers are reported, all of them through a record's `spot`;
 //! - `operator`, `recount`, `freezes`, `audit`: what operators do;
 //! - `form`: an app in memory, open or at rest;
-//! - `apps`, `records`, `actives`: what of them is in memory, and whether the file has it;
+//! - `apps`, `records`, `objects`, `actives`: what of them is in memory, and whether the file has it;
 //! - `checkpoint`, `file`, `format`: the file, and its way there;
 //! - `ledger`: all of it.
 
@@ -26,14 +27,20 @@ mod file;
 mod form;
 mod format;
 mod freezes;
+mod hold;
+mod holds;
+mod keep;
 mod kept;
 mod ledger;
+mod named;
+mod objects;
 mod operator;
 mod peaks;
 mod record;
 mod records;
 mod recount;
 mod shard;
+mod spot;
 mod steps;
 mod totals;
 
@@ -180,31 +187,46 @@ impl Store for EmbeddedStore {
         Box::pin(ready(recorded))
     }
 
-    fn hold<'a>(
-        &'a self,
-        _app: AppId,
-        _id: &'a RequestId,
-        _now: Millis,
-    ) -> Reply<'a, Option<Hold>> {
-        Box::pin(ready(Ok(None)))
+    fn hold<'a>(&'a self, app: AppId, id: &'a RequestId, _now: Millis) -> Reply<'a, Option<Hold>> {
+        let hold = self.step(Shard::of(app), |at, by| at.hold(by, app, id));
+        Box::pin(ready(hold))
     }
 
-    fn holds(&self, _app: AppId, _most: usize, _now: Millis) -> Reply<'_, Vec<Hold>> {
-        Box::pin(ready(Ok(Vec::new())))
+    fn holds(&self, app: AppId, most: usize, _now: Millis) -> Reply<'_, Vec<Hold>> {
+        let holds = self.step(Shard::of(app), |at, by| at.holds(by, app, most));
+        Box::pin(ready(holds))
     }
 
-    fn knows_object(&self, _app: AppId, _object: ObjectNumber) -> Reply<'_, bool> {
-        Box::pin(ready(Ok(false)))
+    fn knows_object(&self, app: AppId, object: ObjectNumber) -> Reply<'_, bool> {
+        let known = self.step(Shard::of(app), |at, by| at.knows_object(by, app, object));
+        Box::pin(ready(known))
     }
 
     fn adopt<'a>(
         &'a self,
-        _app: AppId,
-        _resource: Resource,
+        app: AppId,
+        resource: Resource,
         objects: &'a [ObjectNumber],
         _now: Millis,
     ) -> Reply<'a, Vec<Adopted>> {
-        Box::pin(ready(Ok(vec![Adopted::Missing; objects.len()])))
+        let named = self.step(Shard::of(app), |at, by| {
+            at.adopt(by, app, resource, objects)
+        });
+        let ledger = Arc::clone(&self.ledger);
+        Box::pin(async move {
+            let named = named?;
+            if named.iter().any(|adopted| *adopted != Adopted::Missing) {
+                // No journal states it again: the file has it before anybody is told, also if this is the
+                // second try.
+                let written = tokio::task::spawn_blocking(move || ledger.save());
+                written.await.unwrap_or_else(|stopped| {
+                    Err(StoreFault::Away(format!(
+                        "the checkpoint stopped: {stopped}"
+                    )))
+                })?;
+            }
+            Ok(named)
+        })
     }
 
     fn usage(&self, app: AppId, day: Day, _now: Millis) -> Reply<'_, Usage> {

@@ -43,7 +43,8 @@ impl App {
     /// month is older than what the app carries with it.
     pub(super) fn peaks(&self, day: Day) -> Option<(u64, u64)> {
         let month = day.month().number();
-        let now = unsigned(self.live[Counter::Groups.index()]);
+        let groups = Counter::Groups.index();
+        let now = unsigned(self.live[groups] - self.reserved[groups]);
         match self.months.last() {
             Some(newest) if newest.month == month => Some((newest.groups.max(now), newest.actives)),
             Some(newest) if newest.month > month => {
@@ -54,11 +55,13 @@ impl App {
         }
     }
 
-    /// Raises the peak of today's month to `net`, which may contain held records: they are no part of
-    /// it. Around midnight the next month may have begun already, by the login of somebody whose clock
+    /// Raises the peak of today's month to `net`, which may contain held and reserved records: they are
+    /// no part of it. Around midnight the next month may have begun already, by the login of somebody whose clock
     /// is ahead.
     pub(super) fn note_groups(&mut self, net: i64, today: Day) {
-        let value = unsigned(net.saturating_sub(self.held[Counter::Groups.index()]));
+        let groups = Counter::Groups.index();
+        let open = self.held[groups] + self.reserved[groups];
+        let value = unsigned(net.saturating_sub(open));
         self.begin_month(today);
         let at = self.place(today);
         let peaks = &mut self.months[at];

@@ -4,10 +4,12 @@ use std::hash::{Hash, Hasher};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::app::Parts;
+use super::app::{Parts, Standing};
+use super::hold::{Confirmed, Reservation};
+use super::shard::Caller;
 use crate::clock::{Day, Millis};
-use crate::quota::{AppId, Counter};
-use crate::store::{Attempt, Fingerprint, RecordKey};
+use crate::quota::{AppId, Counter, ObjectNumber, RequestId, Resource};
+use crate::store::{Attempt, Fingerprint, RecordKey, Take};
 
 /// The most attempts that one held record waits for; the next one is turned away.
 pub(super) const CLAIMS_MAX: usize = 64;
@@ -49,6 +51,27 @@ impl RecordId {
         Self::from_number(u128::from(hasher.finish128()) & !OWN | own)
     }
 
+    /// The name of what is known under a client's id.
+    pub(super) fn of_client(secret: &[u8; 16], app: AppId, id: &RequestId) -> Self {
+        Self::of(secret, app, &RecordKey::Client(id.clone()))
+    }
+
+    /// The name of an object's record.
+    pub(super) fn of_object(secret: &[u8; 16], app: AppId, object: ObjectNumber) -> Self {
+        Self::of(secret, app, &RecordKey::Object(object))
+    }
+
+    /// The name of the mark that an attempt at an object's record was kept: goes as keys of a sidecar's own
+    /// making do.
+    pub(super) fn of_mark(secret: &[u8; 16], app: AppId, claim: Claim) -> Self {
+        let mut hasher = SipHasher13::new_with_key(secret);
+        hasher.write(b"kept");
+        hasher.write(&app.get().to_le_bytes());
+        hasher.write(&claim.member.to_le_bytes());
+        hasher.write(&claim.attempt.0.to_le_bytes());
+        Self::from_number(u128::from(hasher.finish128()) | OWN)
+    }
+
     pub(super) fn from_number(number: u128) -> Self {
         Self(number.to_be_bytes())
     }
@@ -83,11 +106,21 @@ impl Minute {
     }
 }
 
-/// One attempt that waits for a held record.
+/// One attempt that waits for a record to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) member: u64,
     pub(super) attempt: Attempt,
+}
+
+impl Claim {
+    /// That of a take.
+    pub(super) fn of(by: Caller<'_>, take: &Take) -> Self {
+        Self {
+            member: by.member,
+            attempt: take.attempt,
+        }
+    }
 }
 
 /// What became of the request.
@@ -95,14 +128,61 @@ pub(super) struct Claim {
 pub(super) enum State {
     /// Counted, but not known to be answered: freed when the last claim is withdrawn.
     Held(Vec<Claim>),
+    /// A reservation whose answer is known to be out: no withdrawal frees it.
+    Reserved,
+    /// A reservation that is being confirmed: reserved again when the last claim is withdrawn.
+    Confirming(Vec<Claim>),
     /// Counted for good.
     Counted,
     /// Refused, for want of this counter.
     Denied(Counter),
     /// Not a creation but a release.
     Released(Fell),
-    /// Withdrawn: as if it had never been. Stays until the file has forgotten it too.
+    /// A reservation that came to nothing.
+    Cancelled,
+    /// A reservation that was freed when its time was over.
+    Lapsed,
+    /// Its object was deleted before its answer was known to be out: counts nothing, and nothing is created
+    /// at it as long as some attempt waits.
+    Gone(Vec<Claim>),
+    /// A client's id at an object's record.
+    Note(Note),
+    /// An attempt at an object's record was kept: its answer, stated again, changes nothing, though the
+    /// object may be gone since.
+    Kept,
+    /// Withdrawn, or over: as if it had never been. Stays until the file has forgotten it too.
     Freed,
+}
+
+impl State {
+    /// Where it is in the counts.
+    pub(super) fn standing(&self, of_reservation: bool) -> Standing {
+        match self {
+            Self::Held(_) if of_reservation => Standing::Reserved,
+            Self::Reserved => Standing::Reserved,
+            Self::Held(_) | Self::Confirming(_) => Standing::Held,
+            Self::Counted => Standing::Counted,
+            _ => Standing::Nowhere,
+        }
+    }
+
+    /// The attempts that wait for it.
+    pub(super) fn claims(&mut self) -> Option<&mut Vec<Claim>> {
+        match self {
+            Self::Held(claims) | Self::Confirming(claims) | Self::Gone(claims) => Some(claims),
+            _ => None,
+        }
+    }
+}
+
+/// What is known under a client's id whose request named an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) object: ObjectNumber,
+    /// Whether this id created or reserved it; else it was there already.
+    pub(super) first: bool,
+    /// Whether its reservation holds its place: then the note stays, whatever its age.
+    pub(super) stays: bool,
 }
 
 /// What a release gave back.
@@ -112,15 +192,18 @@ pub(super) struct Fell {
     pub(super) own: u8,
     /// By how much the groups and the day's gain fell with them.
     pub(super) groups: u8,
+    /// What they were.
+    pub(super) resource: Resource,
 }
 
 impl Fell {
     /// What fell, where it is at most an amount.
-    pub(super) fn of(own: u32, groups: u32) -> Self {
+    pub(super) fn of(resource: Resource, own: u32, groups: u32) -> Self {
         let byte = |number| u8::try_from(number).unwrap_or(u8::MAX);
         Self {
             own: byte(own),
             groups: byte(groups),
+            resource,
         }
     }
 }
@@ -137,12 +220,64 @@ pub(super) struct Record {
     /// What it moves; nothing for a release.
     pub(super) parts: Parts,
     pub(super) state: State,
+    /// What it is as a reservation, also when that is over.
+    pub(super) reservation: Option<Box<Reservation>>,
 }
 
 impl Record {
-    /// Whether the counts alone can stand for it, so that only its age keeps it.
-    pub(super) fn is_settled(&self) -> bool {
-        !matches!(self.state, State::Held(_))
+    /// What a take writes.
+    pub(super) fn new(take: &Take, state: State, now: Millis) -> Self {
+        Self {
+            app: take.app,
+            fingerprint: take.fingerprint,
+            day: take.day,
+            minute: Minute::of(now),
+            parts: Parts::of(&take.charge),
+            state,
+            reservation: None,
+        }
+    }
+
+    /// A reservation that the attempt of `claim` begins to confirm.
+    pub(super) fn confirming(&self, claim: Claim, now: Millis) -> Self {
+        let mut new = Self {
+            state: State::Confirming(vec![claim]),
+            ..self.clone()
+        };
+        if let Some(reservation) = &mut new.reservation {
+            let is_late = now > reservation.until;
+            let how = if is_late {
+                Confirmed::Late
+            } else {
+                Confirmed::InTime
+            };
+            reservation.confirmed = Some(how);
+        }
+        new
+    }
+
+    /// Where it is in the counts.
+    pub(super) fn standing(&self) -> Standing {
+        self.state.standing(self.reservation.is_some())
+    }
+
+    /// Whether it is a reservation that is neither confirmed nor over.
+    pub(super) fn is_open(&self) -> bool {
+        self.standing() == Standing::Reserved
+    }
+
+    /// Whether it counts what is not known to be answered, or reserved: its age does not matter then.
+    pub(super) fn stays(&self) -> bool {
+        match &self.state {
+            State::Held(_) | State::Reserved | State::Confirming(_) | State::Gone(_) => true,
+            State::Note(note) => note.stays,
+            _ => false,
+        }
+    }
+
+    /// Whether its answer is about to be reported.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.state, State::Held(_) | State::Confirming(_))
     }
 }
 

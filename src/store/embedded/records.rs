@@ -91,6 +91,20 @@ impl Records {
         Ok(found.filter(|resident| resident.record.state != State::Freed))
     }
 
+    /// As [`Records::find`], for who changes nothing and asks for many.
+    pub(super) fn look(
+        &self,
+        file: &LedgerFile,
+        id: RecordId,
+    ) -> Result<Option<Record>, StoreFault> {
+        let found = match self.live.get(&id) {
+            Some(live) => Some(live.clone()),
+            None => self.look_below(file, id)?,
+        };
+        let record = found.map(|resident| resident.record);
+        Ok(record.filter(|record| record.state != State::Freed))
+    }
+
     fn look_below(&self, file: &LedgerFile, id: RecordId) -> Result<Option<Resident>, StoreFault> {
         if let Some(frozen) = self.frozen.get(&id) {
             return Ok(Some(Resident {
@@ -154,7 +168,7 @@ impl Records {
             self.stored.remove(id);
             if let Some(touched) = self.live.get_mut(id) {
                 touched.row = *row;
-            } else if let Some(held) = self.frozen.get(id).filter(|r| !r.record.is_settled()) {
+            } else if let Some(held) = self.frozen.get(id).filter(|r| r.record.is_awaited()) {
                 // Its answer is about to be reported.
                 let held = Resident {
                     record: held.record.clone(),
@@ -233,7 +247,7 @@ mod tests {
     use super::super::record::Fell;
     use super::*;
     use crate::clock::Day;
-    use crate::quota::AppId;
+    use crate::quota::{AppId, Resource};
     use crate::store::Fingerprint;
 
     const LATE: Cutoffs = Cutoffs {
@@ -248,7 +262,8 @@ mod tests {
             day: Day::from_number(0).unwrap(),
             minute: Minute(minute),
             parts: Parts::NONE,
-            state: State::Released(Fell::of(1, 0)),
+            state: State::Released(Fell::of(Resource::Account, 1, 0)),
+            reservation: None,
         }
     }
 

@@ -25,9 +25,9 @@ pub(super) struct Correction {
     pub(super) resource: Resource,
     /// By how much.
     by: i64,
-    /// The count before it, without what is held.
+    /// The count before it, without what is held and reserved.
     from: i64,
-    /// What is held beside it.
+    /// What is held and reserved beside it.
     held: u64,
     /// The day of the recount, whose month the count may be the peak of.
     today: Day,
@@ -111,7 +111,8 @@ impl LedgerShard {
         let k = resource.counter().index();
         let from = frozen.counted[k];
         // Without a change it would not be written, and could leave memory before it is corrected.
-        let held = counts.change(self.round).held[k];
+        let counts = counts.change(self.round);
+        let held = counts.held[k] + counts.reserved[k];
         Ok(Some(Correction {
             app,
             resource,

@@ -7,10 +7,12 @@ use super::apps::Apps;
 use super::checkpoint::{Batch, Cutoffs};
 use super::file::LedgerFile;
 use super::freezes::Freezes;
+use super::hold::OpenHolds;
 use super::kept::Round;
+use super::objects::Objects;
 use super::record::{Minute, RecordId};
 use super::records::Records;
-use crate::clock::Day;
+use crate::clock::{Day, Millis};
 use crate::quota::AppId;
 use crate::store::{Active, Attempt, Cell, Login, Shard, StoreFault, Usage, View};
 
@@ -32,6 +34,8 @@ pub(super) struct LedgerShard {
     /// never outlives its process, so the file need not know them.
     pub(super) withdrawn: FxHashMap<(u64, Attempt), Minute>,
     pub(super) actives: Actives,
+    pub(super) objects: Objects,
+    pub(super) holds: OpenHolds,
     /// Days before this one are closed: nothing is counted for them any more.
     pub(super) open_from: Day,
     pub(super) round: Round,
@@ -46,15 +50,25 @@ impl LedgerShard {
             records: Records::new(shard),
             withdrawn: FxHashMap::default(),
             actives: Actives::default(),
+            objects: Objects::default(),
+            holds: OpenHolds::default(),
             open_from,
             round: Round::FIRST,
             freezes: Freezes::new(),
         }
     }
 
-    /// Takes note of a record that the file has.
-    pub(super) fn note_stored(&mut self, id: RecordId, minute: Minute) {
+    /// Takes note of a record that the file has; of an open reservation, its app and when its time is over.
+    pub(super) fn note_stored(
+        &mut self,
+        id: RecordId,
+        minute: Minute,
+        open: Option<(AppId, Millis)>,
+    ) {
         self.records.note_stored(id, minute);
+        if let Some((app, until)) = open {
+            self.holds.note_stored(id, app, until);
+        }
     }
 
     /// Adds users to their days' sets.
@@ -169,6 +183,8 @@ impl LedgerShard {
     pub(super) fn snapshot(&mut self, open_from: Day) -> Batch {
         self.open_from = self.open_from.max(open_from);
         let mut batch = Batch::new(self.round, self.records.snapshot());
+        batch.without_tombs = self.apps.forget_tombs();
+        batch.objects = self.objects.snapshot();
         self.apps.snapshot(self.open_from, &mut batch);
         self.actives.snapshot(&mut batch);
         self.round = self.round.next();

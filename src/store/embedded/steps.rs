@@ -1,18 +1,20 @@
 //! The steps of the record path, and the merging of reports. Each is atomic: its caller holds the
 //! shard's lock, and all that is needed from the file is read before the first count moves.
 
-use super::app::Parts;
-use super::record::{CLAIMS_MAX, Claim, Minute, Record, RecordId, State};
+use super::app::{Parts, Standing};
+use super::holds::reservation_of;
+use super::record::{Claim, Fell, Minute, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
+use super::spot::claim;
 use crate::clock::{Day, Millis};
-use crate::quota::Limit;
+use crate::quota::{Counter, Limit};
 use crate::store::{
-    Abort, Answered, AppReport, Beside, GiveBack, GivenBack, RecordKey, Report, StoreFault, Take,
-    Taken, Undecided, View,
+    AppReport, Beside, GiveBack, GivenBack, Intent, RecordKey, Report, StoreFault, Take, Taken,
+    Undecided, View,
 };
 
 /// The most withdrawn attempts that one shard remembers between two checkpoints.
-const WITHDRAWN_MAX: usize = 1 << 16;
+pub(super) const WITHDRAWN_MAX: usize = 1 << 16;
 
 impl LedgerShard {
     /// Writes a record if its charge fits, or finds the one that is there.
@@ -28,51 +30,104 @@ impl LedgerShard {
         if self.freezes.of(take.app).is_some() {
             return Ok(Taken::Undecided(Undecided::Frozen));
         }
+        match (take.intent, &take.key) {
+            (Intent::Confirm { lapsed }, _) => self.confirm(by, take, lapsed, now),
+            (Intent::Cancel | Intent::Lapse, _) => self.end(by, take, now),
+            (_, RecordKey::Object(object)) => self.take_object(by, take, *object, now),
+            _ => self.take_by_id(by, take, now),
+        }
+    }
+
+    fn take_by_id(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        now: Millis,
+    ) -> Result<Taken, StoreFault> {
         let id = RecordId::of(by.secret, take.app, &take.key);
-        let claim = Claim {
-            member: by.member,
-            attempt: take.attempt,
-        };
         let app = self.apps.touch(by.file, take.app)?;
-        let Some(record) = self.records.find(by.file, id)? else {
-            let refused = app.get().refuses(&take.charge, take.day);
-            if refused.is_none() || is_client(&take.key) {
-                self.records.make_room()?;
-                let state = refused.map_or_else(|| State::Held(vec![claim]), State::Denied);
-                let record = record_of(take, state, now);
-                if refused.is_none() {
-                    app.change(self.round).hold(record.parts, take.day);
+        let Some(found) = self.records.find(by.file, id)? else {
+            self.records.make_room()?;
+            return match app.get().refuses(&take.charge, take.day) {
+                Some(counter) if take.intent != Intent::Exists => {
+                    if matches!(take.key, RecordKey::Client(_)) {
+                        let denied = Record::new(take, State::Denied(counter), now);
+                        self.records.write(id, denied);
+                    }
+                    self.denied(by, take, counter, false)
                 }
-                self.records.write(id, record);
-            }
-            let view = self
-                .freezes
-                .mark(take.app, app.get().view(by.member, take.day));
-            return Ok(taken(refused.map_or(Ok(()), Err), &view, false));
+                exceeds => self.write_held(by, take, id, exceeds, now),
+            };
         };
-        if record.get().fingerprint != take.fingerprint {
+        let record = found.get();
+        let reserves = matches!(take.intent, Intent::Reserve { .. });
+        let is_hold = record.reservation.is_some();
+        let is_denied = matches!(record.state, State::Denied(_));
+        if record.fingerprint != take.fingerprint || reserves != is_hold && !is_denied {
             return Ok(Taken::OtherContent);
         }
-        let outcome = match &record.get().state {
-            State::Held(claims) => {
-                if !claims.contains(&claim) {
-                    if claims.len() >= CLAIMS_MAX {
-                        return Err(StoreFault::Away(format!(
-                            "{CLAIMS_MAX} attempts at one request id wait for their answer, the most there can be"
-                        )));
-                    }
-                    let mut claims = claims.clone();
-                    claims.push(claim);
-                    record.change().state = State::Held(claims);
+        match record.state.clone() {
+            State::Held(mut claims) => {
+                let known = claims.len();
+                claim(&mut claims, Claim::of(by, take))?;
+                if claims.len() > known {
+                    found.change().state = State::Held(claims);
                 }
-                Ok(())
             }
-            State::Counted => Ok(()),
-            State::Denied(counter) => Err(*counter),
-            State::Released(_) | State::Freed => return Ok(Taken::OtherContent),
+            State::Reserved | State::Confirming(_) | State::Counted => {}
+            State::Denied(_) if take.intent == Intent::Exists => {
+                let exceeds = app.get().refuses(&take.charge, take.day);
+                return self.write_held(by, take, id, exceeds, now);
+            }
+            State::Denied(counter) => return self.denied(by, take, counter, true),
+            State::Cancelled | State::Lapsed => return Ok(Taken::Ended),
+            State::Released(_) | State::Gone(_) | State::Note(_) | State::Kept | State::Freed => {
+                return Ok(Taken::OtherContent);
+            }
+        }
+        self.allowed(by, take, true, Beside::default())
+    }
+
+    /// Counts a new record under an id, until it is known to be answered.
+    fn write_held(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        id: RecordId,
+        exceeds: Option<Counter>,
+        now: Millis,
+    ) -> Result<Taken, StoreFault> {
+        let mut record = Record::new(take, State::Held(vec![Claim::of(by, take)]), now);
+        if let Intent::Reserve { until } = take.intent {
+            let reservation = reservation_of(take, until, None)?;
+            record.reservation = Some(Box::new(reservation));
+        }
+        let passes = (Standing::Nowhere, record.standing());
+        let app = self.apps.touch(by.file, take.app)?.change(self.round);
+        app.pass((record.parts, record.day), passes, take.day);
+        self.holds.note(id, None, &record);
+        self.records.write(id, record);
+        let beside = Beside {
+            exceeds,
+            ..Beside::default()
         };
-        let view = app.get().view(by.member, take.day);
-        Ok(taken(outcome, &self.freezes.mark(take.app, view), true))
+        self.allowed(by, take, false, beside)
+    }
+
+    /// The answer to a take that is refused.
+    pub(super) fn denied(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        counter: Counter,
+        replayed: bool,
+    ) -> Result<Taken, StoreFault> {
+        Ok(Taken::Denied {
+            counter,
+            view: self.view(by, take.app, take.day)?,
+            replayed,
+            recallable: false,
+        })
     }
 
     /// Gives back what was counted, at most as much as was, or finds that it was done.
@@ -86,32 +141,26 @@ impl LedgerShard {
             return Ok(GivenBack::Undecided(Undecided::Frozen));
         }
         let id = RecordId::of(by.secret, give_back.app, &give_back.key);
-        let app = self.apps.touch(by.file, give_back.app)?;
         if let Some(record) = self.records.find(by.file, id)? {
-            return Ok(match record.get().state {
+            return match record.get().state {
                 State::Released(fell) if record.get().fingerprint == give_back.fingerprint => {
-                    GivenBack::Released {
-                        released: fell.own.into(),
-                        resource: give_back.resource,
-                        view: self
-                            .freezes
-                            .mark(give_back.app, app.get().view(by.member, give_back.day)),
-                        replayed: true,
-                        groups: fell.groups.into(),
-                        mine: false,
-                    }
+                    self.released(by, give_back, fell, true)
                 }
-                _ => GivenBack::OtherContent,
-            });
+                _ => Ok(GivenBack::OtherContent),
+            };
         }
         self.records.make_room()?;
-        let app = app.change(self.round);
-        let fell = app.give_back(
-            give_back.resource,
-            give_back.given.unwrap_or(give_back.amount.get()),
-            give_back.groups_follow,
-            give_back.day,
-        );
+        let fell = if let Some(object) = give_back.object {
+            self.release_object(by, give_back, object, now)?
+        } else {
+            let app = self.apps.touch(by.file, give_back.app)?;
+            app.change(self.round).give_back(
+                give_back.resource,
+                give_back.given.unwrap_or(give_back.amount.get()),
+                give_back.groups_follow,
+                give_back.day,
+            )
+        };
         let record = Record {
             app: give_back.app,
             fingerprint: give_back.fingerprint,
@@ -119,16 +168,26 @@ impl LedgerShard {
             minute: Minute::of(now),
             parts: Parts::NONE,
             state: State::Released(fell),
+            reservation: None,
         };
         self.records.write(id, record);
+        self.released(by, give_back, fell, false)
+    }
+
+    /// The answer to a release that is done.
+    fn released(
+        &mut self,
+        by: Caller<'_>,
+        give_back: &GiveBack,
+        fell: Fell,
+        replayed: bool,
+    ) -> Result<GivenBack, StoreFault> {
         Ok(GivenBack::Released {
             released: fell.own.into(),
-            resource: give_back.resource,
-            view: self
-                .freezes
-                .mark(give_back.app, app.view(by.member, give_back.day)),
-            replayed: false,
+            resource: fell.resource,
             groups: fell.groups.into(),
+            view: self.view(by, give_back.app, give_back.day)?,
+            replayed,
             mine: false,
         })
     }
@@ -170,109 +229,6 @@ impl LedgerShard {
         }
         Ok(())
     }
-
-    /// Keeps a take whose answer went out. One that is not there was forgotten in a crash.
-    fn keep(
-        &mut self,
-        by: Caller<'_>,
-        answered: &Answered,
-        today: Day,
-        now: Millis,
-    ) -> Result<(), StoreFault> {
-        let take = &answered.take;
-        let id = RecordId::of(by.secret, take.app, &take.key);
-        let app = self.apps.touch(by.file, take.app)?;
-        let record = self.records.find(by.file, id)?;
-        if let Some(record) = record {
-            if answered.refused.is_some() || record.get().fingerprint != take.fingerprint {
-                return Ok(());
-            }
-            match record.get().state {
-                State::Held(_) => {
-                    // As it was held: a later try may have come on another day, under other rules.
-                    app.change(self.round).confirm(record.get().parts, today);
-                    let record = record.change();
-                    record.state = State::Counted;
-                    record.minute = Minute::of(now);
-                }
-                State::Denied(_) => {
-                    let counted = record_of(take, State::Counted, now);
-                    app.change(self.round).count(counted.parts, take.day, today);
-                    *record.change() = counted;
-                }
-                State::Counted | State::Released(_) | State::Freed => {}
-            }
-        } else if answered.refused.is_none() || is_client(&take.key) {
-            self.records.make_room()?;
-            let state = answered.refused.map_or(State::Counted, State::Denied);
-            let record = record_of(take, state, now);
-            if answered.refused.is_none() {
-                app.change(self.round).count(record.parts, take.day, today);
-            }
-            self.records.write(id, record);
-        }
-        Ok(())
-    }
-
-    /// Withdraws one attempt; a held record without attempts is freed.
-    fn abort(&mut self, by: Caller<'_>, abort: &Abort, now: Millis) -> Result<(), StoreFault> {
-        let attempt = (by.member, abort.attempt);
-        if self.withdrawn.len() >= WITHDRAWN_MAX && !self.withdrawn.contains_key(&attempt) {
-            return Err(StoreFault::Away(format!(
-                "{WITHDRAWN_MAX} attempts were withdrawn since the last checkpoint, the most there can be"
-            )));
-        }
-        let id = RecordId::of(by.secret, abort.app, &abort.key);
-        if let Some(record) = self.records.find(by.file, id)?
-            && let State::Held(claims) = &record.get().state
-        {
-            let mut claims = claims.clone();
-            claims.retain(|claim| (claim.member, claim.attempt) != attempt);
-            if claims.is_empty() {
-                let (parts, day) = (record.get().parts, record.get().day);
-                let app = self.apps.touch(by.file, abort.app)?;
-                app.change(self.round).free(parts, day);
-                record.change().state = State::Freed;
-            } else {
-                record.change().state = State::Held(claims);
-            }
-        }
-        self.withdrawn.insert(attempt, Minute::of(now));
-        Ok(())
-    }
-}
-
-fn taken(outcome: Result<(), crate::quota::Counter>, view: &View, replayed: bool) -> Taken {
-    match outcome {
-        Ok(()) => Taken::Allowed {
-            view: *view,
-            replayed,
-            mine: false,
-            beside: Beside::default(),
-        },
-        Err(counter) => Taken::Denied {
-            counter,
-            view: *view,
-            replayed,
-            recallable: false,
-        },
-    }
-}
-
-fn record_of(take: &Take, state: State, now: Millis) -> Record {
-    Record {
-        app: take.app,
-        fingerprint: take.fingerprint,
-        day: take.day,
-        minute: Minute::of(now),
-        parts: Parts::of(&take.charge),
-        state,
-    }
-}
-
-/// Whether a client may ask for the record again.
-fn is_client(key: &RecordKey) -> bool {
-    matches!(key, RecordKey::Client(_))
 }
 
 /// A total that a ledger counting in doubles could not keep is a fault of the caller.

@@ -19,10 +19,12 @@ fn cell() -> impl Strategy<Value = Cell> {
 }
 
 fn counts() -> impl Strategy<Value = DayCounts> {
-    (day(), any::<i64>(), any::<u64>(), any::<u64>()).prop_map(
-        |(day, gained, actives, increment)| DayCounts {
+    let gained = any::<(i64, i64)>();
+    (day(), gained, any::<u64>(), any::<u64>()).prop_map(
+        |(day, (gained, reserved), actives, increment)| DayCounts {
             day,
             gained,
+            reserved,
             actives,
             increment,
         },
@@ -53,33 +55,75 @@ fn month() -> impl Strategy<Value = MonthPeaks> {
 }
 
 fn app() -> impl Strategy<Value = App> {
+    let parts = || any::<[i64; 3]>();
+    let parts = (parts(), parts(), parts(), parts());
     (
-        any::<[i64; 3]>(),
-        any::<[i64; 3]>(),
+        parts,
+        any::<(u32, u64)>(),
         vec(counts(), 0..5),
         vec(told(), 0..5),
         vec(month(), 0..4),
     )
-        .prop_map(|(live, held, days, told, months)| App {
-            live,
-            held,
+        .prop_map(|(parts, (tombs, buried), days, told, months)| App {
+            live: parts.0,
+            held: parts.1,
+            reserved: parts.2,
+            named: parts.3,
+            tombs,
+            buried,
             days,
             told,
             months,
         })
 }
 
-fn state() -> impl Strategy<Value = State> {
+fn claims() -> impl Strategy<Value = Vec<Claim>> {
     let claim = (any::<u64>(), any::<u64>()).prop_map(|(member, attempt)| Claim {
         member,
         attempt: Attempt(attempt),
     });
+    vec(claim, 0..CLAIMS_MAX)
+}
+
+fn state() -> impl Strategy<Value = State> {
+    let fell = (any::<(u8, u8)>(), proptest::sample::select(&RESOURCES[..]));
+    let note = any::<(u128, bool, bool)>().prop_map(|(object, first, stays)| Note {
+        object: ObjectNumber(object),
+        first,
+        stays,
+    });
     prop_oneof![
-        vec(claim, 0..CLAIMS_MAX).prop_map(State::Held),
+        claims().prop_map(State::Held),
+        Just(State::Reserved),
+        claims().prop_map(State::Confirming),
         Just(State::Counted),
         proptest::sample::select(&COUNTERS[..]).prop_map(State::Denied),
-        any::<(u8, u8)>().prop_map(|(own, groups)| State::Released(Fell { own, groups })),
+        fell.prop_map(|((own, groups), resource)| State::Released(Fell {
+            own,
+            groups,
+            resource
+        })),
+        Just(State::Cancelled),
+        Just(State::Lapsed),
+        claims().prop_map(State::Gone),
+        note.prop_map(State::Note),
+        Just(State::Kept),
     ]
+}
+
+fn reservation() -> impl Strategy<Value = Box<Reservation>> {
+    let how = [Confirmed::InTime, Confirmed::Late, Confirmed::Charged];
+    let how = proptest::option::of(proptest::sample::select(how.to_vec()));
+    ("[ -~]{1,64}", any::<(Option<u128>, i64)>(), how).prop_map(
+        |(id, (object, until), confirmed)| {
+            Box::new(Reservation {
+                id: RequestId::parse(&id).unwrap(),
+                object: object.map(ObjectNumber),
+                until: Millis(until),
+                confirmed,
+            })
+        },
+    )
 }
 
 fn record() -> impl Strategy<Value = Record> {
@@ -91,15 +135,17 @@ fn record() -> impl Strategy<Value = Record> {
         any::<u32>(),
         parts,
         state(),
+        proptest::option::of(reservation()),
     )
         .prop_map(
-            |(app, fingerprint, day, minute, (counters, amount), state)| Record {
+            |(app, fingerprint, day, minute, (counters, amount), state, reservation)| Record {
                 app: AppId::new(app).unwrap(),
                 fingerprint: Fingerprint(fingerprint),
                 day,
                 minute: Minute(minute),
                 parts: Parts { counters, amount },
                 state,
+                reservation,
             },
         )
 }
@@ -142,7 +188,8 @@ proptest! {
     #[test]
     fn records_come_back_as_they_were(record in record()) {
         let value = write_record(&record).unwrap();
-        prop_assert_eq!(is_held(&value), !record.is_settled());
+        prop_assert_eq!(stays(&value), record.stays());
+        prop_assert!(may_be_open(&value) || !record.is_open());
         prop_assert_eq!(read_record(&value, record.minute), Some(record));
     }
 
@@ -195,5 +242,5 @@ fn an_app_of_accounts_takes_few_bytes() {
         ..App::default()
     };
     let from = Day::from_number(0).unwrap();
-    assert!(write_app(&app, from).len() <= 24);
+    assert!(write_app(&app, from).len() <= 28);
 }

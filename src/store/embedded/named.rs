@@ -1,0 +1,250 @@
+//! Creations and releases that name their object, and objects that get a name later.
+
+use super::app::Standing;
+use super::holds::{is_counted, reservation_of};
+use super::objects::{Kind, Place};
+use super::record::{Claim, Fell, Record, State};
+use super::shard::{Caller, LedgerShard};
+use super::spot::{Spot, claim};
+use crate::clock::Millis;
+use crate::quota::{AppId, ObjectNumber, Resource};
+use crate::store::{Adopted, Beside, GiveBack, Intent, StoreFault, Take, Taken, Undecided};
+
+impl LedgerShard {
+    /// Creates an object, or reserves it: all who do meet at its record.
+    pub(super) fn take_object(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        object: ObjectNumber,
+        now: Millis,
+    ) -> Result<Taken, StoreFault> {
+        let spot = self.spot_of_object(by, take.app, object)?;
+        let note = self.spot_of_note(by, take)?;
+        let place = self.place_of(by, take.app, object)?;
+        self.records.make_room()?;
+        let mut first = None;
+        if let Some(Spot {
+            record: Some(noted),
+            ..
+        }) = &note
+        {
+            let same = noted.fingerprint == take.fingerprint;
+            match noted.state {
+                State::Note(note) if same && note.object == object => first = Some(note.first),
+                State::Denied(_) if same && take.intent == Intent::Exists => {}
+                State::Denied(counter) if same => return self.denied(by, take, counter, true),
+                _ => return Ok(Taken::OtherContent),
+            }
+        }
+        let repeats = first.is_some();
+        let there = Beside {
+            already_counted: first != Some(true),
+            ..Beside::default()
+        };
+        let reserves = matches!(take.intent, Intent::Reserve { .. });
+        let mine = Claim::of(by, take);
+        let Some(record) = spot.record.clone().filter(|_| spot.is_charged()) else {
+            if let Some(State::Gone(_)) = spot.record.as_ref().map(|of| &of.state) {
+                return Ok(Taken::Undecided(Undecided::Confirming));
+            }
+            if !is_counted(place) {
+                return self.create(by, take, (&spot, object), now);
+            }
+            if !repeats {
+                self.put_note(by, (take, object), false, now)?;
+            }
+            return self.allowed(by, take, repeats, there);
+        };
+        let own = take.note.is_some() && spot.reserved_by() == take.note.as_ref();
+        let (state, beside, replayed) = match (record.state.clone(), record.is_open()) {
+            (State::Held(mut claims), true) if reserves && own => {
+                claim(&mut claims, mine)?;
+                (State::Held(claims), Beside::default(), true)
+            }
+            (state, true) if reserves && own => (state, Beside::default(), true),
+            (state, true) if reserves => (state, there, repeats),
+            (_, true) => {
+                return self.confirm_by_count(by, take, (&spot, object), repeats, now);
+            }
+            (State::Held(mut claims), false) => {
+                claim(&mut claims, mine)?;
+                (State::Held(claims), there, repeats)
+            }
+            (State::Confirming(mut claims), _) if !reserves => {
+                claim(&mut claims, mine)?;
+                (State::Confirming(claims), there, repeats)
+            }
+            (state, _) => (state, there, repeats),
+        };
+        if !repeats {
+            self.put_note(by, (take, object), false, now)?;
+        }
+        if state != record.state {
+            let day = record.day;
+            self.put(by, &spot, Record { state, ..record }, day, now)?;
+        }
+        self.allowed(by, take, replayed, beside)
+    }
+
+    /// The object of a reservation exists, says somebody who creates it: that confirms it.
+    fn confirm_by_count(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        (spot, object): (&Spot, ObjectNumber),
+        repeats: bool,
+        now: Millis,
+    ) -> Result<Taken, StoreFault> {
+        let Some(record) = spot.record.clone() else {
+            return Ok(Taken::NoHold);
+        };
+        let day = record.day;
+        let new = record.confirming(Claim::of(by, take), now);
+        if !repeats {
+            self.put_note(by, (take, object), false, now)?;
+        }
+        self.put(by, spot, new, day, now)?;
+        self.allowed(by, take, false, Beside::default())
+    }
+
+    /// The object is new: it is judged by its limits as any take is.
+    fn create(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        (spot, object): (&Spot, ObjectNumber),
+        now: Millis,
+    ) -> Result<Taken, StoreFault> {
+        let app = self.apps.touch(by.file, take.app)?;
+        let refused = app.get().refuses(&take.charge, take.day);
+        if let Some(counter) = refused
+            && take.intent != Intent::Exists
+        {
+            if let Some(note) = self.spot_of_note(by, take)? {
+                let denied = Record::new(take, State::Denied(counter), now);
+                self.put(by, &note, denied, take.day, now)?;
+            }
+            return self.denied(by, take, counter, false);
+        }
+        let mut record = Record::new(take, State::Held(vec![Claim::of(by, take)]), now);
+        if let Intent::Reserve { until } = take.intent {
+            let reservation = reservation_of(take, until, Some(object))?;
+            record.reservation = Some(Box::new(reservation));
+        }
+        self.put_note(by, (take, object), true, now)?;
+        self.put(by, spot, record, take.day, now)?;
+        let beside = Beside {
+            exceeds: refused,
+            ..Beside::default()
+        };
+        self.allowed(by, take, false, beside)
+    }
+
+    /// Gives back a named object: that one, if it is known, or one that nobody named.
+    pub(super) fn release_object(
+        &mut self,
+        by: Caller<'_>,
+        give_back: &GiveBack,
+        object: ObjectNumber,
+        now: Millis,
+    ) -> Result<Fell, StoreFault> {
+        let GiveBack { app: id, day, .. } = *give_back;
+        let spot = self.spot_of_object(by, id, object)?;
+        let place = self.place_of(by, id, object)?;
+        let nothing = Fell::of(give_back.resource, 0, 0);
+        if give_back.given == Some(0) {
+            return Ok(nothing);
+        }
+        match (spot.record.clone(), spot.standing()) {
+            (_, Standing::Reserved) => return Ok(nothing),
+            (Some(mut record), Standing::Held) => {
+                // Its day's gain falls as it rose; nobody was told of it by any sum.
+                let fell = Fell::of(record.parts.kind().resource(), 1, record.parts.groups());
+                let claims = record.state.claims().map(std::mem::take);
+                record.state = State::Gone(claims.unwrap_or_default());
+                self.put(by, &spot, record, day, now)?;
+                return Ok(fell);
+            }
+            _ => {}
+        }
+        let app = self.apps.touch(by.file, id)?;
+        if let Place::Counted(kind) = place {
+            let resource = kind.resource();
+            let groups_follow = match resource {
+                Resource::Account => false,
+                Resource::Group => true,
+                Resource::AvRoom => give_back.rooms_are_groups,
+            };
+            let app = app.change(self.round);
+            let fell = app.give_back(resource, 1, groups_follow, day);
+            app.name(kind, -1);
+            self.objects.set((id, object), Place::Nowhere);
+            if let Some(record) = spot.record.clone() {
+                let gone = Record {
+                    state: State::Freed,
+                    ..record
+                };
+                self.records.write(spot.id, gone);
+            }
+            return Ok(fell);
+        }
+        let known_gone = matches!(place, Place::Tomb(_));
+        let none_left = app.get().nameless(give_back.resource) <= 0;
+        if give_back.given.is_none() && (known_gone || none_left) {
+            return Ok(nothing);
+        }
+        let app = app.change(self.round);
+        let fell = app.give_back(give_back.resource, 1, give_back.groups_follow, day);
+        if !known_gone {
+            app.buried += 1;
+            self.objects.set((id, object), Place::Tomb(app.tombs));
+        }
+        Ok(fell)
+    }
+
+    /// Whether an object is counted, or about to be.
+    pub(super) fn knows_object(
+        &mut self,
+        by: Caller<'_>,
+        app: AppId,
+        object: ObjectNumber,
+    ) -> Result<bool, StoreFault> {
+        let spot = self.spot_of_object(by, app, object)?;
+        if matches!(spot.standing(), Standing::Held | Standing::Counted) {
+            return Ok(true);
+        }
+        let counts = self.apps.look(by.file, app)?;
+        let tombs = counts.and_then(super::app::App::tombs);
+        let place = self.objects.look(by.file, (app, object), tombs)?;
+        Ok(is_counted(place))
+    }
+
+    /// Names objects that are counted without a name.
+    pub(super) fn adopt(
+        &mut self,
+        by: Caller<'_>,
+        app: AppId,
+        resource: Resource,
+        objects: &[ObjectNumber],
+    ) -> Result<Vec<Adopted>, StoreFault> {
+        let mut adopted = Vec::with_capacity(objects.len());
+        for object in objects {
+            if self.knows_object(by, app, *object)? {
+                adopted.push(Adopted::Known);
+                continue;
+            }
+            self.place_of(by, app, *object)?;
+            let counts = self.apps.touch(by.file, app)?;
+            if counts.get().nameless(resource) <= 0 {
+                adopted.push(Adopted::Missing);
+                continue;
+            }
+            let kind = Kind::of(resource);
+            counts.change(self.round).name(kind, 1);
+            self.objects.set((app, *object), Place::Counted(kind));
+            adopted.push(Adopted::Named);
+        }
+        Ok(adopted)
+    }
+}
