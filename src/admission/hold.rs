@@ -1,6 +1,7 @@
 //! Reservations: held until somebody says what they came to. By any sidecar, and as often as one likes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{
     Admission, Budget, Cancel, Cancelled, Confirm, Confirmed, Fault, Patience, Silence, shown,
@@ -8,6 +9,11 @@ use super::{
 use crate::ledger::{EndHold, Entry, HoldEnd, State};
 use crate::quota::{AppId, ObjectNumber, RESOURCES, RequestId, Resource};
 use crate::store::{HOLDS_MAX, Hold, HoldState, Intent, View};
+
+/// How often a reservation that is just being confirmed is looked at again before it cannot be cancelled.
+const ASKED_AGAIN_MAX: usize = 3;
+/// How long that is waited for each time: confirmations are told so often.
+const CONFIRMING_WAIT: Duration = Duration::from_millis(100);
 
 impl Admission {
     /// Makes a reservation a count; also one that has expired.
@@ -82,10 +88,19 @@ impl Admission {
             object: None,
             intent: Intent::Cancel,
         };
-        match self.end(&entry, end, budget).await? {
-            HoldEnd::Done { replayed, .. } => Ok(Cancelled { replayed }),
-            other => Err(fault_of(&other, CONFIRMED)),
+        for _ in 0..ASKED_AGAIN_MAX {
+            match self.end(&entry, end, budget).await? {
+                HoldEnd::Done { replayed, .. } => return Ok(Cancelled { replayed }),
+                HoldEnd::Confirming if budget.left() > CONFIRMING_WAIT * 2 => {
+                    // Perhaps by this very sidecar, which has yet to tell that it was answered.
+                    let told = Box::pin(self.ledger.settle_app(&entry));
+                    self.ask(told, budget).await.map_err(silent)?;
+                    tokio::time::sleep(CONFIRMING_WAIT).await;
+                }
+                other => return Err(fault_of(&other, CONFIRMED)),
+            }
         }
+        Err(fault_of(&HoldEnd::Confirming, CONFIRMED))
     }
 
     /// An app's reservations that are neither confirmed nor ended, those first whose time ends first; at most
@@ -182,7 +197,7 @@ fn fault_of(end: &HoldEnd, other: Fault) -> Fault {
             problem: "is not the object that was reserved under this id".into(),
         },
         HoldEnd::Full(full) => (*full).into(),
-        HoldEnd::Done { .. } | HoldEnd::Later => {
+        HoldEnd::Done { .. } | HoldEnd::Confirming | HoldEnd::Later => {
             Fault::Away("the reservation cannot be ended just now; ask again in a second".into())
         }
     }

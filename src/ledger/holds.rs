@@ -53,6 +53,8 @@ pub enum HoldEnd {
     Other,
     /// Its id stands for another object.
     OtherContent,
+    /// It is just being confirmed, and that is not settled yet.
+    Confirming,
     /// Nothing is decided just now: it is worth asking again.
     Later,
     /// It cannot be kept here.
@@ -167,7 +169,7 @@ impl Ledger {
             }
             Taken::Undecided(Undecided::Confirming) => {
                 open.forget();
-                HoldEnd::Later
+                HoldEnd::Confirming
             }
             Taken::Denied { .. } | Taken::Undecided(_) | Taken::Withdrawn => HoldEnd::Later,
         })
