@@ -15,14 +15,17 @@ mod redis_server;
 )]
 mod store_suite;
 
+mod asks;
 mod bases;
 mod crowd;
 mod fixture;
 mod forgetting;
 mod gains;
 mod grants;
+mod holds;
 mod members;
 mod model;
+mod objects;
 mod operators;
 mod records;
 mod recounts;

@@ -4,7 +4,7 @@
 -- KEYS[6] the day's month
 -- ARGV[6]  the attempt
 -- ARGV[7]  the record's field, ARGV[8] the field of the client's id where the record is an object's, or ''
--- ARGV[9]  the fingerprint
+-- ARGV[9]  the fingerprint, which is not looked at: an id has one reservation
 -- ARGV[10] the day's number
 -- ARGV[11] when the day's gain goes, in seconds
 -- ARGV[12] c to confirm, l to confirm what has expired by the app's rules, z to cancel, f to free what has expired
@@ -17,7 +17,7 @@ if refusal then
   return refusal
 end
 
-local field, note_field, fp, day, intent = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[12]
+local field, note_field, day, intent = ARGV[7], ARGV[8], ARGV[10], ARGV[12]
 local claim = member .. '.' .. ARGV[6]
 ask(day, ARGV[11], {field, note_field})
 
@@ -171,7 +171,7 @@ if beside and beside.hold ~= '' then
 end
 if beside and beside.state ~= 'x' then
   local is_its = beside.state == 'd' or beside.state == 'i' and beside.owner == field
-  if not is_its or beside.fp ~= fp then
+  if not is_its then
     return finish(TAKEN.OTHER_CONTENT)
   end
 end

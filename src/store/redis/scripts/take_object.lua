@@ -127,8 +127,17 @@ end
 
 local function take_own()
   local state = record.state
-  if state == 'r' or state == 'i' or state ~= 'x' and record.fp ~= fp then
+  if state == 'r' or state ~= 'x' and record.fp ~= fp then
     return finish(TAKEN.OTHER_CONTENT)
+  end
+  if state == 'i' then
+    -- What was reserved without a name was confirmed with one.
+    local its = record_in(all, record.owner)
+    if intent ~= 'r' or its.id ~= field then
+      return finish(TAKEN.OTHER_CONTENT)
+    end
+    local ended = its.state == 'z' or its.state == 'f'
+    return finish(ended and TAKEN.ENDED or TAKEN.ALLOWED, {replayed = not ended})
   end
   if state == 'd' and intent ~= 'e' then
     return finish(TAKEN.DENIED, {replayed = true, counter = tonumber(record.counters)})

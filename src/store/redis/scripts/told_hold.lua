@@ -122,6 +122,7 @@ local function told_hold(app, records, said, gain_of, restating)
     end
     if marks and ack ~= GONE_OBJECT and (is_charged(record) or record.state == 'c') then
       holds.mark(record, how)
+      record.id = record.id == '' and objects.is(field) and said.id or record.id
       record.changed = true
     end
   end
