@@ -93,7 +93,8 @@ fn groups(
 }
 
 /// The price list in force on the month's first day; `None`: nothing is due.
-fn prices(plan: &Plan, month: Month) -> Option<&PriceList> {
+#[must_use]
+pub fn prices(plan: &Plan, month: Month) -> Option<&PriceList> {
     let first = month.first_day().date();
     let lists = plan.fees.iter().rev();
     lists.into_iter().find(|list| list.effective_from <= first)

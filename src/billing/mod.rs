@@ -21,7 +21,7 @@ mod fee;
 mod forecast;
 mod usage;
 
-pub use bill::{Bill, bill};
+pub use bill::{Bill, bill, prices};
 pub use fee::{Item, Line, TooLarge};
 pub use forecast::{Forecast, forecast};
 pub use usage::{Editions, MonthUsage, Peak};

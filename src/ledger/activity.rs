@@ -160,6 +160,11 @@ impl Ledger {
             let sums = books.days.of(login.day);
             let own = sums.increments.acked.consumed;
             sums.active_elsewhere = Some(active.daily_active.saturating_sub(own));
+            drop(books);
+            let (rules, count) = (&entry.rules, active.daily_active);
+            let now = self.clock.now();
+            self.marks
+                .look_at_actives(login.app, rules, count, login.day, now);
         }
     }
 

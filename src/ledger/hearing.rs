@@ -10,7 +10,7 @@ use super::guard::Heard;
 use super::journal::LogFull;
 use super::owed::Accepted;
 use crate::clock::Day;
-use crate::quota::Counter;
+use crate::quota::{COUNTERS, Counter};
 use crate::store::{Attempt, Cell, View};
 
 impl Ledger {
@@ -39,6 +39,7 @@ impl Ledger {
     ) {
         entry.learn(view, day);
         self.note_held(entry, view);
+        self.look_for_marks(entry, view, day);
         if self.store.is_local() {
             return;
         }
@@ -71,6 +72,13 @@ impl Ledger {
         if watch {
             self.apps.to_watch(entry);
         }
+    }
+
+    /// Whether some count has passed a mark that is to be told.
+    fn look_for_marks(&self, entry: &Entry, view: &View, day: Day) {
+        let counts = COUNTERS.map(|counter| self.net_in(entry, view, counter, day));
+        let now = self.clock.now();
+        self.marks.look(entry.app, &entry.rules, counts, day, now);
     }
 
     /// What is known of recounts of an app just now.

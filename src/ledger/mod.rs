@@ -23,6 +23,7 @@ mod journal;
 mod known;
 mod lease;
 mod logins;
+mod marks;
 mod meeting;
 mod membership;
 mod outage;
@@ -66,6 +67,7 @@ use holds::Holding;
 use ids::Ids;
 use journal::{Journal, Record};
 use logins::{Asked, Logins};
+use marks::Marks;
 use membership::Membership;
 use owed::{Owed, OwedCopy};
 
@@ -93,6 +95,7 @@ pub struct Ledger {
     lease: Lease,
     membership: Membership,
     holding: Holding,
+    marks: Marks,
     /// Something is to be settled at once.
     hurry: Notify,
     recalls: mpsc::Sender<AppId>,
@@ -181,6 +184,7 @@ impl Ledger {
             },
             membership: Membership::new(standing),
             holding: Holding::default(),
+            marks: Marks::default(),
             hurry: Notify::new(),
             recalls,
             installation: identity

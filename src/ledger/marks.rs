@@ -1,0 +1,282 @@
+//! Marks that counts pass: parts of a limit, the free quantity, each block above it. Each is told in the log
+//! when it is passed, and not again and again.
+
+use std::collections::hash_map::Entry as Slot;
+use std::sync::{Mutex, PoisonError};
+
+use rustc_hash::FxHashMap;
+
+use crate::billing;
+use crate::clock::{Day, Millis};
+use crate::quota::{AppId, AppRules, COUNTERS, Counter, MeteredFee};
+
+/// The most counts of which it is kept which mark they have passed; about 60 bytes each. What comes on top is
+/// not told.
+pub const MARKS_MAX: usize = 100_000;
+/// The most lines of one minute.
+const LINES_A_MINUTE_MAX: u32 = 30;
+/// For how long a count that goes up and down around a mark is not told again.
+const QUIET_MS: u64 = 10 * 60 * 1000;
+/// The marks of a hard limit, and that of a day's gain, in percent (domain page).
+const LIMIT_MARKS: [u64; 2] = [80, 95];
+const GAIN_MARK: u64 = 70;
+
+/// A count that has marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Subject {
+    /// Within its limit.
+    Limit(Counter),
+    /// Billed by the month: groups, daily active users.
+    Groups,
+    DailyActive,
+}
+
+/// The highest mark that was passed, of how many there are below the count.
+#[derive(Debug, Clone, Copy)]
+struct Passed {
+    mark: u64,
+    /// Of what is billed by the month, which; a limit knows none.
+    month: i32,
+    told: Millis,
+}
+
+/// Which marks were passed. Looked at with each answer of the ledger.
+#[derive(Debug, Default)]
+pub struct Marks(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    passed: FxHashMap<(AppId, Subject), Passed>,
+    minute: i64,
+    lines: u32,
+    hushed: u64,
+}
+
+/// Something that is to be told.
+#[derive(Debug, PartialEq, Eq)]
+enum News {
+    /// That a mark is passed.
+    Passed,
+    /// The same, after so many that were not told.
+    AfterOthers(u64),
+}
+
+impl Marks {
+    /// Looks at an app's counts: the live ones, and the gain of `day`.
+    pub fn look(&self, app: AppId, rules: &AppRules, counts: [i64; 4], day: Day, now: Millis) {
+        for counter in COUNTERS {
+            let count = u64::try_from(counts[counter.index()]).unwrap_or(0);
+            let Some(limit) = rules.limits.of(counter).get().filter(|limit| *limit > 0) else {
+                continue;
+            };
+            let mark = mark_of_limit(counter, count, limit);
+            if let Some(news) = self.note(app, Subject::Limit(counter), mark, 0, now) {
+                let percent = percent(count, limit);
+                tracing::warn!(%app, ?counter, count, limit, percent, "near a limit{}", hushed(&news));
+            }
+        }
+        let groups = u64::try_from(counts[Counter::Groups.index()]).unwrap_or(0);
+        let list = billing::prices(&rules.plan, day.month());
+        if let Some((fee, _)) = list.and_then(|list| list.groups) {
+            self.look_at_fee(app, Subject::Groups, groups, &fee, day, now);
+        }
+    }
+
+    /// Looks at a day's active users.
+    pub fn look_at_actives(&self, app: AppId, rules: &AppRules, count: u64, day: Day, now: Millis) {
+        let list = billing::prices(&rules.plan, day.month());
+        if let Some(fee) = list.and_then(|list| list.daily_active) {
+            self.look_at_fee(app, Subject::DailyActive, count, &fee, day, now);
+        }
+    }
+
+    fn look_at_fee(
+        &self,
+        app: AppId,
+        subject: Subject,
+        count: u64,
+        fee: &MeteredFee,
+        day: Day,
+        now: Millis,
+    ) {
+        let blocks = count.saturating_sub(fee.free).div_ceil(fee.block);
+        if let Some(news) = self.note(app, subject, blocks, day.month().number(), now) {
+            let (free, block) = (fee.free, fee.block);
+            tracing::warn!(
+                %app, billed = ?subject, count, free, blocks, block,
+                "above the free quantity: each begun block is billed{}", hushed(&news)
+            );
+        }
+    }
+
+    /// Notes the marks that lie below a count; whether the highest is news.
+    fn note(
+        &self,
+        app: AppId,
+        subject: Subject,
+        mark: u64,
+        month: i32,
+        now: Millis,
+    ) -> Option<News> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if mark == 0 && known.passed.is_empty() {
+            return None;
+        }
+        let full = known.passed.len() >= MARKS_MAX;
+        let told = match known.passed.entry((app, subject)) {
+            Slot::Occupied(mut slot) => {
+                let before = *slot.get();
+                if month != before.month {
+                    // A new month begins anew.
+                    slot.insert(Passed {
+                        mark,
+                        month,
+                        told: now,
+                    });
+                    mark > 0
+                } else if mark > before.mark {
+                    slot.get_mut().mark = mark;
+                    // Above a mark that it was above a moment ago.
+                    let again = month == 0 && now.since(before.told) < QUIET_MS && before.mark == 0;
+                    slot.get_mut().told = if again { before.told } else { now };
+                    !again
+                } else {
+                    // What is billed by the month was reached once and for all.
+                    if month == 0 {
+                        slot.get_mut().mark = mark;
+                    }
+                    false
+                }
+            }
+            Slot::Vacant(_) if mark == 0 || full => false,
+            Slot::Vacant(slot) => {
+                slot.insert(Passed {
+                    mark,
+                    month,
+                    told: now,
+                });
+                true
+            }
+        };
+        told.then(|| known.line(now)).flatten()
+    }
+}
+
+impl Known {
+    /// Whether one more line may be written in this minute.
+    fn line(&mut self, now: Millis) -> Option<News> {
+        let minute = now.0.div_euclid(60_000);
+        if minute != self.minute {
+            self.minute = minute;
+            self.lines = 0;
+        }
+        if self.lines >= LINES_A_MINUTE_MAX {
+            self.hushed += 1;
+            return None;
+        }
+        self.lines += 1;
+        Some(match std::mem::take(&mut self.hushed) {
+            0 => News::Passed,
+            others => News::AfterOthers(others),
+        })
+    }
+}
+
+fn hushed(news: &News) -> String {
+    match news {
+        News::Passed => String::new(),
+        News::AfterOthers(others) => format!("; {others} more such lines were left out"),
+    }
+}
+
+/// How many of a limit's marks lie at or below a count.
+fn mark_of_limit(counter: Counter, count: u64, limit: u64) -> u64 {
+    let reached = |mark: &&u64| percent(count, limit) >= **mark;
+    let marks = LIMIT_MARKS.iter().filter(reached).count() as u64;
+    if counter == Counter::GroupsGained {
+        // It has one of its own, below the others.
+        return marks + u64::from(percent(count, limit) >= GAIN_MARK);
+    }
+    marks
+}
+
+/// Whole percent of `limit`, rounded down.
+fn percent(count: u64, limit: u64) -> u64 {
+    let percent = u128::from(count) * 100 / u128::from(limit.max(1));
+    u64::try_from(percent).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis(1_760_000_000_000);
+
+    fn app() -> AppId {
+        AppId::new(1).expect("not 0")
+    }
+
+    fn note(marks: &Marks, mark: u64, month: i32, now: Millis) -> Option<News> {
+        marks.note(app(), Subject::Groups, mark, month, now)
+    }
+
+    #[test]
+    fn the_marks_of_a_limit_lie_where_the_domain_page_says() {
+        let marks = |counter, count| mark_of_limit(counter, count, 100);
+        for (count, of) in [
+            (0, 0),
+            (79, 0),
+            (80, 1),
+            (94, 1),
+            (95, 2),
+            (100, 2),
+            (250, 2),
+        ] {
+            assert_eq!(marks(Counter::Accounts, count), of, "{count}");
+        }
+        for (count, of) in [(69, 0), (70, 1), (80, 2), (95, 3)] {
+            assert_eq!(marks(Counter::GroupsGained, count), of, "{count}");
+        }
+        assert_eq!(mark_of_limit(Counter::Groups, u64::MAX, 1), 2);
+    }
+
+    #[test]
+    fn a_mark_is_told_once_and_the_next_one_is_news() {
+        let marks = Marks::default();
+        assert_eq!(note(&marks, 0, 0, NOW), None);
+        assert_eq!(note(&marks, 1, 0, NOW), Some(News::Passed));
+        assert_eq!(note(&marks, 1, 0, NOW), None);
+        assert_eq!(note(&marks, 2, 0, NOW), Some(News::Passed));
+        // Up and down around it is no news for a while.
+        assert_eq!(note(&marks, 0, 0, NOW.plus(1_000)), None);
+        assert_eq!(note(&marks, 1, 0, NOW.plus(2_000)), None);
+        assert_eq!(note(&marks, 0, 0, NOW.plus(3_000)), None);
+        let later = NOW.plus(11 * 60_000);
+        assert_eq!(note(&marks, 1, 0, later), Some(News::Passed));
+    }
+
+    #[test]
+    fn a_block_is_billed_once_a_month() {
+        let marks = Marks::default();
+        assert_eq!(note(&marks, 2, 5, NOW), Some(News::Passed));
+        let later = NOW.plus(86_400_000);
+        assert_eq!(note(&marks, 0, 5, later), None);
+        assert_eq!(note(&marks, 2, 5, later), None);
+        assert_eq!(note(&marks, 3, 5, later), Some(News::Passed));
+        assert_eq!(note(&marks, 1, 6, later), Some(News::Passed));
+    }
+
+    #[test]
+    fn a_storm_is_cut_and_said_to_be() {
+        let marks = Marks::default();
+        let of = |id: u64| {
+            let app = AppId::new(id).expect("not 0");
+            marks.note(app, Subject::DailyActive, 1, 5, NOW)
+        };
+        let told = (1..=100).filter(|id| of(*id).is_some()).count();
+        assert_eq!(told, LINES_A_MINUTE_MAX as usize);
+        let later = NOW.plus(60_000);
+        let next = marks.note(app(), Subject::DailyActive, 2, 5, later);
+        assert_eq!(next, Some(News::AfterOthers(70)));
+    }
+}
