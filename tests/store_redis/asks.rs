@@ -116,6 +116,10 @@ pub fn delete(id: &str, resource: Resource, number: u64) -> GiveBack {
 }
 
 /// What is said beside the counts.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are what the answer says"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Said {
     pub replayed: bool,

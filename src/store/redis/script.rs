@@ -39,6 +39,13 @@ impl Script {
     }
 }
 
+/// A script by the names of its parts' files.
+macro_rules! script {
+    ($($part:ident)+) => {
+        Script::new(&[$(include_str!(concat!("scripts/", stringify!($part), ".lua"))),+])
+    };
+}
+
 /// All scripts.
 #[derive(Debug)]
 pub(super) struct Scripts {
@@ -71,176 +78,42 @@ pub(super) struct Scripts {
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        let guard = include_str!("scripts/guard.lua");
-        let counts = include_str!("scripts/counts.lua");
-        let month = include_str!("scripts/month.lua");
-        let limit = include_str!("scripts/limit.lua");
-        let record = include_str!("scripts/record.lua");
-        let users = include_str!("scripts/users.lua");
-        let merge = include_str!("scripts/merge.lua");
-        let told = include_str!("scripts/told.lua");
-        let report = include_str!("scripts/report.lua");
-        let roll = include_str!("scripts/roll.lua");
-        let base = include_str!("scripts/base.lua");
-        let audit = include_str!("scripts/audit.lua");
-        let judge = include_str!("scripts/judge.lua");
-        let buckets = include_str!("scripts/buckets.lua");
-        let objects = include_str!("scripts/objects.lua");
-        let hold = include_str!("scripts/hold.lua");
-        let records = include_str!("scripts/records.lua");
-        let asking = include_str!("scripts/asking.lua");
-        let giving = include_str!("scripts/giving.lua");
-        let told_hold = include_str!("scripts/told_hold.lua");
-        let alone = |source| Script::new(&[source]);
         Self {
-            hello: alone(include_str!("scripts/hello.lua")),
-            mark: alone(include_str!("scripts/mark.lua")),
-            open: alone(include_str!("scripts/open.lua")),
-            take: Script::new(&[
-                guard,
-                counts,
-                month,
-                limit,
-                record,
-                judge,
-                include_str!("scripts/take.lua"),
-            ]),
-            take_object: Script::new(&[
-                guard,
-                counts,
-                month,
-                limit,
-                record,
-                judge,
-                buckets,
-                objects,
-                hold,
-                records,
-                asking,
-                include_str!("scripts/take_object.lua"),
-            ]),
-            end_hold: Script::new(&[
-                guard,
-                counts,
-                month,
-                record,
-                buckets,
-                objects,
-                hold,
-                records,
-                asking,
-                include_str!("scripts/end_hold.lua"),
-            ]),
-            release: Script::new(&[
-                guard,
-                counts,
-                month,
-                record,
-                giving,
-                include_str!("scripts/release.lua"),
-            ]),
-            release_object: Script::new(&[
-                guard,
-                counts,
-                month,
-                record,
-                giving,
-                buckets,
-                objects,
-                hold,
-                records,
-                asking,
-                include_str!("scripts/release_object.lua"),
-            ]),
-            held: Script::new(&[
-                guard,
-                counts,
-                record,
-                buckets,
-                objects,
-                hold,
-                include_str!("scripts/held.lua"),
-            ]),
-            known: Script::new(&[
-                guard,
-                counts,
-                record,
-                buckets,
-                objects,
-                include_str!("scripts/known.lua"),
-            ]),
-            adopt: Script::new(&[
-                guard,
-                counts,
-                record,
-                giving,
-                buckets,
-                objects,
-                hold,
-                records,
-                include_str!("scripts/adopt.lua"),
-            ]),
-            settle: Script::new(&[
-                guard,
-                counts,
-                month,
-                limit,
-                record,
-                buckets,
-                objects,
-                hold,
-                records,
-                users,
-                merge,
-                told,
-                told_hold,
-                report,
-                include_str!("scripts/grant.lua"),
-                include_str!("scripts/settle.lua"),
-            ]),
-            active: Script::new(&[
-                guard,
-                counts,
-                month,
-                buckets,
-                users,
-                include_str!("scripts/active.lua"),
-            ]),
-            usage: Script::new(&[guard, counts, users, include_str!("scripts/usage.lua")]),
-            beat: Script::new(&[roll, include_str!("scripts/beat.lua")]),
-            noted: Script::new(&[roll, include_str!("scripts/noted.lua")]),
-            leave: Script::new(&[roll, include_str!("scripts/leave.lua")]),
-            recall: alone(include_str!("scripts/recall.lua")),
-            notice: alone(include_str!("scripts/notice.lua")),
-            restate: Script::new(&[
-                guard,
-                counts,
-                month,
-                record,
-                buckets,
-                objects,
-                hold,
-                records,
-                users,
-                merge,
-                told,
-                told_hold,
-                report,
-                base,
-                include_str!("scripts/restate.lua"),
-            ]),
-            bases: Script::new(&[guard, include_str!("scripts/bases.lua")]),
-            fold: Script::new(&[guard, counts, base, include_str!("scripts/fold.lua")]),
-            freeze: Script::new(&[guard, counts, include_str!("scripts/freeze.lua")]),
-            recount: Script::new(&[
-                guard,
-                counts,
-                month,
-                base,
-                audit,
-                include_str!("scripts/recount.lua"),
-            ]),
-            retired: Script::new(&[guard, audit, include_str!("scripts/retired.lua")]),
+            hello: script!(hello),
+            mark: script!(mark),
+            open: script!(open),
+            take: script!(guard counts month limit record judge take),
+            take_object: script!(
+                guard counts month limit record judge buckets objects hold records asking take_object
+            ),
+            end_hold: script!(guard counts month record buckets objects hold records asking end_hold),
+            release: script!(guard counts month record giving release),
+            release_object: script!(
+                guard counts month record giving buckets objects hold records asking release_object
+            ),
+            held: script!(guard counts record buckets objects hold held),
+            known: script!(guard counts record buckets objects known),
+            adopt: script!(guard counts record giving buckets objects hold records adopt),
+            settle: script!(
+                guard counts month limit record buckets objects hold records users merge told told_hold
+                report grant settle
+            ),
+            active: script!(guard counts month buckets users active),
+            usage: script!(guard counts users usage),
+            beat: script!(roll beat),
+            noted: script!(roll noted),
+            leave: script!(roll leave),
+            recall: script!(recall),
+            notice: script!(notice),
+            restate: script!(
+                guard counts month record buckets objects hold records users merge told told_hold report
+                base restate
+            ),
+            bases: script!(guard bases),
+            fold: script!(guard counts base fold),
+            freeze: script!(guard counts freeze),
+            recount: script!(guard counts month base audit recount),
+            retired: script!(guard audit retired),
         }
     }
 

@@ -54,7 +54,7 @@ do
       reserve(app, record, field, open and 1 or -1, gain_of)
     end
     if objects.is(field) then
-      objects.follow(app, record, field, was_charged)
+      objects.follow(app, record, field, was_charged and not was_open, charged and not open)
     end
     if not charged and (state ~= 'g' or record.claims == '') then
       rest(record, app, field)

@@ -1,7 +1,7 @@
 -- Objects: what is counted may have a name, by which it is found again.
 --
 -- ...:t:APP is a hash: tK, how many of live counter K are tracked (named ones that are counted, and records of
--- named ones that are charged); and for each set S: nS (its members), lS and pS (its shape). Sets 0, 1 and 2 are the
+-- named ones that are charged and not reserved); and for each set S: nS (its members), lS and pS (its shape). Sets 0, 1 and 2 are the
 -- accounts, groups and AV rooms that are counted by name. 3 (accounts) and 4 (groups and rooms, which are one family) are
 -- tombstones: what was deleted by name while nobody knew that name. Their buckets are ...:t:APP:S:I.
 --
@@ -107,16 +107,17 @@ do
     return has(o.sets[1], field) and 1 or has(o.sets[2], field) and 2 or nil
   end
 
-  -- What is true of the names when an object's record has changed its state.
-  function objects.follow(app, record, field, was_charged)
+  -- What is true of the names when an object's record has changed its state. `was_tracked`, `is_tracked`: whether
+  -- it was, and is, charged and not reserved.
+  function objects.follow(app, record, field, was_tracked, is_tracked)
     local o = objects.of(app)
-    local was = was_charged and tonumber(record.number) or 0
-    local is = is_charged(record) and tonumber(record.number) or 0
+    local was = was_tracked and tonumber(record.number) or 0
+    local is = is_tracked and tonumber(record.number) or 0
     if record.state == 'c' and insert(o, o.sets[tonumber(string.sub(record.counters, 1, 1))], field) then
       is = tonumber(record.number)
     end
     track_all(o, record.counters, is - was)
-    if is > was then
+    if is > was or is_charged(record) then
       remove(o, o.sets[string.sub(record.counters, 1, 1) == '0' and 3 or 4], field)
     end
   end
@@ -141,9 +142,9 @@ do
     end
   end
 
-  -- How many of what is there have no name.
+  -- How many of what is there have no name. What is reserved does not exist yet.
   function objects.untracked(app, k, there)
-    return math.max(0, there - objects.of(app)[k])
+    return math.max(0, there - app[k].reserved - objects.of(app)[k])
   end
 
   function objects.is_buried(app, field, k)

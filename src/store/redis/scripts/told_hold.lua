@@ -5,8 +5,21 @@ local function is_reserved_as(record, field, said)
   return not objects.is(field) or record.id == said.id
 end
 
+local function is_counted(app, field, said)
+  return objects.is(field) and objects.kind_of(app, field, tonumber(string.sub(said.counters, 1, 1)))
+end
+
+-- Whether an object that is not charged is known to have been, so that an answer of it is an old one: whoever was
+-- answered of what is charged has a claim to it. In a recovery that is not known, but of what sums contain.
+local function is_over(record, said, restating)
+  if restating then
+    return record.state == 'z' and record.hold == '' and (said.settled or said.contained)
+  end
+  return record.since ~= '0' and record.state ~= 'c'
+end
+
 -- A reservation that was answered stands. One that is not known here comes back: nobody's sums contain it.
-local function told_reserved(app, record, field, said, gain_of)
+local function told_reserved(app, record, field, said, gain_of, restating)
   local is_other = not is_reserved_as(record, field, said) and (record.state == 'z' or record.state == 'f')
     and record.hold ~= ''
   if holds.is_open(record) then
@@ -14,7 +27,7 @@ local function told_reserved(app, record, field, said, gain_of)
       holds.stand(app, record, field, gain_of)
     end
   elseif record.state == 'x' or is_other then
-    if objects.is(field) and objects.kind_of(app, field, tonumber(string.sub(said.counters, 1, 1))) then
+    if is_counted(app, field, said) or objects.is(field) and is_over(record, said, restating) then
       return COUNTED
     end
     revive(app, record, said)
@@ -23,7 +36,7 @@ local function told_reserved(app, record, field, said, gain_of)
   elseif listed(record.claims, said.claim .. '.') then
     -- It met what another was creating, and has said so: that does not go by an abort any more.
     drop_claim(record, said.claim)
-    if record.state == 'h' then
+    if record.state == 'h' or record.state == 'k' then
       holds.become(app, record, field, 'p', gain_of)
     else
       settle_claims(app, record, field, gain_of)
@@ -74,6 +87,19 @@ local function restore_note(app, records, said, number)
   end
 end
 
+-- What is answered of a reservation confirms it, whether it is known here or not.
+local function told_confirmed(app, record, field, said, gain_of, restating)
+  local confirms = said.intent == 'c' or said.intent == 'l'
+  local marks = not holds.how(record) and (record.hold ~= '' or confirms and is_nothing(record))
+  local ack = answered(app, record, field, said, gain_of, restating)
+  if marks and (is_charged(record) or record.state == 'c') then
+    holds.mark(record, said.intent == 'l' and 'c' or '0')
+    record.id = record.id == '' and objects.is(field) and said.id or record.id
+    record.changed = true
+  end
+  return ack
+end
+
 local function told_named(app, record, field, said, gain_of, restating)
   if record.state == 'g' then
     drop_claim(record, said.claim)
@@ -81,8 +107,12 @@ local function told_named(app, record, field, said, gain_of, restating)
     return GONE_OBJECT
   end
   -- What is counted by its name is not counted again; and what was deleted since does not come back.
-  local own = tonumber(string.sub(said.counters, 1, 1))
-  if not is_charged(record) and (record.state == 'z' and record.hold == '' or objects.kind_of(app, field, own)) then
+  if not is_charged(record) and (is_over(record, said, restating) or is_counted(app, field, said)) then
+    return COUNTED
+  end
+  -- Whoever was answered of what is charged now has a claim to it: this speaks of an earlier one of that name.
+  if is_charged(record) and not restating and not listed(record.claims, said.claim .. '.')
+    and not listed(record.claims, '*.*.') then
     return COUNTED
   end
   -- It was reserved and let go before it was created.
@@ -91,7 +121,7 @@ local function told_named(app, record, field, said, gain_of, restating)
       record.state, record.hold, record.id = 'x', '', ''
     end
   end
-  return answered(app, record, field, said, gain_of, restating)
+  return told_confirmed(app, record, field, said, gain_of, restating)
 end
 
 local function told_hold(app, records, said, gain_of, restating)
@@ -108,23 +138,13 @@ local function told_hold(app, records, said, gain_of, restating)
     if said.note ~= '' and record_in(records, said.note).hold ~= '' then
       return COUNTED
     end
-    ack = told_reserved(app, record, field, said, gain_of)
+    ack = told_reserved(app, record, field, said, gain_of, restating)
   else
     if intent == 'c' or intent == 'l' then
       record, field = told_moved(app, records, record, field, said, gain_of)
     end
-    local how = intent == 'l' and 'c' or '0'
-    local marks = not holds.how(record) and (record.hold ~= '' or intent == 'c' or intent == 'l')
-    if objects.is(field) then
-      ack = told_named(app, record, field, said, gain_of, restating)
-    else
-      ack = answered(app, record, field, said, gain_of, restating)
-    end
-    if marks and ack ~= GONE_OBJECT and (is_charged(record) or record.state == 'c') then
-      holds.mark(record, how)
-      record.id = record.id == '' and objects.is(field) and said.id or record.id
-      record.changed = true
-    end
+    local tell = objects.is(field) and told_named or told_confirmed
+    ack = tell(app, record, field, said, gain_of, restating)
   end
   restore_note(app, records, said, was == 'x' and record.state ~= 'x' and '1' or '0')
   return ack
