@@ -22,7 +22,6 @@ impl LedgerShard {
         let spot = self.spot_of_object(by, take.app, object)?;
         let note = self.spot_of_note(by, take)?;
         let place = self.place_of(by, take.app, object)?;
-        self.records.make_room()?;
         let mut first = None;
         if let Some(Spot {
             record: Some(noted),
@@ -180,7 +179,8 @@ impl LedgerShard {
             let fell = app.give_back(resource, 1, groups_follow, day);
             app.name(kind, -1);
             self.objects.set((id, object), Place::Nowhere);
-            if let Some(record) = spot.record.clone() {
+            let record = spot.record.clone();
+            if let Some(record) = record.filter(|of| !matches!(of.state, State::Gone(_))) {
                 let gone = Record {
                     state: State::Freed,
                     ..record
