@@ -96,15 +96,13 @@ fn objects(store: &EmbeddedStore, day: Day, checkpoint: &dyn Fn(i64)) {
                 take(store, app, RecordKey::Object(name(number)), attempt, day);
             }
             spent += began.elapsed();
-            if from + OBJECTS_A_CHECKPOINT == OBJECTS {
+            if from == 0 {
                 let bytes = resident().saturating_sub(before) / OBJECTS_A_CHECKPOINT;
-                println!("  {bytes} B an object until the next checkpoint");
-                checkpoint(15);
-                println!("  {} MB in all", resident() >> 20);
-            } else {
-                checkpoint(15);
+                println!("{bytes} B an object that is {what}, until the next checkpoint");
             }
+            checkpoint(15);
         }
+        println!("  {} MB in all", resident() >> 20);
         let each = spent.as_nanos() / u128::from(OBJECTS);
         println!("{OBJECTS} objects of one app that are {what}: {each} ns each");
     }

@@ -178,6 +178,12 @@ impl Oracle {
         self.gone.contains(object)
     }
 
+    /// Whether the object is reserved, and the time is over.
+    pub fn has_expired(&self, object: &'static str) -> bool {
+        let record = self.objects.get(object).filter(|of| of.is_open());
+        record.is_some_and(|of| of.hold.as_ref().is_some_and(|hold| hold.over))
+    }
+
     /// Whether somebody creates the object, and nobody knows yet whether it came to be.
     pub fn is_on_its_way(&self, object: &'static str) -> bool {
         let record = self.objects.get(object);
@@ -208,6 +214,12 @@ impl Oracle {
             State::Lapsed => HoldState::Lapsed,
             _ => record.hold.as_ref()?.confirmed?,
         })
+    }
+
+    /// Whether the reservation under an id is being confirmed.
+    pub fn is_confirming(&self, id: &str) -> bool {
+        let record = self.hold_of(id);
+        record.is_some_and(|of| of.state == State::Confirming)
     }
 
     /// The record that a call speaks of.
@@ -465,11 +477,7 @@ impl Oracle {
         self.ids
             .insert(id, Known::Note(object, own.fingerprint, !known));
         if known {
-            return self.create(&Call {
-                intent: Intent::Count,
-                fingerprint: own.fingerprint,
-                ..call.clone()
-            });
+            return already(false);
         }
         if own.state == State::Confirming {
             own.claims.insert(call.attempt);

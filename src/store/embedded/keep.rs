@@ -40,12 +40,19 @@ impl LedgerShard {
             (_, Intent::Count | Intent::Exists) => self.keep_count(by, take, today, now),
             (key, intent) => {
                 let spot = self.spot_of_key(by, take.app, key)?;
+                self.records.make_room()?;
                 let reserves = matches!(intent, Intent::Reserve { .. });
                 match spot.object {
                     // It was confirmed under an object meanwhile.
                     Some(_) if reserves => Ok(()),
                     Some(object) => self.keep_named(by, take, (&spot, object), (today, now)),
-                    None => self.keep_hold(by, take, &spot, (today, now)),
+                    None => {
+                        if !reserves {
+                            // It may come to be an object's yet.
+                            self.mark(by, take, now);
+                        }
+                        self.keep_hold(by, take, &spot, (today, now))
+                    }
                 }
             }
         }
@@ -127,7 +134,6 @@ impl LedgerShard {
         (today, now): (Day, Millis),
     ) -> Result<(), StoreFault> {
         let Some(record) = &spot.record else {
-            self.records.make_room()?;
             return match lost(take, None, now)? {
                 Some(new) => self.put(by, spot, new, today, now),
                 None => Ok(()),
@@ -176,6 +182,7 @@ impl LedgerShard {
         {
             let moves = note.is_charged() || own.state == State::Lapsed;
             if !moves || own.state == State::Counted || take.intent != CONFIRM {
+                self.mark(by, take, now);
                 return self.keep_hold(by, take, note, (today, now));
             }
             // It was made without the object, and is confirmed under it.
@@ -185,12 +192,13 @@ impl LedgerShard {
             Some(record) if spot.is_charged() || matches!(record.state, State::Gone(_)) => {
                 answered(record, take, mine)
             }
-            _ if known => None,
             Some(record)
-                if is_of(record, take) && !matches!(take.intent, Intent::Reserve { .. }) =>
+                if is_of(record, take) && matches!(take.intent, Intent::Cancel | Intent::Lapse) =>
             {
                 late(record, take)
             }
+            _ if known => None,
+            Some(record) if is_of(record, take) && !begins(take) => late(record, take),
             _ => match &before {
                 Some((own, reservation)) => Some(moved(own, reservation, object)),
                 None => lost(take, Some(object), now)?,
@@ -390,6 +398,14 @@ fn moved(own: &Record, reservation: &Reservation, object: ObjectNumber) -> Recor
         })),
         ..own.clone()
     }
+}
+
+/// Whether a take creates or reserves, whatever was there before.
+pub(super) fn begins(take: &Take) -> bool {
+    matches!(
+        take.intent,
+        Intent::Count | Intent::Exists | Intent::Reserve { .. }
+    )
 }
 
 /// Whether a record is the reservation that a take names, as far as it names one.

@@ -3,6 +3,7 @@
 
 use super::app::{Parts, Standing};
 use super::holds::reservation_of;
+use super::keep::begins;
 use super::record::{Claim, Fell, Minute, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
 use super::spot::claim;
@@ -30,10 +31,7 @@ impl LedgerShard {
         if self.freezes.of(take.app).is_some() {
             return Ok(Taken::Undecided(Undecided::Frozen));
         }
-        let begins = !matches!(
-            take.intent,
-            Intent::Confirm { .. } | Intent::Cancel | Intent::Lapse
-        );
+        let begins = begins(take);
         if begins && !matches!(take.key, RecordKey::Object(_)) {
             return self.take_by_id(by, take, now);
         }
