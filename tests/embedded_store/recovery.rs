@@ -12,6 +12,7 @@ use proptest::collection::vec;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::{Embedded, Folder};
+use crate::store_suite::naming;
 use crate::store_suite::property::{MEMBERS, Op, Play, op};
 use crate::store_suite::{LedgerUnderTest, Seat, app, limited, now, run};
 
@@ -54,8 +55,18 @@ impl Store for Journaled {
     }
 
     fn release<'a>(&'a self, give_back: &'a GiveBack, now: Millis) -> Reply<'a, GivenBack> {
-        self.note(Entry::Release(give_back.clone()));
-        self.inner.release(give_back, now)
+        Box::pin(async move {
+            let done = self.inner.release(give_back, now).await?;
+            let given = match done {
+                GivenBack::Released { released, .. } => Some(released),
+                _ => None,
+            };
+            self.note(Entry::Release(GiveBack {
+                given,
+                ..give_back.clone()
+            }));
+            Ok(done)
+        })
     }
 
     fn settle<'a>(
@@ -214,6 +225,46 @@ fn random_histories_survive_random_kills() {
                 }
             }
             play.compare(&seats).await
+        })
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn random_objects_and_reservations_survive_random_kills() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let steps = vec((naming::step(), proptest::bool::weighted(0.08)), 1..80);
+    let usual = Config::default();
+    let config = Config {
+        cases: usual.cases / 4,
+        failure_persistence: None,
+        ..usual
+    };
+    let outcome = TestRunner::new(config).run(&steps, |steps| {
+        runtime.block_on(async {
+            let folder = Folder::new();
+            let journal = Journal::default();
+            let mut seats = start(&folder, None, &journal).await;
+            let mut play = naming::Play::new(app(1), true);
+            for (step, kill) in &steps {
+                play.step(&seats, step).await?;
+                play.answer_all(&seats).await;
+                if *kill {
+                    let said = journal.lock().unwrap().clone();
+                    let remembered = Some(seats[0].installation);
+                    drop(seats);
+                    seats = start(&folder, remembered, &journal).await;
+                    // The next start may state it once more.
+                    *journal.lock().unwrap() = said;
+                    play.compare(&seats[..naming::MEMBERS]).await?;
+                }
+            }
+            play.compare(&seats[..naming::MEMBERS]).await
         })
     });
     if let Err(error) = outcome {

@@ -23,7 +23,9 @@ pub mod actives;
 pub mod holds;
 pub mod identity;
 pub mod model;
+pub mod naming;
 pub mod objects;
+pub mod oracle;
 pub mod peaks;
 pub mod property;
 pub mod records;
@@ -150,6 +152,11 @@ macro_rules! store_suite {
         #[test]
         fn random_histories_agree_with_the_model() {
             crate::store_suite::property::agrees_with_the_model::<$ledger>();
+        }
+
+        #[test]
+        fn random_objects_and_reservations_agree_with_the_oracle() {
+            crate::store_suite::naming::agrees_with_the_oracle::<$ledger>();
         }
     };
     ($ledger:ty: $($module:ident :: $test:ident),* $(,)?) => {

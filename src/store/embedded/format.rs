@@ -126,7 +126,7 @@ const DENIED: u8 = 7;
 const RELEASED: u8 = 8;
 const CANCELLED: u8 = 9;
 const LAPSED: u8 = 10;
-const KEPT: u8 = 11;
+const DONE: u8 = 11;
 
 /// The value of a record; its minute stands in the key. `None` for one that was freed.
 pub(super) fn write_record(record: &Record) -> Option<Vec<u8>> {
@@ -144,7 +144,7 @@ pub(super) fn write_record(record: &Record) -> Option<Vec<u8>> {
         State::Released(_) => RELEASED,
         State::Cancelled => CANCELLED,
         State::Lapsed => LAPSED,
-        State::Kept => KEPT,
+        State::Done => DONE,
         State::Freed => return None,
     });
     out.number(record.app.get());
@@ -168,7 +168,7 @@ pub(super) fn write_record(record: &Record) -> Option<Vec<u8>> {
         | State::Counted
         | State::Cancelled
         | State::Lapsed
-        | State::Kept
+        | State::Done
         | State::Freed => {}
     }
     out.list(record.reservation.iter(), |out, of| out.reservation(of));
@@ -430,7 +430,7 @@ impl<'a> Reader<'a> {
             }
             CANCELLED => State::Cancelled,
             LAPSED => State::Lapsed,
-            KEPT => State::Kept,
+            DONE => State::Done,
             _ => return None,
         })
     }

@@ -1,6 +1,5 @@
 //! Reservations: how one is made, confirmed, ended, and read.
 
-use super::app::Standing;
 use super::hold::{Confirmed, Reservation};
 use super::objects::Place;
 use super::record::{Claim, Record, State};
@@ -41,12 +40,7 @@ impl LedgerShard {
         };
         let Some(reservation) = record.reservation.clone() else {
             return match record.state {
-                State::Held(mut claims) if spot.object.is_some() => {
-                    claim(&mut claims, mine)?;
-                    let state = State::Held(claims);
-                    self.put(by, &spot, Record { state, ..record }, take.day, now)?;
-                    self.already(by, take)
-                }
+                State::Held(_) if spot.object.is_some() => self.join(by, take, &spot, now),
                 State::Gone(_) => Ok(Taken::Undecided(Undecided::Confirming)),
                 _ if known => self.already(by, take),
                 _ => Ok(Taken::NoHold),
@@ -148,7 +142,6 @@ impl LedgerShard {
     ) -> Result<Taken, StoreFault> {
         let to = self.spot_of_object(by, take.app, object)?;
         let place = self.place_of(by, take.app, object)?;
-        self.records.make_room()?;
         let Some(held) = from.record.clone() else {
             return Ok(Taken::NoHold);
         };
@@ -162,18 +155,7 @@ impl LedgerShard {
         };
         if known {
             self.put(by, &from, note, held.day, now)?;
-            let reserved = to.standing() == Standing::Reserved;
-            if !reserved && !matches!(to.record.as_ref().map(|of| &of.state), Some(State::Held(_)))
-            {
-                return self.already(by, take);
-            }
-            // The object's own record is the one to be confirmed, or awaited.
-            let counts = Take {
-                intent: Intent::Count,
-                fingerprint: held.fingerprint,
-                ..take.clone()
-            };
-            return self.take_object(by, &counts, object, now);
+            return self.join(by, take, &to, now);
         }
         let mine = Claim::of(by, take);
         let (claims, confirmed) = match held.state.clone() {
@@ -201,6 +183,28 @@ impl LedgerShard {
             ..Beside::default()
         };
         self.allowed(by, take, false, beside)
+    }
+
+    /// The object is there already, or on its way: whoever says so waits for it with the others, and confirms
+    /// it if it was reserved.
+    fn join(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        spot: &Spot,
+        now: Millis,
+    ) -> Result<Taken, StoreFault> {
+        let mine = Claim::of(by, take);
+        if let Some(record) = spot.record.as_ref().filter(|_| spot.is_charged()) {
+            let mut new = record.clone();
+            if record.is_open() {
+                new = record.confirming(mine, now);
+            } else if let Some(claims) = new.state.claims() {
+                claim(claims, mine)?;
+            }
+            self.put(by, spot, new, take.day, now)?;
+        }
+        self.already(by, take)
     }
 
     /// The reservation that a take speaks of.

@@ -1,8 +1,9 @@
 //! What reports say of takes: which were answered, and which are withdrawn.
 //!
 //! Each answer may be stated again, by a member that was killed, to a ledger that lost it or has it. A record
-//! goes one way only, from which it can be told; but one of an object may be over, and another begun. So an
-//! answered attempt at such a record leaves a mark, which stays as long as a journal may state it.
+//! goes one way only, from which it can be told; but one of an object may be over, and another begun. So each
+//! attempt at such a record leaves a mark with it, which stays as long as a journal may state it: what has a
+//! mark was done here, and only its own claim is still to be answered.
 
 use super::app::{Parts, Standing};
 use super::hold::{Confirmed, Reservation};
@@ -39,12 +40,19 @@ impl LedgerShard {
             (_, Intent::Count | Intent::Exists) => self.keep_count(by, take, today, now),
             (key, intent) => {
                 let spot = self.spot_of_key(by, take.app, key)?;
+                self.records.make_room()?;
                 let reserves = matches!(intent, Intent::Reserve { .. });
                 match spot.object {
                     // It was confirmed under an object meanwhile.
                     Some(_) if reserves => Ok(()),
                     Some(object) => self.keep_named(by, take, (&spot, object), (today, now)),
-                    None => self.keep_hold(by, take, &spot, (today, now)),
+                    None => {
+                        if !reserves {
+                            // It may come to be an object's yet.
+                            self.mark(by, take, now);
+                        }
+                        self.keep_hold(by, take, &spot, (today, now))
+                    }
                 }
             }
         }
@@ -126,7 +134,6 @@ impl LedgerShard {
         (today, now): (Day, Millis),
     ) -> Result<(), StoreFault> {
         let Some(record) = &spot.record else {
-            self.records.make_room()?;
             return match lost(take, None, now)? {
                 Some(new) => self.put(by, spot, new, today, now),
                 None => Ok(()),
@@ -155,9 +162,15 @@ impl LedgerShard {
         (today, now): (Day, Millis),
     ) -> Result<(), StoreFault> {
         let mine = Claim::of(by, take);
-        let mark = RecordId::of_mark(by.secret, take.app, mine);
-        if self.records.find(by.file, mark)?.is_some() {
-            return Ok(());
+        if self.is_marked(by, take)? {
+            self.mark(by, take, now);
+            return match &spot.record {
+                Some(record) if record.waits_for(mine) => {
+                    let new = answered(record, take, mine).unwrap_or_else(|| record.clone());
+                    self.put(by, spot, new, today, now)
+                }
+                _ => Ok(()),
+            };
         }
         let note = self.spot_of_note(by, take)?;
         let known = is_counted(self.place_of(by, take.app, object)?);
@@ -169,28 +182,23 @@ impl LedgerShard {
         {
             let moves = note.is_charged() || own.state == State::Lapsed;
             if !moves || own.state == State::Counted || take.intent != CONFIRM {
+                self.mark(by, take, now);
                 return self.keep_hold(by, take, note, (today, now));
             }
             // It was made without the object, and is confirmed under it.
             before = Some((own.clone(), reservation.clone()));
         }
         let new = match &spot.record {
-            Some(record) if matches!(record.state, State::Gone(_)) => {
-                Some(without(record.clone(), mine))
+            Some(record) if spot.is_charged() || matches!(record.state, State::Gone(_)) => {
+                answered(record, take, mine)
             }
-            Some(record) if spot.is_charged() => match (&record.state, take.intent) {
-                // Another creates it: whether it is counted is for that one to say.
-                (State::Held(_), Intent::Reserve { .. }) if record.reservation.is_none() => {
-                    Some(without(record.clone(), mine))
-                }
-                _ => kept(record, take),
-            },
-            _ if known => None,
             Some(record)
-                if is_of(record, take) && !matches!(take.intent, Intent::Reserve { .. }) =>
+                if is_of(record, take) && matches!(take.intent, Intent::Cancel | Intent::Lapse) =>
             {
                 late(record, take)
             }
+            _ if known => None,
+            Some(record) if is_of(record, take) && !begins(take) => late(record, take),
             _ => match &before {
                 Some((own, reservation)) => Some(moved(own, reservation, object)),
                 None => lost(take, Some(object), now)?,
@@ -214,12 +222,24 @@ impl LedgerShard {
         if let Some(new) = new {
             self.put(by, spot, new, today, now)?;
         }
-        let kept = Record {
-            parts: Parts::NONE,
-            ..Record::new(take, State::Kept, now)
-        };
-        self.records.write(mark, kept);
+        self.mark(by, take, now);
         Ok(())
+    }
+
+    /// Whether an attempt at an object's record has its mark.
+    fn is_marked(&mut self, by: Caller<'_>, take: &Take) -> Result<bool, StoreFault> {
+        let mark = RecordId::of_mark(by.secret, take.app, Claim::of(by, take));
+        Ok(self.records.find(by.file, mark)?.is_some())
+    }
+
+    /// Marks an attempt at an object's record, from now on.
+    pub(super) fn mark(&mut self, by: Caller<'_>, take: &Take, now: Millis) {
+        let mark = RecordId::of_mark(by.secret, take.app, Claim::of(by, take));
+        let done = Record {
+            parts: Parts::NONE,
+            ..Record::new(take, State::Done, now)
+        };
+        self.records.write(mark, done);
     }
 
     /// Withdraws one attempt: what it alone waited for is freed, or reserved again.
@@ -265,6 +285,18 @@ fn without(mut record: Record, claim: Claim) -> Record {
         }
     }
     record
+}
+
+/// A record that counts or did, when the answer of an attempt at it is known to be out; `None`: as it is.
+fn answered(record: &Record, take: &Take, mine: Claim) -> Option<Record> {
+    let another_creates = matches!(record.state, State::Held(_))
+        && matches!(take.intent, Intent::Reserve { .. })
+        && record.reservation.is_none();
+    if another_creates || matches!(record.state, State::Gone(_)) {
+        // Whether it is counted is not for this one to say.
+        return Some(without(record.clone(), mine));
+    }
+    kept(record, take)
 }
 
 /// A record that counts, when a take's answer is known to be out; `None`: as it is.
@@ -366,6 +398,14 @@ fn moved(own: &Record, reservation: &Reservation, object: ObjectNumber) -> Recor
         })),
         ..own.clone()
     }
+}
+
+/// Whether a take creates or reserves, whatever was there before.
+pub(super) fn begins(take: &Take) -> bool {
+    matches!(
+        take.intent,
+        Intent::Count | Intent::Exists | Intent::Reserve { .. }
+    )
 }
 
 /// Whether a record is the reservation that a take names, as far as it names one.

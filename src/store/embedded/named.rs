@@ -22,7 +22,6 @@ impl LedgerShard {
         let spot = self.spot_of_object(by, take.app, object)?;
         let note = self.spot_of_note(by, take)?;
         let place = self.place_of(by, take.app, object)?;
-        self.records.make_room()?;
         let mut first = None;
         if let Some(Spot {
             record: Some(noted),
@@ -153,7 +152,7 @@ impl LedgerShard {
         let spot = self.spot_of_object(by, id, object)?;
         let place = self.place_of(by, id, object)?;
         let nothing = Fell::of(give_back.resource, 0, 0);
-        if give_back.given == Some(0) {
+        if give_back.given == Some(0) && !is_counted(place) {
             return Ok(nothing);
         }
         match (spot.record.clone(), spot.standing()) {
@@ -177,10 +176,13 @@ impl LedgerShard {
                 Resource::AvRoom => give_back.rooms_are_groups,
             };
             let app = app.change(self.round);
-            let fell = app.give_back(resource, 1, groups_follow, day);
+            // One that was counted may have been more than there was, after a recount.
+            let most = give_back.given.unwrap_or(1);
+            let fell = app.give_back(resource, most, groups_follow, day);
             app.name(kind, -1);
             self.objects.set((id, object), Place::Nowhere);
-            if let Some(record) = spot.record.clone() {
+            let record = spot.record.clone();
+            if let Some(record) = record.filter(|of| !matches!(of.state, State::Gone(_))) {
                 let gone = Record {
                     state: State::Freed,
                     ..record

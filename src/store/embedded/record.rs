@@ -61,11 +61,10 @@ impl RecordId {
         Self::of(secret, app, &RecordKey::Object(object))
     }
 
-    /// The name of the mark that an attempt at an object's record was kept: goes as keys of a sidecar's own
-    /// making do.
+    /// The name of the mark of an attempt at an object's record: it goes as keys of a sidecar's own making do.
     pub(super) fn of_mark(secret: &[u8; 16], app: AppId, claim: Claim) -> Self {
         let mut hasher = SipHasher13::new_with_key(secret);
-        hasher.write(b"kept");
+        hasher.write(b"attempt");
         hasher.write(&app.get().to_le_bytes());
         hasher.write(&claim.member.to_le_bytes());
         hasher.write(&claim.attempt.0.to_le_bytes());
@@ -147,9 +146,9 @@ pub(super) enum State {
     Gone(Vec<Claim>),
     /// A client's id at an object's record.
     Note(Note),
-    /// An attempt at an object's record was kept: its answer, stated again, changes nothing, though the
-    /// object may be gone since.
-    Kept,
+    /// The mark of an attempt at an object's record: it was done here. Its answer, stated again, does
+    /// nothing anew, though the object may be gone since.
+    Done,
     /// Withdrawn, or over: as if it had never been. Stays until the file has forgotten it too.
     Freed,
 }
@@ -271,6 +270,16 @@ impl Record {
         match &self.state {
             State::Held(_) | State::Reserved | State::Confirming(_) | State::Gone(_) => true,
             State::Note(note) => note.stays,
+            _ => false,
+        }
+    }
+
+    /// Whether an attempt waits for its answer.
+    pub(super) fn waits_for(&self, claim: Claim) -> bool {
+        match &self.state {
+            State::Held(claims) | State::Confirming(claims) | State::Gone(claims) => {
+                claims.contains(&claim)
+            }
             _ => false,
         }
     }

@@ -143,6 +143,7 @@ impl LedgerShard {
                 app.change(self.round).name(kind, by);
             }
             match (to, place) {
+                _ if from == to => {}
                 (Standing::Counted, Place::Counted(other)) => {
                     // The name was given to another unit meanwhile.
                     app.change(self.round).name(other, -1);

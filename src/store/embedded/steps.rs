@@ -3,6 +3,7 @@
 
 use super::app::{Parts, Standing};
 use super::holds::reservation_of;
+use super::keep::begins;
 use super::record::{Claim, Fell, Minute, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
 use super::spot::claim;
@@ -30,12 +31,20 @@ impl LedgerShard {
         if self.freezes.of(take.app).is_some() {
             return Ok(Taken::Undecided(Undecided::Frozen));
         }
-        match (take.intent, &take.key) {
-            (Intent::Confirm { lapsed }, _) => self.confirm(by, take, lapsed, now),
-            (Intent::Cancel | Intent::Lapse, _) => self.end(by, take, now),
-            (_, RecordKey::Object(object)) => self.take_object(by, take, *object, now),
-            _ => self.take_by_id(by, take, now),
+        let begins = begins(take);
+        if begins && !matches!(take.key, RecordKey::Object(_)) {
+            return self.take_by_id(by, take, now);
         }
+        self.records.make_room()?;
+        let taken = match (take.intent, &take.key) {
+            (Intent::Confirm { lapsed }, _) => self.confirm(by, take, lapsed, now)?,
+            (_, RecordKey::Object(object)) if begins => self.take_object(by, take, *object, now)?,
+            _ => self.end(by, take, now)?,
+        };
+        if matches!(taken, Taken::Allowed { .. }) {
+            self.mark(by, take, now);
+        }
+        Ok(taken)
     }
 
     fn take_by_id(
@@ -81,7 +90,7 @@ impl LedgerShard {
             }
             State::Denied(counter) => return self.denied(by, take, counter, true),
             State::Cancelled | State::Lapsed => return Ok(Taken::Ended),
-            State::Released(_) | State::Gone(_) | State::Note(_) | State::Kept | State::Freed => {
+            State::Released(_) | State::Gone(_) | State::Note(_) | State::Done | State::Freed => {
                 return Ok(Taken::OtherContent);
             }
         }

@@ -107,7 +107,7 @@ fn state() -> impl Strategy<Value = State> {
         Just(State::Lapsed),
         claims().prop_map(State::Gone),
         note.prop_map(State::Note),
-        Just(State::Kept),
+        Just(State::Done),
     ]
 }
 

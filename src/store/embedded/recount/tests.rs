@@ -10,7 +10,7 @@ use crate::clock::{Clock, Zone};
 use crate::quota::Amount;
 use crate::store::{
     Abort, Answered, AppReport, Attempt, Cell, CellReport, Fingerprint, GiveBack, GivenBack,
-    Operator, RecordKey, Report, Store, Take, Taken, Totals, Undecided,
+    Intent, Operator, RecordKey, Report, Store, Take, Taken, Totals, Undecided,
 };
 
 /// A ledger of one member, on a disk that outlives it.
@@ -274,6 +274,42 @@ async fn what_is_still_held_stays_beside_the_new_count() {
     };
     seat.settle(report).await;
     assert_eq!(seat.count().await, 11);
+}
+
+#[tokio::test]
+async fn what_is_reserved_stays_beside_the_new_count_and_nobody_waits_for_it() {
+    let seat = Seat::on(Disk::default()).await;
+    let until = NOW.plus(60_000);
+    let mut holds = Vec::new();
+    for (id, attempt) in [("kept", 1), ("gone", 2)] {
+        let mut hold = super::super::broken_disk::take(id, attempt);
+        hold.intent = Intent::Reserve { until };
+        seat.store.take(&hold, NOW).await.unwrap();
+        seat.answered(&hold).await;
+        holds.push(hold);
+    }
+    let frozen = seat.freeze().await;
+    assert_eq!(
+        (frozen.count, seat.awaited(frozen.token).await.len()),
+        (0, 0)
+    );
+    let confirm = |attempt, intent| Take {
+        attempt: Attempt(attempt),
+        intent,
+        ..holds[usize::from(intent == Intent::Cancel)].clone()
+    };
+    let confirms = confirm(3, Intent::Confirm { lapsed: false });
+    let taken = seat.store.take(&confirms, NOW).await.unwrap();
+    assert_eq!(taken, Taken::Undecided(Undecided::Frozen));
+    seat.commit(10, frozen.token).await.unwrap();
+    assert_eq!(seat.count().await, 12);
+    let seat = seat.killed().await;
+    for (take, count) in [(confirms, 12), (confirm(4, Intent::Cancel), 11)] {
+        seat.store.take(&take, NOW).await.unwrap();
+        seat.answered(&take).await;
+        assert_eq!(seat.count().await, count);
+    }
+    assert_eq!(seat.recount(5).await, (11, 0));
 }
 
 #[tokio::test]
