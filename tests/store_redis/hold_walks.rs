@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imquota::quota::Resource;
+use imquota::quota::{ObjectNumber, Resource};
 use imquota::store::{
     Abort, Ack, Answered, Gave, GivenBack, Intent, RecordKey, Report, Take, Taken,
 };
@@ -77,6 +77,10 @@ struct World {
     unknown: i64,
 }
 
+fn number_of(of: ObjectNumber) -> u64 {
+    (0..OBJECTS).find(|&number| object(number) == of).unwrap()
+}
+
 fn take_of(what: u8, id: &str, number: u64, attempt: u64) -> Take {
     let narrow = limits(3, 0, 0);
     let plain = of(Resource::Account, 1, &narrow, &count(id, attempt));
@@ -106,8 +110,11 @@ impl World {
             );
             return;
         };
-        if number < OBJECTS {
-            self.notes.entry(id.clone()).or_insert(number);
+        match take.intent {
+            _ if number == OBJECTS => {}
+            // That of a confirmation has a note only if it has moved what was reserved.
+            Intent::Confirm { .. } => drop(self.notes.entry(id.clone()).or_insert(number)),
+            _ => drop(self.notes.insert(id.clone(), number)),
         }
         let owed = &mut self.owed[member];
         if !heard {
@@ -136,13 +143,15 @@ impl World {
             }
             Intent::Confirm { .. } => {
                 let hold = self.members[0].hold_of(&id).await;
-                let is_own = hold.is_some_and(|hold| matches!(hold.key, RecordKey::Client(_)));
-                if is_own && !beside.already_counted {
-                    self.confirmed.insert(id);
-                } else {
-                    let is_named = number < OBJECTS;
-                    self.exist
-                        .insert(if is_named { number } else { self.notes[&id] });
+                match hold.map(|hold| hold.key) {
+                    Some(RecordKey::Client(_)) if !beside.already_counted => {
+                        self.confirmed.insert(id);
+                    }
+                    Some(RecordKey::Object(of)) if number == OBJECTS => {
+                        self.exist.insert(number_of(of));
+                    }
+                    _ if number < OBJECTS => drop(self.exist.insert(number)),
+                    _ => drop(self.exist.insert(self.notes[&id])),
                 }
             }
             _ => {}
@@ -167,11 +176,9 @@ impl World {
             let Some(hold) = self.members[0].hold_of(&id).await else {
                 continue;
             };
-            if let RecordKey::Object(of) = hold.key
-                && let Some(number) = (0..OBJECTS).find(|&number| object(number) == of)
-            {
+            if let RecordKey::Object(of) = hold.key {
                 self.confirmed.remove(&id);
-                self.exist.insert(number);
+                self.exist.insert(number_of(of));
             }
         }
     }
@@ -299,8 +306,9 @@ async fn walk(steps: Vec<Step>) {
             } => {
                 world.calls += 1;
                 let id = format!("id-{id}");
-                // The rest is said of an id alone.
-                let object = if what < 4 { object } else { OBJECTS };
+                // The rest is said of an id alone, and what was confirmed without a name has none.
+                let is_nameless = what > 3 || what == 3 && world.confirmed.contains(&id);
+                let object = if is_nameless { OBJECTS } else { object };
                 let take = take_of(what, &id, object, world.calls);
                 world.ask(member, take, id, object, heard).await;
             }
@@ -318,7 +326,7 @@ async fn walk(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: std::env::var("WALKS").map_or(60, |n| n.parse().unwrap()), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn at_rest_each_object_is_counted_once(steps in steps()) {

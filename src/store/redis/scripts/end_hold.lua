@@ -101,7 +101,7 @@ local function confirm(record, at)
   if record.state == 'g' then
     return finish(TAKEN.CONFIRMING)
   end
-  if intent == 'l' and not (holds.is_open(record) and is_over(record)) then
+  if intent == 'l' and not (is_asked_for(record, at) and holds.is_open(record) and is_over(record)) then
     return finish(TAKEN.NO_HOLD)
   end
   if holds.is_open(record) then

@@ -36,7 +36,7 @@ local function told_reserved(app, record, field, said, gain_of, restating)
   elseif listed(record.claims, said.claim .. '.') then
     -- It met what another was creating, and has said so: that does not go by an abort any more.
     drop_claim(record, said.claim)
-    if record.state == 'h' or record.state == 'k' then
+    if record.state == 'h' or record.state == 'k' and not is_reserved_as(record, field, said) then
       holds.become(app, record, field, 'p', gain_of)
     else
       settle_claims(app, record, field, gain_of)
@@ -146,7 +146,11 @@ local function told_hold(app, records, said, gain_of, restating)
     local tell = objects.is(field) and told_named or told_confirmed
     ack = tell(app, record, field, said, gain_of, restating)
   end
-  restore_note(app, records, said, was == 'x' and record.state ~= 'x' and '1' or '0')
+  local is_new = was == 'x' and record.state ~= 'x'
+  -- Whoever only confirms what another reserved or created has no note of it.
+  if is_new or intent == 'n' or intent == 'e' or intent == 'r' then
+    restore_note(app, records, said, is_new and '1' or '0')
+  end
   return ack
 end
 
