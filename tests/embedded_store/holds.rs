@@ -6,19 +6,19 @@ use imquota::store::{GiveBack, GivenBack, HoldState, Intent, RecordKey, Take, Ta
 
 use super::{Folder, checkpoint, killed, minutes, rows};
 use crate::store_suite::holds::{before, later};
-use crate::store_suite::{Seat, app, limits, now, request, run};
+use crate::store_suite::{Seat, app, limits, now, request, reserving, run};
 
 const ACCOUNT: (Resource, u32) = (Resource::Account, 1);
 const CONFIRM: Intent = Intent::Confirm { lapsed: false };
 const CHARGE: Intent = Intent::Confirm { lapsed: true };
 
 fn reserve(seat: &Seat, id: &str, until: Millis) -> Take {
-    seat.reserving(seat.wants(app(1), Some(id), ACCOUNT, &limits()), until)
+    reserving(seat.wants(app(1), Some(id), ACCOUNT, &limits()), until)
 }
 
 fn reserve_named(seat: &Seat, id: &str, name: &str, until: Millis) -> Take {
     let what = (Resource::AvRoom, name);
-    seat.reserving(seat.names(app(1), Some(id), what, &limits()), until)
+    reserving(seat.names(app(1), Some(id), what, &limits()), until)
 }
 
 async fn done(seat: &Seat, take: &Take) {
@@ -176,7 +176,7 @@ async fn seen(seat: &Seat) -> Seen {
 }
 
 /// A history that meets each object and each id more than once.
-async fn history(seat: &Seat) -> Vec<Said> {
+fn history(seat: &Seat) -> Vec<Said> {
     let count = |id: &str, name: &str| {
         let what = (Resource::Group, name);
         Said::Answered(seat.names(app(1), Some(id), what, &Limits::UNLIMITED))
@@ -197,7 +197,7 @@ async fn history(seat: &Seat) -> Vec<Said> {
     .into();
     let group = (Resource::Group, 1);
     let unnamed = seat.wants(app(1), Some("r7"), group, &limits());
-    let unnamed = seat.reserving(unnamed, later());
+    let unnamed = reserving(unnamed, later());
     let under_c = Take {
         key: RecordKey::Object(seat.object(app(1), Resource::Group, "c")),
         note: Some(request("r7")),
@@ -275,13 +275,13 @@ fn a_lost_process_is_told_again_from_wherever_its_last_checkpoint_was() {
     run(async {
         let steps = {
             let folder = Folder::new();
-            history(&folder.sit(None).await).await.len()
+            history(&folder.sit(None).await).len()
         };
         for saved in 0..=steps {
             let folder = Folder::new();
             let mut seat = folder.sit(None).await;
             let mut journal = Vec::new();
-            for (n, said) in history(&seat).await.iter().enumerate() {
+            for (n, said) in history(&seat).iter().enumerate() {
                 if n == saved {
                     checkpoint(&seat).await;
                 }

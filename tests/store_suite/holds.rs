@@ -6,7 +6,9 @@ use imquota::store::{
     Ack, Beside, GivenBack, Hold, HoldState, Intent, RecordKey, Take, Taken, Undecided,
 };
 
-use super::{LedgerUnderTest, Seat, app, client, limited, limits, net, now, request, today};
+use super::{
+    LedgerUnderTest, Seat, app, client, limited, limits, net, now, request, reserving, today,
+};
 
 const ACCOUNT: (Resource, u32) = (Resource::Account, 1);
 const ROOM: (Resource, u32) = (Resource::AvRoom, 1);
@@ -31,7 +33,7 @@ async fn reserved(
     limits: &Limits,
     until: Millis,
 ) -> Take {
-    let take = seat.reserving(seat.wants(app(1), Some(id), what, limits), until);
+    let take = reserving(seat.wants(app(1), Some(id), what, limits), until);
     seat.gets(&take).await;
     assert_eq!(seat.answered(&take, None).await, Ack::Counted);
     take
@@ -65,7 +67,7 @@ pub async fn a_reservation_holds_its_place_until_it_is_confirmed<L: LedgerUnderT
     let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
     let trial = limited(Counter::Accounts, 1);
     let until = later();
-    let reserve = one.reserving(one.wants(app(1), Some("r"), ACCOUNT, &trial), until);
+    let reserve = reserving(one.wants(app(1), Some("r"), ACCOUNT, &trial), until);
     let view = one.gets(&reserve).await;
     assert_eq!((view.net[0], view.reserved), (1, [1, 0, 0, 0]));
     // Asked again before its answer is reported, and after it.
@@ -130,7 +132,7 @@ pub async fn a_cancelled_reservation_frees_its_place<L: LedgerUnderTest>() {
     let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
     let trial = limited(Counter::AvRooms, 1);
     for (id, answered) in [("a", true), ("b", false)] {
-        let reserve = one.reserving(one.wants(app(1), Some(id), ROOM, &trial), later());
+        let reserve = reserving(one.wants(app(1), Some(id), ROOM, &trial), later());
         one.gets(&reserve).await;
         if answered {
             one.answered(&reserve, None).await;
@@ -340,7 +342,7 @@ pub async fn one_that_has_expired_may_count_by_the_apps_rules<L: LedgerUnderTest
 pub async fn a_reservation_is_freed_with_its_last_attempt<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
-    let first = one.reserving(one.wants(app(1), Some("r"), ROOM, &limits()), later());
+    let first = reserving(one.wants(app(1), Some("r"), ROOM, &limits()), later());
     let second = two.then(&first, first.intent);
     one.gets(&first).await;
     two.gets(&second).await;
@@ -357,7 +359,7 @@ pub async fn a_reservation_is_freed_with_its_last_attempt<L: LedgerUnderTest>() 
 pub async fn a_reservation_that_was_answered_is_not_freed_by_aborts<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
-    let first = one.reserving(one.wants(app(1), Some("r"), ROOM, &limits()), later());
+    let first = reserving(one.wants(app(1), Some("r"), ROOM, &limits()), later());
     let second = two.then(&first, first.intent);
     one.gets(&first).await;
     two.gets(&second).await;
@@ -411,7 +413,7 @@ pub async fn an_aborted_confirmation_leaves_those_of_others<L: LedgerUnderTest>(
 pub async fn a_confirmation_makes_a_reservation_firm<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
-    let reserve = one.reserving(one.wants(app(1), Some("r"), ACCOUNT, &limits()), later());
+    let reserve = reserving(one.wants(app(1), Some("r"), ACCOUNT, &limits()), later());
     one.gets(&reserve).await;
     let confirm = two.then(&reserve, CONFIRM);
     two.gets(&confirm).await;
@@ -444,9 +446,9 @@ pub async fn a_reservation_and_a_count_cannot_share_an_id<L: LedgerUnderTest>() 
     let count = one.wants(app(1), Some("b"), ACCOUNT, &limits());
     one.gets(&count).await;
     let counts_a = one.wants(app(1), Some("a"), ACCOUNT, &limits());
-    let reserves_b = one.reserving(one.wants(app(1), Some("b"), ACCOUNT, &limits()), later());
+    let reserves_b = reserving(one.wants(app(1), Some("b"), ACCOUNT, &limits()), later());
     let two = (Resource::Account, 2);
-    let more_of_a = one.reserving(one.wants(app(1), Some("a"), two, &limits()), later());
+    let more_of_a = reserving(one.wants(app(1), Some("a"), two, &limits()), later());
     for take in [&counts_a, &reserves_b, &more_of_a] {
         assert_eq!(one.take(take).await, Taken::OtherContent);
     }
@@ -463,7 +465,7 @@ pub async fn a_refused_reservation_is_remembered<L: LedgerUnderTest>() {
     let trial = limited(Counter::Accounts, 1);
     let full = one.wants(app(1), None, ACCOUNT, &trial);
     one.gets(&full).await;
-    let reserve = one.reserving(one.wants(app(1), Some("r"), ACCOUNT, &trial), later());
+    let reserve = reserving(one.wants(app(1), Some("r"), ACCOUNT, &trial), later());
     assert_eq!(one.is_refused(&reserve).await, Counter::Accounts);
     one.answered(&reserve, Some(Counter::Accounts)).await;
     one.abort(&full).await;
@@ -487,7 +489,7 @@ pub async fn reservations_are_listed_in_the_order_of_their_ends<L: LedgerUnderTe
         takes.push(reserved(&one, id, ACCOUNT, &limits(), until).await);
     }
     let elsewhere = one.wants(app(2), Some("a"), ACCOUNT, &limits());
-    one.gets(&one.reserving(elsewhere, later())).await;
+    one.gets(&reserving(elsewhere, later())).await;
     let listed = async |seat: &Seat, most| -> Vec<String> {
         let holds = seat.store.holds(app(1), most, now()).await.unwrap();
         assert!(holds.iter().all(|hold| hold.state == HoldState::Open));
@@ -560,7 +562,7 @@ pub async fn answers_that_are_stated_again_change_nothing<L: LedgerUnderTest>() 
 pub async fn reservations_that_the_ledger_forgot_are_there_again<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let one = Seat::at(&ledger, 1).await;
-    let of = |id: &str| one.reserving(one.wants(app(1), Some(id), ROOM, &limits()), later());
+    let of = |id: &str| reserving(one.wants(app(1), Some(id), ROOM, &limits()), later());
     let (open, cancelled) = (of("open"), of("cancelled"));
     let cancel = one.then(&cancelled, Intent::Cancel);
     for _ in 0..2 {

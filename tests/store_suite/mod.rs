@@ -395,16 +395,6 @@ impl Seat {
         }
     }
 
-    /// As a reservation.
-    pub fn reserving(&self, take: Take, until: Millis) -> Take {
-        let Fingerprint(of_count) = take.fingerprint;
-        Take {
-            intent: Intent::Reserve { until },
-            fingerprint: Fingerprint(!of_count),
-            ..take
-        }
-    }
-
     /// Another call that speaks of the same record.
     pub fn then(&self, take: &Take, intent: Intent) -> Take {
         Take {
@@ -710,6 +700,16 @@ impl Seat {
         let recorded = recorded.unwrap();
         let newly = recorded.iter().map(|active| active.newly).collect();
         (newly, recorded.last().unwrap().daily_active)
+    }
+}
+
+/// A creation as a reservation.
+pub fn reserving(take: Take, until: Millis) -> Take {
+    let Fingerprint(of_count) = take.fingerprint;
+    Take {
+        intent: Intent::Reserve { until },
+        fingerprint: Fingerprint(!of_count),
+        ..take
     }
 }
 

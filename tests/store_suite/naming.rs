@@ -15,7 +15,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::holds::{before, later};
 use super::oracle::{Call, LIMITS, Oracle, Place, Said};
-use super::{LedgerUnderTest, Seat, now, request};
+use super::{LedgerUnderTest, Seat, now, request, reserving};
 
 /// Members that take part.
 pub const MEMBERS: usize = 2;
@@ -224,7 +224,7 @@ impl Play {
                 over = is_over;
                 self.ends += 1;
                 let until = if over { before() } else { later() };
-                take = seat.reserving(take, until.plus(self.ends));
+                take = reserving(take, until.plus(self.ends));
             }
         }
         let call = Call {

@@ -8,7 +8,7 @@ use imquota::store::{
 };
 
 use super::holds::{before, beside, later};
-use super::{LedgerUnderTest, Seat, app, limited, limits, now};
+use super::{LedgerUnderTest, Seat, app, limited, limits, now, reserving};
 
 const A: (Resource, &str) = (Resource::Account, "alice");
 const B: (Resource, &str) = (Resource::Account, "bob");
@@ -420,7 +420,7 @@ pub async fn an_id_stands_for_one_object<L: LedgerUnderTest>() {
         one.names(app(1), Some("plain"), B, &limits()),
         one.names(app(1), Some("back"), B, &limits()),
         one.wants(app(1), Some("named"), (Resource::Account, 1), &limits()),
-        one.reserving(one.names(app(1), Some("named"), A, &limits()), later()),
+        reserving(one.names(app(1), Some("named"), A, &limits()), later()),
     ];
     for other in &others {
         assert_eq!(one.take(other).await, Taken::OtherContent, "{other:?}");
@@ -435,7 +435,7 @@ pub async fn an_id_stands_for_one_object<L: LedgerUnderTest>() {
 pub async fn an_object_can_be_reserved_and_is_confirmed_by_its_id<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
-    let reserve = one.reserving(one.names(app(1), Some("r"), ROOM, &limits()), later());
+    let reserve = reserving(one.names(app(1), Some("r"), ROOM, &limits()), later());
     assert_eq!(beside(&one, &reserve).await, FRESH);
     let again = one.then(&reserve, reserve.intent);
     assert_eq!(beside(&one, &again).await, (FRESH.0, true));
@@ -446,7 +446,7 @@ pub async fn an_object_can_be_reserved_and_is_confirmed_by_its_id<L: LedgerUnder
     assert_eq!((&hold.key, hold.state), (&reserve.key, HoldState::Open));
     assert_eq!(two.store.holds(app(1), 9, now()).await.unwrap(), [hold]);
     // Under another id it is there already, which holds nothing.
-    let other = two.reserving(two.names(app(1), Some("s"), ROOM, &limits()), later());
+    let other = reserving(two.names(app(1), Some("s"), ROOM, &limits()), later());
     assert_eq!(beside(&two, &other).await, (ALREADY, false));
     two.answered(&other, None).await;
     assert_eq!(two.hold(app(1), "s").await, None);
@@ -473,7 +473,7 @@ pub async fn an_object_can_be_reserved_and_is_confirmed_by_its_id<L: LedgerUnder
 pub async fn a_reserved_object_is_confirmed_by_whoever_creates_it<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
-    let reserve = one.reserving(one.names(app(1), Some("r"), A, &limits()), later());
+    let reserve = reserving(one.names(app(1), Some("r"), A, &limits()), later());
     one.gets(&reserve).await;
     one.answered(&reserve, None).await;
     let full = limited(Counter::Accounts, 1);
@@ -496,7 +496,7 @@ pub async fn a_reserved_object_cannot_be_given_back<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let one = Seat::at(&ledger, 1).await;
     nameless(&one, Resource::Account, 1).await;
-    let reserve = one.reserving(one.names(app(1), Some("r"), A, &limits()), later());
+    let reserve = reserving(one.names(app(1), Some("r"), A, &limits()), later());
     one.gets(&reserve).await;
     assert_eq!(deletes(&one, A).await, 0);
     one.answered(&reserve, None).await;
@@ -519,7 +519,7 @@ pub async fn a_reserved_object_that_was_cancelled_can_be_reserved_again<L: Ledge
     let one = Seat::at(&ledger, 1).await;
     let reserving = |id: &str, until| {
         let limits = limited(Counter::AvRooms, 1);
-        one.reserving(one.names(app(1), Some(id), ROOM, &limits), until)
+        reserving(one.names(app(1), Some(id), ROOM, &limits), until)
     };
     let first = reserving("a", later());
     let second = reserving("b", before());
@@ -548,7 +548,7 @@ pub async fn a_reservation_without_a_name_may_get_one_when_it_is_confirmed<L: Le
     let ledger = L::fresh().await;
     let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
     let room = (Resource::AvRoom, 1);
-    let reserve = one.reserving(one.wants(app(1), Some("r"), room, &limits()), later());
+    let reserve = reserving(one.wants(app(1), Some("r"), room, &limits()), later());
     one.gets(&reserve).await;
     one.answered(&reserve, None).await;
     let confirm = under_name(&two, &reserve, ROOM);
@@ -593,7 +593,7 @@ pub async fn a_reservation_of_what_is_counted_is_freed_when_it_is_confirmed<L: L
     let one = Seat::at(&ledger, 1).await;
     created(&one, Some("c"), A).await;
     let account = (Resource::Account, 1);
-    let reserve = one.reserving(one.wants(app(1), Some("r"), account, &limits()), later());
+    let reserve = reserving(one.wants(app(1), Some("r"), account, &limits()), later());
     one.gets(&reserve).await;
     one.answered(&reserve, None).await;
     assert_eq!(counts(&one, app(1)).await, [2, 0, 0, 0]);
@@ -611,7 +611,7 @@ pub async fn an_aborted_confirmation_under_a_name_leaves_the_reservation<L: Ledg
     let ledger = L::fresh().await;
     let one = Seat::at(&ledger, 1).await;
     let group = (Resource::Group, 1);
-    let reserve = one.reserving(one.wants(app(1), Some("r"), group, &limits()), later());
+    let reserve = reserving(one.wants(app(1), Some("r"), group, &limits()), later());
     one.gets(&reserve).await;
     one.answered(&reserve, None).await;
     let confirm = under_name(&one, &reserve, GROUP);
@@ -664,7 +664,7 @@ pub async fn objects_without_a_name_are_named_later<L: LedgerUnderTest>() {
     // One that is on its way is known, and one that is reserved is not counted yet.
     let on_its_way = one.names(app(1), None, A, &limits());
     one.gets(&on_its_way).await;
-    let reserve = one.reserving(one.names(app(1), Some("r"), B, &limits()), later());
+    let reserve = reserving(one.names(app(1), Some("r"), B, &limits()), later());
     one.gets(&reserve).await;
     let told = adopts(&one, Resource::Account, &["alice", "bob"]).await;
     assert_eq!(told, [Known, Missing]);

@@ -282,7 +282,7 @@ async fn what_is_reserved_stays_beside_the_new_count_and_nobody_waits_for_it() {
     let until = NOW.plus(60_000);
     let mut holds = Vec::new();
     for (id, attempt) in [("kept", 1), ("gone", 2)] {
-        let mut hold = super::super::broken_disk::take(id, attempt);
+        let mut hold = take(id, attempt);
         hold.intent = Intent::Reserve { until };
         seat.store.take(&hold, NOW).await.unwrap();
         seat.answered(&hold).await;
