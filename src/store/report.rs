@@ -207,8 +207,8 @@ pub struct Settled {
 /// An app's counts as the ledger has them, by [`Counter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct View {
-    /// Net counts over all members and records, as a gateway is shown them; the gain is the asked day's.
-    /// What is lent and not spent is not in it, nor what reservations hold.
+    /// Net counts over all members and records, with what reservations hold; the gain is the asked day's.
+    /// What is lent and not spent is not in it.
     pub net: [i64; 4],
     /// What this member's own totals contribute to `net`, so that it can add what is newer. What it
     /// took or gave by records is in `net` and not in here.
@@ -220,7 +220,7 @@ pub struct View {
     pub generations: [u64; 4],
     /// Units lent to all members and not known to be spent or returned.
     pub outstanding: [u64; 4],
-    /// What reservations hold that are not confirmed: charged as well, beside `net`.
+    /// What of `net` reservations hold that are not confirmed; a gateway is shown it apart.
     pub reserved: [u64; 4],
     /// The token of the freeze that a recount has put on the app.
     pub frozen: Option<u64>,
@@ -232,9 +232,11 @@ pub struct View {
 }
 
 impl View {
-    /// The net count of `counter` without this member's own totals.
+    /// The net count of `counter` without this member's own totals, and without reservations.
     #[must_use]
     pub fn others(&self, counter: Counter) -> i64 {
-        self.net[counter.index()].saturating_sub(self.mine[counter.index()].net())
+        let at = counter.index();
+        let counted = self.net[at].saturating_sub_unsigned(self.reserved[at]);
+        counted.saturating_sub(self.mine[at].net())
     }
 }

@@ -153,10 +153,7 @@ impl App {
     /// The counts, with what `member` contributes by its totals.
     pub(super) fn view(&self, member: u64, day: Day) -> View {
         let mut view = View {
-            net: COUNTERS.map(|counter| {
-                let reserved = self.reserved(counter, day);
-                self.net(counter, day).saturating_sub_unsigned(reserved)
-            }),
+            net: COUNTERS.map(|counter| self.net(counter, day)),
             reserved: COUNTERS.map(|counter| self.reserved(counter, day)),
             ..View::default()
         };

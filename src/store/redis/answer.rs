@@ -150,10 +150,7 @@ impl Answer {
                 done: self.count()?,
             };
             view.outstanding[counter] = self.count()?;
-            let reserved = self.count()?;
-            view.reserved[counter] = reserved;
-            // The scripts show all that records hold.
-            view.net[counter] = view.net[counter].saturating_sub_unsigned(reserved);
+            view.reserved[counter] = self.count()?;
         }
         Ok(view)
     }
