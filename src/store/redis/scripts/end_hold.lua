@@ -99,7 +99,7 @@ end
 
 local function confirm(record, at)
   if record.state == 'g' then
-    return finish(TAKEN.CONFIRMING)
+    return record.claims ~= '' and finish(TAKEN.CONFIRMING) or finish(TAKEN.NO_HOLD)
   end
   if intent == 'l' and not (is_asked_for(record, at) and holds.is_open(record) and is_over(record)) then
     return finish(TAKEN.NO_HOLD)
@@ -129,7 +129,7 @@ local function move(own, record)
   if own.state == 'z' or own.state == 'p' or own.state == 'c' then
     return confirm(own, note_field)
   end
-  if record.state == 'g' then
+  if record.state == 'g' and record.claims ~= '' then
     return finish(TAKEN.CONFIRMING)
   end
   if intent == 'l' and not (holds.is_open(own) and is_over(own)) then

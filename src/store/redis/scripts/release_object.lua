@@ -22,8 +22,9 @@ local function finish(outcome, replayed, mine, number, groups, kind)
     tonumber(ARGV[15]))
 end
 
+-- Whether groups, and the day's gain, fall with what is known by its name.
 local function follow(kind)
-  return kind == own and ARGV[12] == '1' or kind == 1 and own == 2 or kind == 2 and own == 1 and ARGV[13] == '1'
+  return kind == 1 or kind == 2 and ARGV[13] == '1'
 end
 
 -- In nobody's sums, so that nobody adds it to anything.
@@ -34,8 +35,7 @@ local function settle(number, groups, kind, groups_follow)
   return finish(RELEASED, 0, 0, number, groups, kind)
 end
 
-local function give(kind)
-  local groups_follow = follow(kind)
+local function give(kind, groups_follow)
   -- Of what nobody has told again it cannot be said how much there is to give back.
   if is_incomplete(app, kind) or groups_follow and is_incomplete(app, 1) then
     list(app)
@@ -57,7 +57,7 @@ local function undo()
 end
 
 local function release_counted(kind)
-  local incomplete, number, groups = give(kind)
+  local incomplete, number, groups = give(kind, follow(kind))
   if incomplete then
     return incomplete
   end
@@ -76,7 +76,7 @@ local function release_unknown()
   if not is_left(own) or objects.is_buried(app, object, own) then
     return settle(0, 0, own, false)
   end
-  local incomplete, number, groups = give(own)
+  local incomplete, number, groups = give(own, ARGV[12] == '1')
   if incomplete then
     return incomplete
   end

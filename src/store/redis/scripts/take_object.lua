@@ -110,7 +110,7 @@ local function take_named()
       return finish(TAKEN.DENIED, {replayed = true, counter = tonumber(beside.counters)})
     end
   end
-  if record.state == 'g' then
+  if record.state == 'g' and record.claims ~= '' then
     return finish(TAKEN.CONFIRMING)
   end
   if holds.is_open(record) then

@@ -101,7 +101,16 @@ local function told_confirmed(app, record, field, said, gain_of, restating)
 end
 
 local function told_named(app, record, field, said, gain_of, restating)
+  -- It was deleted before this was told. Said again, since that answer may be lost, it is told so again, whatever
+  -- the object has become since.
+  if withdrawn(record, said.claim) then
+    return GONE_OBJECT
+  end
   if record.state == 'g' then
+    if not listed(record.claims, said.claim .. '.') then
+      return COUNTED
+    end
+    bury(record, said.claim)
     drop_claim(record, said.claim)
     settle_claims(app, record, field, gain_of)
     return GONE_OBJECT
