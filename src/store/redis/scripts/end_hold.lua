@@ -4,7 +4,7 @@
 -- KEYS[6] the day's month
 -- ARGV[6]  the attempt
 -- ARGV[7]  the record's field, ARGV[8] the field of the client's id where the record is an object's, or ''
--- ARGV[9]  the fingerprint, which is not looked at: an id has one reservation
+-- ARGV[9]  the fingerprint, which is not compared: an id has one reservation
 -- ARGV[10] the day's number
 -- ARGV[11] when the day's gain goes, in seconds
 -- ARGV[12] c to confirm, l to confirm what has expired by the app's rules, z to cancel, f to free what has expired
@@ -17,12 +17,17 @@ if refusal then
   return refusal
 end
 
-local field, note_field, day, intent = ARGV[7], ARGV[8], ARGV[10], ARGV[12]
+local field, note_field, fp, day, intent = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[12]
 local claim = member .. '.' .. ARGV[6]
 ask(day, ARGV[11], {field, note_field})
 
 local function finish(outcome, with)
   with = with or {}
+  -- The id stands for the object from now on, also where another had created or reserved it.
+  local beside = note_field ~= '' and all.known[note_field]
+  if intent == 'c' and outcome == TAKEN.ALLOWED and beside and beside.state == 'x' then
+    write_note(app, beside, note_field, fp, field, '0')
+  end
   return finish_with({FINE, 0, 0, now, outcome, with.replayed and 1 or 0, with.mine and 1 or 0, 0, 0,
     with.already and 1 or 0, with.late and 1 or 0, 0})
 end

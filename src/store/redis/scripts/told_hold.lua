@@ -155,11 +155,7 @@ local function told_hold(app, records, said, gain_of, restating)
     local tell = objects.is(field) and told_named or told_confirmed
     ack = tell(app, record, field, said, gain_of, restating)
   end
-  local is_new = was == 'x' and record.state ~= 'x'
-  -- Whoever only confirms what another reserved or created has no note of it.
-  if is_new or intent == 'n' or intent == 'e' or intent == 'r' then
-    restore_note(app, records, said, is_new and '1' or '0')
-  end
+  restore_note(app, records, said, was == 'x' and record.state ~= 'x' and '1' or '0')
   return ack
 end
 
