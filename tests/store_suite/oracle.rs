@@ -98,6 +98,8 @@ pub struct Oracle {
     nameless: BTreeMap<Attempt, Record>,
     /// What was counted without a name and is no record's, less what releases took of it.
     rest: [i64; 4],
+    /// Objects that were deleted by their names, and not created since.
+    deleted: BTreeSet<&'static str>,
     /// Objects of which a release took one without a name.
     gone: BTreeSet<&'static str>,
 }
@@ -137,18 +139,34 @@ impl Oracle {
     /// How many of `counter` have names.
     fn named(&self, counter: Counter) -> i64 {
         let on_their_way = self.objects.values();
-        let on_their_way = on_their_way.filter(|of| of.is_charged() && of.state != State::Counted);
+        let on_their_way = on_their_way
+            .filter(|of| of.is_charged() && of.state != State::Counted && !of.is_open());
         let all = on_their_way.map(|of| of.resource);
         let all = all.chain(self.counted.values().copied());
         let all = all.filter(|of| parts(*of).contains(&counter));
         i64::try_from(all.count()).unwrap()
     }
 
+    /// How many of `counter` are counted without a name. What is reserved does not exist yet.
+    fn nameless(&self, counter: Counter) -> i64 {
+        let open = Self::open(self.records().chain(self.objects.values()), counter);
+        self.net(counter) - self.named(counter) - open
+    }
+
+    /// How many of `counter` are reserved by some records.
+    fn open<'a>(of: impl Iterator<Item = &'a Record>, counter: Counter) -> i64 {
+        let open = of.filter(|of| of.is_open() && parts(of.resource).contains(&counter));
+        i64::try_from(open.count()).unwrap()
+    }
+
     fn net(&self, counter: Counter) -> i64 {
         let records = self.records().filter(|of| of.is_charged());
         let records = records.filter(|of| parts(of.resource).contains(&counter));
         let records = i64::try_from(records.count()).unwrap();
-        self.rest[counter.index()] + records + self.named(counter)
+        self.rest[counter.index()]
+            + records
+            + self.named(counter)
+            + Self::open(self.objects.values(), counter)
     }
 
     pub fn nets(&self) -> [i64; 4] {
@@ -249,6 +267,7 @@ impl Oracle {
         match place {
             Place::Object(object) => {
                 self.gone.remove(object);
+                self.deleted.remove(object);
                 self.objects.insert(object, record);
             }
             Place::Id(id) => {
@@ -442,6 +461,8 @@ impl Oracle {
                 confirming(record, call.attempt);
                 if let Place::Object(object) = place {
                     self.gone.remove(object);
+                    self.deleted.remove(object);
+                    self.deleted.remove(object);
                 }
                 return said_of(self.at(&place).unwrap(), false);
             }
@@ -611,6 +632,7 @@ impl Oracle {
             }
             if matches!(record.state, State::Held | State::Confirming) {
                 record.state = State::Gone;
+                self.deleted.insert(object);
                 return (1, record.resource);
             }
         }
@@ -622,6 +644,7 @@ impl Oracle {
             {
                 self.objects.remove(object);
             }
+            self.deleted.insert(object);
             // It is counted as one without a name for the moment.
             for part in parts(resource) {
                 self.rest[part.index()] += 1;
@@ -629,7 +652,7 @@ impl Oracle {
             return (self.fall(resource), resource);
         }
         let own = called.counter();
-        if self.gone.contains(object) || self.net(own) - self.named(own) <= 0 {
+        if self.deleted.contains(object) || self.gone.contains(object) || self.nameless(own) <= 0 {
             return (0, called);
         }
         let fell = self.fall(called);
@@ -663,13 +686,14 @@ impl Oracle {
             return (true, false);
         }
         let own = resource.counter();
-        if self.net(own) - self.named(own) <= 0 {
+        if self.nameless(own) <= 0 {
             return (false, false);
         }
         for part in parts(resource) {
             self.rest[part.index()] -= 1;
         }
         self.gone.remove(object);
+        self.deleted.remove(object);
         self.counted.insert(object, resource);
         (false, true)
     }

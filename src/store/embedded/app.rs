@@ -247,10 +247,10 @@ impl App {
         forgets
     }
 
-    /// How many of `resource` are counted without a name.
+    /// How many of `resource` are counted without a name. What is reserved does not exist yet.
     pub(super) fn nameless(&self, resource: Resource) -> i64 {
         let own = resource.counter().index();
-        self.live[own] - self.named[own]
+        self.live[own] - self.named[own] - self.reserved[own]
     }
 
     /// Gives back up to `amount` of `resource`, and answers how many it was: never more than are

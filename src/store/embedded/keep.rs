@@ -278,8 +278,13 @@ fn without(mut record: Record, claim: Claim) -> Record {
     if claims.is_empty() {
         record.state = match record.state {
             State::Confirming(_) => State::Reserved,
+            // It is known for a while that its object was deleted.
+            State::Gone(_) => State::Done,
             _ => State::Freed,
         };
+        if record.state == State::Done {
+            record.reservation = None;
+        }
         if let (State::Reserved, Some(reservation)) = (&record.state, &mut record.reservation) {
             reservation.confirmed = None;
         }

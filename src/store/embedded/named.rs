@@ -1,9 +1,9 @@
 //! Creations and releases that name their object, and objects that get a name later.
 
-use super::app::Standing;
+use super::app::{Parts, Standing};
 use super::holds::{is_counted, reservation_of};
 use super::objects::{Kind, Place};
-use super::record::{Claim, Fell, Record, State};
+use super::record::{Claim, Fell, Minute, Record, State};
 use super::shard::{Caller, LedgerShard};
 use super::spot::{Spot, claim};
 use crate::clock::Millis;
@@ -155,8 +155,14 @@ impl LedgerShard {
         if give_back.given == Some(0) && !is_counted(place) {
             return Ok(nothing);
         }
+        let is_deleted = |of: &Record| matches!(of.state, State::Gone(_) | State::Done);
         match (spot.record.clone(), spot.standing()) {
             (_, Standing::Reserved) => return Ok(nothing),
+            (Some(record), _)
+                if is_deleted(&record) && !is_counted(place) && give_back.given.is_none() =>
+            {
+                return Ok(nothing);
+            }
             (Some(mut record), Standing::Held) => {
                 // Its day's gain falls as it rose; nobody was told of it by any sum.
                 let fell = Fell::of(record.parts.kind().resource(), 1, record.parts.groups());
@@ -181,13 +187,10 @@ impl LedgerShard {
             let fell = app.give_back(resource, most, groups_follow, day);
             app.name(kind, -1);
             self.objects.set((id, object), Place::Nowhere);
-            let record = spot.record.clone();
-            if let Some(record) = record.filter(|of| !matches!(of.state, State::Gone(_))) {
-                let gone = Record {
-                    state: State::Freed,
-                    ..record
-                };
-                self.records.write(spot.id, gone);
+            // For a while it is known that it was deleted: one of those without a name is not taken for it.
+            let gone = spot.record.as_ref().map(|of| &of.state);
+            if !matches!(gone, Some(State::Gone(_))) {
+                self.records.write(spot.id, deleted(give_back, now));
             }
             return Ok(fell);
         }
@@ -248,5 +251,18 @@ impl LedgerShard {
             adopted.push(Adopted::Named);
         }
         Ok(adopted)
+    }
+}
+
+/// What is kept of an object that was deleted.
+fn deleted(give_back: &GiveBack, now: Millis) -> Record {
+    Record {
+        app: give_back.app,
+        fingerprint: give_back.fingerprint,
+        day: give_back.day,
+        minute: Minute::of(now),
+        parts: Parts::NONE,
+        state: State::Done,
+        reservation: None,
     }
 }

@@ -147,7 +147,7 @@ pub(super) enum State {
     /// A client's id at an object's record.
     Note(Note),
     /// The mark of an attempt at an object's record: it was done here. Its answer, stated again, does
-    /// nothing anew, though the object may be gone since.
+    /// nothing anew, though the object may be gone since. At the record itself: its object was deleted.
     Done,
     /// Withdrawn, or over: as if it had never been. Stays until the file has forgotten it too.
     Freed,

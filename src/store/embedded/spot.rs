@@ -138,7 +138,9 @@ impl LedgerShard {
         if let Some((object, place)) = place {
             let name = (new.app, object);
             let kind = moved.0.kind();
-            let by = i64::from(to != Standing::Nowhere) - i64::from(spot.is_charged());
+            // What is reserved does not exist yet.
+            let is_named = |at| matches!(at, Standing::Held | Standing::Counted);
+            let by = i64::from(is_named(to)) - i64::from(is_named(from));
             if by != 0 {
                 app.change(self.round).name(kind, by);
             }

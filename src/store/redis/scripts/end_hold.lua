@@ -85,7 +85,7 @@ end
 local function confirm_open(record, at)
   local how = holds.in_time(record)
   holds.confirm(app, record, at, claim, intent == 'l' and 'c' or how, gain_of)
-  return finish(TAKEN.ALLOWED, {mine = true, late = intent == 'c' and how == '1'})
+  return finish(TAKEN.ALLOWED, {mine = true, late = how == '1'})
 end
 
 -- Where there is nothing to confirm: of an object it is enough that it is counted.
@@ -104,7 +104,7 @@ end
 
 local function confirm(record, at)
   if record.state == 'g' then
-    return record.claims ~= '' and finish(TAKEN.CONFIRMING) or finish(TAKEN.NO_HOLD)
+    return finish(TAKEN.CONFIRMING)
   end
   if intent == 'l' and not (is_asked_for(record, at) and holds.is_open(record) and is_over(record)) then
     return finish(TAKEN.NO_HOLD)
@@ -134,7 +134,7 @@ local function move(own, record)
   if own.state == 'z' or own.state == 'p' or own.state == 'c' then
     return confirm(own, note_field)
   end
-  if record.state == 'g' and record.claims ~= '' then
+  if record.state == 'g' then
     return finish(TAKEN.CONFIRMING)
   end
   if intent == 'l' and not (holds.is_open(own) and is_over(own)) then

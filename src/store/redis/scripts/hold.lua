@@ -56,7 +56,7 @@ do
     if objects.is(field) then
       objects.follow(app, record, field, was_charged and not was_open, charged and not open)
     end
-    if not charged and (state ~= 'g' or record.claims == '') then
+    if not charged and state ~= 'g' then
       rest(record, app, field)
     elseif charged and not was_charged then
       record.since = str(now)
@@ -76,6 +76,13 @@ do
     record.claims, record.owner = '', ''
     holds.mark(record, nil)
     holds.become(app, record, field, 's', gain_of)
+  end
+
+  -- The object is deleted, and whoever was to hear of it has. Whoever says once more that it was created, or deleted,
+  -- is late.
+  function holds.is_deleted(app, record, field, gain_of)
+    record.hold, record.id, record.owner, record.era = '', '', '', ''
+    holds.become(app, record, field, 'z', gain_of)
   end
 
   -- How a reservation is confirmed by now: late is what comes after its time.

@@ -222,7 +222,7 @@ local function fold(queue, most)
       local read, r = pcall(parse_record, raw)
       -- A record that is charged again, or whose release is in `back` still, or that somebody is to be told of,
       -- gets another entry when it comes to rest.
-      if read and not is_charged(r) and (r.state ~= 'r' or r.era == '') and (r.state ~= 'g' or r.claims == '') then
+      if read and not is_charged(r) and (r.state ~= 'r' or r.era == '') and r.state ~= 'g' then
         if num(r.since) + WINDOW_MS + FOLD_MARGIN_MS > now then
           break
         end

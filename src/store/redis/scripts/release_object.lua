@@ -52,7 +52,11 @@ local function undo()
   local kind = tonumber(string.sub(named.counters, 1, 1))
   local number, has_groups = tonumber(named.number), string.find(named.counters, '[13]')
   local in_groups = kind == 1 or string.find(named.counters, '1', 1, true)
-  holds.become(app, named, object, 'g', gain_of)
+  if named.claims == '' then
+    holds.is_deleted(app, named, object, gain_of)
+  else
+    holds.become(app, named, object, 'g', gain_of)
+  end
   return settle(number, in_groups and number or 0, kind, has_groups and true)
 end
 
@@ -62,9 +66,7 @@ local function release_counted(kind)
     return incomplete
   end
   objects.forget(app, object, kind, follow(kind))
-  -- Whoever says once more that it was created, or deleted, is late.
-  named.hold, named.id, named.owner, named.era = '', '', '', ''
-  holds.become(app, named, object, 'z', gain_of)
+  holds.is_deleted(app, named, object, gain_of)
   return finish(RELEASED, 0, 1, number, groups, kind)
 end
 

@@ -87,10 +87,9 @@ end
 
 local function take_reserved()
   if intent ~= 'r' then
-    local late = holds.in_time(record)
-    holds.confirm(app, record, field, claim, late, gain_of)
+    holds.confirm(app, record, field, claim, holds.in_time(record), gain_of)
     remember('0')
-    return finish(TAKEN.ALLOWED, {mine = true, late = late == '1'})
+    return finish(TAKEN.ALLOWED, {mine = true})
   end
   local mine = again and record.id == note_field
   if record.state == 'h' and add_claim(record, claim) then
@@ -110,7 +109,7 @@ local function take_named()
       return finish(TAKEN.DENIED, {replayed = true, counter = tonumber(beside.counters)})
     end
   end
-  if record.state == 'g' and record.claims ~= '' then
+  if record.state == 'g' then
     return finish(TAKEN.CONFIRMING)
   end
   if holds.is_open(record) then
