@@ -72,6 +72,7 @@ pub(super) async fn tell(
                     app,
                     cells,
                     acks_freeze,
+                    plan: None,
                 });
             } else {
                 entry.rest();

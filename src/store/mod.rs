@@ -9,6 +9,7 @@
 
 mod active;
 pub mod embedded;
+mod history;
 mod hold;
 mod member;
 mod operator;
@@ -17,6 +18,9 @@ mod report;
 mod take;
 
 pub use active::{Active, Login, Usage};
+pub use history::{
+    BILL_BYTES_MAX, DAYS_KEPT_MONTHS, DayHistory, MONTHS_KEPT, MonthHistory, PLANS_MAX,
+};
 pub use hold::{Adopted, HOLDS_MAX, Hold, HoldState, Intent, OBJECTS_MAX};
 pub use member::{
     BEAT_MS, Base, Bases, Beat, Beaten, Installation, LEASE_TTL_MS, Member, Recovery, Roll,
@@ -36,7 +40,7 @@ pub use take::{
 
 use futures_util::future::BoxFuture;
 
-use crate::clock::{Day, Millis};
+use crate::clock::{Day, Millis, Month};
 use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 
 /// How many ledger shards the apps are spread over. Fixed for an installation.
@@ -188,6 +192,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads an app's counts; changes nothing.
     fn usage(&self, app: AppId, day: Day, now: Millis) -> Reply<'_, Usage>;
+
+    /// What is kept of an app's month; changes nothing. `today` says which month runs.
+    fn month(&self, app: AppId, month: Month, today: Day, now: Millis) -> Reply<'_, MonthHistory>;
 
     /// The counts, where they can be had without waiting (a ledger in this process).
     fn glance(&self, app: AppId, day: Day) -> Option<View>;

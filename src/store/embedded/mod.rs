@@ -52,9 +52,10 @@ use self::ledger::{Ledger, stranger};
 use self::shard::{Caller, LedgerShard};
 use super::{
     Ack, Active, Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login,
-    Member, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
+    Member, MonthHistory, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken,
+    Usage, View,
 };
-use crate::clock::{Day, Millis, Zone};
+use crate::clock::{Day, Millis, Month, Zone};
 use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 
 /// The ledger of this process, as one member sees it.
@@ -232,6 +233,10 @@ impl Store for EmbeddedStore {
     fn usage(&self, app: AppId, day: Day, _now: Millis) -> Reply<'_, Usage> {
         let usage = self.step(Shard::of(app), |at, by| at.usage(by, app, day));
         Box::pin(ready(usage))
+    }
+
+    fn month(&self, _: AppId, _: Month, _: Day, _: Millis) -> Reply<'_, MonthHistory> {
+        Box::pin(ready(Err(StoreFault::Away("no history is kept".into()))))
     }
 
     fn glance(&self, app: AppId, day: Day) -> Option<View> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::EmbeddedStore;
 use super::ledger::stranger;
-use crate::clock::Clock;
+use crate::clock::{Clock, Month};
 use crate::quota::{AppId, Resource};
 use crate::store::{
     AuditEntry, Freeze, MemberInfo, Operator, Recount, Recounted, Reply, Retired, Shard, Standing,
@@ -65,6 +65,20 @@ impl Operator for EmbeddedStore {
     fn retire<'a>(&'a self, _incarnation: u64, _who: &'a str, _why: &'a str) -> Reply<'a, Retired> {
         let words = "an embedded ledger has one member, which is the one that was asked";
         Box::pin(ready(Err(StoreFault::Unusable(words.into()))))
+    }
+
+    fn apps(&self) -> Reply<'_, Vec<AppId>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn write_bill<'a>(
+        &'a self,
+        _: AppId,
+        _: Month,
+        _: &'a str,
+        _: &'a str,
+    ) -> Reply<'a, (Box<str>, bool)> {
+        Box::pin(ready(Err(StoreFault::Away("no bills are kept".into()))))
     }
 
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>> {

@@ -115,11 +115,12 @@ use self::script::{Script, Scripts, Step};
 use self::seen::Seen;
 use self::standing::{Heard, Stance};
 use super::{
-    Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member, Reply,
-    Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
+    Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member,
+    MonthHistory, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage,
+    View,
 };
 use crate::chance;
-use crate::clock::{Clock, Day, Millis, Zone};
+use crate::clock::{Clock, Day, Millis, Month, Zone};
 use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 
 /// How long after its end a day takes events.
@@ -435,6 +436,12 @@ impl Store for RedisStore {
 
     fn usage(&self, app: AppId, day: Day, _now: Millis) -> Reply<'_, Usage> {
         Box::pin(self.read_usage(app, day))
+    }
+
+    fn month(&self, _: AppId, _: Month, _: Day, _: Millis) -> Reply<'_, MonthHistory> {
+        Box::pin(std::future::ready(Err(StoreFault::Away(
+            "no history is kept".into(),
+        ))))
     }
 
     fn glance(&self, _app: AppId, _day: Day) -> Option<View> {
