@@ -18,8 +18,9 @@ use crate::clock::Clock;
 use crate::config::{Create, Settings, StoreSettings};
 use crate::endpoint::Endpoint;
 use crate::grpc::{
-    self, BindFault, Bound, Bounds, Guard, Readiness, ServeFault, Token, TokenFault,
+    self, BindFault, Bound, Bounds, Doors, Guard, Readiness, ServeFault, Token, TokenFault,
 };
+use crate::invoice::{Invoices, Prices};
 use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues, Saving};
 use crate::operator::Operations;
 use crate::store::embedded::EmbeddedStore;
@@ -33,6 +34,8 @@ const FIRST_MEETING_MAX: Duration = Duration::from_secs(2);
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// How long a check waits for a ledger in this process: it never does.
 const LOCAL_WAIT: Duration = Duration::from_millis(500);
+/// How long a bill waits for the ledger.
+const BILL_WAIT: Duration = Duration::from_secs(2);
 
 /// Why the program ended that should not have. Each is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +156,15 @@ impl Server<'_> {
             StoreSettings::Embedded => LOCAL_WAIT,
             StoreSettings::Redis { wait, .. } => *wait,
         };
-        let admission = Arc::new(Admission::new(self.ledger.clone(), wait));
+        let prices = Prices {
+            plans: self.settings.plans.clone(),
+            currency: self.settings.currency,
+            wait: BILL_WAIT,
+        };
+        let doors = Doors {
+            admission: Arc::new(Admission::new(self.ledger.clone(), wait)),
+            invoices: Arc::new(Invoices::new(self.ledger.clone(), prices)),
+        };
         let (stop_others, others_stop) = watch::channel(false);
         let stopped = |mut stop: watch::Receiver<bool>| async move {
             // An error means that the sender is gone, which ends the others as well.
@@ -165,7 +176,7 @@ impl Server<'_> {
         let probes = grpc::serve_health(self.readiness.clone(), self.probes, probes);
         let admin = grpc::serve_admin(
             self.admin.operations,
-            admission.clone(),
+            doors.clone(),
             self.admin.guard,
             self.readiness.clone(),
             self.admin.listeners,
@@ -180,7 +191,7 @@ impl Server<'_> {
             } else {
                 tracing::info!(listen, admin_listen, "ready to answer");
             }
-            let served = grpc::serve(admission, self.readiness, self.listeners, bounds, stop).await;
+            let served = grpc::serve(doors, self.readiness, self.listeners, bounds, stop).await;
             stop_others.send_replace(true);
             served
         };

@@ -34,6 +34,7 @@
 //! | [`store`] | the shared ledger behind one trait; `embedded` and `redis` |
 //! | [`ledger`] | what this sidecar knows, was lent and owes; its journal; its membership; the tasks that settle it |
 //! | [`admission`] | one request, one decision |
+//! | [`invoice`] | the bill of one app and month, from the ledger's history |
 //! | [`operator`] | what operators do: recounts, the list of members, the audit list |
 //! | [`grpc`] | listeners, workers, the contract; the only place of wire types and statuses |
 //! | [`observe`] | log lines |
@@ -80,6 +81,7 @@ pub mod config;
 pub mod database;
 pub mod endpoint;
 pub mod grpc;
+pub mod invoice;
 pub mod ledger;
 pub mod observe;
 pub mod operator;

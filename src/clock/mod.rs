@@ -75,6 +75,11 @@ impl Clock {
             .plus(self.ledger_ahead_ms.load(Ordering::Relaxed))
     }
 
+    /// How far the machine's own clock is from the ledger's, in either direction.
+    pub fn error_ms(&self) -> u64 {
+        self.ledger_ahead_ms.load(Ordering::Relaxed).unsigned_abs()
+    }
+
     /// Now, by the machine's clock alone.
     #[must_use]
     pub fn own(&self) -> Millis {

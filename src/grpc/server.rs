@@ -11,10 +11,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::admission::Admission;
+use crate::invoice::Invoices;
 use crate::operator::Operations;
 
 use super::accept::{Acceptor, Handout};
 use super::admin::Admin;
+use super::bill::Billing;
 use super::bind::Bound;
 use super::edge::Edge;
 use super::health::{Probes, Readiness};
@@ -56,6 +58,15 @@ impl Bounds {
     }
 }
 
+/// What stands behind the services. Its clones share it.
+#[derive(Clone)]
+pub struct Doors {
+    /// What decides.
+    pub admission: Arc<Admission>,
+    /// What makes bills.
+    pub invoices: Arc<Invoices>,
+}
+
 /// Why a server ended that should not have.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeFault {
@@ -75,7 +86,7 @@ pub enum ServeFault {
     Listener(String),
 }
 
-/// Serves QuotaService, health and reflection on `listeners` until `stop`; then drains: health says
+/// Serves QuotaService, BillingService, health and reflection on `listeners` until `stop`; then drains: health says
 /// NOT_SERVING, nothing more is accepted, calls in flight are answered, for at most
 /// [`Bounds::drain_max`].
 ///
@@ -85,7 +96,7 @@ pub enum ServeFault {
 /// [`ServeFault`] if it cannot start, or if a thread or a listener ends before `stop`. What is left
 /// is drained then, too.
 pub async fn serve(
-    admission: Arc<Admission>,
+    doors: Doors,
     readiness: Readiness,
     listeners: Vec<Bound>,
     bounds: Bounds,
@@ -93,8 +104,9 @@ pub async fn serve(
 ) -> Result<(), ServeFault> {
     let acceptors = acceptors(listeners)?;
     let (drain, draining) = watch::channel(false);
-    let quota = Quota::new(admission, draining.clone());
-    let edge = Edge::new(quota, Probes::new(readiness.clone()));
+    let quota = Quota::new(doors.admission, draining.clone());
+    let billing = Billing::new(doors.invoices);
+    let edge = Edge::new(quota, billing, Probes::new(readiness.clone()));
     // Room for the end of every worker.
     let (ends, mut ended) = mpsc::channel(bounds.workers.get());
     let mut inboxes = Vec::with_capacity(bounds.workers.get());
@@ -157,13 +169,13 @@ pub async fn serve_health(
 /// [`ServeFault`] if it cannot start, or if a listener ends before `stop`.
 pub async fn serve_admin(
     operations: Operations,
-    admission: Arc<Admission>,
+    doors: Doors,
     guard: Guard,
     readiness: Readiness,
     listeners: Vec<Bound>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeFault> {
-    let admin = Admin::new(operations, admission, guard);
+    let admin = Admin::new(operations, doors, guard);
     let edge = Edge::admin(admin, Probes::of_admin(readiness));
     serve_here(edge, listeners, ADMIN_CONNECTIONS_MAX, DRAIN_MAX, stop).await
 }

@@ -273,6 +273,7 @@ pub fn build(
             share_ids: true,
             track_objects: true,
             expired_holds: imquota::quota::ExpiredHolds::Ask,
+            activated: None,
         };
         rules.apps.insert(tenant.app, Arc::new(app));
     }
