@@ -23,7 +23,14 @@ async fn ask(client: &mut HealthClient<Channel>, service: &str) -> Result<Servin
 /// What `""`, the service, `readiness` and `liveness` say.
 async fn all(client: &mut HealthClient<Channel>) -> [bool; 4] {
     let mut serving = [false; 4];
-    let names = ["", "imquota.v1.QuotaService", "readiness", "liveness"];
+    let names = [
+        "",
+        "imquota.v1.BillingService",
+        "imquota.v1.QuotaService",
+        "imquota.v1.BillingService",
+        "readiness",
+        "liveness",
+    ];
     for (serving, name) in serving.iter_mut().zip(names) {
         let status = ask(client, name).await.expect("the name is known");
         *serving = status == ServingStatus::Serving;
@@ -98,7 +105,7 @@ async fn health_can_have_a_listener_of_its_own() {
         .expect("it ends without a fault");
 }
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
