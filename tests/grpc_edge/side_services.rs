@@ -27,7 +27,6 @@ async fn all(client: &mut HealthClient<Channel>) -> [bool; 4] {
         "",
         "imquota.v1.BillingService",
         "imquota.v1.QuotaService",
-        "imquota.v1.BillingService",
         "readiness",
         "liveness",
     ];
@@ -109,6 +108,7 @@ const SERVICES: [&str; 5] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
+    "imquota.v1.BillingService",
     "imquota.v1.QuotaService",
 ];
 
