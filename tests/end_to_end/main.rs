@@ -12,6 +12,7 @@ use support::{client, process, redis_server, relay, sidecar, stores, tally, wait
 mod actives;
 mod apps;
 mod away;
+mod bills;
 mod damage;
 mod plain;
 mod policies;
