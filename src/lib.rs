@@ -68,8 +68,7 @@
 //!
 //! # What is deliberately absent
 //!
-//! Bills and metrics: the keys and the journal leave room for them. There is no cache of decisions and
-//! no approximate count.
+//! Metrics. There is no cache of decisions and no approximate count.
 
 pub mod admission;
 pub mod app;
