@@ -22,6 +22,7 @@ use crate::grpc::{
 };
 use crate::invoice::{Invoices, Prices};
 use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues, Saving};
+use crate::metrics::Metrics;
 use crate::operator::Operations;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{self, RedisOptions, RedisStore};
@@ -82,6 +83,7 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
     let listeners = grpc::bind(&settings.listen)?;
     let probes = bind_one(settings.health_listen.as_ref())?;
     let admin_listeners = bind_one(settings.admin_listen.as_ref())?;
+    let pages = bind_one(settings.http_listen.as_ref())?;
     let opened = open_ledger(settings)?;
     let (ledger, queues) = (opened.ledger, opened.queues);
     let admin = Admin {
@@ -106,6 +108,7 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
         readiness,
         listeners,
         probes,
+        pages,
         admin,
     };
     let outcome = tokio::select! {
@@ -139,6 +142,7 @@ struct Server<'a> {
     readiness: Readiness,
     listeners: Vec<Bound>,
     probes: Vec<Bound>,
+    pages: Vec<Bound>,
     admin: Admin,
 }
 
@@ -172,8 +176,15 @@ impl Server<'_> {
         };
         let listen = addresses(&self.listeners);
         let admin_listen = addresses(&self.admin.listeners);
+        let http_listen = addresses(&self.pages);
         let probes = stopped(others_stop.clone());
         let probes = grpc::serve_health(self.readiness.clone(), self.probes, probes);
+        let pages = grpc::serve_pages(
+            self.readiness.clone(),
+            Metrics::new(self.ledger.clone()),
+            self.pages,
+            stopped(others_stop.clone()),
+        );
         let admin = grpc::serve_admin(
             self.admin.operations,
             doors.clone(),
@@ -186,17 +197,16 @@ impl Server<'_> {
         let ready = self.readiness.clone();
         let serving = async {
             ready.set_serving();
-            if admin_listen.is_empty() {
-                tracing::info!(listen, "ready to answer");
-            } else {
-                tracing::info!(listen, admin_listen, "ready to answer");
-            }
+            // What is served nowhere has no field.
+            let said = |addresses: String| (!addresses.is_empty()).then_some(addresses);
+            let (admin_listen, http_listen) = (said(admin_listen), said(http_listen));
+            tracing::info!(listen, admin_listen, http_listen, "ready to answer");
             let served = grpc::serve(doors, self.readiness, self.listeners, bounds, stop).await;
             stop_others.send_replace(true);
             served
         };
-        let (outcome, probes, admin) = tokio::join!(serving, probes, admin);
-        Ok(outcome.and(probes).and(admin)?)
+        let (outcome, probes, pages, admin) = tokio::join!(serving, probes, pages, admin);
+        Ok(outcome.and(probes).and(pages).and(admin)?)
     }
 }
 

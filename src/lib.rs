@@ -36,6 +36,7 @@
 //! | [`admission`] | one request, one decision |
 //! | [`invoice`] | the bill of one app and month, from the ledger's history |
 //! | [`operator`] | what operators do: recounts, the list of members, the audit list |
+//! | [`metrics`] | the figures that a scrape is told |
 //! | [`grpc`] | listeners, workers, the contract; the only place of wire types and statuses |
 //! | [`observe`] | log lines |
 //! | [`app`] | puts the parts together, in the order in which they start and end |
@@ -68,7 +69,7 @@
 //!
 //! # What is deliberately absent
 //!
-//! Metrics. There is no cache of decisions and no approximate count.
+//! There is no cache of decisions and no approximate count.
 
 pub mod admission;
 pub mod app;
@@ -82,6 +83,7 @@ pub mod endpoint;
 pub mod grpc;
 pub mod invoice;
 pub mod ledger;
+pub mod metrics;
 pub mod observe;
 pub mod operator;
 pub mod quota;

@@ -147,7 +147,8 @@ pub struct ServeArgs {
     /// folder, or unix:/path, for this user and root; off by default [env: IMQUOTA_ADMIN_LISTEN]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
-    /// Where to serve metrics and probes; not served by this version [env: IMQUOTA_HTTP_LISTEN]
+    /// Where to serve /metrics, /livez and /readyz over plain HTTP, to whoever asks; off by default
+    /// [env: IMQUOTA_HTTP_LISTEN]
     #[arg(long, value_name = "ADDR")]
     http_listen: Option<String>,
     /// This sidecar's name; the host's by default [env: IMQUOTA_MEMBER]

@@ -15,6 +15,10 @@ pub use calendar::{Day, Month, Zone};
 use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
+/// How far a machine's clock may be from the ledger's, in ms, before it is an alarm and before no bill is made
+/// final by it (domain page).
+pub const ERROR_MAX_MS: u64 = 60_000;
+
 /// Milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub i64);

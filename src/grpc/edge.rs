@@ -15,6 +15,7 @@ use tonic_reflection::server::Builder;
 use super::admin::Admin;
 use super::bill::Billing;
 use super::health::Probes;
+use super::pages::Pages;
 use super::peer::Peer;
 use super::proto::FILE_DESCRIPTOR_SET;
 use super::proto::admin_service_server::{self, AdminServiceServer};
@@ -44,6 +45,8 @@ pub(super) struct Edge {
 struct Services {
     quota: Option<Quota>,
     routes: Routes,
+    /// If it is they that are served, over HTTP/1.1, and nothing else.
+    pages: Option<Pages>,
 }
 
 impl Edge {
@@ -75,12 +78,33 @@ impl Edge {
         Self::of(None, health(probes))
     }
 
+    /// Pages for who speaks no gRPC.
+    pub(super) fn only_pages(pages: Pages) -> Self {
+        Self::behind(Services {
+            quota: None,
+            routes: Routes::default(),
+            pages: Some(pages),
+        })
+    }
+
     fn of(quota: Option<Quota>, routes: Routes) -> Self {
-        let routes = routes.prepare();
+        Self::behind(Services {
+            quota,
+            routes: routes.prepare(),
+            pages: None,
+        })
+    }
+
+    fn behind(services: Services) -> Self {
         Self {
-            services: Arc::new(Services { quota, routes }),
+            services: Arc::new(services),
             peer: Peer::Unknown,
         }
+    }
+
+    /// The pages, if they are what is served.
+    pub(super) fn pages(&self) -> Option<&Pages> {
+        self.services.pages.as_ref()
     }
 
     /// The same services for a connection with `peer`.

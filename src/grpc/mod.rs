@@ -15,6 +15,7 @@ mod edge;
 mod fault;
 mod health;
 mod many;
+mod pages;
 mod parse;
 mod peer;
 mod prompt;
@@ -36,5 +37,6 @@ pub use parse::{CHECKS_MAX, USERS_MAX};
 pub use peer::Guard;
 pub use server::{
     Bounds, CONNECTIONS_MAX, DRAIN_MAX, Doors, ServeFault, serve, serve_admin, serve_health,
+    serve_pages,
 };
 pub use token::{TOKEN_FILE, Token, TokenFault};

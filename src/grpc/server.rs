@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::admission::Admission;
 use crate::invoice::Invoices;
+use crate::metrics::Metrics;
 use crate::operator::Operations;
 
 use super::accept::{Acceptor, Handout};
@@ -20,6 +21,7 @@ use super::bill::Billing;
 use super::bind::Bound;
 use super::edge::Edge;
 use super::health::{Probes, Readiness};
+use super::pages::Pages;
 use super::peer::Guard;
 use super::service::Quota;
 use super::worker::{self, End, INBOX};
@@ -159,6 +161,20 @@ pub async fn serve_health(
 ) -> Result<(), ServeFault> {
     let edge = Edge::only_health(Probes::new(readiness));
     // A probe is answered at once, so that none is in flight for long.
+    serve_here(edge, listeners, PROBE_CONNECTIONS_MAX, WORKER_END_MAX, stop).await
+}
+
+/// Serves figures and probes over plain HTTP/1.1, on the runtime it is polled on, until `stop`.
+///
+/// # Errors
+/// [`ServeFault`] if it cannot start, or if a listener ends before `stop`.
+pub async fn serve_pages(
+    readiness: Readiness,
+    metrics: Metrics,
+    listeners: Vec<Bound>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeFault> {
+    let edge = Edge::only_pages(Pages::new(readiness, metrics));
     serve_here(edge, listeners, PROBE_CONNECTIONS_MAX, WORKER_END_MAX, stop).await
 }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use crate::billing::{self, MonthUsage};
-use crate::clock::{Day, Millis, Month};
+use crate::clock::{self, Day, Millis, Month};
 use crate::ledger::Ledger;
 use crate::quota::{AppId, AppRules, Currency, Plan, PlanName};
 use crate::store::{DAYS_KEPT_MONTHS, MONTHS_KEPT, MonthHistory, Reply};
@@ -26,8 +26,6 @@ use editions::editions;
 
 /// How long after its end a day still takes events.
 pub const SEALED_AFTER_MS: i64 = 48 * 3_600_000;
-/// How far this machine's clock may be from the ledger's for a bill to be called final.
-pub const CLOCK_ERROR_MAX_MS: u64 = 60_000;
 
 /// What bills are made by, beside the ledger.
 #[derive(Debug, Clone)]
@@ -107,7 +105,7 @@ impl Invoices {
     #[must_use]
     pub fn is_sealed(&self, day: Day, now: Millis) -> bool {
         let end = self.ledger.zone().start_of(day.next());
-        now >= end.plus(SEALED_AFTER_MS) && self.ledger.clock_error_ms() <= CLOCK_ERROR_MAX_MS
+        now >= end.plus(SEALED_AFTER_MS) && self.ledger.clock_error_ms() <= clock::ERROR_MAX_MS
     }
 
     async fn look(

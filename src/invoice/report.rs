@@ -1,9 +1,8 @@
 //! A bill, and what is to be said beside it.
 
-use super::CLOCK_ERROR_MAX_MS;
 use super::editions::MonthEditions;
 use crate::billing::{Bill, Forecast};
-use crate::clock::{Day, Month};
+use crate::clock::{self, Day, Month};
 use crate::quota::AppId;
 use crate::store::MonthHistory;
 
@@ -69,7 +68,7 @@ pub(super) fn notes(
             "the ledger was told again what it had forgotten, {when}: active users of that time may be missing"
         ));
     }
-    if clock_error_ms > CLOCK_ERROR_MAX_MS {
+    if clock_error_ms > clock::ERROR_MAX_MS {
         notes.push(format!(
             "this server's clock is {} s from the ledger's: no bill of {month} is final here",
             clock_error_ms / 1000

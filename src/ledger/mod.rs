@@ -55,6 +55,7 @@ pub use ids::{Effect, Found, IdsFull, Once};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
 pub use lease::Lease;
 pub use logins::OpenLogins;
+pub use marks::Passings;
 pub use outlook::{Outlook, State};
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 pub use repeats::{Counted, Despite, Unkept};
@@ -333,6 +334,11 @@ impl Ledger {
     /// How far this machine's clock is from the ledger's, in either direction.
     pub fn clock_error_ms(&self) -> u64 {
         self.clock.error_ms()
+    }
+
+    /// How often which mark was passed: parts of a limit, the free quantity, the blocks above it.
+    pub fn marks_passed(&self) -> Vec<Passings> {
+        self.marks.passings()
     }
 
     /// The apps that the settings name, in no order.

@@ -32,6 +32,7 @@ mod model;
 mod moments;
 mod objects;
 mod outage;
+mod pages;
 mod recount;
 mod releases;
 mod repeats;
