@@ -42,7 +42,7 @@ pub async fn keep(ledger: &Ledger) {
                  final here until it is set right"
             ),
             Some(ClockNews::Right) => {
-                tracing::info!(error_ms, "this machine's clock is right again")
+                tracing::info!(error_ms, "this machine's clock is right again");
             }
             None => {}
         }
