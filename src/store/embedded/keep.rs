@@ -208,6 +208,7 @@ impl LedgerShard {
         if let (Some(note), Some((own, _))) = (&note, &before) {
             let noted = Record {
                 fingerprint: own.fingerprint,
+                parts: if creates { Parts::NONE } else { own.parts },
                 ..note_of(take, object, creates, now)
             };
             self.put(by, note, noted, today, now)?;
@@ -301,7 +302,17 @@ fn answered(record: &Record, take: &Take, mine: Claim) -> Option<Record> {
         // Whether it is counted is not for this one to say.
         return Some(without(record.clone(), mine));
     }
-    kept(record, take)
+    let is_owner = record.is_open()
+        || match &record.state {
+            State::Held(claims) | State::Confirming(claims) => claims.first() == Some(&mine),
+            _ => false,
+        };
+    let kept = kept(record, take)?;
+    Some(if is_owner && kept.state == State::Counted {
+        kept.as_said(take)
+    } else {
+        kept
+    })
 }
 
 /// A record that counts, when a take's answer is known to be out; `None`: as it is.

@@ -2,9 +2,9 @@
 //! shard's lock, and all that is needed from the file is read before the first count moves.
 
 use super::app::{Parts, Standing};
-use super::holds::reservation_of;
+use super::holds::{asked, reservation_of};
 use super::keep::begins;
-use super::record::{Claim, Fell, Minute, Record, RecordId, State};
+use super::record::{Claim, Fell, Minute, Note, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
 use super::spot::claim;
 use crate::clock::{Day, Millis};
@@ -57,7 +57,7 @@ impl LedgerShard {
         let app = self.apps.touch(by.file, take.app)?;
         let Some(found) = self.records.find(by.file, id)? else {
             self.records.make_room()?;
-            return match app.get().refuses(&take.charge, take.day) {
+            return match app.get().refuses(&take.charge, take.day, Parts::NONE) {
                 Some(counter) if take.intent != Intent::Exists => {
                     if matches!(take.key, RecordKey::Client(_)) {
                         let denied = Record::new(take, State::Denied(counter), now);
@@ -70,6 +70,12 @@ impl LedgerShard {
         };
         let record = found.get();
         let reserves = matches!(take.intent, Intent::Reserve { .. });
+        if let State::Note(note) = record.state
+            && reserves
+            && record.fingerprint == take.fingerprint
+        {
+            return self.take_again(by, take, note);
+        }
         let is_hold = record.reservation.is_some();
         let is_denied = matches!(record.state, State::Denied(_));
         if record.fingerprint != take.fingerprint || reserves != is_hold && !is_denied {
@@ -85,7 +91,7 @@ impl LedgerShard {
             }
             State::Reserved | State::Confirming(_) | State::Counted => {}
             State::Denied(_) if take.intent == Intent::Exists => {
-                let exceeds = app.get().refuses(&take.charge, take.day);
+                let exceeds = app.get().refuses(&take.charge, take.day, Parts::NONE);
                 return self.write_held(by, take, id, exceeds, now);
             }
             State::Denied(counter) => return self.denied(by, take, counter, true),
@@ -95,6 +101,27 @@ impl LedgerShard {
             }
         }
         self.allowed(by, take, true, Beside::default())
+    }
+
+    /// What was reserved without a name was confirmed with one, and is asked for once more.
+    fn take_again(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        note: Note,
+    ) -> Result<Taken, StoreFault> {
+        let spot = self.spot_of_object(by, take.app, note.object)?;
+        let is_its = spot.reserved_by() == asked(take);
+        if let Some(State::Cancelled | State::Lapsed) = spot.record.as_ref().map(|of| &of.state)
+            && is_its
+        {
+            return Ok(Taken::Ended);
+        }
+        let beside = Beside {
+            already_counted: !note.first,
+            ..Beside::default()
+        };
+        self.allowed(by, take, true, beside)
     }
 
     /// Counts a new record under an id, until it is known to be answered.
