@@ -369,18 +369,29 @@ impl Oracle {
             Some(Known::Denied(counter, of)) if *of == call.fingerprint => {
                 Said::Denied(*counter, true)
             }
-            Some(Known::Note(_, of, noted))
+            Some(Known::Note(object, of, noted))
                 if *of == call.fingerprint && matches!(call.intent, Intent::Reserve { .. }) =>
             {
                 // It was confirmed with a name.
-                let noted = *noted;
+                let (object, noted) = (*object, *noted);
                 let id = call.id.as_deref().unwrap();
                 let ended = |of: &Record| matches!(of.state, State::Cancelled | State::Lapsed);
-                match noted {
-                    _ if self.hold_of(id).is_some_and(ended) => Said::Ended,
-                    Noted::First => allowed(true),
-                    _ => already(true),
+                if self.hold_of(id).is_some_and(ended) {
+                    return Said::Ended;
                 }
+                if noted == Noted::First {
+                    return allowed(true);
+                }
+                let counted = self.counted.contains_key(object);
+                match self.objects.get_mut(object) {
+                    Some(of) if of.state == State::Held && of.hold.is_none() => {
+                        of.claims.insert(call.attempt);
+                    }
+                    Some(of) if of.is_charged() => {}
+                    _ if counted => {}
+                    _ => return Said::Ended,
+                }
+                already(true)
             }
             Some(Known::Record(record)) if record.fingerprint == call.fingerprint => {
                 match record.state {
@@ -413,13 +424,18 @@ impl Oracle {
                 _ => return Said::OtherContent,
             }
         }
+        let reserves = matches!(call.intent, Intent::Reserve { .. });
+        let hold = self.objects.get(object).and_then(|of| of.hold.as_ref());
+        if reserves && hold.map(|hold| &hold.id) != call.id.as_ref() {
+            // What it had reserved is over, and what is there now is another's.
+            first = first.filter(|is_first| !is_first);
+        }
         let found = match first {
             Some(true) => allowed(true),
             Some(false) => already(true),
             None => already(false),
         };
         let is_counted = self.counted.contains_key(object);
-        let reserves = matches!(call.intent, Intent::Reserve { .. });
         let open = self.objects.get(object).filter(|of| of.is_open());
         // It is what its creator says: for what it was reserved as, it has its place.
         let exceeds = open.and_then(|of| self.full(call.resource, parts(of.resource)));
@@ -637,6 +653,16 @@ impl Oracle {
             State::Held if reserves && record.hold.is_some() => {
                 record.state = State::Reserved;
                 record.claims.clear();
+            }
+            State::Held if reserves => {
+                // Somebody has heard that it is there.
+                record.state = State::Counted;
+                record.claims.clear();
+                let resource = record.resource;
+                if let Place::Object(object) = place {
+                    self.counted.insert(object, resource);
+                    self.objects.remove(object);
+                }
             }
             State::Held | State::Confirming
                 if matches!(

@@ -36,12 +36,17 @@ impl LedgerShard {
                 _ => return Ok(Taken::OtherContent),
             }
         }
+        let reserves = matches!(take.intent, Intent::Reserve { .. });
+        let own = take.note.is_some() && spot.reserved_by() == take.note.as_ref();
+        if reserves && first == Some(true) && !own {
+            // What it had reserved is over, and what is there now is another's.
+            first = None;
+        }
         let repeats = first.is_some();
         let there = Beside {
             already_counted: first != Some(true),
             ..Beside::default()
         };
-        let reserves = matches!(take.intent, Intent::Reserve { .. });
         let mine = Claim::of(by, take);
         let Some(record) = spot.record.clone().filter(|_| spot.is_charged()) else {
             if let Some(State::Gone(_)) = spot.record.as_ref().map(|of| &of.state) {
@@ -55,7 +60,6 @@ impl LedgerShard {
             }
             return self.allowed(by, take, repeats, there);
         };
-        let own = take.note.is_some() && spot.reserved_by() == take.note.as_ref();
         let (state, beside, replayed) = match (record.state.clone(), record.is_open()) {
             (State::Held(mut claims), true) if reserves && own => {
                 claim(&mut claims, mine)?;

@@ -2,7 +2,7 @@
 //! shard's lock, and all that is needed from the file is read before the first count moves.
 
 use super::app::{Parts, Standing};
-use super::holds::{asked, reservation_of};
+use super::holds::{asked, is_counted, reservation_of};
 use super::keep::begins;
 use super::record::{Claim, Fell, Minute, Note, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
@@ -74,7 +74,7 @@ impl LedgerShard {
             && reserves
             && record.fingerprint == take.fingerprint
         {
-            return self.take_again(by, take, note);
+            return self.take_again(by, take, note, now);
         }
         let is_hold = record.reservation.is_some();
         let is_denied = matches!(record.state, State::Denied(_));
@@ -109,13 +109,27 @@ impl LedgerShard {
         by: Caller<'_>,
         take: &Take,
         note: Note,
+        now: Millis,
     ) -> Result<Taken, StoreFault> {
         let spot = self.spot_of_object(by, take.app, note.object)?;
-        let is_its = spot.reserved_by() == asked(take);
-        if let Some(State::Cancelled | State::Lapsed) = spot.record.as_ref().map(|of| &of.state)
-            && is_its
-        {
+        let state = spot.record.as_ref().map(|of| &of.state);
+        let is_over = spot.reserved_by() == asked(take)
+            && matches!(state, Some(State::Cancelled | State::Lapsed));
+        let is_there =
+            spot.is_charged() || is_counted(self.place_of(by, take.app, note.object)?);
+        if is_over || !note.first && !is_there {
             return Ok(Taken::Ended);
+        }
+        if let Some(record) = &spot.record
+            && let State::Held(mut claims) = record.state.clone()
+            && !note.first
+            && !record.is_open()
+        {
+            // Whoever is told that it is there meets those who create it.
+            claim(&mut claims, Claim::of(by, take))?;
+            let state = State::Held(claims);
+            let new = Record { state, ..record.clone() };
+            self.put(by, &spot, new, take.day, now)?;
         }
         let beside = Beside {
             already_counted: !note.first,

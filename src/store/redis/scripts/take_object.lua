@@ -138,11 +138,16 @@ local function take_named()
   if record.state == 'g' then
     return finish(TAKEN.CONFIRMING)
   end
+  -- What it had reserved is over, and what is there now is another's.
+  if intent == 'r' and again and beside.number == '1' and (record.hold == '' or record.id ~= note_field) then
+    again = false
+  end
   if holds.is_open(record) then
     return take_reserved()
   end
   if is_charged(record) then
-    return meet(true)
+    -- What is being confirmed is at least reserved: whoever reserves it as well need not keep it.
+    return meet(intent ~= 'r' or record.state ~= 'k')
   end
   if record.state == 'c' or objects.kind_of(app, field, tonumber(ARGV[16])) then
     return meet(false)
@@ -160,11 +165,17 @@ local function take_own()
     if intent ~= 'r' then
       return finish(TAKEN.OTHER_CONTENT)
     end
-    local its = record_in(all, record.owner)
-    if its.id == field and (its.state == 'z' or its.state == 'f') then
+    local its, already = record_in(all, record.owner), record.number == '0'
+    local is_over = its.id == field and (its.state == 'z' or its.state == 'f')
+    local is_there = is_charged(its) or its.state == 'c' or objects.kind_of(app, record.owner, tonumber(ARGV[16]))
+    if is_over or already and not is_there then
       return finish(TAKEN.ENDED)
     end
-    return finish(TAKEN.ALLOWED, {replayed = true, already = record.number == '0'})
+    -- Whoever is told that it is there meets those who create it.
+    if already and its.state == 'h' and its.hold == '' and add_claim(its, claim) then
+      its.changed = true
+    end
+    return finish(TAKEN.ALLOWED, {replayed = true, already = already})
   end
   if state == 'd' and intent ~= 'e' then
     return finish(TAKEN.DENIED, {replayed = true, counter = tonumber(record.counters)})

@@ -37,7 +37,7 @@ local function told_reserved(app, record, field, said, gain_of, restating)
   elseif listed(record.claims, said.claim .. '.') then
     -- It met what another was creating, and has said so: that does not go by an abort any more.
     drop_claim(record, said.claim)
-    if record.state == 'h' or record.state == 'k' and not is_reserved_as(record, field, said) then
+    if record.state == 'h' then
       holds.become(app, record, field, 'p', gain_of)
     else
       settle_claims(app, record, field, gain_of)
