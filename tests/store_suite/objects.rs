@@ -449,7 +449,11 @@ pub async fn an_object_can_be_reserved_and_is_confirmed_by_its_id<L: LedgerUnder
     let other = reserving(two.names(app(1), Some("s"), ROOM, &limits()), later());
     assert_eq!(beside(&two, &other).await, (ALREADY, false));
     two.answered(&other, None).await;
-    assert_eq!(two.hold(app(1), "s").await, None);
+    let there = two.hold(app(1), "s").await.unwrap();
+    let state = HoldState::AlreadyCounted;
+    assert_eq!((&there.key, there.state), (&reserve.key, state));
+    assert_eq!(there.charge.parts()[0].counter, Counter::AvRooms);
+    assert!(!two.knows(app(1), ROOM).await, "it is only reserved");
     assert_eq!(two.reserved(app(1)).await, [0, 1, 1, 1]);
     let confirm = two.then(&reserve, CONFIRM);
     assert_eq!(beside(&two, &confirm).await, FRESH);

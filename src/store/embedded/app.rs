@@ -174,14 +174,15 @@ impl App {
         self.days.iter().find(|counts| counts.day == day)
     }
 
-    /// The first part of `charge` that does not fit.
-    pub(super) fn refuses(&self, charge: &Charge, day: Day) -> Option<Counter> {
+    /// The first part of `charge` that does not fit; the counters of `but` have their place.
+    pub(super) fn refuses(&self, charge: &Charge, day: Day, but: Parts) -> Option<Counter> {
         let amount = i64::from(charge.amount().get());
         let too_many = |net: i64, limit: u64| {
             // A limit beyond i64 cannot be reached.
             i64::try_from(limit).is_ok_and(|limit| net.saturating_add(amount) > limit)
         };
-        let full = charge.parts().iter().find(|part| {
+        let mut asked = charge.parts().iter().filter(|part| !but.has(part.counter));
+        let full = asked.find(|part| {
             let net = self.net(part.counter, day);
             part.limit.get().is_some_and(|limit| too_many(net, limit))
         });

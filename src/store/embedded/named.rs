@@ -7,7 +7,7 @@ use super::record::{Claim, Fell, Minute, Record, State};
 use super::shard::{Caller, LedgerShard};
 use super::spot::{Spot, claim};
 use crate::clock::Millis;
-use crate::quota::{AppId, ObjectNumber, Resource};
+use crate::quota::{AppId, Counter, ObjectNumber, Resource};
 use crate::store::{Adopted, Beside, GiveBack, Intent, StoreFault, Take, Taken, Undecided};
 
 impl LedgerShard {
@@ -36,12 +36,17 @@ impl LedgerShard {
                 _ => return Ok(Taken::OtherContent),
             }
         }
+        let reserves = matches!(take.intent, Intent::Reserve { .. });
+        let own = take.note.is_some() && spot.reserved_by() == take.note.as_ref();
+        if reserves && first == Some(true) && !own {
+            // What it had reserved is over, and what is there now is another's.
+            first = None;
+        }
         let repeats = first.is_some();
         let there = Beside {
             already_counted: first != Some(true),
             ..Beside::default()
         };
-        let reserves = matches!(take.intent, Intent::Reserve { .. });
         let mine = Claim::of(by, take);
         let Some(record) = spot.record.clone().filter(|_| spot.is_charged()) else {
             if let Some(State::Gone(_)) = spot.record.as_ref().map(|of| &of.state) {
@@ -55,7 +60,6 @@ impl LedgerShard {
             }
             return self.allowed(by, take, repeats, there);
         };
-        let own = take.note.is_some() && spot.reserved_by() == take.note.as_ref();
         let (state, beside, replayed) = match (record.state.clone(), record.is_open()) {
             (State::Held(mut claims), true) if reserves && own => {
                 claim(&mut claims, mine)?;
@@ -86,7 +90,23 @@ impl LedgerShard {
         self.allowed(by, take, replayed, beside)
     }
 
-    /// The object of a reservation exists, says somebody who creates it: that confirms it.
+    /// A limit stands in the way: that is remembered under the id.
+    fn refuse(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        counter: Counter,
+        now: Millis,
+    ) -> Result<Taken, StoreFault> {
+        if let Some(note) = self.spot_of_note(by, take)? {
+            let denied = Record::new(take, State::Denied(counter), now);
+            self.put(by, &note, denied, take.day, now)?;
+        }
+        self.denied(by, take, counter, false)
+    }
+
+    /// The object of a reservation exists, says somebody who creates it: that confirms it. It is what its
+    /// creator says; for what it was reserved as, it has its place.
     fn confirm_by_count(
         &mut self,
         by: Caller<'_>,
@@ -98,13 +118,24 @@ impl LedgerShard {
         let Some(record) = spot.record.clone() else {
             return Ok(Taken::NoHold);
         };
-        let day = record.day;
-        let new = record.confirming(Claim::of(by, take), now);
+        let app = self.apps.touch(by.file, take.app)?;
+        let refused = app.get().refuses(&take.charge, take.day, record.parts);
+        if let Some(counter) = refused
+            && take.intent != Intent::Exists
+        {
+            return self.refuse(by, take, counter, now);
+        }
+        let new = record.confirming(Claim::of(by, take), now).as_said(take);
+        let day = new.day;
         if !repeats {
             self.put_note(by, (take, object), false, now)?;
         }
         self.put(by, spot, new, day, now)?;
-        self.allowed(by, take, false, Beside::default())
+        let beside = Beside {
+            exceeds: refused,
+            ..Beside::default()
+        };
+        self.allowed(by, take, false, beside)
     }
 
     /// The object is new: it is judged by its limits as any take is.
@@ -116,15 +147,11 @@ impl LedgerShard {
         now: Millis,
     ) -> Result<Taken, StoreFault> {
         let app = self.apps.touch(by.file, take.app)?;
-        let refused = app.get().refuses(&take.charge, take.day);
+        let refused = app.get().refuses(&take.charge, take.day, Parts::NONE);
         if let Some(counter) = refused
             && take.intent != Intent::Exists
         {
-            if let Some(note) = self.spot_of_note(by, take)? {
-                let denied = Record::new(take, State::Denied(counter), now);
-                self.put(by, &note, denied, take.day, now)?;
-            }
-            return self.denied(by, take, counter, false);
+            return self.refuse(by, take, counter, now);
         }
         let mut record = Record::new(take, State::Held(vec![Claim::of(by, take)]), now);
         if let Intent::Reserve { until } = take.intent {
@@ -155,7 +182,11 @@ impl LedgerShard {
         if give_back.given == Some(0) && !is_counted(place) {
             return Ok(nothing);
         }
-        let is_deleted = |of: &Record| matches!(of.state, State::Gone(_) | State::Done);
+        // Deleted, or never created: its reservation came to nothing.
+        let is_deleted = |of: &Record| {
+            use State::{Cancelled, Done, Gone, Lapsed};
+            matches!(of.state, Gone(_) | Done | Cancelled | Lapsed)
+        };
         match (spot.record.clone(), spot.standing()) {
             (_, Standing::Reserved) => return Ok(nothing),
             (Some(record), _)

@@ -216,7 +216,7 @@ pub(super) struct Record {
     pub(super) day: Day,
     /// When its state last changed.
     pub(super) minute: Minute,
-    /// What it moves; nothing for a release.
+    /// What it moves; nothing for a release. Of a note, what was to be reserved and was there already.
     pub(super) parts: Parts,
     pub(super) state: State,
     /// What it is as a reservation, also when that is over.
@@ -253,6 +253,17 @@ impl Record {
             reservation.confirmed = Some(how);
         }
         new
+    }
+
+    /// The same as what a take says that it is: whoever counts it counts it as that.
+    pub(super) fn as_said(self, take: &Take) -> Self {
+        let parts = Parts::of(&take.charge);
+        let has_day = self.parts.has(Counter::GroupsGained);
+        Self {
+            parts,
+            day: if has_day { self.day } else { take.day },
+            ..self
+        }
     }
 
     /// Where it is in the counts.

@@ -263,7 +263,8 @@ fn add_released(step: &mut Step, released: &GaveBack) {
         .arg(u8::from(groups_follow(back)))
         .arg(released.released)
         .arg(released.groups)
-        .arg(back.object.map_or_else(String::new, keys::object_field));
+        .arg(back.object.map_or_else(String::new, keys::object_field))
+        .arg(u8::from(released.in_sums));
 }
 
 fn add_account(step: &mut Step, cell: &CellReport) {

@@ -92,7 +92,7 @@ impl Scripts {
                 guard counts month record giving buckets objects hold records asking release_object
             ),
             held: script!(guard counts record buckets objects hold held),
-            known: script!(guard counts record buckets objects known),
+            known: script!(guard counts record buckets objects hold known),
             adopt: script!(guard counts record giving buckets objects hold records adopt),
             settle: script!(
                 guard counts month limit record buckets objects hold records users merge told told_hold

@@ -66,7 +66,10 @@ local function release_counted(kind)
     return incomplete
   end
   objects.forget(app, object, kind, follow(kind))
-  holds.is_deleted(app, named, object, gain_of)
+  -- Of an earlier creation somebody is to be told still.
+  if named.state ~= 'g' then
+    holds.is_deleted(app, named, object, gain_of)
+  end
   return finish(RELEASED, 0, 1, number, groups, kind)
 end
 

@@ -13,7 +13,7 @@
 --   '-', where the app's sums are stated: claims of which no part has spoken hold nothing then; and behind
 --   it the number of releases that the member answered and owns, then for each: field, fingerprint, the
 --   day's number, the digit of the resource's own counter, 1 if groups follow, how many were given back, how
---   many groups with them, the field of the object that was deleted or ''
+--   many groups with them, the field of the object that was deleted or '', 1 if the member's sums contain it
 --
 -- Answers nothing after the head.
 
@@ -139,8 +139,10 @@ local function drop_unspoken(app, records, gain_of)
   end
 end
 
--- A named object whose deletion is not known here any more is not known by its name either.
-local function forget_object(app, records, said)
+-- A named object whose deletion is not known here any more is not known by its name either. What is still charged, and
+-- in somebody's sums went out again, is counted by nobody else who reports it; one that was deleted before its creation was
+-- reported is to be told to whoever reports that.
+local function forget_object(app, records, said, gain_of)
   local record = record_in(records, said.object)
   local kind = objects.kind_of(app, said.object, tonumber(said.own))
   if kind then
@@ -149,6 +151,13 @@ local function forget_object(app, records, said)
   if record.state == 'x' or record.state == 'c' then
     record.state, record.hold, record.id, record.changed = 'z', '', '', true
     rest(record, app, said.object)
+  elseif is_charged(record) and not holds.is_open(record) then
+    if said.in_sums or record.claims == '' then
+      record.claims = ''
+      holds.is_deleted(app, record, said.object, gain_of)
+    else
+      holds.become(app, record, said.object, 'g', gain_of)
+    end
   end
 end
 
@@ -160,7 +169,7 @@ local function keep_release(app, records, said, gain_of)
   local record = record_in(records, field)
   if record.state == 'x' then
     if said.object ~= '' then
-      forget_object(app, records, said)
+      forget_object(app, records, said, gain_of)
     end
     record.state, record.fp, record.number, record.groups = 'r', said.fp, said.number, said.groups
     record.counters = said.own .. (said.follow == '1' and '3' or '')
@@ -176,7 +185,7 @@ local function next_releases(fields)
   local said = {}
   for i = 1, next_number() do
     local r = {field = next_arg(), fp = next_arg(), day = next_arg(), own = next_arg(), follow = next_arg()}
-    r.number, r.groups, r.object = next_arg(), next_arg(), next_arg()
+    r.number, r.groups, r.object, r.in_sums = next_arg(), next_arg(), next_arg(), next_arg() == '1'
     said[i], fields[#fields + 1] = r, r.field
   end
   return said

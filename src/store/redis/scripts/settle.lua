@@ -84,8 +84,11 @@ local function settle_app(answer)
   for _, a in ipairs(said.aborts) do
     withdraw(app, records, a.field, a.claim, gain_of)
   end
+  local is_gone = false
   for _, a in ipairs(said.answered) do
-    acks[#acks + 1] = told(app, records, a, gain_of)
+    local ack = told(app, records, a, gain_of)
+    acks[#acks + 1] = ack
+    is_gone = is_gone or ack == GONE_OBJECT
   end
   for _, field in ipairs(said.gave) do
     contain_release(app, record_in(records, field), field, gain_of)
@@ -98,7 +101,8 @@ local function settle_app(answer)
     raise_peak(month, today, counted_before + (high or 0))
     raise_peak(month, today, counted(app[1]))
   end
-  if acknowledged ~= '-' and tonumber(acknowledged) == app.frozen then
+  -- Whoever is told just now that an object is deleted has yet to give it back: its next report does acknowledge.
+  if acknowledged ~= '-' and tonumber(acknowledged) == app.frozen and not is_gone then
     note(app, 'q:' .. member, acknowledged)
   end
   for _, wish in ipairs(wishes) do

@@ -38,15 +38,26 @@ local function finish(outcome, with)
     with.recallable and 1 or 0, with.already and 1 or 0, with.late and 1 or 0, with.exceeds and with.exceeds + 1 or 0})
 end
 
+-- The digits of the charge.
+local function asked_for()
+  local counters = ''
+  for i = 16, #ARGV, 2 do
+    counters = counters .. ARGV[i]
+  end
+  return counters
+end
+
 local function remember(number)
   if beside and not again then
-    write_note(app, beside, note_field, fp, field, number)
+    local is_its = intent == 'r' and number == '0'
+    write_note(app, beside, note_field, fp, field, number, is_its and asked_for(), is_its and day)
   end
 end
 
--- Writes the record, or refuses. What exists is never refused.
-local function write()
-  local counters, full, lent, incomplete = judge(app, gain, amount, 16)
+-- Judges the charge, but for what has its place. Answers the refusal, if it is one; or the counters, and which one is
+-- exceeded: what exists is never refused.
+local function judged(but)
+  local counters, full, lent, incomplete = judge(app, gain, amount, 16, but)
   if incomplete then
     return finish(TAKEN.INCOMPLETE)
   end
@@ -62,6 +73,15 @@ local function write()
     return finish(TAKEN.DENIED, {counter = full or lent, recallable = not full})
   end
   touch_month(counters, day)
+  return nil, counters, full or lent
+end
+
+-- Writes the record, or refuses.
+local function write()
+  local refused_by, counters, exceeds = judged()
+  if refused_by then
+    return refused_by
+  end
   record.fp, record.number, record.groups, record.counters = fp, str(amount), '', counters
   record.day, record.era, record.claims = day, generations(app, counters), ''
   -- A reservation is in nobody's sums.
@@ -72,7 +92,7 @@ local function write()
   holds.become(app, record, field, 'h', gain_of)
   again = false
   remember('1')
-  return finish(TAKEN.ALLOWED, {mine = intent ~= 'r', exceeds = full or lent})
+  return finish(TAKEN.ALLOWED, {mine = intent ~= 'r', exceeds = exceeds})
 end
 
 -- An object that is counted or on its way: whoever asks for it meets the others here.
@@ -87,12 +107,18 @@ end
 
 local function take_reserved()
   if intent ~= 'r' then
+    -- It is what its creator says, who counts it as that: for what it was reserved as, it has its place.
+    local refused_by, counters, exceeds = judged(record.counters)
+    if refused_by then
+      return refused_by
+    end
+    holds.recharge(app, record, field, counters, day, gain_of)
     holds.confirm(app, record, field, claim, holds.in_time(record), gain_of)
     remember('0')
-    return finish(TAKEN.ALLOWED, {mine = true})
+    return finish(TAKEN.ALLOWED, {mine = true, exceeds = exceeds})
   end
   local mine = again and record.id == note_field
-  if record.state == 'h' and add_claim(record, claim) then
+  if mine and record.state == 'h' and add_claim(record, claim) then
     record.changed = true
   end
   remember('0')
@@ -112,11 +138,16 @@ local function take_named()
   if record.state == 'g' then
     return finish(TAKEN.CONFIRMING)
   end
+  -- What it had reserved is over, and what is there now is another's.
+  if intent == 'r' and again and beside.number == '1' and (record.hold == '' or record.id ~= note_field) then
+    again = false
+  end
   if holds.is_open(record) then
     return take_reserved()
   end
   if is_charged(record) then
-    return meet(true)
+    -- What is being confirmed is at least reserved: whoever reserves it as well need not keep it.
+    return meet(intent ~= 'r' or record.state ~= 'k')
   end
   if record.state == 'c' or objects.kind_of(app, field, tonumber(ARGV[16])) then
     return meet(false)
@@ -131,12 +162,20 @@ local function take_own()
   end
   if state == 'i' then
     -- What was reserved without a name was confirmed with one.
-    local its = record_in(all, record.owner)
-    if intent ~= 'r' or its.id ~= field then
+    if intent ~= 'r' then
       return finish(TAKEN.OTHER_CONTENT)
     end
-    local ended = its.state == 'z' or its.state == 'f'
-    return finish(ended and TAKEN.ENDED or TAKEN.ALLOWED, {replayed = not ended})
+    local its, already = record_in(all, record.owner), record.number == '0'
+    local is_over = its.id == field and (its.state == 'z' or its.state == 'f')
+    local is_there = is_charged(its) or its.state == 'c' or objects.kind_of(app, record.owner, tonumber(ARGV[16]))
+    if is_over or already and not is_there then
+      return finish(TAKEN.ENDED)
+    end
+    -- Whoever is told that it is there meets those who create it.
+    if already and its.state == 'h' and its.hold == '' and add_claim(its, claim) then
+      its.changed = true
+    end
+    return finish(TAKEN.ALLOWED, {replayed = true, already = already})
   end
   if state == 'd' and intent ~= 'e' then
     return finish(TAKEN.DENIED, {replayed = true, counter = tonumber(record.counters)})
