@@ -76,7 +76,7 @@ local function settle_app(answer)
   end
 
   local counted_before = counted(app[1])
-  local acknowledged = next_arg()
+  local acknowledged, plan = next_arg(), next_arg()
   local wishes = {}
   local high = merge_cells(app, gains, wishes)
   local said = next_records()
@@ -93,10 +93,10 @@ local function settle_app(answer)
   save_records(records)
 
   if high or counted(app[1]) ~= counted_before then
-    local month = read_month(month_key)
-    begin_month(app, month, today, counted_before)
-    raise_peak(month, today, counted_before + (high or 0))
-    raise_peak(month, today, counted(app[1]))
+    months.book(app, month_key, today, counted_before, counted_before + (high or 0))
+  end
+  if plan ~= '-' then
+    plans.note(app, today, plan)
   end
   if acknowledged ~= '-' and tonumber(acknowledged) == app.frozen then
     note(app, 'q:' .. member, acknowledged)
@@ -121,7 +121,7 @@ if forgotten then
   return {LOST, epoch, seq, now}
 end
 answer[5] = table.concat(acks)
-save_months()
+months.save()
 objects.save()
 save_rest(queue)
 local reply = seal(answer)
