@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use imquota::clock::{Millis, Zone};
 use imquota::store::embedded::EmbeddedStore;
-use imquota::store::{Installation, Store, StoreFault};
+use imquota::store::{Installation, Operator, Store, StoreFault};
 use redb::{Database, Key, ReadableDatabase, ReadableTableMetadata, TableDefinition, Value};
 use tempfile::TempDir;
 
@@ -38,8 +38,9 @@ impl LedgerUnderTest for Embedded {
         }
     }
 
-    async fn store(&self) -> Arc<dyn Store> {
-        Arc::new(self.first.for_another_member())
+    async fn both(&self) -> (Arc<dyn Store>, Arc<dyn Operator>) {
+        let store = Arc::new(self.first.for_another_member());
+        (Arc::clone(&store) as _, store)
     }
 }
 
