@@ -238,6 +238,22 @@ pub async fn logins_that_come_late_are_of_their_own_day<L: LedgerUnderTest>() {
     assert_eq!(told.daily_active, peak(1, Some(first)));
 }
 
+pub async fn a_clock_that_was_far_ahead_takes_no_later_day<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let one = Seat::at(&ledger, 1).await;
+    let day = third();
+    one.has(app(1), later(day, 400), (5, 0, 5)).await;
+    one.has(app(1), day, (8, 0, 8)).await;
+    one.has(app(1), day.next(), (9, 0, 9)).await;
+    let told = one.month(app(1), day.month(), day.next()).await;
+    assert_eq!(days(&told), [(day, 0, 8), (day.next(), 0, 9)]);
+    assert_eq!((told.carried_in, told.groups_at_end), (5, 9));
+    let told = one
+        .month(app(1), next_month(day).month(), next_month(day))
+        .await;
+    assert_eq!((told.carried_in, told.groups), (9, peak(9, None)));
+}
+
 pub async fn plans_are_told_by_the_days_on_which_they_changed<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
