@@ -13,6 +13,7 @@ mod history;
 mod hold;
 mod member;
 mod operator;
+mod past;
 pub mod redis;
 mod report;
 mod take;

@@ -760,11 +760,16 @@ impl Oracle {
             }
             return (self.fall(resource), resource);
         }
-        let ended = self.objects.get(object).is_some_and(|of| {
-            matches!(of.state, State::Cancelled | State::Lapsed)
-        });
+        let ended = self
+            .objects
+            .get(object)
+            .is_some_and(|of| matches!(of.state, State::Cancelled | State::Lapsed));
         let own = called.counter();
-        if ended || self.deleted.contains(object) || self.gone.contains(object) || self.nameless(own) <= 0 {
+        if ended
+            || self.deleted.contains(object)
+            || self.gone.contains(object)
+            || self.nameless(own) <= 0
+        {
             return (0, called);
         }
         let fell = self.fall(called);

@@ -7,6 +7,7 @@ use super::EmbeddedStore;
 use super::ledger::stranger;
 use crate::clock::{Clock, Month};
 use crate::quota::{AppId, Resource};
+use crate::store::past;
 use crate::store::{
     AuditEntry, Freeze, MemberInfo, Operator, Recount, Recounted, Reply, Retired, Shard, Standing,
     StoreFault,
@@ -68,17 +69,32 @@ impl Operator for EmbeddedStore {
     }
 
     fn apps(&self) -> Reply<'_, Vec<AppId>> {
-        Box::pin(ready(Ok(Vec::new())))
+        let ledger = Arc::clone(&self.ledger);
+        Box::pin(async move {
+            let listed = tokio::task::spawn_blocking(move || ledger.apps());
+            listed.await.unwrap_or_else(|stopped| {
+                Err(StoreFault::Away(format!("the listing stopped: {stopped}")))
+            })
+        })
     }
 
     fn write_bill<'a>(
         &'a self,
-        _: AppId,
-        _: Month,
-        _: &'a str,
-        _: &'a str,
+        app: AppId,
+        month: Month,
+        bill: &'a str,
+        who: &'a str,
     ) -> Reply<'a, (Box<str>, bool)> {
-        Box::pin(ready(Err(StoreFault::Away("no bills are kept".into()))))
+        let ledger = Arc::clone(&self.ledger);
+        let (bill, who): (Box<str>, Box<str>) = (bill.into(), who.into());
+        Box::pin(async move {
+            past::check_bill(&bill)?;
+            let work = move || ledger.write_bill((app, month), &bill, &who);
+            let written = tokio::task::spawn_blocking(work);
+            written.await.unwrap_or_else(|stopped| {
+                Err(StoreFault::Away(format!("the writing stopped: {stopped}")))
+            })
+        })
     }
 
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>> {

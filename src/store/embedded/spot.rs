@@ -154,6 +154,7 @@ impl LedgerShard {
         self.keep_note(by, &new)?;
         let charged = spot.record.as_ref().filter(|_| spot.is_charged());
         let moved = charged.map_or((new.parts, new.day), |old| (old.parts, old.day));
+        let on = self.open_day(on);
         let app = self.apps.touch(by.file, new.app)?;
         if from != to {
             app.change(self.round).pass(moved, (from, to), on);

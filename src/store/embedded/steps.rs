@@ -9,6 +9,7 @@ use super::shard::{Caller, LedgerShard};
 use super::spot::claim;
 use crate::clock::{Day, Millis};
 use crate::quota::{Counter, Limit};
+use crate::store::past;
 use crate::store::{
     AppReport, Beside, GiveBack, GivenBack, Intent, RecordKey, Report, StoreFault, Take, Taken,
     Undecided, View,
@@ -115,8 +116,7 @@ impl LedgerShard {
         let state = spot.record.as_ref().map(|of| &of.state);
         let is_over = spot.reserved_by() == asked(take)
             && matches!(state, Some(State::Cancelled | State::Lapsed));
-        let is_there =
-            spot.is_charged() || is_counted(self.place_of(by, take.app, note.object)?);
+        let is_there = spot.is_charged() || is_counted(self.place_of(by, take.app, note.object)?);
         if is_over || !note.first && !is_there {
             return Ok(Taken::Ended);
         }
@@ -128,7 +128,10 @@ impl LedgerShard {
             // Whoever is told that it is there meets those who create it.
             claim(&mut claims, Claim::of(by, take))?;
             let state = State::Held(claims);
-            let new = Record { state, ..record.clone() };
+            let new = Record {
+                state,
+                ..record.clone()
+            };
             self.put(by, &spot, new, take.day, now)?;
         }
         let beside = Beside {
@@ -203,12 +206,13 @@ impl LedgerShard {
         let fell = if let Some(object) = give_back.object {
             self.release_object(by, give_back, object, now)?
         } else {
+            let on = self.open_day(give_back.day);
             let app = self.apps.touch(by.file, give_back.app)?;
             app.change(self.round).give_back(
                 give_back.resource,
                 give_back.given.unwrap_or(give_back.amount.get()),
                 give_back.groups_follow,
-                give_back.day,
+                (give_back.day, on),
             )
         };
         let record = Record {
@@ -270,12 +274,18 @@ impl LedgerShard {
     }
 
     fn merge(&mut self, by: Caller<'_>, told: &AppReport, today: Day) -> Result<(), StoreFault> {
+        let today = self.open_day(today);
         let app = self.apps.touch(by.file, told.app)?;
         for cell in &told.cells {
             let closed = cell.cell.day().is_some_and(|day| day < self.open_from);
             if !closed && !app.get().knows(by.member, cell) {
                 app.change(self.round).settle(by.member, cell, today);
             }
+        }
+        if let Some(plan) = &told.plan
+            && app.get().plans.last().is_none_or(|(_, last)| last != plan)
+        {
+            past::note_plan(&mut app.change(self.round).plans, today, plan);
         }
         Ok(())
     }

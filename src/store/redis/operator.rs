@@ -279,19 +279,17 @@ impl Operator for RedisStore {
     }
 
     fn apps(&self) -> Reply<'_, Vec<AppId>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+        Box::pin(self.all_apps())
     }
 
     fn write_bill<'a>(
         &'a self,
-        _: AppId,
-        _: Month,
-        _: &'a str,
-        _: &'a str,
+        app: AppId,
+        month: Month,
+        bill: &'a str,
+        who: &'a str,
     ) -> Reply<'a, (Box<str>, bool)> {
-        Box::pin(std::future::ready(Err(StoreFault::Away(
-            "no bills are kept".into(),
-        ))))
+        Box::pin(self.write_bill_once(app, month, bill, who))
     }
 
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>> {

@@ -1,7 +1,6 @@
 -- Says what a reservation came to: it is confirmed, cancelled, or freed when it has expired.
 --
--- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
--- KEYS[6] the day's month
+-- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue
 -- ARGV[6]  the attempt
 -- ARGV[7]  the record's field, ARGV[8] the field of the client's id where the record is an object's, or ''
 -- ARGV[9]  the fingerprint, which is not compared: an id has one reservation
@@ -122,7 +121,6 @@ local function confirm(record, at)
     if record.state == 'z' and is_asked_for(record, at) then
       return finish(TAKEN.ENDED)
     end
-    touch_month(record.counters, day)
     return confirm_open(record, at)
   end
   -- Confirmed under another id, it is there already.
@@ -152,7 +150,6 @@ local function move(own, record)
   if record.state == 'g' then
     return finish(TAKEN.CONFIRMING)
   end
-  touch_month(own.counters, day)
   local is_known = is_charged(record) or record.state == 'c'
     or objects.kind_of(app, field, tonumber(string.sub(own.counters, 1, 1)))
   local was = {fp = own.fp, number = own.number, counters = own.counters, day = own.day, hold = own.hold,

@@ -41,8 +41,12 @@ local function give(kind, groups_follow)
     list(app)
     return finish(INCOMPLETE, 0)
   end
-  touch_month(groups_follow and '1' or '', day)
+  local before = counted(app[1])
   local number, groups = give_back(app, gain, record, 1, kind, groups_follow)
+  if counted(app[1]) ~= before then
+    months.book(app, KEYS[6], day, before)
+    months.save()
+  end
   write_release(record, fp, day, number, groups, kind, groups_follow)
   return nil, number, groups
 end

@@ -195,7 +195,7 @@ local function restate_cells(app)
   for _ = 1, next_number() do
     local kind = next_arg()
     if kind == 'i' then
-      merge_increment(app, true)
+      merge_increment(app)
     elseif kind == 'g' then
       local key, ends = next_key(), next_arg()
       gains[key] = gains[key] or read_gain(key, ends)
@@ -212,9 +212,21 @@ local function restate_cells(app)
   end
 end
 
+-- That the app was told again is noted in today's month: unless nothing had come to be in it, and other months are
+-- known. What was there before today of an app that was forgotten, nobody knows.
+local function remember_months(app, month_key)
+  local month = months.read(month_key, today)
+  if month.epoch or app.month == 0 then
+    months.touch(month, today, true)
+  end
+  if app.month == 0 then
+    app.month, app.day = month.number, num(today)
+    note(app, 'mo', str(app.month) .. ' ' .. today)
+  end
+end
+
 local function restate_app()
-  local app_key, records_key, gain_key = next_key(), next_key(), next_key()
-  next_key()
+  local app_key, records_key, gain_key, month_key = next_key(), next_key(), next_key(), next_key()
   local app = app_of(app_key)
   local function gain_of(day, ends)
     local key = string.gsub(gain_key, '%-?%d+$', day)
@@ -223,7 +235,7 @@ local function restate_app()
     gain.hash.over = gain.hash.over or gain.hash.fresh and not ends and day ~= today
     return gain
   end
-  local whole = next_arg() ~= '-'
+  local whole, plan = next_arg() ~= '-', next_arg()
   restate_cells(app)
   local said = next_records()
   local fields = {}
@@ -246,6 +258,10 @@ local function restate_app()
   end
   if whole then
     drop_unspoken(app, records, gain_of)
+    remember_months(app, month_key)
+  end
+  if plan ~= '-' then
+    plans.keep(app, today, plan)
   end
   save_records(records)
 end
@@ -278,7 +294,7 @@ end
 for _, gain in pairs(gains) do
   save(gain.hash)
 end
-save_months()
+months.save()
 objects.save()
 save_rest(queue)
 save_version()

@@ -1,7 +1,6 @@
 -- Takes that name an object, reserve, or say what exists: writes a record, or finds the one that is there.
 --
--- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
--- KEYS[6] the day's month
+-- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue
 -- ARGV[6]  the attempt
 -- ARGV[7]  the record's field, ARGV[8] the field of the client's id where the record is an object's, or ''
 -- ARGV[9]  the fingerprint
@@ -72,7 +71,6 @@ local function judged(but)
     end
     return finish(TAKEN.DENIED, {counter = full or lent, recallable = not full})
   end
-  touch_month(counters, day)
   return nil, counters, full or lent
 end
 

@@ -22,6 +22,7 @@ end
 -- Books the day's count in its month: it outlives the day's sets, and the highest is what is billed.
 local function book_users(users, month, day)
   local count = users.users + users.increments
+  months.touch(month, day)
   note(month, 'd' .. day, str(count))
   if count > month.users then
     month.users = count
