@@ -174,12 +174,12 @@ impl Chronicle {
 
     fn daily_active(&self, month: Month) -> Peak {
         let mut peak = Peak::default();
-        for (at, (day, _)) in self.logins.iter().enumerate() {
-            let count = self.users(*day, at + 1);
-            if day.month() == month && count > peak.count {
+        for day in (1..=31).filter_map(|number| month.day(number)) {
+            let count = self.users(day, self.logins.len());
+            if count > peak.count {
                 peak = Peak {
                     count,
-                    day: Some(*day),
+                    day: Some(day),
                 };
             }
         }

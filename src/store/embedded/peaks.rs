@@ -99,7 +99,10 @@ impl App {
     pub(super) fn note_actives(&mut self, day: Day) {
         let count = self.day(day).map_or(0, DayCounts::daily_active);
         let peaks = self.month_mut(day);
-        if count > peaks.actives {
+        // Of days that had as many it is the first, also if that has them from a late event.
+        let before = |peak: Day| day < peak;
+        let ties = count == peaks.actives && peaks.actives_day.is_some_and(before);
+        if count > peaks.actives || ties {
             peaks.actives = count;
             peaks.actives_day = Some(day);
         }
