@@ -78,7 +78,11 @@ impl LedgerShard {
             State::Cancelled | State::Lapsed if known => return self.already(by, take),
             // What was cancelled under one id is confirmed under another: it exists.
             State::Lapsed | State::Cancelled if !is_own => {
-                let how = if is_over { Confirmed::Late } else { Confirmed::InTime };
+                let how = if is_over {
+                    Confirmed::Late
+                } else {
+                    Confirmed::InTime
+                };
                 (State::Confirming(vec![mine]), Some(how))
             }
             State::Lapsed => (State::Confirming(vec![mine]), Some(Confirmed::Late)),

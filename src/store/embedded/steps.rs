@@ -115,8 +115,7 @@ impl LedgerShard {
         let state = spot.record.as_ref().map(|of| &of.state);
         let is_over = spot.reserved_by() == asked(take)
             && matches!(state, Some(State::Cancelled | State::Lapsed));
-        let is_there =
-            spot.is_charged() || is_counted(self.place_of(by, take.app, note.object)?);
+        let is_there = spot.is_charged() || is_counted(self.place_of(by, take.app, note.object)?);
         if is_over || !note.first && !is_there {
             return Ok(Taken::Ended);
         }
@@ -128,7 +127,10 @@ impl LedgerShard {
             // Whoever is told that it is there meets those who create it.
             claim(&mut claims, Claim::of(by, take))?;
             let state = State::Held(claims);
-            let new = Record { state, ..record.clone() };
+            let new = Record {
+                state,
+                ..record.clone()
+            };
             self.put(by, &spot, new, take.day, now)?;
         }
         let beside = Beside {
