@@ -109,7 +109,7 @@ pub struct Oracle {
     nameless: BTreeMap<Attempt, Record>,
     /// What was counted without a name and is no record's, less what releases took of it.
     rest: [i64; 4],
-    /// Objects that were deleted by their names, and not created since.
+    /// Objects that were known not to be there, whatever they are now.
     deleted: BTreeSet<&'static str>,
     /// Objects of which a release took one without a name.
     gone: BTreeSet<&'static str>,
@@ -206,7 +206,7 @@ impl Oracle {
 
     /// Whether a release of the object took one without a name.
     pub fn has_tombstone(&self, object: &'static str) -> bool {
-        self.gone.contains(object)
+        self.gone.contains(object) && !self.knows(object) && !self.is_reserved(object)
     }
 
     /// Whether the object is reserved, and the time is over.
@@ -285,8 +285,6 @@ impl Oracle {
     fn write(&mut self, place: &Place, record: Record) {
         match place {
             Place::Object(object) => {
-                self.gone.remove(object);
-                self.deleted.remove(object);
                 self.objects.insert(object, record);
             }
             Place::Id(id) => {
@@ -546,11 +544,7 @@ impl Oracle {
             State::Cancelled if own => return Said::Ended,
             State::Lapsed | State::Cancelled => {
                 confirming(record, call.attempt);
-                if let Place::Object(object) = place {
-                    self.gone.remove(object);
-                    self.deleted.remove(object);
-                }
-                return said_of(self.at(&place).unwrap(), false);
+                return said_of(record, false);
             }
             State::Gone => return Said::Undecided(Undecided::Confirming),
         }
@@ -629,6 +623,9 @@ impl Oracle {
             _ => return Said::Ended,
         };
         record.claims.clear();
+        if let Place::Object(object) = place {
+            self.is_deleted(object);
+        }
         allowed(false)
     }
 
@@ -734,6 +731,11 @@ impl Oracle {
         Some((released, resource, false))
     }
 
+    fn is_deleted(&mut self, object: &'static str) {
+        self.gone.remove(object);
+        self.deleted.insert(object);
+    }
+
     fn give_back(&mut self, called: Resource, object: &'static str) -> (u32, Resource) {
         if let Some(record) = self.objects.get_mut(object) {
             if record.is_open() {
@@ -741,8 +743,9 @@ impl Oracle {
             }
             if matches!(record.state, State::Held | State::Confirming) {
                 record.state = State::Gone;
-                self.deleted.insert(object);
-                return (1, record.resource);
+                let resource = record.resource;
+                self.is_deleted(object);
+                return (1, resource);
             }
         }
         if let Some(resource) = self.counted.remove(object) {
@@ -753,23 +756,15 @@ impl Oracle {
             {
                 self.objects.remove(object);
             }
-            self.deleted.insert(object);
+            self.is_deleted(object);
             // It is counted as one without a name for the moment.
             for part in parts(resource) {
                 self.rest[part.index()] += 1;
             }
             return (self.fall(resource), resource);
         }
-        let ended = self
-            .objects
-            .get(object)
-            .is_some_and(|of| matches!(of.state, State::Cancelled | State::Lapsed));
         let own = called.counter();
-        if ended
-            || self.deleted.contains(object)
-            || self.gone.contains(object)
-            || self.nameless(own) <= 0
-        {
+        if self.deleted.contains(object) || self.gone.contains(object) || self.nameless(own) <= 0 {
             return (0, called);
         }
         let fell = self.fall(called);
@@ -810,7 +805,6 @@ impl Oracle {
             self.rest[part.index()] -= 1;
         }
         self.gone.remove(object);
-        self.deleted.remove(object);
         self.counted.insert(object, resource);
         (false, true)
     }

@@ -3,7 +3,7 @@
 use super::app::{Parts, Standing};
 use super::holds::{is_counted, reservation_of};
 use super::objects::{Kind, Place};
-use super::record::{Claim, Fell, Minute, Record, State};
+use super::record::{Claim, Fell, Minute, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
 use super::spot::{Spot, claim};
 use crate::clock::Millis;
@@ -158,6 +158,17 @@ impl LedgerShard {
             let reservation = reservation_of(take, until, Some(object))?;
             record.reservation = Some(Box::new(reservation));
         }
+        let place = self.place_of(by, take.app, object)?;
+        if matches!(place, Place::Tomb(_)) || spot.record.as_ref().is_some_and(is_over) {
+            // If it does not come to be, that is known all the same.
+            let mark = RecordId::of_absence(by.secret, take.app, object);
+            let absent = Record {
+                parts: Parts::NONE,
+                ..Record::new(take, State::Done, now)
+            };
+            self.records.find(by.file, mark)?;
+            self.records.write(mark, absent);
+        }
         self.put_note(by, (take, object), true, now)?;
         self.put(by, spot, record, take.day, now)?;
         let beside = Beside {
@@ -183,18 +194,8 @@ impl LedgerShard {
         if give_back.given == Some(0) && !is_counted(place) {
             return Ok(nothing);
         }
-        // Deleted, or never created: its reservation came to nothing.
-        let is_deleted = |of: &Record| {
-            use State::{Cancelled, Done, Gone, Lapsed};
-            matches!(of.state, Gone(_) | Done | Cancelled | Lapsed)
-        };
         match (spot.record.clone(), spot.standing()) {
             (_, Standing::Reserved) => return Ok(nothing),
-            (Some(record), _)
-                if is_deleted(&record) && !is_counted(place) && give_back.given.is_none() =>
-            {
-                return Ok(nothing);
-            }
             (Some(mut record), Standing::Held) => {
                 // Its day's gain falls as it rose; nobody was told of it by any sum.
                 let fell = Fell::of(record.parts.kind().resource(), 1, record.parts.groups());
@@ -226,18 +227,35 @@ impl LedgerShard {
             }
             return Ok(fell);
         }
-        let known_gone = matches!(place, Place::Tomb(_));
         let none_left = app.get().nameless(give_back.resource) <= 0;
-        if give_back.given.is_none() && (known_gone || none_left) {
+        let known_gone = matches!(place, Place::Tomb(_));
+        if give_back.given.is_none()
+            && (known_gone || none_left || self.is_absent(by, (id, object), &spot)?)
+        {
             return Ok(nothing);
         }
-        let app = app.change(self.round);
+        let app = self.apps.touch(by.file, id)?.change(self.round);
         let fell = app.give_back(give_back.resource, 1, give_back.groups_follow, (day, on));
         if !known_gone {
             app.buried += 1;
             self.objects.set((id, object), Place::Tomb(app.tombs));
         }
         Ok(fell)
+    }
+
+    /// Whether an object that is not counted is known not to be there: it was deleted, or its reservation came to
+    /// nothing, and whoever was about to create it since has not.
+    fn is_absent(
+        &mut self,
+        by: Caller<'_>,
+        (app, object): (AppId, ObjectNumber),
+        spot: &Spot,
+    ) -> Result<bool, StoreFault> {
+        if spot.record.as_ref().is_some_and(is_over) {
+            return Ok(true);
+        }
+        let mark = RecordId::of_absence(by.secret, app, object);
+        Ok(self.records.find(by.file, mark)?.is_some())
     }
 
     /// Whether an object is counted, or about to be.
@@ -284,6 +302,12 @@ impl LedgerShard {
         }
         Ok(adopted)
     }
+}
+
+/// Whether its object was deleted, or never came to be: its reservation was cancelled or freed.
+fn is_over(record: &Record) -> bool {
+    use State::{Cancelled, Done, Gone, Lapsed};
+    matches!(record.state, Gone(_) | Done | Cancelled | Lapsed)
 }
 
 /// What is kept of an object that was deleted.

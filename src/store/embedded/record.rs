@@ -71,6 +71,15 @@ impl RecordId {
         Self::from_number(u128::from(hasher.finish128()) | OWN)
     }
 
+    /// The name of the mark of an object that was known not to be there when somebody was about to create it.
+    pub(super) fn of_absence(secret: &[u8; 16], app: AppId, object: ObjectNumber) -> Self {
+        let mut hasher = SipHasher13::new_with_key(secret);
+        hasher.write(b"absence");
+        hasher.write(&app.get().to_le_bytes());
+        hasher.write(&object.0.to_le_bytes());
+        Self::from_number(u128::from(hasher.finish128()) & !OWN)
+    }
+
     pub(super) fn from_number(number: u128) -> Self {
         Self(number.to_be_bytes())
     }
@@ -147,7 +156,8 @@ pub(super) enum State {
     /// A client's id at an object's record.
     Note(Note),
     /// The mark of an attempt at an object's record: it was done here. Its answer, stated again, does
-    /// nothing anew, though the object may be gone since. At the record itself: its object was deleted.
+    /// nothing anew, though the object may be gone since. At the record itself: its object was deleted. Or the
+    /// mark of an object that was known not to be there.
     Done,
     /// Withdrawn, or over: as if it had never been. Stays until the file has forgotten it too.
     Freed,

@@ -5,7 +5,7 @@
 -- 'state|fingerprint|number|groups|counters|day|since|era|owner|claims|tombstones', and of a reservation '|hold|id'
 -- behind it, see `hold`; id: the client's, where the record is an object's:
 --   h held     charged; number: the amount; counters: a digit for each part; era: the generations of the
---              live ones
+--              live ones; groups: 1 if its object was known not to be there before
 --   p pinned   the same, but it was answered: aborts no longer free it
 --   c counted  the same, but it is in some member's sums and charged no more
 --   d denied   counters: the one that did not fit

@@ -80,7 +80,8 @@ local function write()
   if refused_by then
     return refused_by
   end
-  record.fp, record.number, record.groups, record.counters = fp, str(amount), '', counters
+  local is_absent = named and (record.state ~= 'x' or objects.is_buried(app, field, tonumber(ARGV[16])))
+  record.fp, record.number, record.groups, record.counters = fp, str(amount), is_absent and '1' or '', counters
   record.day, record.era, record.claims = day, generations(app, counters), ''
   -- A reservation is in nobody's sums.
   record.owner = intent ~= 'r' and claim or ''

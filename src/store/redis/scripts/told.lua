@@ -120,6 +120,10 @@ local function settle_claims(app, record, field, gain_of, restating)
     holds.become(app, record, field, 'x', gain_of)
     record.fp, record.number, record.counters = '', '0', ''
     record.era, record.owner, record.hold, record.id = '', '', '', ''
+    if record.groups ~= '' then
+      record.groups = ''
+      holds.is_deleted(app, record, field, gain_of)
+    end
   elseif record.state == 'g' then
     holds.is_deleted(app, record, field, gain_of)
   elseif record.state == 'x' then
