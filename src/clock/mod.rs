@@ -4,6 +4,8 @@
 //! the Unix epoch; how long something may take is a [`std::time::Duration`].
 
 mod calendar;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
