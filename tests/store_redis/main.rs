@@ -18,6 +18,7 @@ mod store_suite;
 mod asks;
 mod bases;
 mod crowd;
+mod deletions;
 mod fixture;
 mod forgetting;
 mod gains;
