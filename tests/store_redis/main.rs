@@ -22,6 +22,7 @@ mod fixture;
 mod forgetting;
 mod gains;
 mod grants;
+mod history;
 mod hold_walks;
 mod holds;
 mod members;

@@ -110,11 +110,9 @@ impl Chronicle {
     }
 
     fn month(&self, month: Month, today: Day) -> MonthHistory {
-        let before = self
-            .groups
-            .iter()
-            .filter(|(day, _)| *day < month.first_day());
-        let mut there = unsigned(before.last().map_or(0, |(_, line)| line[2]));
+        let mut newest_first = self.groups.iter().rev();
+        let before = newest_first.find(|(day, _)| *day < month.first_day());
+        let mut there = unsigned(before.map_or(0, |(_, line)| line[2]));
         let mut told = MonthHistory {
             carried_in: there,
             groups: Peak {

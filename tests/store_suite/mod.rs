@@ -24,6 +24,7 @@ pub mod chronicle;
 pub mod history;
 pub mod holds;
 pub mod identity;
+pub mod kept;
 pub mod model;
 pub mod naming;
 pub mod objects;
@@ -160,10 +161,11 @@ macro_rules! store_suite {
             history::what_is_carried_in_has_no_day,
             history::a_month_without_an_event_is_like_the_end_of_the_one_before,
             history::logins_that_come_late_are_of_their_own_day,
-            history::plans_are_told_by_the_days_on_which_they_changed,
-            history::a_bill_is_written_once,
-            history::all_apps_are_listed_in_order,
-            history::days_and_months_are_kept_for_their_time,
+            history::a_clock_that_was_far_ahead_takes_no_later_day,
+            kept::plans_are_told_by_the_days_on_which_they_changed,
+            kept::a_bill_is_written_once,
+            kept::all_apps_are_listed_in_order,
+            kept::days_and_months_are_kept_for_their_time,
         }
 
         #[test]

@@ -90,7 +90,7 @@ pub(super) fn read_app(bytes: &[u8]) -> Option<App> {
                 reserved: from.signed()?,
                 actives: from.number()?,
                 increment: from.number()?,
-                groups: from.groups()?,
+                groups: from.groups()?.pop(),
             })
         })?,
         told: from.list(|from| {
@@ -124,7 +124,7 @@ pub(super) fn read_day(bytes: &[u8], day: Day) -> Option<KeptDay> {
     let kept = KeptDay {
         day,
         daily_active: from.number()?,
-        groups: from.groups()?,
+        groups: from.groups()?.pop(),
     };
     from.end(kept)
 }
@@ -508,9 +508,9 @@ impl<'a> Reader<'a> {
         Day::from_number(i32::try_from(self.signed()?).ok()?)
     }
 
-    fn groups(&mut self) -> Option<Option<(u64, u64)>> {
-        let groups = self.list(|from| Some((from.number()?, from.number()?)));
-        groups.map(|mut groups| groups.pop())
+    /// None or one.
+    fn groups(&mut self) -> Option<Vec<(u64, u64)>> {
+        self.list(|from| Some((from.number()?, from.number()?)))
     }
 
     fn month(&mut self) -> Option<MonthPeaks> {
