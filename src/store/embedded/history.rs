@@ -21,16 +21,17 @@ pub(super) struct MonthOf {
 }
 
 impl MonthOf {
-    /// Looks for it where it lies.
+    /// Looks for it where it lies: with the app, as long as it has an open day, or is the newest.
     pub(super) fn look(
         file: &LedgerFile,
         app: AppId,
-        counts: &App,
+        (counts, open_from): (&App, Day),
         month: Month,
     ) -> Result<Self, StoreFault> {
         let number = month.number();
         let known = match counts.month(number) {
             Some(known) => Some(*known),
+            None if month.last_day() >= open_from => None,
             None => file.past_month(app, number)?,
         };
         let carried_in = match known.and_then(|known| known.groups) {
@@ -88,7 +89,7 @@ impl LedgerShard {
             return Ok(MonthHistory::default());
         }
         let told = match self.apps.look(by.file, app)? {
-            Some(counts) => tell(by.file, app, counts, month, today),
+            Some(counts) => tell(by.file, app, (counts, self.open_from), month, today),
             None => Ok(MonthHistory::default()),
         };
         self.apps.rest(app);
@@ -102,11 +103,11 @@ impl LedgerShard {
 fn tell(
     file: &LedgerFile,
     app: AppId,
-    counts: &App,
+    (counts, open_from): (&App, Day),
     month: Month,
     today: Day,
 ) -> Result<MonthHistory, StoreFault> {
-    let of = MonthOf::look(file, app, counts, month)?;
+    let of = MonthOf::look(file, app, (counts, open_from), month)?;
     let days = if past::keeps_days(month, today) {
         days_of(file, app, counts, month)?
     } else {

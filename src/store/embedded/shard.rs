@@ -168,7 +168,7 @@ impl LedgerShard {
                 ..Usage::default()
             });
         };
-        let month = MonthOf::look(by.file, app, counts, day.month())?;
+        let month = MonthOf::look(by.file, app, (counts, self.open_from), day.month())?;
         let mut groups = month.groups().count;
         if counts.is_newest(day.month().number()) {
             groups = groups.max(counts.groups());

@@ -267,5 +267,5 @@ fn an_app_of_accounts_takes_few_bytes() {
         ..App::default()
     };
     let from = Day::from_number(0).unwrap();
-    assert!(write_app(&app, from).len() <= 28);
+    assert!(write_app(&app, from).len() <= 30);
 }
