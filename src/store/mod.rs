@@ -126,8 +126,9 @@ pub trait Store: Send + Sync + 'static {
     /// Merges totals, withdraws attempts, keeps answered takes, lends what is wished for. `day` is today, whose month gets the
     /// peaks and whose gain the views show. Answers one view for each app of `report.apps`, in order.
     ///
-    /// A month's group peak is the highest net count in the order of settlement. A month begins with
-    /// what is carried in. A held record is not part of it before it is answered, so that a hold
+    /// A month's group peak, and a day's, is the highest net count in the order of settlement. A month begins with
+    /// what is carried in, a day with what the one before it ended with. What comes after midnight is of the day on which
+    /// it comes: where groups of the app came or went on a later day than `day`, of that one. A held record is not part of it before it is answered, so that a hold
     /// which is withdrawn leaves nothing on the bill; a report that says nothing new leaves nothing
     /// either, whatever its `high`. After a crash a ledger in this process is told its lost calls
     /// again in the order of the journal: a release before its creation would find nothing to give

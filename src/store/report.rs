@@ -120,7 +120,8 @@ pub struct AppReport {
     pub cells: Vec<CellReport>,
     /// The token of the freeze that this member acknowledges: nothing is open, spent or kept.
     pub acks_freeze: Option<u64>,
-    /// The plan that the app has by this member's settings, where the ledger was not told yet: from today on.
+    /// The plan that the app has by this member's settings, where the ledger was not told yet: from today on. In a
+    /// [`Statement`](super::Statement) it is for a ledger that knows none of the app any more.
     pub plan: Option<PlanName>,
 }
 

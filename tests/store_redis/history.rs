@@ -239,6 +239,28 @@ async fn a_ledger_that_was_told_again_says_so_and_has_the_plan() {
 }
 
 #[tokio::test]
+async fn a_month_in_which_nothing_came_after_a_flush_has_what_was_told() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    one.beats().await;
+    one.has_groups(today(), 10).await;
+    server.flush_all();
+    let mut statement = states_accounts(0, Escrow::default());
+    statement.apps = vec![app_report(app(1), vec![cell_report(GROUPS, 10, 0)])];
+    one.recovers(&statement, with_roll(roll_of(1, &[1]))).await;
+    one.until(&Beat::default(), |beaten| beaten.leased).await;
+    let month = today().month();
+    let later = month.next().next().first_day();
+    one.has_groups(later, 11).await;
+    for known in [month, month.next()] {
+        let told = one.month(known, later).await;
+        assert_eq!((told.carried_in, told.groups_at_end), (10, 10));
+    }
+    let before = Month::from_number(month.number() - 1).unwrap();
+    assert_eq!(one.month(before, later).await, MonthHistory::default());
+}
+
+#[tokio::test]
 async fn a_new_run_of_the_server_is_noted_by_the_first_step_of_each_app() {
     let server = RedisServer::start();
     let one = Sidecar::quick(1, &server, None).await;
