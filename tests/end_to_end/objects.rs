@@ -381,15 +381,17 @@ async fn a_ledger_that_forgot_is_told_of_the_newest_objects() {
     assert_eq!(b.release(delete(PRO, AvRoom, "y")).await.released, 1);
     becomes(&b, (PRO, AvRoom), 2).await;
     redis.flush_all();
-    until("the ledger knows again", async || {
-        let answer = b.check(named(PRO, AvRoom, "x")).await;
-        if told(&answer) == THERE {
-            Ok(())
-        } else {
-            Err(answer)
-        }
-    })
-    .await;
+    for client in [&a, &b] {
+        until("the ledger knows again", async || {
+            let answer = client.check(named(PRO, AvRoom, "x")).await;
+            if told(&answer) == THERE {
+                Ok(())
+            } else {
+                Err(answer)
+            }
+        })
+        .await;
+    }
     assert_eq!(b.release(delete(PRO, AvRoom, "z")).await.released, 1);
     assert_eq!(a.release(delete(PRO, AvRoom, "y")).await.released, 0);
     assert_eq!(told(&a.check(named(PRO, AvRoom, "y")).await), NEW);

@@ -52,6 +52,46 @@ async fn a_restated_deletion_is_told_to_whoever_has_yet_to_count_the_object() {
 }
 
 #[tokio::test]
+async fn a_creator_gives_back_what_its_sums_contain_of_a_restated_deletion() {
+    for second_first in [false, true] {
+        let server = RedisServer::start();
+        let [one, two] = two(&server).await;
+        let take = create("a", 1, 7);
+        assert_eq!(one.asks(&take).await, MINE);
+        two.deletes(&delete("x", ACCOUNT, 7)).await;
+        server.flush_all();
+        let of_one = statement(accounts_taken(1), vec![answer(&take, true)]);
+        let of_two = Statement {
+            released: vec![gave_back(7, false)],
+            ..statement(accounts_taken(0), Vec::new())
+        };
+        let both = [(&one, &of_one), (&two, &of_two)];
+        recover(if second_first {
+            [both[1], both[0]]
+        } else {
+            both
+        })
+        .await;
+        assert!(!one.knows(7).await);
+        let cells = vec![app_report(app(1), sums(&take, 1, 0))];
+        let told = one.says_answered(&take, Some(0), cells).await;
+        assert_eq!(told, Ack::Gone, "second first: {second_first}");
+        let cells = vec![app_report(app(1), sums(&take, 1, 1))];
+        assert_eq!(
+            one.says_answered(&take, Some(0), cells).await,
+            Ack::Gone,
+            "that answer may be lost"
+        );
+        assert_eq!(one.accounts().await, (0, 0));
+        assert_eq!(
+            two.deletes(&delete("y", ACCOUNT, 7)).await,
+            (0, ACCOUNT, false)
+        );
+        assert_eq!(two.asks(&create("b", 3, 7)).await, MINE);
+    }
+}
+
+#[tokio::test]
 async fn what_is_reserved_is_not_ended_by_an_older_deletion() {
     let server = RedisServer::start();
     let [one, two] = two(&server).await;

@@ -95,7 +95,7 @@ do
   -- The object is deleted, and whoever was to hear of it has. Whoever says once more that it was created, or deleted,
   -- is late.
   function holds.is_deleted(app, record, field, gain_of)
-    record.hold, record.id, record.owner, record.era = '', '', '', ''
+    record.hold, record.id, record.owner, record.era, record.groups = '', '', '', '', ''
     holds.become(app, record, field, 'z', gain_of)
   end
 

@@ -15,7 +15,8 @@
 --   s reserved charged; a reservation (an h with a hold) that was answered: no claims, aborts do not free it
 --   k being    charged; a reservation that is being confirmed: the claims are of those who confirm it. Without any
 --              it is an s again
---   z ended    a reservation that was cancelled, or (without a hold) an object that was deleted
+--   z ended    a reservation that was cancelled, or (without a hold) an object that was deleted; groups: 1 if nobody's
+--              sums contain that, as was stated to a shard that forgot
 --   f lapsed   a reservation that expired and was freed
 --   g deleted  an object that was deleted before the ledger heard that its creation was answered; not charged. Those
 --              who claim it are told so when they report it

@@ -148,16 +148,14 @@ local function forget_object(app, records, said, gain_of)
   if kind then
     objects.forget(app, said.object, kind, said.follow == '1')
   end
-  if record.state == 'x' or record.state == 'c' then
-    record.state, record.hold, record.id, record.changed = 'z', '', '', true
-    rest(record, app, said.object)
-  elseif is_charged(record) and not holds.is_open(record) then
-    if said.in_sums or record.claims == '' then
-      record.claims = ''
-      holds.is_deleted(app, record, said.object, gain_of)
-    else
-      holds.become(app, record, said.object, 'g', gain_of)
-    end
+  local is_unsettled = is_charged(record) and not holds.is_open(record) or record.state == 'c' and record.owner ~= ''
+  if is_unsettled and not said.in_sums and record.claims ~= '' then
+    holds.become(app, record, said.object, 'g', gain_of)
+  elseif is_unsettled or record.state == 'x' or record.state == 'c' then
+    record.claims = ''
+    holds.is_deleted(app, record, said.object, gain_of)
+    -- Whoever states its creation after this is to be told as well.
+    record.groups = said.in_sums and '' or '1'
   end
 end
 

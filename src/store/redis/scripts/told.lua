@@ -79,6 +79,8 @@ local function answered(app, record, field, said, gain_of, restating)
     revive(app, record, said)
     if contained then
       add_claim(record, said.claim)
+      -- It will be reported again.
+      record.owner = restating and said.intent and said.claim or ''
       holds.become(app, record, field, 'c', gain_of)
       return COUNTED
     end
@@ -121,7 +123,6 @@ local function settle_claims(app, record, field, gain_of, restating)
     record.fp, record.number, record.counters = '', '0', ''
     record.era, record.owner, record.hold, record.id = '', '', '', ''
     if record.groups ~= '' then
-      record.groups = ''
       holds.is_deleted(app, record, field, gain_of)
     end
   elseif record.state == 'g' then

@@ -119,6 +119,12 @@ local function told_named(app, record, field, said, gain_of, restating)
     settle_claims(app, record, field, gain_of)
     return GONE_OBJECT
   end
+  -- A deletion that is in nobody's sums was stated before this.
+  if restating and not said.settled and record.state == 'z' and record.hold == '' and record.groups ~= '' then
+    bury(record, said.claim)
+    record.changed = true
+    return COUNTED
+  end
   -- What is counted by its name is not counted again; and what was deleted since does not come back.
   if not is_charged(record) and (is_over(record, said, restating) or is_counted(app, field, said)) then
     return COUNTED
