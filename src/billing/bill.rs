@@ -70,7 +70,8 @@ pub fn bill(
     })
 }
 
-/// The edition of the peak decides; where it bills the month's end, the edition of that day does.
+/// The edition of the peak decides; where it bills the month's end, the edition of that day does. If that one bills
+/// the peak, which was another's, it bills what there is at the end.
 fn groups(
     usage: &MonthUsage,
     editions: &Editions,
@@ -86,8 +87,8 @@ fn groups(
     let fee = |plan: &Plan| prices(plan, month).and_then(|prices| prices.groups);
     let (plan, peak, fee) = match (fee(of_peak), fee(of_end)) {
         (Some((fee, GroupBasis::MonthPeak)), _) => (of_peak, usage.groups, fee),
-        (_, Some((fee, GroupBasis::MonthEnd))) => (of_end, at_end, fee),
-        _ => return Ok(None),
+        (_, Some((fee, GroupBasis::MonthEnd))) | (Some(_), Some((fee, _))) => (of_end, at_end, fee),
+        (_, None) | (None, Some(_)) => return Ok(None),
     };
     Line::metered(Item::Groups, &plan.name, peak, &fee, currency).map(Some)
 }

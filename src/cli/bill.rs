@@ -113,8 +113,21 @@ fn grouped_decimal(text: &str) -> String {
 /// The names of the fields of [`csv`].
 pub(super) const CSV_HEAD: &str = "app_id,month,plan,item,peak,peak_day,free,billable,block,blocks,unit_price,amount,currency,due_date,final";
 
-/// One line for each line of a bill. No field holds a comma or a quote.
+/// One line for each line of a bill; of one that has none, a line that says that nothing is due. No field holds a comma
+/// or a quote.
 pub(super) fn csv(bill: &GetBillResponse) -> String {
+    let nothing = BillLine {
+        item: "none".into(),
+        plan: bill.plan.clone(),
+        unit_price: bill.total.clone(),
+        amount: bill.total.clone(),
+        ..BillLine::default()
+    };
+    let none: &[BillLine] = if bill.lines.is_empty() {
+        &[nothing]
+    } else {
+        &[]
+    };
     let line = |line: &BillLine| {
         [
             bill.app_id.to_string(),
@@ -135,7 +148,12 @@ pub(super) fn csv(bill: &GetBillResponse) -> String {
         ]
         .join(",")
     };
-    bill.lines.iter().map(line).collect::<Vec<_>>().join("\n")
+    bill.lines
+        .iter()
+        .chain(none)
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// For scripts.

@@ -42,6 +42,13 @@ pub(super) enum NoAnswer {
         /// Why not the rest.
         why: Box<NoAnswer>,
     },
+    /// All was done that could be.
+    Problems {
+        /// What was done.
+        done: Box<Answer>,
+        /// What was not, a line each.
+        told: String,
+    },
 }
 
 impl From<Status> for NoAnswer {
@@ -98,12 +105,13 @@ pub fn ask(
             };
             runtime.block_on(verbs::import(args, environment, progress))
         }
+        Ask::RunBills(args) => runtime.block_on(verbs::run_bills(args, environment)),
         _ => runtime.block_on(answer(what, environment, manner.timeout)),
     };
     match asked {
         Ok(answer) => show(manner, &answer, out),
         Err(no_answer) => {
-            if let NoAnswer::HalfDone { done, .. } = &no_answer {
+            if let NoAnswer::HalfDone { done, .. } | NoAnswer::Problems { done, .. } = &no_answer {
                 show(manner, done, out);
             }
             say(err, &format!("imquota: {}", explain(manner, &no_answer)));
@@ -135,10 +143,11 @@ async fn answer(
             Ask::RecordActive(args) => verbs::record_active(args).await,
             Ask::Usage(args) => verbs::usage(args).await,
             Ask::Bill(args) => verbs::bill(args).await,
-            Ask::RunBills(args) => verbs::run_bills(args, environment).await,
             Ask::Recount(args) => verbs::recount(args, environment).await,
             Ask::Holds(args) => verbs::holds(args, environment).await,
             Ask::Objects(ObjectsVerb::Import(args)) => verbs::at_count(args, environment).await,
+            // Long work, of which each call is waited for by itself.
+            Ask::RunBills(args) => verbs::run_bills(args, environment).await,
             Ask::Members(Members::List(args)) => verbs::members_list(args, environment).await,
             Ask::Members(Members::Retire(args)) => verbs::retire(args, environment).await,
             Ask::Audit(args) => verbs::audit(args, environment).await,
@@ -184,7 +193,7 @@ fn explain(manner: Manner<'_>, no_answer: &NoAnswer) -> String {
         ),
         NoAnswer::TooLate => format!("no answer from {target} within {timeout:?}"),
         NoAnswer::Status(status) => of_status(target, status),
-        NoAnswer::Input(problem) => problem.clone(),
+        NoAnswer::Input(problem) | NoAnswer::Problems { told: problem, .. } => problem.clone(),
         NoAnswer::HalfDone { why, .. } => {
             let advice = match **why {
                 NoAnswer::Input(_) => {

@@ -125,6 +125,7 @@ impl From<invoice::Fault> for Status {
             Of::UnknownApp(_) => plain(Code::NotFound, "APP_UNKNOWN", message),
             Of::TooOld(_) => plain(Code::OutOfRange, "MONTH_FORGOTTEN", message),
             Of::TooLarge(_) => plain(Code::OutOfRange, "AMOUNT_TOO_LARGE", message),
+            Of::NotKnownThen(..) => plain(Code::FailedPrecondition, "MONTH_UNKNOWN", message),
             Of::NotSealed(_) => plain(Code::FailedPrecondition, "NOT_SEALED", message),
             Of::Unreadable(_) => plain(Code::DataLoss, "BILL_UNREADABLE", message),
             Of::Away(_) => plain(Code::Unavailable, "UNAVAILABLE", message),

@@ -10,6 +10,12 @@ pub enum Fault {
     /// Nobody knows the app: neither the settings nor the ledger.
     #[error("app {0} is not known; add it to the settings, or set unknown_app_plan")]
     UnknownApp(AppId),
+    /// The ledger knows nothing of the app in that month.
+    #[error(
+        "month: the ledger knows nothing of app {0} in {1}: either it is newer, which `activated` in its settings says, \
+         or the ledger has lost that time"
+    )]
+    NotKnownThen(AppId, Month),
     /// The month has not begun.
     #[error("month: {0} has not begun; ask for the running month or one before it")]
     Ahead(Month),

@@ -177,21 +177,17 @@ impl Invoices {
         };
         let currency = self.prices.currency;
         let activated = rules.as_ref().and_then(|rules| rules.activated);
+        // Before it was activated it owes no plan fee, either.
         let first = month.first_day().date();
-        let waived = activated.is_some_and(|day| day.first_of_month() == first);
+        let waived = activated.is_some_and(|day| day.first_of_month() >= first);
         let bill = billing::bill(&usage, &editions.plans, currency, waived)?;
         let runs = today.month() == month;
-        let forecast = if runs {
+        let forecast = runs.then(|| {
             let rules = (&editions.plans, currency, waived);
-            Some(billing::forecast(
-                &usage,
-                history.carried_in,
-                *today,
-                rules,
-            )?)
-        } else {
-            None
-        };
+            billing::forecast(&usage, history.carried_in, *today, rules)
+        });
+        // What may become too large to be written is no reason to say nothing of how it stands.
+        let forecast = forecast.and_then(Result::ok);
         Ok(Report {
             app,
             notes: report::notes(history, &editions, month, self.ledger.clock_error_ms()),

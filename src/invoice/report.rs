@@ -58,6 +58,15 @@ pub(super) fn notes(
             "the app had plan {plan}, which the settings do not name any more: it is billed by another"
         ));
     }
+    match history.plans.first() {
+        None => notes.push(format!(
+            "the ledger knows nothing of the app in {month}: either it is newer, or the ledger has lost that time"
+        )),
+        Some((since, _)) if *since > month.first_day() => notes.push(format!(
+            "the ledger knows the app since {since}: of what was before, users and groups are not here"
+        )),
+        Some(_) => {}
+    }
     if let (Some(first), Some(last)) = (history.told_again.first(), history.told_again.last()) {
         let when = if first == last {
             format!("on {first}")

@@ -6,17 +6,18 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 
-use super::{Fault, Invoices, Report, written};
+use super::{Fault, Invoices, Report, Seen, written};
 use crate::clock::Month;
 use crate::quota::AppId;
-use crate::store::{BILL_BYTES_MAX, Operator};
+use crate::store::{BILL_BYTES_MAX, MONTHS_KEPT, Operator};
 
 /// The most apps of one page.
 pub const PAGE_MAX: usize = 500;
 /// How many bills are made at a time.
 const TOGETHER_MAX: usize = 16;
 
-/// What became of an app's bill.
+/// What became of an app's bill. An app that has none is left out: it came later, or it went before and nothing
+/// happened any more.
 #[derive(Debug)]
 pub struct Run {
     /// The app.
@@ -59,10 +60,11 @@ impl Invoices {
         let page: Vec<_> = left.by_ref().take(most.min(PAGE_MAX)).collect();
         let next = left.next().and(page.last().copied());
         let runs = page.into_iter().map(|app| async move {
-            let outcome = self.write(operator, app, month, who).await;
-            Run { app, outcome }
+            let outcome = self.write(operator, app, month, who).await.transpose()?;
+            Some(Run { app, outcome })
         });
         let runs = futures_util::stream::iter(runs).buffered(TOGETHER_MAX);
+        let runs = runs.filter_map(std::future::ready);
         Ok(Page {
             runs: runs.collect().await,
             next,
@@ -75,12 +77,23 @@ impl Invoices {
         app: AppId,
         month: Month,
         who: &str,
-    ) -> Result<(Report, bool), Fault> {
+    ) -> Result<Option<(Report, bool)>, Fault> {
         let until: Option<Instant> = None;
-        let report = self.bill(app, month, until).await?;
-        if report.written {
-            return Ok((report, false));
+        let seen = match self.look(app, month, MONTHS_KEPT, until).await {
+            // One that the ledger came to know after that month, and that is gone.
+            Err(Fault::UnknownApp(_)) => return Ok(None),
+            seen => seen?,
+        };
+        if let Some(text) = &seen.history.bill {
+            let stands = written::read(app, text).ok_or(Fault::Unreadable(app))?;
+            return Ok(Some((stands, false)));
         }
+        match seen.standing(month) {
+            Standing::Billed => {}
+            Standing::NotBilled => return Ok(None),
+            Standing::Unknown => return Err(Fault::NotKnownThen(app, month)),
+        }
+        let report = self.report(app, month, &seen)?;
         let text = written::write(&report);
         if text.len() > BILL_BYTES_MAX {
             return Err(Fault::Unreadable(app));
@@ -88,6 +101,39 @@ impl Invoices {
         let write = operator.write_bill(app, month, &text, who);
         let (stands, is_new) = self.ask(write, until).await?;
         let stands = written::read(app, &stands).ok_or(Fault::Unreadable(app))?;
-        Ok((stands, is_new))
+        Ok(Some((stands, is_new)))
+    }
+}
+
+/// Whether an app has a bill of a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Billed,
+    NotBilled,
+    /// Nobody can say.
+    Unknown,
+}
+
+impl Seen {
+    fn standing(&self, month: Month) -> Standing {
+        let Self { rules, history, .. } = self;
+        let Some(rules) = rules else {
+            // Of an app that is gone the month is billed in which it was last heard of.
+            let had_users = history.daily_active.count > 0;
+            let had_changes = history.plans.iter().any(|(from, _)| from.month() == month);
+            return if had_users || had_changes || history.groups.day.is_some() {
+                Standing::Billed
+            } else {
+                Standing::NotBilled
+            };
+        };
+        let last = month.last_day().date();
+        if rules.activated.is_some_and(|day| day > last) {
+            Standing::NotBilled
+        } else if history.plans.is_empty() {
+            Standing::Unknown
+        } else {
+            Standing::Billed
+        }
     }
 }

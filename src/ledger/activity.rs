@@ -136,6 +136,7 @@ impl Ledger {
         match counted {
             Ok(()) => {
                 self.apps.to_settle(entry);
+                self.look_at_actives(entry, day);
                 Ok(Incremented::Now)
             }
             Err(Repeated::Before(Effect::Here(number))) => {
@@ -176,6 +177,15 @@ impl Ledger {
     /// The ledger told of the day's active users, `mine` of which are this member's own increments.
     pub fn learn_active(&self, entry: &Entry, day: Day, daily_active: u64, mine: u64) {
         entry.books().days.of(day).active_elsewhere = Some(daily_active.saturating_sub(mine));
+        self.look_at_actives(entry, day);
+    }
+
+    /// Whether a day's active users have passed a mark that is to be told.
+    fn look_at_actives(&self, entry: &Entry, day: Day) {
+        let count = self.active(entry, day);
+        let now = self.clock.now();
+        self.marks
+            .look_at_actives(entry.app, &entry.rules, count, day, now);
     }
 
     /// Logins of an app wait for the ledger, or do so no more.

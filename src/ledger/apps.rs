@@ -43,6 +43,7 @@ pub struct Apps {
     lines: Box<[Line]>,
     unsaved: Mutex<Vec<Arc<Entry>>>,
     unmet: Mutex<Vec<AppId>>,
+    untold: Mutex<Vec<AppId>>,
     at_once: Mutex<Vec<Arc<Entry>>>,
     watched: Mutex<Vec<Arc<Entry>>>,
     calm: Mutex<VecDeque<Arc<Entry>>>,
@@ -60,6 +61,7 @@ impl Default for Apps {
             lines: (0..SHARDS).map(|_| line()).collect(),
             unsaved: Mutex::default(),
             unmet: Mutex::default(),
+            untold: Mutex::default(),
             at_once: Mutex::default(),
             watched: Mutex::default(),
             calm: Mutex::default(),
@@ -101,6 +103,18 @@ impl Apps {
         let mut unmet = lock(&self.unmet);
         let from = unmet.len().saturating_sub(most);
         unmet.split_off(from)
+    }
+
+    /// Takes note of apps whose plan the ledger is to be told.
+    pub fn to_tell(&self, apps: impl Iterator<Item = AppId>) {
+        lock(&self.untold).extend(apps);
+    }
+
+    /// Up to `most` of those.
+    pub fn take_untold(&self, most: usize) -> Vec<AppId> {
+        let mut untold = lock(&self.untold);
+        let from = untold.len().saturating_sub(most);
+        untold.split_off(from)
     }
 
     /// Takes note that `entry` has something to settle. Comes after the change.

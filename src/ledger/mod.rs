@@ -195,6 +195,7 @@ impl Ledger {
             saving,
             states_from: AtomicI64::new(0),
         };
+        this.apps.to_tell(this.rules.apps.keys().copied());
         for left in unsettled {
             let limits = this.rules.of(left.app).map(|rules| &rules.limits);
             let guarded = |counter: &Counter| {
@@ -435,7 +436,10 @@ impl Ledger {
             entry.learn(&view, today);
             self.note_held(&entry, &view);
         }
-        Ok(Some(self.apps.keep(entry)))
+        let entry = self.apps.keep(entry);
+        // The ledger is to know its plan, whether anything is counted or not.
+        self.apps.to_settle(&entry);
+        Ok(Some(entry))
     }
 
     /// Journals a take that is about to be sent.
@@ -478,6 +482,16 @@ impl Ledger {
                 self.apps.to_settle(entry);
                 entry.rest();
             });
+        }
+    }
+
+    /// Takes up to `most` apps on of those whose plan the ledger has yet to be told.
+    fn take_up_untold(&self, most: usize) {
+        for app in self.apps.take_untold(most) {
+            // One for which there is no room is told when it is met.
+            if let Ok(Some(entry)) = self.entry(app) {
+                entry.rest();
+            }
         }
     }
 

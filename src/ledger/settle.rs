@@ -27,6 +27,8 @@ const RECORD_PASSES_MAX: usize = 64;
 const RELEASES_MAX: usize = 10_000;
 /// The most apps of an earlier run that are taken up in one round, so that nothing waits long for it.
 const UNMET_A_ROUND: usize = 2_048;
+/// The most apps whose plan is told for the first time in one round: nobody waits for that.
+const UNTOLD_A_ROUND: usize = 256;
 /// The most passes over logins that wait, in one round.
 const LOGIN_PASSES_MAX: usize = 64;
 
@@ -47,7 +49,10 @@ pub(super) async fn settle(ledger: &Ledger, scope: Scope) -> Result<(), StoreFau
     let mut refusals = Refusals::default();
     match scope {
         Scope::Limits => {}
-        Scope::Due => ledger.take_up_unmet(UNMET_A_ROUND),
+        Scope::Due => {
+            ledger.take_up_unmet(UNMET_A_ROUND);
+            ledger.take_up_untold(UNTOLD_A_ROUND);
+        }
         Scope::All => ledger.take_up_unmet(APPS_MAX),
     }
     if ledger.store.is_local() && ledger.outlook.state() != State::Up {

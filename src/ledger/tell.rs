@@ -69,7 +69,7 @@ pub(super) async fn tell(
             let untold = !entry.plan_told.load(Ordering::Relaxed);
             let plan = untold.then(|| entry.rules.plan.name.clone());
             let must_hear = entry.frozen().is_some() || !entry.is_heard(&ledger.lease);
-            if !cells.is_empty() || telling != Telling::News || must_hear {
+            if !cells.is_empty() || telling != Telling::News || must_hear || untold {
                 on_the_way.entries.push(entry);
                 on_the_way.apps.push(AppReport {
                     app,

@@ -170,7 +170,7 @@ impl Oracle {
         let of_end = self.on(last);
         let (billed, list) = if !PLANS[of_groups].at_end && self.list(of_groups, month).is_some() {
             ((peak, peak_day), self.list(of_groups, month))
-        } else if PLANS[of_end].at_end {
+        } else if PLANS[of_end].at_end || self.list(of_groups, month).is_some() {
             ((count(at_end), Some(last)), self.list(of_end, month))
         } else {
             ((0, None), None)

@@ -1,6 +1,7 @@
 //! `bill` and `bill run`: what a month costs.
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::cli::Exit;
 use crate::cli::admin::connect;
@@ -40,7 +41,8 @@ pub(in crate::cli) async fn run(
     args: &BillRunArgs,
     environment: &Environment,
 ) -> Result<Answer, NoAnswer> {
-    let mut client = connect(&args.common, environment).await?;
+    let connected = timeout(args.common.timeout, connect(&args.common, environment)).await;
+    let mut client = connected.unwrap_or(Err(NoAnswer::TooLate))?;
     let mut bills = Vec::new();
     let mut after = 0;
     loop {
@@ -49,28 +51,62 @@ pub(in crate::cli) async fn run(
             after_app_id: after,
             page_size: PAGE,
         });
-        let page = client.service.run_bills(request).await?.into_inner();
-        bills.extend(page.bills);
-        after = page.next_after_app_id;
+        let page = timeout(args.common.timeout, client.service.run_bills(request)).await;
+        let page = match page {
+            Ok(page) => page.map_err(NoAnswer::from),
+            Err(_) => Err(NoAnswer::TooLate),
+        };
+        match page {
+            Ok(page) => {
+                let page = page.into_inner();
+                bills.extend(page.bills);
+                after = page.next_after_app_id;
+            }
+            Err(why) if bills.is_empty() => return Err(why),
+            Err(why) => {
+                return Err(NoAnswer::HalfDone {
+                    done: Box::new(answer(args, &bills)),
+                    why: Box::new(why),
+                });
+            }
+        }
         if after == 0 {
             break;
         }
     }
+    let done = answer(args, &bills);
+    // A file of bills has no place for what is missing in it.
+    if args.csv && done.exit != Exit::Done {
+        let told = problems(&bills).collect::<Vec<_>>().join("\n");
+        return Err(NoAnswer::Problems {
+            done: Box::new(done),
+            told,
+        });
+    }
+    Ok(done)
+}
+
+fn answer(args: &BillRunArgs, bills: &[RunBill]) -> Answer {
     let failed = bills.iter().any(|run| run.bill.is_none());
-    Ok(Answer {
+    Answer {
         text: if args.csv {
-            csv(&bills)
+            csv(bills)
         } else {
-            text(args, &bills)
+            text(args, bills)
         },
         json: json!({ "bills": bills.iter().map(run_json).collect::<Vec<_>>() }),
         exit: if failed { Exit::Fault } else { Exit::Done },
-    })
+    }
+}
+
+fn problems(bills: &[RunBill]) -> impl Iterator<Item = String> {
+    let problems = bills.iter().filter(|run| run.bill.is_none());
+    problems.map(|run| format!("app {}: {}", run.app_id, run.problem))
 }
 
 fn csv(bills: &[RunBill]) -> String {
     let lines = bills.iter().filter_map(|run| run.bill.as_ref());
-    let lines = lines.map(bill::csv).filter(|lines| !lines.is_empty());
+    let lines = lines.map(bill::csv);
     let mut all = vec![bill::CSV_HEAD.to_owned()];
     all.extend(lines);
     all.join("\n")
@@ -78,13 +114,12 @@ fn csv(bills: &[RunBill]) -> String {
 
 fn text(args: &BillRunArgs, bills: &[RunBill]) -> String {
     let written = bills.iter().filter(|run| run.written_now).count();
-    let problems = bills.iter().filter(|run| run.bill.is_none());
-    let before = bills.len() - written - problems.clone().count();
+    let problems: Vec<_> = problems(bills).collect();
+    let before = bills.len() - written - problems.len();
     let head = format!(
         "{}: {written} bills written, {before} were written before",
         args.month
     );
-    let problems = problems.map(|run| format!("app {}: {}", run.app_id, run.problem));
     std::iter::once(head)
         .chain(problems)
         .collect::<Vec<_>>()

@@ -3,6 +3,7 @@
 
 mod times;
 
+use std::cmp::Ordering;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::{Mutex, PoisonError};
 
@@ -36,13 +37,42 @@ enum Subject {
     DailyActive,
 }
 
-/// The highest mark that was passed, of how many there are below the count.
+/// How a count stands to its marks.
 #[derive(Debug, Clone, Copy)]
 struct Passed {
+    /// How many lie below the count; of what is billed by the month, how many did.
     mark: u64,
+    /// The highest that was told, and when.
+    highest: u64,
+    told: Millis,
     /// Of what is billed by the month, which; a limit knows none.
     month: i32,
-    told: Millis,
+}
+
+impl Passed {
+    fn first(mark: u64, month: i32, now: Millis) -> Self {
+        Self {
+            mark,
+            highest: mark,
+            told: now,
+            month,
+        }
+    }
+
+    /// Notes how many marks lie below the count now; whether that is news.
+    fn pass(&mut self, mark: u64, now: Millis) -> bool {
+        let rose = mark > self.mark;
+        // What is billed by the month was reached once and for all.
+        if rose || self.month == 0 {
+            self.mark = mark;
+        }
+        let is_quiet = self.month == 0 && now.since(self.told) < QUIET_MS;
+        let is_news = rose && (mark > self.highest || !is_quiet);
+        if is_news {
+            (self.highest, self.told) = (mark, now);
+        }
+        is_news
+    }
 }
 
 /// Which marks were passed. Looked at with each answer of the ledger.
@@ -139,35 +169,20 @@ impl Marks {
         let told = match known.passed.entry((app, subject)) {
             Slot::Occupied(mut slot) => {
                 let before = *slot.get();
-                if month != before.month {
+                match month.cmp(&before.month) {
+                    // What comes late for the month before is no news in this one.
+                    Ordering::Less => false,
+                    Ordering::Equal => slot.get_mut().pass(mark, now),
                     // A new month begins anew.
-                    slot.insert(Passed {
-                        mark,
-                        month,
-                        told: now,
-                    });
-                    mark > 0
-                } else if mark > before.mark {
-                    slot.get_mut().mark = mark;
-                    // Above a mark that it was above a moment ago.
-                    let again = month == 0 && now.since(before.told) < QUIET_MS && before.mark == 0;
-                    slot.get_mut().told = if again { before.told } else { now };
-                    !again
-                } else {
-                    // What is billed by the month was reached once and for all.
-                    if month == 0 {
-                        slot.get_mut().mark = mark;
+                    Ordering::Greater => {
+                        slot.insert(Passed::first(mark, month, now));
+                        mark > 0
                     }
-                    false
                 }
             }
             Slot::Vacant(_) if mark == 0 || full => false,
             Slot::Vacant(slot) => {
-                slot.insert(Passed {
-                    mark,
-                    month,
-                    told: now,
-                });
+                slot.insert(Passed::first(mark, month, now));
                 true
             }
         };
@@ -270,6 +285,12 @@ mod tests {
         assert_eq!(note(&marks, 0, 0, NOW.plus(3_000)), None);
         let later = NOW.plus(11 * 60_000);
         assert_eq!(note(&marks, 1, 0, later), Some(News::Passed));
+        // Nor around a higher one.
+        assert_eq!(note(&marks, 2, 0, later), Some(News::Passed));
+        for second in 1..10_i64 {
+            let mark = 1 + second.rem_euclid(2).unsigned_abs();
+            assert_eq!(note(&marks, mark, 0, later.plus(second * 1_000)), None);
+        }
     }
 
     #[test]
@@ -281,6 +302,10 @@ mod tests {
         assert_eq!(note(&marks, 2, 5, later), None);
         assert_eq!(note(&marks, 3, 5, later), Some(News::Passed));
         assert_eq!(note(&marks, 1, 6, later), Some(News::Passed));
+        // What comes late is no news, and the new month goes on.
+        assert_eq!(note(&marks, 4, 5, later), None);
+        assert_eq!(note(&marks, 1, 6, later), None);
+        assert_eq!(note(&marks, 2, 6, later), Some(News::Passed));
     }
 
     #[test]

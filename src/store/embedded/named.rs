@@ -125,7 +125,7 @@ impl LedgerShard {
         {
             return self.refuse(by, take, counter, now);
         }
-        let new = record.confirming(Claim::of(by, take), now).as_said(take);
+        let new = record.confirming(Claim::of(by, take), now).told_as(take);
         let day = new.day;
         if !repeats {
             self.put_note(by, (take, object), false, now)?;
