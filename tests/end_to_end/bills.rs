@@ -37,7 +37,8 @@ apps:
 "
     .to_owned();
     for app in PRO..30 {
-        text += &format!("  - {{ app_id: {app}, plan: many }}\n");
+        let line = format!("  - {{ app_id: {app}, plan: many }}\n");
+        text.push_str(&line);
     }
     text + &format!(
         "  - {{ app_id: {NEW}, plan: many, activated: {} }}\n",
