@@ -327,7 +327,7 @@ fn answered(record: &Record, take: &Take, mine: Claim) -> Option<Record> {
         };
     let kept = kept(record, take)?;
     Some(if is_owner && kept.state == State::Counted {
-        kept.as_said(take)
+        kept.called_by(take)
     } else {
         kept
     })

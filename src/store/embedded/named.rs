@@ -125,7 +125,7 @@ impl LedgerShard {
         {
             return self.refuse(by, take, counter, now);
         }
-        let new = record.confirming(Claim::of(by, take), now).as_said(take);
+        let new = record.confirming(Claim::of(by, take), now).called_by(take);
         let day = new.day;
         if !repeats {
             self.put_note(by, (take, object), false, now)?;
