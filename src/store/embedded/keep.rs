@@ -88,7 +88,6 @@ impl LedgerShard {
         now: Millis,
     ) -> Result<(), StoreFault> {
         let id = RecordId::of(by.secret, take.app, &take.key);
-        let today = self.open_day(today);
         let app = self.apps.touch(by.file, take.app)?;
         let counted = || Record::new(take, State::Counted, now);
         let Some(record) = self.records.find(by.file, id)? else {
@@ -328,7 +327,7 @@ fn answered(record: &Record, take: &Take, mine: Claim) -> Option<Record> {
         };
     let kept = kept(record, take)?;
     Some(if is_owner && kept.state == State::Counted {
-        kept.told_as(take)
+        kept.called_by(take)
     } else {
         kept
     })

@@ -125,7 +125,7 @@ impl LedgerShard {
         {
             return self.refuse(by, take, counter, now);
         }
-        let new = record.confirming(Claim::of(by, take), now).told_as(take);
+        let new = record.confirming(Claim::of(by, take), now).called_by(take);
         let day = new.day;
         if !repeats {
             self.put_note(by, (take, object), false, now)?;
@@ -187,7 +187,6 @@ impl LedgerShard {
         now: Millis,
     ) -> Result<Fell, StoreFault> {
         let GiveBack { app: id, day, .. } = *give_back;
-        let on = self.open_day(day);
         let spot = self.spot_of_object(by, id, object)?;
         let place = self.place_of(by, id, object)?;
         let nothing = Fell::of(give_back.resource, 0, 0);
@@ -217,7 +216,7 @@ impl LedgerShard {
             let app = app.change(self.round);
             // One that was counted may have been more than there was, after a recount.
             let most = give_back.given.unwrap_or(1);
-            let fell = app.give_back(resource, most, groups_follow, (day, on));
+            let fell = app.give_back(resource, most, groups_follow, day);
             app.name(kind, -1);
             self.objects.set((id, object), Place::Nowhere);
             // For a while it is known that it was deleted: one of those without a name is not taken for it.
@@ -235,7 +234,7 @@ impl LedgerShard {
             return Ok(nothing);
         }
         let app = self.apps.touch(by.file, id)?.change(self.round);
-        let fell = app.give_back(give_back.resource, 1, give_back.groups_follow, (day, on));
+        let fell = app.give_back(give_back.resource, 1, give_back.groups_follow, day);
         if !known_gone {
             app.buried += 1;
             self.objects.set((id, object), Place::Tomb(app.tombs));

@@ -266,7 +266,7 @@ impl Record {
     }
 
     /// The same as what a take says that it is: whoever counts it counts it as that.
-    pub(super) fn told_as(self, take: &Take) -> Self {
+    pub(super) fn called_by(self, take: &Take) -> Self {
         let parts = Parts::of(&take.charge);
         let has_day = self.parts.has(Counter::GroupsGained);
         Self {
