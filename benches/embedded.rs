@@ -125,6 +125,7 @@ fn settle(store: &EmbeddedStore, app: u64, cells: &[Cell], day: Day) {
             app,
             cells: cells.collect(),
             acks_freeze: None,
+            plan: None,
         }],
         ..Report::default()
     };

@@ -18,9 +18,11 @@ use crate::clock::Clock;
 use crate::config::{Create, Settings, StoreSettings};
 use crate::endpoint::Endpoint;
 use crate::grpc::{
-    self, BindFault, Bound, Bounds, Guard, Readiness, ServeFault, Token, TokenFault,
+    self, BindFault, Bound, Bounds, Doors, Guard, Readiness, ServeFault, Token, TokenFault,
 };
+use crate::invoice::{Invoices, Prices};
 use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues, Saving};
+use crate::metrics::Metrics;
 use crate::operator::Operations;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{self, RedisOptions, RedisStore};
@@ -33,6 +35,8 @@ const FIRST_MEETING_MAX: Duration = Duration::from_secs(2);
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// How long a check waits for a ledger in this process: it never does.
 const LOCAL_WAIT: Duration = Duration::from_millis(500);
+/// How long a bill waits for the ledger.
+const BILL_WAIT: Duration = Duration::from_secs(2);
 
 /// Why the program ended that should not have. Each is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +83,7 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
     let listeners = grpc::bind(&settings.listen)?;
     let probes = bind_one(settings.health_listen.as_ref())?;
     let admin_listeners = bind_one(settings.admin_listen.as_ref())?;
+    let pages = bind_one(settings.http_listen.as_ref())?;
     let opened = open_ledger(settings)?;
     let (ledger, queues) = (opened.ledger, opened.queues);
     let admin = Admin {
@@ -103,6 +108,7 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
         readiness,
         listeners,
         probes,
+        pages,
         admin,
     };
     let outcome = tokio::select! {
@@ -136,6 +142,7 @@ struct Server<'a> {
     readiness: Readiness,
     listeners: Vec<Bound>,
     probes: Vec<Bound>,
+    pages: Vec<Bound>,
     admin: Admin,
 }
 
@@ -153,7 +160,15 @@ impl Server<'_> {
             StoreSettings::Embedded => LOCAL_WAIT,
             StoreSettings::Redis { wait, .. } => *wait,
         };
-        let admission = Arc::new(Admission::new(self.ledger.clone(), wait));
+        let prices = Prices {
+            plans: self.settings.plans.clone(),
+            currency: self.settings.currency,
+            wait: BILL_WAIT,
+        };
+        let doors = Doors {
+            admission: Arc::new(Admission::new(self.ledger.clone(), wait)),
+            invoices: Arc::new(Invoices::new(self.ledger.clone(), prices)),
+        };
         let (stop_others, others_stop) = watch::channel(false);
         let stopped = |mut stop: watch::Receiver<bool>| async move {
             // An error means that the sender is gone, which ends the others as well.
@@ -161,11 +176,18 @@ impl Server<'_> {
         };
         let listen = addresses(&self.listeners);
         let admin_listen = addresses(&self.admin.listeners);
+        let http_listen = addresses(&self.pages);
         let probes = stopped(others_stop.clone());
         let probes = grpc::serve_health(self.readiness.clone(), self.probes, probes);
+        let pages = grpc::serve_pages(
+            self.readiness.clone(),
+            Metrics::new(self.ledger.clone()),
+            self.pages,
+            stopped(others_stop.clone()),
+        );
         let admin = grpc::serve_admin(
             self.admin.operations,
-            admission.clone(),
+            doors.clone(),
             self.admin.guard,
             self.readiness.clone(),
             self.admin.listeners,
@@ -175,17 +197,16 @@ impl Server<'_> {
         let ready = self.readiness.clone();
         let serving = async {
             ready.set_serving();
-            if admin_listen.is_empty() {
-                tracing::info!(listen, "ready to answer");
-            } else {
-                tracing::info!(listen, admin_listen, "ready to answer");
-            }
-            let served = grpc::serve(admission, self.readiness, self.listeners, bounds, stop).await;
+            // What is served nowhere has no field.
+            let said = |addresses: String| (!addresses.is_empty()).then_some(addresses);
+            let (admin_listen, http_listen) = (said(admin_listen), said(http_listen));
+            tracing::info!(listen, admin_listen, http_listen, "ready to answer");
+            let served = grpc::serve(doors, self.readiness, self.listeners, bounds, stop).await;
             stop_others.send_replace(true);
             served
         };
-        let (outcome, probes, admin) = tokio::join!(serving, probes, admin);
-        Ok(outcome.and(probes).and(admin)?)
+        let (outcome, probes, pages, admin) = tokio::join!(serving, probes, pages, admin);
+        Ok(outcome.and(probes).and(pages).and(admin)?)
     }
 }
 

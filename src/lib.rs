@@ -34,7 +34,9 @@
 //! | [`store`] | the shared ledger behind one trait; `embedded` and `redis` |
 //! | [`ledger`] | what this sidecar knows, was lent and owes; its journal; its membership; the tasks that settle it |
 //! | [`admission`] | one request, one decision |
+//! | [`invoice`] | the bill of one app and month, from the ledger's history |
 //! | [`operator`] | what operators do: recounts, the list of members, the audit list |
+//! | [`metrics`] | the figures that a scrape is told |
 //! | [`grpc`] | listeners, workers, the contract; the only place of wire types and statuses |
 //! | [`observe`] | log lines |
 //! | [`app`] | puts the parts together, in the order in which they start and end |
@@ -67,8 +69,7 @@
 //!
 //! # What is deliberately absent
 //!
-//! Bills and metrics: the keys and the journal leave room for them. There is no cache of decisions and
-//! no approximate count.
+//! There is no cache of decisions and no approximate count.
 
 pub mod admission;
 pub mod app;
@@ -80,7 +81,9 @@ pub mod config;
 pub mod database;
 pub mod endpoint;
 pub mod grpc;
+pub mod invoice;
 pub mod ledger;
+pub mod metrics;
 pub mod observe;
 pub mod operator;
 pub mod quota;

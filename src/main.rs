@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use imquota::app;
-use imquota::cli::{self, Bill, Cli, Command, Exit, ServeArgs, say};
+use imquota::cli::{self, Ask, Cli, Command, Exit, ServeArgs, say};
 use imquota::config::{self, Environment, Host};
 use imquota::observe;
 
@@ -21,7 +21,10 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Serve(args) => serve(args),
         Command::CheckConfig { file } => cli::check_config(&file, &mut stdout(), &mut stderr()),
-        Command::Bill(Bill::Estimate(args)) => cli::estimate(&args, &mut stdout(), &mut stderr()),
+        Command::Bill(args) => {
+            let environment = std::env::vars_os().collect();
+            cli::bill(*args, &environment, &mut stdout(), &mut stderr())
+        }
         Command::Version => {
             say(
                 &mut stdout(),
@@ -29,19 +32,21 @@ fn main() -> ExitCode {
             );
             Exit::Done
         }
-        Command::Ask(what) => {
-            let environment = std::env::vars_os().collect();
-            let is_terminal = stderr().is_terminal();
-            cli::ask(
-                &what,
-                &environment,
-                &mut stdout(),
-                &mut stderr(),
-                is_terminal,
-            )
-        }
+        Command::Ask(what) => ask(&what),
     };
     exit.into()
+}
+
+fn ask(what: &Ask) -> Exit {
+    let environment = std::env::vars_os().collect();
+    let is_terminal = stderr().is_terminal();
+    cli::ask(
+        what,
+        &environment,
+        &mut stdout(),
+        &mut stderr(),
+        is_terminal,
+    )
 }
 
 fn serve(args: ServeArgs) -> Exit {

@@ -11,14 +11,30 @@ use crate::{Effort, Failure};
 
 const APP: u64 = 1_500_000_000;
 /// Users in one call: as many as one may have.
-const USERS_A_CALL: u64 = 1_000;
+pub(crate) const USERS_A_CALL: u64 = 1_000;
 
-/// Prints the figure.
+/// Prints the figure for one large app, and for many small ones.
 pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     println!(
-        "Redis memory a daily active user, {} users of one app, {USERS_A_CALL} a call",
+        "Redis memory a daily active user, {USERS_A_CALL} users a call: {} of one app",
         grouped(effort.users)
     );
+    one(effort.users, async |sidecar| {
+        record(sidecar, APP, effort.users).await
+    })?;
+    println!(
+        "  {USERS_A_CALL} of each of {} apps",
+        grouped(effort.billed)
+    );
+    one(effort.billed * USERS_A_CALL, async |sidecar| {
+        record_apps(sidecar, effort.billed).await
+    })
+}
+
+fn one(
+    users: u64,
+    record: impl AsyncFnOnce(&Sidecar) -> Result<u64, Failure>,
+) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let mut redis = Redis::start(folder.path())?;
     let relay = Relay::start(redis.port)?;
@@ -26,28 +42,37 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     let sidecar = Sidecar::start(&url, folder.path(), Limits::Metered)?;
     let before = redis.used_memory()?;
     let commands = relay.commands();
-    let active = runtime()?.block_on(record(&sidecar, effort.users))?;
+    let active = runtime()?.block_on(record(&sidecar))?;
     let commands = relay.commands() - commands;
     let after = redis.used_memory()?;
-    if active != effort.users {
-        return Err(format!("{} users logged in, {active} are active", effort.users).into());
+    if active != users {
+        return Err(format!("{users} users logged in, {active} are active").into());
     }
     println!(
         "  {} bytes a user; {} commands on the wire for 1,000 users",
-        decimal(thousandths(after.saturating_sub(before), effort.users)),
-        decimal(thousandths(commands * 1_000, effort.users))
+        decimal(thousandths(after.saturating_sub(before), users)),
+        decimal(thousandths(commands * 1_000, users))
     );
     sidecar.process.terminate()
 }
 
-/// Records `users` users. Returns how many are active then.
-async fn record(sidecar: &Sidecar, users: u64) -> Result<u64, Failure> {
+/// Records as many users as one call may have, of each of `apps` apps. Returns how many are active then.
+pub(crate) async fn record_apps(sidecar: &Sidecar, apps: u64) -> Result<u64, Failure> {
+    let mut active = 0;
+    for app in APP..APP + apps {
+        active += record(sidecar, app, USERS_A_CALL).await?;
+    }
+    Ok(active)
+}
+
+/// Records `users` users of an app. Returns how many are active then.
+async fn record(sidecar: &Sidecar, app_id: u64, users: u64) -> Result<u64, Failure> {
     let mut client = QuotaServiceClient::new(sidecar.channel().await?);
     let mut active = 0;
     for first in (0..users).step_by(usize::try_from(USERS_A_CALL)?) {
         let last = users.min(first + USERS_A_CALL);
         let request = RecordActiveRequest {
-            app_id: APP,
+            app_id,
             user_ids: (first..last).map(|user| format!("user-{user}")).collect(),
             ..RecordActiveRequest::default()
         };

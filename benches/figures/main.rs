@@ -4,6 +4,7 @@
 //! bounded, and every process that is started is ended.
 
 mod actives;
+mod bills;
 mod check;
 mod child;
 mod commands;
@@ -34,6 +35,8 @@ pub(crate) struct Effort {
     measure_ms: u64,
     apps: u64,
     users: u64,
+    /// Apps with a thousand users each.
+    billed: u64,
     kills: u64,
     /// Seconds of a load that several sidecars share.
     seconds: u64,
@@ -69,6 +72,8 @@ enum What {
     Memory,
     /// Redis memory a daily active user.
     Actives,
+    /// The time that a month's bills take.
+    Bills,
     /// Checks of a large hard limit that many sidecars answer from memory.
     Share,
     /// Checks of a tight limit that are denied while a place is free.
@@ -105,6 +110,7 @@ fn run(args: Args) -> Result<(), Failure> {
             measure_ms: 500,
             apps: 10_000,
             users: 20_000,
+            billed: 200,
             kills: 2,
             seconds: 3,
         }
@@ -115,6 +121,7 @@ fn run(args: Args) -> Result<(), Failure> {
             measure_ms: 4_000,
             apps: 100_000,
             users: 1_000_000,
+            billed: 10_000,
             kills: args.kills,
             seconds: 30,
         }
@@ -131,6 +138,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Some(What::Commands) => commands::run(effort),
         Some(What::Memory) => memory::run(effort),
         Some(What::Actives) => actives::run(effort),
+        Some(What::Bills) => bills::run(effort),
         Some(What::Share) => share::run(effort),
         Some(What::Tight) => tight::run(effort),
         Some(What::Start) => start::run(effort),
@@ -141,6 +149,7 @@ fn run(args: Args) -> Result<(), Failure> {
             commands::run(effort)?;
             memory::run(effort)?;
             actives::run(effort)?;
+            bills::run(effort)?;
             share::run(effort)?;
             tight::run(effort)?;
             start::run(effort)

@@ -58,6 +58,37 @@ impl Redis {
         format!("redis://127.0.0.1:{port}/0")
     }
 
+    /// Forgets the slow steps so far, and notes from now on all that take 0.1 ms or longer.
+    pub(crate) fn watch_slow_steps(&mut self) -> Result<(), Failure> {
+        let threshold = ["SET", "slowlog-log-slower-than", "100"];
+        let () = redis::cmd("CONFIG")
+            .arg(&threshold)
+            .query(&mut self.connection)?;
+        let length = ["SET", "slowlog-max-len", "100000"];
+        let () = redis::cmd("CONFIG")
+            .arg(&length)
+            .query(&mut self.connection)?;
+        let () = redis::cmd("SLOWLOG")
+            .arg("RESET")
+            .query(&mut self.connection)?;
+        Ok(())
+    }
+
+    /// How long the longest step took since then, in microseconds; 0 if none took 0.1 ms.
+    pub(crate) fn slowest_step_us(&mut self) -> Result<u64, Failure> {
+        let entries: Vec<redis::Value> = redis::cmd("SLOWLOG")
+            .arg(&["GET", "-1"])
+            .query(&mut self.connection)?;
+        let took = entries.iter().filter_map(|entry| match entry {
+            redis::Value::Array(fields) => match fields.get(2) {
+                Some(redis::Value::Int(took)) => u64::try_from(*took).ok(),
+                _ => None,
+            },
+            _ => None,
+        });
+        Ok(took.max().unwrap_or(0))
+    }
+
     /// Memory in use for data and its keeping (INFO `used_memory`), in bytes.
     pub(crate) fn used_memory(&mut self) -> Result<u64, Failure> {
         let info: String = redis::cmd("INFO")

@@ -35,6 +35,8 @@ pub(crate) enum Limits {
     Million,
     /// Fifty AV rooms.
     FiftyRooms,
+    /// No limit on anything, and fees for users and groups.
+    Billed,
     /// Those of the edition that most apps have: a room is under a tight limit, each group under a
     /// large one of the day's gain, and accounts are metered.
     Pro,
@@ -43,11 +45,21 @@ pub(crate) enum Limits {
 impl Limits {
     fn text(self) -> &'static str {
         match self {
-            Self::Metered => "{ groups_gained_daily: unlimited }",
+            Self::Metered | Self::Billed => "{ groups_gained_daily: unlimited }",
             Self::Hard => "{ accounts: 1000000000, groups_gained_daily: unlimited }",
             Self::Million => "{ accounts: 1000000, groups_gained_daily: unlimited }",
             Self::FiftyRooms => "{ av_rooms: 50, groups_gained_daily: unlimited }",
             Self::Pro => "{ av_rooms: 50, groups_gained_daily: 10000 }",
+        }
+    }
+
+    fn fees(self) -> &'static str {
+        if self == Self::Billed {
+            "[{ effective_from: 2020-01-01, plan: \"149.99\", \
+             daily_active: { free: 500, block: 100, price: \"149.99\" }, \
+             groups: { free: 100000, block: 100000, price: \"149.99\", basis: month_peak } }]"
+        } else {
+            "[]"
         }
     }
 }
@@ -75,6 +87,8 @@ pub(crate) struct Sidecar {
     pub(crate) tcp: String,
     /// `unix:…`
     pub(crate) socket: String,
+    /// The operators' socket: `unix:…`
+    pub(crate) admin: String,
 }
 
 impl Sidecar {
@@ -90,18 +104,22 @@ impl Sidecar {
         limits: Limits,
     ) -> Result<(Self, Duration), Failure> {
         let settings = folder.join("imquota.yaml");
-        let limits = limits.text();
+        let (limits, fees) = (limits.text(), limits.fees());
         fs::write(
             &settings,
-            format!("plans: {{ figures: {{ limits: {limits} }} }}\nunknown_app_plan: figures\n"),
+            format!(
+                "plans: {{ figures: {{ limits: {limits}, fees: {fees} }} }}\nunknown_app_plan: figures\n"
+            ),
         )?;
         let tcp = format!("127.0.0.1:{}", free_port()?);
         let socket = format!("unix:{}", folder.join("imquota.sock").display());
+        let admin = format!("unix:{}", folder.join("admin.sock").display());
         let args = [
             "serve".to_owned(),
             format!("--config={}", settings.display()),
             format!("--listen={tcp}"),
             format!("--listen={socket}"),
+            format!("--admin-listen={admin}"),
             format!("--store={store}"),
             format!("--data-dir={}", folder.join("data").display()),
             "--workers=1".to_owned(),
@@ -112,6 +130,7 @@ impl Sidecar {
             process,
             tcp,
             socket,
+            admin,
         };
         runtime()?.block_on(sidecar.wait_until_it_serves())?;
         Ok((sidecar, took))

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-pub use bill::{Bill, EstimateArgs};
+pub use bill::{BillArgs, BillRunArgs, BillShowArgs, BillVerb, EstimateArgs};
 pub use holds::{CancelArgs, ConfirmArgs, HoldsArgs};
 pub use objects::{ImportArgs, ObjectsVerb};
 pub(super) use operators::AdminCommon;
@@ -44,8 +44,7 @@ pub enum Command {
         file: PathBuf,
     },
     /// Show what a month costs, and why
-    #[command(subcommand)]
-    Bill(Bill),
+    Bill(Box<BillArgs>),
     /// Ask a running server.
     #[command(flatten)]
     Ask(Ask),
@@ -68,6 +67,12 @@ pub enum Ask {
     RecordActive(RecordActiveArgs),
     /// Show an app's counts and limits
     Usage(UsageArgs),
+    /// See [`BillArgs`].
+    #[command(skip)]
+    Bill(BillShowArgs),
+    /// See [`BillArgs`].
+    #[command(skip)]
+    RunBills(BillRunArgs),
     /// Set an app's count to what really exists; for operators
     Recount(RecountArgs),
     /// List an app's reservations that are neither confirmed nor ended; for operators
@@ -108,6 +113,8 @@ impl Ask {
             Self::Release(args) => args.common.manner(),
             Self::RecordActive(args) => args.common.manner(),
             Self::Usage(args) => args.common.manner(),
+            Self::Bill(args) => args.common.manner(),
+            Self::RunBills(args) => args.common.manner(),
             Self::Recount(args) => args.common.manner(),
             Self::Holds(args) => args.common.manner(),
             Self::Objects(ObjectsVerb::Import(args)) => args.common.manner(),
@@ -140,7 +147,8 @@ pub struct ServeArgs {
     /// folder, or unix:/path, for this user and root; off by default [env: IMQUOTA_ADMIN_LISTEN]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
-    /// Where to serve metrics and probes; not served by this version [env: IMQUOTA_HTTP_LISTEN]
+    /// Where to serve /metrics, /livez and /readyz over plain HTTP, to whoever asks; off by default
+    /// [env: IMQUOTA_HTTP_LISTEN]
     #[arg(long, value_name = "ADDR")]
     http_listen: Option<String>,
     /// This sidecar's name; the host's by default [env: IMQUOTA_MEMBER]

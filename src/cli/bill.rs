@@ -110,6 +110,34 @@ fn grouped_decimal(text: &str) -> String {
     out
 }
 
+/// The names of the fields of [`csv`].
+pub(super) const CSV_HEAD: &str = "app_id,month,plan,item,peak,peak_day,free,billable,block,blocks,unit_price,amount,currency,due_date,final";
+
+/// One line for each line of a bill. No field holds a comma or a quote.
+pub(super) fn csv(bill: &GetBillResponse) -> String {
+    let line = |line: &BillLine| {
+        [
+            bill.app_id.to_string(),
+            bill.month.clone(),
+            line.plan.clone(),
+            line.item.clone(),
+            line.peak.to_string(),
+            line.peak_day.clone(),
+            line.free.to_string(),
+            line.billable.to_string(),
+            line.block.to_string(),
+            line.blocks.to_string(),
+            line.unit_price.clone(),
+            line.amount.clone(),
+            bill.currency.clone(),
+            bill.due_date.clone(),
+            bill.r#final.to_string(),
+        ]
+        .join(",")
+    };
+    bill.lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// For scripts.
 pub(super) fn json(bill: &GetBillResponse) -> Value {
     json!({

@@ -134,6 +134,8 @@ async fn answer(
             Ask::Release(args) => verbs::release(args).await,
             Ask::RecordActive(args) => verbs::record_active(args).await,
             Ask::Usage(args) => verbs::usage(args).await,
+            Ask::Bill(args) => verbs::bill(args).await,
+            Ask::RunBills(args) => verbs::run_bills(args, environment).await,
             Ask::Recount(args) => verbs::recount(args, environment).await,
             Ask::Holds(args) => verbs::holds(args, environment).await,
             Ask::Objects(ObjectsVerb::Import(args)) => verbs::at_count(args, environment).await,
@@ -149,11 +151,16 @@ async fn answer(
 
 /// Connects to the server.
 pub(super) async fn connect(common: &Common) -> Result<Client, NoAnswer> {
-    let channel = common.endpoint.endpoint().connect().await;
     Ok(Client {
-        service: QuotaServiceClient::new(channel.map_err(NoAnswer::Nobody)?),
+        service: QuotaServiceClient::new(channel(common).await?),
         timeout: common.timeout,
     })
+}
+
+/// A connection to whatever the server serves.
+pub(super) async fn channel(common: &Common) -> Result<Channel, NoAnswer> {
+    let channel = common.endpoint.endpoint().connect().await;
+    channel.map_err(NoAnswer::Nobody)
 }
 
 fn explain(manner: Manner<'_>, no_answer: &NoAnswer) -> String {

@@ -31,11 +31,7 @@ pub fn estimate(args: &EstimateArgs, out: &mut dyn Write, err: &mut dyn Write) -
         return Exit::Usage;
     };
     let Some(month) = Month::parse(&args.month) else {
-        let problem = format!(
-            "imquota: --month: must be a month such as 2026-11, not {:?}",
-            args.month
-        );
-        say(err, &problem);
+        say(err, "imquota: --month: must be a month such as 2026-11");
         return Exit::Usage;
     };
     let peak = |count| Peak { count, day: None };
@@ -48,7 +44,7 @@ pub fn estimate(args: &EstimateArgs, out: &mut dyn Write, err: &mut dyn Write) -
     let editions = Editions::always(plan.clone());
     match billing::bill(&usage, &editions, prices.currency, args.activated) {
         Ok(made) => {
-            let mut reply = grpc::bill(None, &made, false, Vec::new(), None);
+            let mut reply = grpc::estimate(&made);
             // Nobody said when.
             for line in &mut reply.lines {
                 line.peak_day.clear();

@@ -18,11 +18,30 @@ mod tests;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-pub use args::{Ask, Bill, Cli, Command, Common, ServeArgs};
+pub use args::{Ask, BillArgs, Cli, Command, Common, ServeArgs};
 pub use check_config::check_config;
 pub use client::ask;
-pub use estimate::estimate;
 pub use target::Target;
+
+use args::BillVerb;
+use estimate::estimate;
+
+use crate::config::Environment;
+
+/// Does what is wanted of bills.
+pub fn bill(
+    args: BillArgs,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
+    let what = match args.verb {
+        Some(BillVerb::Estimate(args)) => return estimate(&args, out, err),
+        Some(BillVerb::Run(args)) => Ask::RunBills(args),
+        None => Ask::Bill(args.show),
+    };
+    ask(&what, environment, out, err, false)
+}
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -227,7 +227,7 @@ fn apps(settings: &Settings) -> String {
     own.sort_by_key(|(app, _)| **app);
     let lines = own.into_iter().map(|(app, rules)| {
         let mut says: Vec<_> = overrides(&rules.limits, &rules.plan.limits).collect();
-        says.extend(flags(rules).into_iter().map(str::to_owned));
+        says.extend(flags(rules));
         format!("  {app} ({}): {}", rules.plan.name, says.join(", "))
     });
     let head = format!("apps: {}", apps.len());
@@ -243,7 +243,8 @@ fn has_own(rules: &AppRules) -> bool {
 }
 
 /// What an app's settings say beside its limits, as far as it is not the default.
-fn flags(rules: &AppRules) -> Vec<&'static str> {
+fn flags(rules: &AppRules) -> Vec<String> {
+    let activated = rules.activated.map(|day| format!("activated {day}"));
     let expired = match rules.expired_holds {
         ExpiredHolds::Ask => None,
         ExpiredHolds::Free => Some("expired_holds free"),
@@ -257,6 +258,8 @@ fn flags(rules: &AppRules) -> Vec<&'static str> {
     ]
     .into_iter()
     .flatten()
+    .map(str::to_owned)
+    .chain(activated)
     .collect()
 }
 

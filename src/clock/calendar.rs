@@ -80,6 +80,13 @@ impl Day {
         Some(Self(date))
     }
 
+    /// Reads `YYYY-MM-DD`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let date: Date = text.parse().ok()?;
+        (date.to_string() == text).then_some(Self(date))
+    }
+
     /// Days since 1970-01-01: the form that keys and records carry.
     #[must_use]
     pub fn number(self) -> i32 {

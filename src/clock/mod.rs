@@ -4,6 +4,8 @@
 //! the Unix epoch; how long something may take is a [`std::time::Duration`].
 
 mod calendar;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +16,10 @@ pub use calendar::{Day, Month, Zone};
 
 use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
+
+/// How far a machine's clock may be from the ledger's, in ms, before it is an alarm and before no bill is made
+/// final by it (domain page).
+pub const ERROR_MAX_MS: u64 = 60_000;
 
 /// Milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +79,11 @@ impl Clock {
     pub fn now(&self) -> Millis {
         self.own()
             .plus(self.ledger_ahead_ms.load(Ordering::Relaxed))
+    }
+
+    /// How far the machine's own clock is from the ledger's, in either direction.
+    pub fn error_ms(&self) -> u64 {
+        self.ledger_ahead_ms.load(Ordering::Relaxed).unsigned_abs()
     }
 
     /// Now, by the machine's clock alone.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use rustc_hash::FxHashMap;
 
 use super::finding::Findings;
@@ -11,7 +12,7 @@ use super::value::{Section, Value};
 use super::{APPS_MAX, limits, scalar};
 use crate::quota::{AppId, AppRules, ExpiredHolds, Plan, PlanName, Rulebook};
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "app_id",
     "plan",
     "limits",
@@ -20,6 +21,7 @@ const KEYS: [&str; 8] = [
     "share_ids",
     "track_objects",
     "expired_holds",
+    "activated",
 ];
 /// What may become of places whose reservation has expired.
 const EXPIRED_HOLDS: [(&str, ExpiredHolds); 3] = [
@@ -76,6 +78,7 @@ struct Flags {
     share_ids: bool,
     track_objects: bool,
     expired_holds: ExpiredHolds,
+    activated: Option<Date>,
 }
 
 impl Default for Flags {
@@ -85,6 +88,7 @@ impl Default for Flags {
             share_ids: false,
             track_objects: true,
             expired_holds: ExpiredHolds::default(),
+            activated: None,
         }
     }
 }
@@ -100,6 +104,7 @@ impl Shared {
                 share_ids: flags.share_ids,
                 track_objects: flags.track_objects,
                 expired_holds: flags.expired_holds,
+                activated: flags.activated,
             })
         });
         rules.clone()
@@ -130,6 +135,7 @@ fn app(
         share_ids: flag(&section, "share_ids", findings).is_some_and(|(_, set)| set),
         track_objects: flag(&section, "track_objects", findings).is_none_or(|(_, set)| set),
         expired_holds: expired_holds(&section, findings).unwrap_or_default(),
+        activated: activated(&section, findings),
     };
     // Checked even where the plan is unknown, so that the fault in them is reported too.
     let base = plan.as_ref().map(|plan| plan.limits);
@@ -146,6 +152,7 @@ fn app(
             share_ids: flags.share_ids,
             track_objects: flags.track_objects,
             expired_holds: flags.expired_holds,
+            activated: flags.activated,
         }),
         None => shared.rules(&plan, flags),
     };
@@ -174,6 +181,11 @@ fn expired_holds(section: &Section<'_>, findings: &mut Findings) -> Option<Expir
     value.read(findings, "ask, free or charge", |text| {
         scalar::one_of(text, &EXPIRED_HOLDS)
     })
+}
+
+fn activated(section: &Section<'_>, findings: &mut Findings) -> Option<Date> {
+    let value = section.get("activated")?;
+    value.read(findings, "a day such as 2026-11-03", scalar::date)
 }
 
 fn flag<'s>(

@@ -9,8 +9,6 @@ use crate::endpoint::Endpoint;
 
 /// Where the API is served if nobody says.
 const LISTEN_DEFAULT: &str = "127.0.0.1:50051";
-/// Said of keys that change nothing yet.
-pub(super) const NOT_SERVED: &str = "understood, not served by this version";
 
 const LISTEN: Layered = Layered {
     key: "listen",
@@ -36,6 +34,8 @@ pub(super) struct Listeners {
     pub admin: Option<Endpoint>,
     /// The one for health alone.
     pub health: Option<Endpoint>,
+    /// The one of plain HTTP.
+    pub http: Option<Endpoint>,
 }
 
 /// All listeners.
@@ -69,11 +69,10 @@ pub(super) fn read(
         );
         findings.fault(one.place.clone(), one.key.clone(), text);
     }
-    each_once(&listen, [admin.as_ref(), health.as_ref()], findings);
     let flag = flags.http_listen.as_deref();
-    if let Some(one) = HTTP_LISTEN.choose(flag, environment, file, findings, Endpoint::parse) {
-        findings.notice(one.place, one.key, NOT_SERVED);
-    }
+    let http = HTTP_LISTEN.choose(flag, environment, file, findings, Endpoint::parse);
+    let others = [admin.as_ref(), health.as_ref(), http.as_ref()];
+    each_once(&listen, others, findings);
     let mut listen: Vec<_> = listen.into_iter().map(|one| one.value).collect();
     if listen.is_empty() {
         listen.extend(Endpoint::parse(LISTEN_DEFAULT));
@@ -82,6 +81,7 @@ pub(super) fn read(
         listen,
         admin: admin.map(|one| one.value),
         health: health.map(|one| one.value),
+        http: http.map(|one| one.value),
     }
 }
 
@@ -120,7 +120,7 @@ fn allow_plaintext(file: Option<Section<'_>>, findings: &mut Findings) -> Vec<En
 /// Two listeners on one address are a slip, unless the system chooses both ports.
 fn each_once(
     listen: &[Chosen<Endpoint>],
-    others: [Option<&Chosen<Endpoint>>; 2],
+    others: [Option<&Chosen<Endpoint>>; 3],
     findings: &mut Findings,
 ) {
     if let Some(above) = listen.get(LISTENERS_MAX) {

@@ -219,6 +219,7 @@ fn settings(
         listen: listeners.listen,
         admin_listen: listeners.admin,
         health_listen: listeners.health,
+        http_listen: listeners.http,
         data_dir: process.data_dir,
         store,
         outage,

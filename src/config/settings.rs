@@ -22,6 +22,8 @@ pub struct Settings {
     pub admin_listen: Option<Endpoint>,
     /// Where gRPC health alone is served, for probes that dial the Pod's address.
     pub health_listen: Option<Endpoint>,
+    /// Where figures and probes are served over plain HTTP, to whoever asks. `None`: nowhere.
+    pub http_listen: Option<Endpoint>,
     /// The folder of the journal and of the embedded store.
     pub data_dir: PathBuf,
     /// The shared ledger.

@@ -1,13 +1,13 @@
 //! One client's connection, from its first byte to its last answer.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::pin;
 use std::time::Duration;
 
-use hyper::server::conn::http2;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, Ready};
@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use super::edge::Edge;
+use super::pages::Pages;
 use super::peer::Peer;
 use super::prompt::Prompt;
 
@@ -40,6 +41,11 @@ pub(super) const FIRST_BYTE_MAX: Duration = Duration::from_secs(10);
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 /// How long the client may take to say so.
 const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// How long who reads pages may take to ask for one, the pause since the last one included.
+const PAGE_HEADER_MAX: Duration = Duration::from_secs(75);
+/// The most bytes of a request for a page, and of a page, that a connection holds.
+const PAGE_BUFFER_BYTES: usize = 16 * 1024;
 
 /// A connection on its way to the thread that will serve it.
 pub(super) struct Accepted {
@@ -76,7 +82,7 @@ async fn serve_tcp(
 ) -> io::Result<()> {
     let stream = Prompt::new(TcpStream::from_std(stream)?);
     first_byte(stream.inner().ready(Interest::READABLE), &mut drain).await?;
-    serve_http2(stream, edge, drain).await
+    serve_http(stream, edge, drain).await
 }
 
 async fn serve_unix(
@@ -86,7 +92,7 @@ async fn serve_unix(
 ) -> io::Result<()> {
     let stream = Prompt::new(UnixStream::from_std(stream)?);
     first_byte(stream.inner().ready(Interest::READABLE), &mut drain).await?;
-    serve_http2(stream, edge, drain).await
+    serve_http(stream, edge, drain).await
 }
 
 /// Waits for the client to speak. One that is silent when draining begins is not waited for.
@@ -99,6 +105,41 @@ async fn first_byte(
         ready = timeout(FIRST_BYTE_MAX, readable) => ready?.map(drop),
         () = told_to_drain(drain) => Err(io::ErrorKind::ConnectionAborted.into()),
     }
+}
+
+/// Speaks what the edge speaks.
+async fn serve_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    edge: Edge,
+    drain: watch::Receiver<bool>,
+) -> io::Result<()> {
+    match edge.pages() {
+        Some(pages) => serve_pages(stream, pages, drain).await,
+        None => serve_http2(stream, edge, drain).await,
+    }
+}
+
+async fn serve_pages(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    pages: &Pages,
+    mut drain: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let service = service_fn(|request| ready(Ok::<_, Infallible>(pages.answer(&request))));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PAGE_HEADER_MAX)
+        .max_buf_size(PAGE_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        biased;
+        served = connection.as_mut() => served,
+        () = told_to_drain(&mut drain) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    served.map_err(io::Error::other)
 }
 
 async fn serve_http2(

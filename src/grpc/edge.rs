@@ -13,10 +13,13 @@ use tonic_reflection::pb::{v1, v1alpha};
 use tonic_reflection::server::Builder;
 
 use super::admin::Admin;
+use super::bill::Billing;
 use super::health::Probes;
+use super::pages::Pages;
 use super::peer::Peer;
 use super::proto::FILE_DESCRIPTOR_SET;
 use super::proto::admin_service_server::{self, AdminServiceServer};
+use super::proto::billing_service_server::{self, BillingServiceServer};
 use super::proto::quota_service_server::{self, QuotaServiceServer};
 use super::service::Quota;
 use super::unary::{self, Body};
@@ -42,22 +45,31 @@ pub(super) struct Edge {
 struct Services {
     quota: Option<Quota>,
     routes: Routes,
+    /// If it is they that are served, over HTTP/1.1, and nothing else.
+    pages: Option<Pages>,
 }
 
 impl Edge {
-    /// The quota service, health and reflection.
-    pub(super) fn new(quota: Quota, probes: Probes) -> Self {
+    /// The quota service, the billing service, health and reflection.
+    pub(super) fn new(quota: Quota, billing: Billing, probes: Probes) -> Self {
         let generated = QuotaServiceServer::new(quota.clone())
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let routes = reflection(health(probes), quota_service_server::SERVICE_NAME);
+        let served = [
+            quota_service_server::SERVICE_NAME,
+            billing_service_server::SERVICE_NAME,
+        ];
+        let billing = BillingServiceServer::new(billing)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let routes = reflection(health(probes), &served).add_service(billing);
         Self::of(Some(quota), routes.add_service(generated))
     }
 
     /// The operators' service, health and reflection.
     pub(super) fn admin(admin: Admin, probes: Probes) -> Self {
         let generated = AdminServiceServer::new(admin).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let routes = reflection(health(probes), admin_service_server::SERVICE_NAME);
+        let routes = reflection(health(probes), &[admin_service_server::SERVICE_NAME]);
         Self::of(None, routes.add_service(generated))
     }
 
@@ -66,12 +78,33 @@ impl Edge {
         Self::of(None, health(probes))
     }
 
+    /// Pages for who speaks no gRPC.
+    pub(super) fn only_pages(pages: Pages) -> Self {
+        Self::behind(Services {
+            quota: None,
+            routes: Routes::default(),
+            pages: Some(pages),
+        })
+    }
+
     fn of(quota: Option<Quota>, routes: Routes) -> Self {
-        let routes = routes.prepare();
+        Self::behind(Services {
+            quota,
+            routes: routes.prepare(),
+            pages: None,
+        })
+    }
+
+    fn behind(services: Services) -> Self {
         Self {
-            services: Arc::new(Services { quota, routes }),
+            services: Arc::new(services),
             peer: Peer::Unknown,
         }
+    }
+
+    /// The pages, if they are what is served.
+    pub(super) fn pages(&self) -> Option<&Pages> {
+        self.services.pages.as_ref()
     }
 
     /// The same services for a connection with `peer`.
@@ -176,19 +209,22 @@ fn health(probes: Probes) -> Routes {
 }
 
 /// Adds reflection that names `served` and what stands beside it, in the version that new clients speak and in the one that old ones do.
-fn reflection(routes: Routes, served: &str) -> Routes {
+fn reflection(routes: Routes, served: &[&str]) -> Routes {
     let describe = || {
-        Builder::configure()
+        let builder = Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)
             // The details of a fault, so that tools can show them.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-            .with_service_name(served)
             .with_service_name(tonic_health::pb::health_server::SERVICE_NAME)
             .with_service_name(v1::server_reflection_server::SERVICE_NAME)
-            .with_service_name(v1alpha::server_reflection_server::SERVICE_NAME)
+            .with_service_name(v1alpha::server_reflection_server::SERVICE_NAME);
+        let names = served.iter();
+        names
+            .into_iter()
+            .fold(builder, |builder, name| builder.with_service_name(*name))
     };
     // The descriptors are fixed when this program is built; a test reads them.
     let new = describe().build_v1().expect("the build made them");

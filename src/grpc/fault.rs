@@ -11,6 +11,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use super::proto;
 use crate::admission::Fault;
+use crate::invoice;
 use crate::operator;
 
 /// The domain of every google.rpc.ErrorInfo.
@@ -111,6 +112,26 @@ impl From<Fault> for Status {
     }
 }
 
+impl From<invoice::Fault> for Status {
+    fn from(fault: invoice::Fault) -> Self {
+        use invoice::Fault as Of;
+        let message = fault.to_string();
+        match fault {
+            Of::Ahead(_) => {
+                let mut violations = Violations::default();
+                violations.add("month", "has not begun");
+                violations.into()
+            }
+            Of::UnknownApp(_) => plain(Code::NotFound, "APP_UNKNOWN", message),
+            Of::TooOld(_) => plain(Code::OutOfRange, "MONTH_FORGOTTEN", message),
+            Of::TooLarge(_) => plain(Code::OutOfRange, "AMOUNT_TOO_LARGE", message),
+            Of::NotSealed(_) => plain(Code::FailedPrecondition, "NOT_SEALED", message),
+            Of::Unreadable(_) => plain(Code::DataLoss, "BILL_UNREADABLE", message),
+            Of::Away(_) => plain(Code::Unavailable, "UNAVAILABLE", message),
+        }
+    }
+}
+
 impl From<operator::Fault> for Status {
     fn from(fault: operator::Fault) -> Self {
         use operator::Fault as Of;
@@ -122,7 +143,8 @@ impl From<operator::Fault> for Status {
             Of::Alive(_) => (Code::FailedPrecondition, "MEMBER_ALIVE"),
             Of::Gone(_) => (Code::FailedPrecondition, "MEMBER_GONE"),
             Of::Busy => (Code::ResourceExhausted, "OVERLOADED"),
-            Of::Away(_) => (Code::Unavailable, "UNAVAILABLE"),
+            Of::Bills(invoice::Fault::NotSealed(_)) => (Code::FailedPrecondition, "NOT_SEALED"),
+            Of::Bills(_) | Of::Away(_) => (Code::Unavailable, "UNAVAILABLE"),
             Of::Unsure(_) => (Code::Unavailable, "OUTCOME_UNKNOWN"),
         };
         plain(code, reason, fault.to_string())

@@ -10,7 +10,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::proto::{admin_service_server, quota_service_server};
+use super::proto::{admin_service_server, billing_service_server, quota_service_server};
 
 /// What the process can do. Nothing at first; the handle's clones speak of the same process.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl Readiness {
         Self(Arc::new(watch::Sender::new(State::default())))
     }
 
-    /// From now on calls are answered: `""` and `imquota.v1.QuotaService` serve.
+    /// From now on calls are answered: `""` and each service serve.
     pub fn set_serving(&self) {
         self.0.send_modify(|state| state.serving = true);
     }
@@ -69,10 +69,10 @@ enum Name {
 }
 
 impl Name {
-    fn of(service: &str, served: &str) -> Self {
+    fn of(service: &str, served: &[&str]) -> Self {
         match service {
             "" => Self::Service,
-            named if named == served => Self::Service,
+            named if served.contains(&named) => Self::Service,
             "readiness" => Self::Readiness,
             "liveness" => Self::Liveness,
             _ => Self::Unknown,
@@ -100,19 +100,22 @@ impl Name {
 pub(super) struct Probes {
     readiness: Readiness,
     /// The name of the service that is served beside health.
-    served: &'static str,
+    served: &'static [&'static str],
 }
 
 impl Probes {
     /// Probes of what `readiness` says, for gateways.
     pub(super) fn new(readiness: Readiness) -> Self {
-        let served = quota_service_server::SERVICE_NAME;
+        let served = &[
+            quota_service_server::SERVICE_NAME,
+            billing_service_server::SERVICE_NAME,
+        ];
         Self { readiness, served }
     }
 
     /// The same beside the operators' service.
     pub(super) fn of_admin(readiness: Readiness) -> Self {
-        let served = admin_service_server::SERVICE_NAME;
+        let served = &[admin_service_server::SERVICE_NAME];
         Self { readiness, served }
     }
 }
@@ -133,7 +136,7 @@ impl Health for Probes {
         if name == Name::Unknown {
             return Err(Status::not_found(format!(
                 "no such service; ask for \"\", {}, readiness or liveness",
-                self.served
+                self.served.join(", ")
             )));
         }
         let state = *self.readiness.0.borrow();

@@ -15,6 +15,7 @@ mod edge;
 mod fault;
 mod health;
 mod many;
+mod pages;
 mod parse;
 mod peer;
 mod prompt;
@@ -28,13 +29,14 @@ mod token;
 mod unary;
 mod worker;
 
-pub use bill::bill;
+pub use bill::estimate;
 pub use bind::{BindFault, Bound, bind};
 pub use edge::MESSAGE_BYTES_MAX;
 pub use health::Readiness;
 pub use parse::{CHECKS_MAX, USERS_MAX};
 pub use peer::Guard;
 pub use server::{
-    Bounds, CONNECTIONS_MAX, DRAIN_MAX, ServeFault, serve, serve_admin, serve_health,
+    Bounds, CONNECTIONS_MAX, DRAIN_MAX, Doors, ServeFault, serve, serve_admin, serve_health,
+    serve_pages,
 };
 pub use token::{TOKEN_FILE, Token, TokenFault};

@@ -11,13 +11,17 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::admission::Admission;
+use crate::invoice::Invoices;
+use crate::metrics::Metrics;
 use crate::operator::Operations;
 
 use super::accept::{Acceptor, Handout};
 use super::admin::Admin;
+use super::bill::Billing;
 use super::bind::Bound;
 use super::edge::Edge;
 use super::health::{Probes, Readiness};
+use super::pages::Pages;
 use super::peer::Guard;
 use super::service::Quota;
 use super::worker::{self, End, INBOX};
@@ -56,6 +60,15 @@ impl Bounds {
     }
 }
 
+/// What stands behind the services. Its clones share it.
+#[derive(Clone)]
+pub struct Doors {
+    /// What decides.
+    pub admission: Arc<Admission>,
+    /// What makes bills.
+    pub invoices: Arc<Invoices>,
+}
+
 /// Why a server ended that should not have.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeFault {
@@ -75,7 +88,7 @@ pub enum ServeFault {
     Listener(String),
 }
 
-/// Serves QuotaService, health and reflection on `listeners` until `stop`; then drains: health says
+/// Serves QuotaService, BillingService, health and reflection on `listeners` until `stop`; then drains: health says
 /// NOT_SERVING, nothing more is accepted, calls in flight are answered, for at most
 /// [`Bounds::drain_max`].
 ///
@@ -85,7 +98,7 @@ pub enum ServeFault {
 /// [`ServeFault`] if it cannot start, or if a thread or a listener ends before `stop`. What is left
 /// is drained then, too.
 pub async fn serve(
-    admission: Arc<Admission>,
+    doors: Doors,
     readiness: Readiness,
     listeners: Vec<Bound>,
     bounds: Bounds,
@@ -93,8 +106,9 @@ pub async fn serve(
 ) -> Result<(), ServeFault> {
     let acceptors = acceptors(listeners)?;
     let (drain, draining) = watch::channel(false);
-    let quota = Quota::new(admission, draining.clone());
-    let edge = Edge::new(quota, Probes::new(readiness.clone()));
+    let quota = Quota::new(doors.admission, draining.clone());
+    let billing = Billing::new(doors.invoices);
+    let edge = Edge::new(quota, billing, Probes::new(readiness.clone()));
     // Room for the end of every worker.
     let (ends, mut ended) = mpsc::channel(bounds.workers.get());
     let mut inboxes = Vec::with_capacity(bounds.workers.get());
@@ -150,6 +164,20 @@ pub async fn serve_health(
     serve_here(edge, listeners, PROBE_CONNECTIONS_MAX, WORKER_END_MAX, stop).await
 }
 
+/// Serves figures and probes over plain HTTP/1.1, on the runtime it is polled on, until `stop`.
+///
+/// # Errors
+/// [`ServeFault`] if it cannot start, or if a listener ends before `stop`.
+pub async fn serve_pages(
+    readiness: Readiness,
+    metrics: Metrics,
+    listeners: Vec<Bound>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeFault> {
+    let edge = Edge::only_pages(Pages::new(readiness, metrics));
+    serve_here(edge, listeners, PROBE_CONNECTIONS_MAX, WORKER_END_MAX, stop).await
+}
+
 /// Serves AdminService, health and reflection to those whom `guard` lets in, on the runtime it is
 /// polled on, until `stop`; calls in flight are then answered, for at most [`DRAIN_MAX`].
 ///
@@ -157,13 +185,13 @@ pub async fn serve_health(
 /// [`ServeFault`] if it cannot start, or if a listener ends before `stop`.
 pub async fn serve_admin(
     operations: Operations,
-    admission: Arc<Admission>,
+    doors: Doors,
     guard: Guard,
     readiness: Readiness,
     listeners: Vec<Bound>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeFault> {
-    let admin = Admin::new(operations, admission, guard);
+    let admin = Admin::new(operations, doors, guard);
     let edge = Edge::admin(admin, Probes::of_admin(readiness));
     serve_here(edge, listeners, ADMIN_CONNECTIONS_MAX, DRAIN_MAX, stop).await
 }

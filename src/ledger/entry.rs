@@ -1,6 +1,7 @@
 //! One app that this sidecar has met: its own sums, what the ledger said of the others', and what limits
 //! guard.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Entry {
     /// The rules it lives under.
     pub rules: Arc<AppRules>,
     pub(super) listed: Listed,
+    /// Whether the ledger was told which plan it has.
+    pub(super) plan_told: AtomicBool,
     books: Mutex<Kept>,
 }
 
@@ -33,6 +36,7 @@ impl Entry {
             app,
             rules,
             listed: Listed::default(),
+            plan_told: AtomicBool::new(false),
             books: Mutex::new(Kept::Open(books)),
         }
     }

@@ -131,7 +131,8 @@ impl Ledger {
             fingerprint: hold.fingerprint,
             charge: hold.charge,
             day: hold.day,
-            object: of_hold.or(object),
+            // Another than was reserved is another request, says the ledger.
+            object: object.or(of_hold),
             intent,
         };
         let open = match self.open_take(wanted) {

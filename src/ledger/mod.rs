@@ -55,6 +55,7 @@ pub use ids::{Effect, Found, IdsFull, Once};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
 pub use lease::Lease;
 pub use logins::OpenLogins;
+pub use marks::Passings;
 pub use outlook::{Outlook, State};
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 pub use repeats::{Counted, Despite, Unkept};
@@ -73,7 +74,7 @@ use owed::{Owed, OwedCopy};
 
 use crate::clock::{Clock, Millis, Zone};
 use crate::quota::{
-    AppId, COUNTERS, Counter, IdPolicy, OutagePolicy, RequestId, Resource, Rulebook,
+    AppId, AppRules, COUNTERS, Counter, IdPolicy, OutagePolicy, RequestId, Resource, Rulebook,
 };
 use crate::store::{
     Cell, CellReport, GiveBack, Installation, Member, RecordKey, Shard, Store, StoreFault,
@@ -328,6 +329,26 @@ impl Ledger {
     /// Now.
     pub fn now(&self) -> Millis {
         self.clock.now()
+    }
+
+    /// How far this machine's clock is from the ledger's, in either direction.
+    pub fn clock_error_ms(&self) -> u64 {
+        self.clock.error_ms()
+    }
+
+    /// How often which mark was passed: parts of a limit, the free quantity, the blocks above it.
+    pub fn marks_passed(&self) -> Vec<Passings> {
+        self.marks.passings()
+    }
+
+    /// The apps that the settings name, in no order.
+    pub fn apps_of_settings(&self) -> impl Iterator<Item = AppId> + '_ {
+        self.rules.apps.keys().copied()
+    }
+
+    /// The rules of an app, if the settings know any.
+    pub fn rules_of(&self, app: AppId) -> Option<&Arc<AppRules>> {
+        self.rules.of(app)
     }
 
     /// The billing zone.

@@ -11,6 +11,7 @@ use super::apps::APPS_MAX;
 use super::entry::{Entry, Telling};
 use super::giving::Fell;
 use super::journal::OwedRelease;
+use super::outlook::State;
 use super::owed::{DueRecords, Resend};
 use super::tell::tell;
 use crate::clock::Millis;
@@ -48,6 +49,9 @@ pub(super) async fn settle(ledger: &Ledger, scope: Scope) -> Result<(), StoreFau
         Scope::Limits => {}
         Scope::Due => ledger.take_up_unmet(UNMET_A_ROUND),
         Scope::All => ledger.take_up_unmet(APPS_MAX),
+    }
+    if ledger.store.is_local() && ledger.outlook.state() != State::Up {
+        settle_named(ledger, &mut refusals).await?;
     }
     let mut scope = scope;
     for _ in 0..RECORD_PASSES_MAX {
@@ -238,6 +242,29 @@ pub(super) async fn settle_apps(
         (entry, telling)
     });
     tell(ledger, shard, entries.collect(), records).await
+}
+
+/// Tells a ledger in this process, which may have lost all of it, of the objects that were deleted: each after
+/// whatever was begun before it, since one of that name may have been created before and after.
+async fn settle_named(ledger: &Ledger, refusals: &mut Refusals) -> Result<(), StoreFault> {
+    let due = ledger.owed.due_releases(RELEASES_MAX);
+    let named = due.into_iter();
+    for (number, owed) in named.filter(|(_, owed)| owed.give_back.object.is_some()) {
+        let app = owed.give_back.app;
+        for _ in 0..RECORD_PASSES_MAX {
+            let records = ledger.owed.due_before(app, number, ledger.now());
+            let more = records.more;
+            if !records.is_empty() {
+                let told = tell(ledger, Shard::of(app), Vec::new(), records).await;
+                refusals.pass(told)?;
+            }
+            if !more {
+                break;
+            }
+        }
+        refusals.pass(settle_release(ledger, number, owed).await)?;
+    }
+    Ok(())
 }
 
 /// Sends releases whose outcome is unknown, until the ledger has them.

@@ -5,6 +5,7 @@
 //! the takes that they contain beside the named ones are found, in one moment: see [`Owed::between_records`](super::owed::Owed::between_records).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Ledger;
 use super::entry::{Entry, Telling};
@@ -65,6 +66,8 @@ pub(super) async fn tell(
     let (left, gave) = owed.between_records(shard, |records| {
         for (entry, telling, acks_freeze) in entries {
             let (app, cells) = (entry.app, entry.report(now, telling));
+            let untold = !entry.plan_told.load(Ordering::Relaxed);
+            let plan = untold.then(|| entry.rules.plan.name.clone());
             let must_hear = entry.frozen().is_some() || !entry.is_heard(&ledger.lease);
             if !cells.is_empty() || telling != Telling::News || must_hear {
                 on_the_way.entries.push(entry);
@@ -72,6 +75,7 @@ pub(super) async fn tell(
                     app,
                     cells,
                     acks_freeze,
+                    plan,
                 });
             } else {
                 entry.rest();
@@ -97,6 +101,9 @@ pub(super) async fn tell(
     let entries = std::mem::take(&mut on_the_way.entries);
     for ((entry, told), view) in entries.iter().zip(&report.apps).zip(&views) {
         entry.settled(&told.cells);
+        if told.plan.is_some() {
+            entry.plan_told.store(true, Ordering::Relaxed);
+        }
         ledger.learn(entry, view, today, heard);
         ledger.note_acked(entry, &told.cells);
     }

@@ -70,6 +70,7 @@ impl Place {
             share_ids: false,
             track_objects: true,
             expired_holds: crate::quota::ExpiredHolds::Ask,
+            activated: None,
         };
         let file = self.folder.path().join("ledger.redb");
         let store = EmbeddedStore::open(&file, self.zone.clone()).unwrap();

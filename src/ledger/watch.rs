@@ -11,7 +11,7 @@ use super::Ledger;
 use super::entry::Entry;
 use super::outlook::State;
 use super::settle;
-use crate::clock::Millis;
+use crate::clock::{self, Millis};
 use crate::quota::AppId;
 
 /// How often what is lent is looked at.
@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const CALM_LOOKS: usize = 60;
 /// How long a call waits for others that are to be settled at once.
 const TOGETHER: Duration = Duration::from_millis(3);
+/// How long the log is silent about a clock that stays wrong.
+const CLOCK_AGAIN_MS: u64 = 3_600_000;
 /// The most recalls that wait to be asked for.
 pub const RECALLS_MAX: usize = 1_024;
 
@@ -27,9 +29,51 @@ pub const RECALLS_MAX: usize = 1_024;
 pub async fn keep(ledger: &Ledger) {
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut alarm = ClockAlarm::default();
     loop {
         tick.tick().await;
-        look(ledger, ledger.now());
+        let now = ledger.now();
+        look(ledger, now);
+        let error_ms = ledger.clock_error_ms();
+        match alarm.hear(error_ms, now) {
+            Some(ClockNews::Wrong) => tracing::error!(
+                error_ms,
+                "this machine's clock is far from the ledger's, by which days are told apart: no bill is made \
+                 final here until it is set right"
+            ),
+            Some(ClockNews::Right) => {
+                tracing::info!(error_ms, "this machine's clock is right again");
+            }
+            None => {}
+        }
+    }
+}
+
+/// Whether the clock is known to be wrong, and when that was told.
+#[derive(Debug, Default)]
+struct ClockAlarm(Option<Millis>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum ClockNews {
+    Wrong,
+    Right,
+}
+
+impl ClockAlarm {
+    fn hear(&mut self, error_ms: u64, now: Millis) -> Option<ClockNews> {
+        let wrong = error_ms > clock::ERROR_MAX_MS;
+        match self.0 {
+            Some(_) if !wrong => {
+                self.0 = None;
+                Some(ClockNews::Right)
+            }
+            None if !wrong => None,
+            Some(told) if now.since(told) < CLOCK_AGAIN_MS => None,
+            Some(_) | None => {
+                self.0 = Some(now);
+                Some(ClockNews::Wrong)
+            }
+        }
     }
 }
 
@@ -107,5 +151,23 @@ impl Ledger {
         if let Some(entry) = entry {
             self.return_spare(&entry);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_clock_is_told_once_an_hour_until_it_is_right() {
+        let mut alarm = ClockAlarm::default();
+        let at = |seconds: i64| Millis(seconds * 1_000);
+        assert_eq!(alarm.hear(60_000, at(0)), None);
+        assert_eq!(alarm.hear(60_001, at(1)), Some(ClockNews::Wrong));
+        assert_eq!(alarm.hear(90_000, at(2)), None);
+        assert_eq!(alarm.hear(90_000, at(3_601)), Some(ClockNews::Wrong));
+        assert_eq!(alarm.hear(10, at(3_602)), Some(ClockNews::Right));
+        assert_eq!(alarm.hear(10, at(3_603)), None);
+        assert_eq!(alarm.hear(61_000, at(3_604)), Some(ClockNews::Wrong));
     }
 }

@@ -1,6 +1,7 @@
 //! Why an operation was not done, in words that say what to do.
 
 use super::OPERATIONS_MAX;
+use crate::invoice;
 use crate::quota::AppId;
 
 /// Why an operation was not done.
@@ -55,4 +56,7 @@ pub enum Fault {
         "{0}; whether it was done is not known: look at `imquota audit`, then ask again if need be"
     )]
     Unsure(String),
+    /// Bills cannot be written.
+    #[error(transparent)]
+    Bills(invoice::Fault),
 }

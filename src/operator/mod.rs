@@ -22,7 +22,8 @@ pub use fault::Fault;
 pub use here::Here;
 pub use recount::{Counted, Order, RecountOrder};
 
-use crate::clock::{Clock, Millis};
+use crate::clock::{Clock, Millis, Month};
+use crate::invoice::{Invoices, Page};
 use crate::quota::AppId;
 use crate::store::{AUDIT_TEXT_MAX, AuditEntry, MemberInfo, Operator, Reply, Retired, StoreFault};
 
@@ -109,6 +110,23 @@ impl Operations {
             Ok(Err(fault)) => Err(Fault::Unsure(fault.to_string())),
             Err(_) => Err(Fault::Unsure(format!("no answer within {RETIRE_MAX:?}"))),
         }
+    }
+
+    /// Writes the bills of a month that is over, each once, of at most `most` apps whose ids are above `after`.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`], [`Fault::Bills`].
+    pub async fn run_bills(
+        &self,
+        invoices: &Invoices,
+        month: Month,
+        (after, most): (Option<AppId>, usize),
+        who: &str,
+    ) -> Result<Page, Fault> {
+        let _place = self.place()?;
+        let who = self.signed(who);
+        let page = invoices.run(&self.store, month, (after, most), &who);
+        page.await.map_err(Fault::Bills)
     }
 
     fn place(&self) -> Result<SemaphorePermit<'_>, Fault> {

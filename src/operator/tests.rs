@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, pending, ready};
 use tokio::time::Instant;
 
 use super::*;
-use crate::clock::Millis;
+use crate::clock::{Millis, Month};
 use crate::quota::Resource;
 use crate::store::{BEAT_MS, Freeze, LEASE_TTL_MS, Recount, Recounted, Standing};
 
@@ -93,6 +93,22 @@ impl Operator for Fake {
             outstanding: 5,
         };
         Box::pin(ready(Ok(retired)))
+    }
+
+    fn apps(&self) -> Reply<'_, Vec<AppId>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn write_bill<'a>(
+        &'a self,
+        _: AppId,
+        _: Month,
+        _: &'a str,
+        _: &'a str,
+    ) -> Reply<'a, (Box<str>, bool)> {
+        Box::pin(std::future::ready(Err(StoreFault::Away(
+            "no bills are kept".into(),
+        ))))
     }
 
     fn audit(&self, _app: Option<AppId>, _most: usize) -> Reply<'_, Vec<AuditEntry>> {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use super::{ExpiredHolds, Limits, Plan};
 
 /// An SDKAppID: any non-zero integer, `1400000001` for example.
@@ -45,6 +47,8 @@ pub struct AppRules {
     /// Whether a count belongs to the object that a request names. Each such request is one step in the
     /// ledger. If not, names are not looked at.
     pub track_objects: bool,
+    /// When it was activated: the plan's own fee of that month is waived.
+    pub activated: Option<Date>,
     /// What becomes of places whose reservation has expired.
     pub expired_holds: ExpiredHolds,
 }

@@ -9,14 +9,19 @@
 
 mod active;
 pub mod embedded;
+mod history;
 mod hold;
 mod member;
 mod operator;
+mod past;
 pub mod redis;
 mod report;
 mod take;
 
 pub use active::{Active, Login, Usage};
+pub use history::{
+    BILL_BYTES_MAX, DAYS_KEPT_MONTHS, DayHistory, MONTHS_KEPT, MonthHistory, PLANS_MAX,
+};
 pub use hold::{Adopted, HOLDS_MAX, Hold, HoldState, Intent, OBJECTS_MAX};
 pub use member::{
     BEAT_MS, Base, Bases, Beat, Beaten, Installation, LEASE_TTL_MS, Member, Recovery, Roll,
@@ -36,7 +41,7 @@ pub use take::{
 
 use futures_util::future::BoxFuture;
 
-use crate::clock::{Day, Millis};
+use crate::clock::{Day, Millis, Month};
 use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 
 /// How many ledger shards the apps are spread over. Fixed for an installation.
@@ -121,8 +126,9 @@ pub trait Store: Send + Sync + 'static {
     /// Merges totals, withdraws attempts, keeps answered takes, lends what is wished for. `day` is today, whose month gets the
     /// peaks and whose gain the views show. Answers one view for each app of `report.apps`, in order.
     ///
-    /// A month's group peak is the highest net count in the order of settlement. A month begins with
-    /// what is carried in. A held record is not part of it before it is answered, so that a hold
+    /// A month's group peak, and a day's, is the highest net count in the order of settlement. A month begins with
+    /// what is carried in, a day with what the one before it ended with. What comes after midnight is of the day on which
+    /// it comes: where groups of the app came or went on a later day than `day`, of that one. A held record is not part of it before it is answered, so that a hold
     /// which is withdrawn leaves nothing on the bill; a report that says nothing new leaves nothing
     /// either, whatever its `high`. After a crash a ledger in this process is told its lost calls
     /// again in the order of the journal: a release before its creation would find nothing to give
@@ -188,6 +194,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads an app's counts; changes nothing.
     fn usage(&self, app: AppId, day: Day, now: Millis) -> Reply<'_, Usage>;
+
+    /// What is kept of an app's month; changes nothing. `today` says which month runs.
+    fn month(&self, app: AppId, month: Month, today: Day, now: Millis) -> Reply<'_, MonthHistory>;
 
     /// The counts, where they can be had without waiting (a ledger in this process).
     fn glance(&self, app: AppId, day: Day) -> Option<View>;

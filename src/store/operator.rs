@@ -1,7 +1,7 @@
 //! What an operator does to a ledger: freezing and recounting an app, and retiring members.
 
 use super::Reply;
-use crate::clock::Millis;
+use crate::clock::{Millis, Month};
 use crate::quota::{AppId, Resource};
 
 /// For how long an app stays frozen when neither a commit nor a cancellation comes.
@@ -97,7 +97,7 @@ pub struct AuditEntry {
     pub at: Millis,
     /// Who.
     pub who: Box<str>,
-    /// What: `recount` or `retire`.
+    /// What: `recount`, `retire` or `bill`.
     pub what: Box<str>,
     /// The app it was about, where it was about one.
     pub app: Option<AppId>,
@@ -133,6 +133,19 @@ pub trait Operator: Send + Sync + 'static {
     /// Books what a member counted and all that it was lent as used, app by app, and then marks it gone.
     /// Broken off, it can be repeated and goes on.
     fn retire<'a>(&'a self, incarnation: u64, who: &'a str, why: &'a str) -> Reply<'a, Retired>;
+
+    /// All apps of which the ledger knows anything, in order.
+    fn apps(&self) -> Reply<'_, Vec<AppId>>;
+
+    /// Writes the bill of an app's month, at most [`BILL_BYTES_MAX`](super::BILL_BYTES_MAX), and the audit entry, once:
+    /// answers the one that is written from then on, and whether it is this one.
+    fn write_bill<'a>(
+        &'a self,
+        app: AppId,
+        month: Month,
+        bill: &'a str,
+        who: &'a str,
+    ) -> Reply<'a, (Box<str>, bool)>;
 
     /// The newest audit entries first, of one app or of all; at most `most`.
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>>;

@@ -2,7 +2,7 @@
 
 use super::{Attempt, RecordKey, Take};
 use crate::clock::Day;
-use crate::quota::{AppId, Counter, Resource};
+use crate::quota::{AppId, Counter, PlanName, Resource};
 
 /// A member's running sums for one cell; both only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,6 +120,9 @@ pub struct AppReport {
     pub cells: Vec<CellReport>,
     /// The token of the freeze that this member acknowledges: nothing is open, spent or kept.
     pub acks_freeze: Option<u64>,
+    /// The plan that the app has by this member's settings, where the ledger was not told yet: from today on. In a
+    /// [`Statement`](super::Statement) it is for a ledger that knows none of the app any more.
+    pub plan: Option<PlanName>,
 }
 
 /// A take whose answer went out, stated so that the ledger keeps it for good.

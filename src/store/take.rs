@@ -157,6 +157,9 @@ pub struct GaveBack {
     pub resource: Resource,
     /// By how much the groups, and the day's gain, fell with them.
     pub groups: u32,
+    /// Whether the reporter's sums contain it. `false`: nobody's do, since its object was deleted before its
+    /// creation was reported.
+    pub in_sums: bool,
 }
 
 /// What became of a [`GiveBack`].

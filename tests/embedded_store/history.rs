@@ -4,7 +4,7 @@ use imquota::clock::Day;
 use imquota::quota::Resource;
 use imquota::store::Cell;
 
-use super::{Folder, rows};
+use super::{Folder, rows, table};
 use crate::store_suite::actives::user;
 use crate::store_suite::{app, limits, next_month, now, report, run, today, totals, zone};
 
@@ -118,5 +118,108 @@ fn past_months_keep_their_peaks() {
         );
         let take = seat.wants(app(1), None, (Resource::Group, 1), &limits());
         assert_eq!(seat.gets(&take).await.net[1], 2);
+    });
+}
+
+#[test]
+fn the_past_is_the_same_after_a_restart() {
+    run(async {
+        let folder = Folder::new();
+        let mut seat = folder.sit(None).await;
+        let first = next_month(today());
+        let mut day = first;
+        for made in 1..=40 {
+            let groups = Cell::Live(Resource::Group);
+            let told = report(app(1), &[(groups, totals(2 * made, made), 9)]);
+            seat.settle_on(app(1), &told, day).await;
+            seat.logins(app(1), day, &[user(made)]).await;
+            seat.has_plan(app(1), day, &format!("plan-{}", made % 3))
+                .await;
+            day = day.next().next();
+        }
+        // Of some days the file knows, of some only memory.
+        seat.store.checkpoint(zone().start_of(day)).await.unwrap();
+        let months = [first, next_month(first), next_month(next_month(first))];
+        let mut told = Vec::new();
+        for month in months {
+            told.push(seat.month(app(1), month.month(), day).await);
+        }
+        let every_other = (first.month().last_day().number() - first.number()) / 2 + 1;
+        assert_eq!(told[0].days.len(), usize::try_from(every_other).unwrap());
+        for _ in 0..2 {
+            let remembered = Some(seat.installation);
+            drop(seat);
+            seat = folder.sit(remembered).await;
+            for (month, told) in months.iter().zip(&told) {
+                assert_eq!(seat.month(app(1), month.month(), day).await, *told);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_day_takes_at_most_64_bytes() {
+    run(async {
+        let folder = Folder::new();
+        let seat = folder.sit(None).await;
+        let first = next_month(today());
+        let mut day = first;
+        while day.month() == first.month() {
+            let n = u64::try_from(day.number()).unwrap();
+            let groups = Cell::Live(Resource::Group);
+            let told = [
+                (groups, totals(1_000_000 + 7 * n, n), 900_000_000),
+                (Cell::Increment(day), totals(20_000_000 + n, 0), 0),
+            ];
+            seat.settle_on(app(1), &report(app(1), &told), day).await;
+            day = day.next();
+        }
+        seat.store.checkpoint(after(day, 60)).await.unwrap();
+        drop(seat);
+        let rows: Vec<((i32, u64), Vec<u8>)> = table(&folder, "past_days");
+        assert!(rows.len() >= 28);
+        let longest = rows.iter().map(|(_, value)| value.len()).max().unwrap();
+        println!("a day takes {} bytes", longest + 12);
+        assert!(longest + 12 <= 64);
+    });
+}
+
+#[test]
+fn what_is_too_old_goes_some_with_each_checkpoint() {
+    run(async {
+        let folder = Folder::new();
+        let seat = folder.sit(None).await;
+        let first = next_month(today());
+        let apps = 5000_u64;
+        for n in 1..=apps {
+            let groups = Cell::Live(Resource::Group);
+            let told = report(app(n), &[(groups, totals(n, 0), 1)]);
+            seat.settle_on(app(n), &told, first).await;
+        }
+        let mut now = first;
+        for made in 2..15 {
+            now = next_month(now);
+            let groups = Cell::Live(Resource::Group);
+            let told = report(app(1), &[(groups, totals(made, 0), 1)]);
+            seat.settle_on(app(1), &told, now).await;
+            seat.store.checkpoint(zone().start_of(now)).await.unwrap();
+        }
+        let remembered = Some(seat.installation);
+        drop(seat);
+        let rows_of = |past: &str, number: i32| {
+            let rows: Vec<((i32, u64), Vec<u8>)> = table(&folder, past);
+            rows.iter().filter(|(key, _)| key.0 == number).count() as u64
+        };
+        // By that checkpoint the month before was not over yet.
+        assert_eq!(rows_of("past_days", first.number()), apps);
+        let soon = Day::from_number(now.number() + 5).unwrap();
+        for left in [apps - 4096, 0] {
+            let seat = folder.sit(remembered).await;
+            seat.store.checkpoint(zone().start_of(soon)).await.unwrap();
+            drop(seat);
+            assert_eq!(rows_of("past_days", first.number()), left);
+        }
+        assert_eq!(rows_of("past_days", next_month(first).number()), 1);
+        assert_eq!(rows_of("past_months", first.month().number()), 1);
     });
 }

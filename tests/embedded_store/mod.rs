@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use imquota::clock::{Millis, Zone};
 use imquota::store::embedded::EmbeddedStore;
-use imquota::store::{Installation, Store, StoreFault};
-use redb::{Database, Key, ReadableDatabase, ReadableTableMetadata, TableDefinition, Value};
+use imquota::store::{Installation, Operator, Store, StoreFault};
+use redb::{
+    Database, Key, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, Value,
+};
 use tempfile::TempDir;
 
 use crate::store_suite::{LedgerUnderTest, Seat, now, zone};
@@ -38,8 +40,9 @@ impl LedgerUnderTest for Embedded {
         }
     }
 
-    async fn store(&self) -> Arc<dyn Store> {
-        Arc::new(self.first.for_another_member())
+    async fn both(&self) -> (Arc<dyn Store>, Arc<dyn Operator>) {
+        let store = Arc::new(self.first.for_another_member());
+        (Arc::clone(&store) as _, store)
     }
 }
 
@@ -83,6 +86,18 @@ pub fn rows_of<K: Key + 'static, V: Value + 'static>(folder: &Folder, table: &st
     let table: TableDefinition<K, V> = TableDefinition::new(table);
     let rows = db.begin_read().unwrap().open_table(table).unwrap().len();
     rows.unwrap()
+}
+
+/// The rows of a table of the past.
+pub fn table(folder: &Folder, table: &str) -> Vec<((i32, u64), Vec<u8>)> {
+    let db = Database::open(folder.file()).unwrap();
+    let table: TableDefinition<(i32, u64), &[u8]> = TableDefinition::new(table);
+    let table = db.begin_read().unwrap().open_table(table).unwrap();
+    let rows = table.iter().unwrap().map(|row| {
+        let (key, value) = row.unwrap();
+        (key.value(), value.value().to_vec())
+    });
+    rows.collect()
 }
 
 /// So many minutes from now.

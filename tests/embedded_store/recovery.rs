@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use imquota::clock::{Day, Millis};
+use imquota::clock::{Day, Millis, Month};
 use imquota::quota::{AppId, Counter, ObjectNumber, RequestId, Resource};
 use imquota::store::{
     Active, Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member,
-    Reply, Report, Settled, Shard, Statement, Store, Take, Taken, Usage, View,
+    MonthHistory, Reply, Report, Settled, Shard, Statement, Store, Take, Taken, Usage, View,
 };
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestRunner};
@@ -138,6 +138,10 @@ impl Store for Journaled {
 
     fn usage(&self, app: AppId, day: Day, now: Millis) -> Reply<'_, Usage> {
         self.inner.usage(app, day, now)
+    }
+
+    fn month(&self, app: AppId, month: Month, today: Day, now: Millis) -> Reply<'_, MonthHistory> {
+        self.inner.month(app, month, today, now)
     }
 
     fn glance(&self, app: AppId, day: Day) -> Option<View> {

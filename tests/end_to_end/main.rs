@@ -12,6 +12,7 @@ use support::{client, process, redis_server, relay, sidecar, stores, tally, wait
 mod actives;
 mod apps;
 mod away;
+mod bills;
 mod damage;
 mod plain;
 mod policies;
@@ -31,6 +32,7 @@ mod model;
 mod moments;
 mod objects;
 mod outage;
+mod pages;
 mod recount;
 mod releases;
 mod repeats;

@@ -227,6 +227,30 @@ async fn a_kill_forgets_no_object(store: Store) {
     assert_eq!(client.used(PRO, Account).await, 0);
 }
 
+async fn a_kill_mixes_up_no_creation_with_an_older_one(store: Store) {
+    let mut sidecar = Sidecar::start(&store.url(), SETTINGS).await;
+    let client = sidecar.client().await;
+    for _ in 0..3 {
+        assert_eq!(told(&client.check(named(PRO, AvRoom, "x")).await), NEW);
+        assert_eq!(client.release(delete(PRO, AvRoom, "x")).await.released, 1);
+    }
+    for name in ["x", "y"] {
+        assert_eq!(told(&client.check(named(PRO, AvRoom, name)).await), NEW);
+    }
+    assert_eq!(client.release(delete(PRO, AvRoom, "y")).await.released, 1);
+    for _ in 0..2 {
+        sidecar.kill().await;
+        sidecar.start_again().await;
+        let client = sidecar.client().await;
+        becomes(&client, (PRO, AvRoom), 1).await;
+        assert_eq!(told(&client.check(named(PRO, AvRoom, "x")).await), THERE);
+        assert_eq!(client.release(delete(PRO, AvRoom, "y")).await.released, 0);
+    }
+    let client = sidecar.client().await;
+    assert_eq!(client.release(delete(PRO, AvRoom, "x")).await.released, 1);
+    assert_eq!(client.used(PRO, Group).await, 0);
+}
+
 async fn names_are_not_looked_at_where_the_settings_say_so(store: Store) {
     let sidecar = Sidecar::start(&store.url(), SETTINGS).await;
     let client = sidecar.client().await;
@@ -288,6 +312,7 @@ on_both_stores!(
     a_room_and_a_group_of_one_name_are_one_object,
     what_exists_is_counted_once_above_the_limit,
     a_kill_forgets_no_object,
+    a_kill_mixes_up_no_creation_with_an_older_one,
     names_are_not_looked_at_where_the_settings_say_so,
     a_reservation_becomes_an_object,
 );
@@ -356,15 +381,17 @@ async fn a_ledger_that_forgot_is_told_of_the_newest_objects() {
     assert_eq!(b.release(delete(PRO, AvRoom, "y")).await.released, 1);
     becomes(&b, (PRO, AvRoom), 2).await;
     redis.flush_all();
-    until("the ledger knows again", async || {
-        let answer = b.check(named(PRO, AvRoom, "x")).await;
-        if told(&answer) == THERE {
-            Ok(())
-        } else {
-            Err(answer)
-        }
-    })
-    .await;
+    for client in [&a, &b] {
+        until("the ledger knows again", async || {
+            let answer = client.check(named(PRO, AvRoom, "x")).await;
+            if told(&answer) == THERE {
+                Ok(())
+            } else {
+                Err(answer)
+            }
+        })
+        .await;
+    }
     assert_eq!(b.release(delete(PRO, AvRoom, "z")).await.released, 1);
     assert_eq!(a.release(delete(PRO, AvRoom, "y")).await.released, 0);
     assert_eq!(told(&a.check(named(PRO, AvRoom, "y")).await), NEW);

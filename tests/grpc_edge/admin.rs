@@ -23,7 +23,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
-use crate::common::{admission, ledger, soon};
+use crate::common::{doors, ledger, soon};
 use crate::faults::blamed;
 
 /// The operators' listener of a sidecar that knows app 1.
@@ -67,7 +67,7 @@ impl Admin {
         let stopped = async { drop(stopped.await) };
         let running = tokio::spawn(serve_admin(
             operations,
-            admission(ledger),
+            doors(ledger),
             guard,
             readiness,
             listeners,

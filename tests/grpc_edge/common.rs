@@ -9,7 +9,8 @@ use imquota::admission::Admission;
 use imquota::clock::Zone;
 use imquota::endpoint::Endpoint;
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
-use imquota::grpc::{Bounds, Readiness, ServeFault, bind, serve};
+use imquota::grpc::{Bounds, Doors, Readiness, ServeFault, bind, serve};
+use imquota::invoice::{Invoices, Prices};
 use imquota::ledger::{Folder, Ledger, Parts, Saving};
 use imquota::quota::{AppId, AppRules, Limits, Plan, PlanName, Rulebook};
 use imquota::store::embedded::EmbeddedStore;
@@ -55,6 +56,7 @@ pub fn ledger() -> (TempDir, Arc<EmbeddedStore>, Arc<Ledger>) {
         share_ids: false,
         track_objects: true,
         expired_holds: imquota::quota::ExpiredHolds::Ask,
+        activated: None,
     };
     let app = AppId::new(1).expect("it is not 0");
     let parts = Parts {
@@ -76,6 +78,22 @@ pub fn ledger() -> (TempDir, Arc<EmbeddedStore>, Arc<Ledger>) {
 /// Decides over a ledger.
 pub fn admission(ledger: Arc<Ledger>) -> Arc<Admission> {
     Arc::new(Admission::new(ledger, Duration::from_millis(500)))
+}
+
+/// The same, with bills by the built-in prices.
+pub fn doors(ledger: Arc<Ledger>) -> Doors {
+    let plans = imquota::quota::built_in().into_iter();
+    let prices = Prices {
+        plans: plans
+            .map(|plan| (plan.name.clone(), Arc::new(plan)))
+            .collect(),
+        currency: imquota::quota::Currency::USD,
+        wait: PATIENCE,
+    };
+    Doors {
+        invoices: Arc::new(Invoices::new(ledger.clone(), prices)),
+        admission: admission(ledger),
+    }
 }
 
 /// Two workers, and little time to drain.
@@ -110,13 +128,7 @@ impl Server {
         let readiness = Readiness::new();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let server = serve(
-            admission(ledger),
-            readiness.clone(),
-            listeners,
-            bounds,
-            stopped,
-        );
+        let server = serve(doors(ledger), readiness.clone(), listeners, bounds, stopped);
         Self {
             endpoint,
             readiness,

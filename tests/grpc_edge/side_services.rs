@@ -28,6 +28,8 @@ async fn all(client: &mut HealthClient<Channel>) -> [bool; 4] {
         let status = ask(client, name).await.expect("the name is known");
         *serving = status == ServingStatus::Serving;
     }
+    let other = ask(client, "imquota.v1.BillingService").await;
+    assert_eq!(other.expect("known") == ServingStatus::Serving, serving[1]);
     serving
 }
 
@@ -98,10 +100,11 @@ async fn health_can_have_a_listener_of_its_own() {
         .expect("it ends without a fault");
 }
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
+    "imquota.v1.BillingService",
     "imquota.v1.QuotaService",
 ];
 

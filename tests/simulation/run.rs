@@ -300,6 +300,7 @@ pub fn build(
             share_ids: tenant.share_ids,
             track_objects: true,
             expired_holds: imquota::quota::ExpiredHolds::Ask,
+            activated: None,
         };
         rules.apps.insert(tenant.app, Arc::new(app));
     }

@@ -180,6 +180,7 @@ fn sums(day: Day, escrow: Escrow, wish: bool) -> Vec<AppReport> {
         app: app(),
         cells: cells.into(),
         acks_freeze: None,
+        plan: None,
     }]
 }
 

@@ -261,6 +261,7 @@ pub fn app_report(app: AppId, cells: Vec<CellReport>) -> AppReport {
         app,
         cells,
         acks_freeze: None,
+        plan: None,
     }
 }
 

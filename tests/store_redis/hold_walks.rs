@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imquota::quota::{ObjectNumber, Resource};
 use imquota::store::{
-    Abort, Ack, Answered, Gave, GivenBack, Intent, RecordKey, Report, Take, Taken,
+    Abort, Ack, Answered, Gave, GivenBack, HoldState, Intent, RecordKey, Report, Take, Taken,
 };
 use proptest::prelude::*;
 
@@ -135,9 +135,13 @@ impl World {
             Intent::Count | Intent::Exists if number < OBJECTS => drop(self.exist.insert(number)),
             Intent::Count | Intent::Exists => drop(self.plain.insert(id)),
             Intent::Reserve { .. } if beside.already_counted => {
-                // Where it is reserved only, it may still come to nothing.
-                let holds = self.open().await;
-                if !holds.contains(&RecordKey::Object(object(number))) {
+                let number = if number == OBJECTS {
+                    self.notes[&id]
+                } else {
+                    number
+                };
+                // Where it is reserved, or that is just being confirmed, it may still come to nothing.
+                if !self.is_reserved(number).await {
                     self.exist.insert(number);
                 }
             }
@@ -157,6 +161,18 @@ impl World {
             _ => {}
         }
         self.learn().await;
+    }
+
+    /// Whether an object was reserved, and that did not end.
+    async fn is_reserved(&self, number: u64) -> bool {
+        let key = RecordKey::Object(object(number));
+        for id in 0..IDS {
+            let hold = self.members[0].hold_of(&format!("id-{id}")).await;
+            if hold.is_some_and(|of| of.key == key && of.state != HoldState::AlreadyCounted) {
+                return true;
+            }
+        }
+        false
     }
 
     /// The records of the open reservations.
@@ -256,12 +272,8 @@ impl World {
         for number in 0..OBJECTS {
             let is_known = self.members[0].knows(number).await;
             let is_open = open.contains(&RecordKey::Object(object(number)));
-            assert_eq!(
-                is_known,
-                is_open || self.exist.contains(&number),
-                "object {number}"
-            );
-            known += i64::from(is_known);
+            assert_eq!(is_known, self.exist.contains(&number), "object {number}");
+            known += i64::from(is_known || is_open);
         }
         let ids = self.plain.len() + self.confirmed.len();
         let own = open

@@ -319,7 +319,8 @@ async fn counted_by_the_rules_it_is_confirmed_once_more_and_late() {
         "its time is not over"
     );
     until_over(&one.hold_of("id").await.unwrap()).await;
-    assert_eq!(one.asks(&charge).await, MINE);
+    let late = Said { late: true, ..MINE };
+    assert_eq!(one.asks(&charge).await, late);
     assert_eq!(one.state_of("id").await, Some(HoldState::Charged));
     assert_eq!(one.take(&then(CHARGE, 3, &hold)).await, Ok(Taken::NoHold));
     assert_eq!(one.answered(&charge).await, Ack::Counted);

@@ -41,6 +41,7 @@ async fn acknowledges(sidecar: &Sidecar, token: u64, cells: Vec<CellReport>) -> 
     let report = Report {
         apps: vec![AppReport {
             acks_freeze: Some(token),
+            plan: None,
             ..app_report(app(1), cells)
         }],
         ..Report::default()

@@ -532,6 +532,7 @@ fn gave_back(id: &str, released: u32) -> GaveBack {
         give_back: give_back(&client(id), Resource::Account, 3),
         released,
         groups: 0,
+        in_sums: true,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use imquota::clock::Clock;
-use imquota::store::Store;
 use imquota::store::redis::RedisStore;
+use imquota::store::{Operator, Store};
 
 use crate::fixture::options;
 use crate::redis_server::RedisServer;
@@ -19,9 +19,10 @@ impl LedgerUnderTest for Redis {
         Self(RedisServer::start())
     }
 
-    async fn store(&self) -> Arc<dyn Store> {
+    async fn both(&self) -> (Arc<dyn Store>, Arc<dyn Operator>) {
         let options = options(&self.0.unix_url());
-        Arc::new(RedisStore::new(options, Arc::new(Clock::default())).unwrap())
+        let store = Arc::new(RedisStore::new(options, Arc::new(Clock::default())).unwrap());
+        (Arc::clone(&store) as _, store)
     }
 }
 

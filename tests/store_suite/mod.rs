@@ -15,13 +15,16 @@ use imquota::quota::{
 };
 use imquota::store::{
     Abort, Ack, Answered, AppReport, Attempt, Cell, CellReport, Escrow, Fingerprint, Gave,
-    GiveBack, GivenBack, Hold, HoldState, Installation, Intent, Login, Member, RecordKey, Report,
-    Shard, Store, Take, Taken, Totals, Usage, View,
+    GiveBack, GivenBack, Hold, HoldState, Installation, Intent, Login, Member, Operator, RecordKey,
+    Report, Shard, Store, Take, Taken, Totals, Usage, View,
 };
 
 pub mod actives;
+pub mod chronicle;
+pub mod history;
 pub mod holds;
 pub mod identity;
+pub mod kept;
 pub mod model;
 pub mod naming;
 pub mod objects;
@@ -39,8 +42,12 @@ pub trait LedgerUnderTest: Sized {
     const SHARED: bool;
     /// A ledger that nobody has used.
     fn fresh() -> impl Future<Output = Self>;
-    /// A store through which one more member speaks; it has not said hello yet.
-    fn store(&self) -> impl Future<Output = Arc<dyn Store>>;
+    /// A store through which one more member speaks, and its operator; it has not said hello yet.
+    fn both(&self) -> impl Future<Output = (Arc<dyn Store>, Arc<dyn Operator>)>;
+    /// The store alone.
+    fn store(&self) -> impl Future<Output = Arc<dyn Store>> {
+        async { self.both().await.0 }
+    }
 }
 
 /// Makes every test of the suite a test of `$ledger`, in the module where it is called.
@@ -134,6 +141,9 @@ macro_rules! store_suite {
             objects::an_id_stands_for_one_object,
             objects::an_object_can_be_reserved_and_is_confirmed_by_its_id,
             objects::a_reserved_object_is_confirmed_by_whoever_creates_it,
+            objects::a_reserved_object_is_what_its_creator_says,
+            objects::what_somebody_was_told_to_be_there_stays,
+            objects::what_was_known_not_to_be_there_takes_none_without_a_name,
             objects::a_reserved_object_cannot_be_given_back,
             objects::a_reserved_object_that_was_cancelled_can_be_reserved_again,
             objects::a_reservation_without_a_name_may_get_one_when_it_is_confirmed,
@@ -147,6 +157,23 @@ macro_rules! store_suite {
             actives::days_and_apps_have_users_of_their_own,
             actives::increments_add_to_the_users,
             actives::many_users_are_counted_exactly,
+            history::days_are_told_in_the_order_of_settlement,
+            history::what_is_held_is_of_no_day,
+            history::a_report_after_midnight_is_of_the_day_that_has_begun,
+            history::a_login_ahead_of_midnight_begins_no_month,
+            history::what_is_carried_in_has_no_day,
+            history::a_month_without_an_event_is_like_the_end_of_the_one_before,
+            history::logins_that_come_late_are_of_their_own_day,
+            history::a_clock_that_was_far_ahead_takes_no_later_day,
+            kept::plans_are_told_by_the_days_on_which_they_changed,
+            kept::a_bill_is_written_once,
+            kept::all_apps_are_listed_in_order,
+            kept::days_and_months_are_kept_for_their_time,
+        }
+
+        #[test]
+        fn random_months_agree_with_the_chronicle() {
+            crate::store_suite::chronicle::agrees::<$ledger>();
         }
 
         #[test]
@@ -256,6 +283,7 @@ pub fn app_report(app: AppId, cells: Vec<CellReport>) -> AppReport {
         app,
         cells,
         acks_freeze: None,
+        plan: None,
     }
 }
 

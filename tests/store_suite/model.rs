@@ -104,14 +104,11 @@ impl Model {
         }
     }
 
-    /// The first touch of a month: what is carried in is its first value.
+    /// Before the first change of groups in a month: what is carried in is its first value.
     fn begin_month(&mut self, day: Day) {
-        let month = day.month().number();
-        // A month that is told of after a later one had begun is from before the first group.
-        let late = self.group_peaks.keys().any(|known| *known > month);
         let now = self.net(Counter::Groups, day) - self.held_groups(day);
-        let carried = if late { 0 } else { now.max(0) };
-        self.group_peaks.entry(month).or_insert(carried);
+        let month = day.month().number();
+        self.group_peaks.entry(month).or_insert(now.max(0));
     }
 
     fn note_groups(&mut self, candidate: i64, day: Day) {
@@ -121,7 +118,6 @@ impl Model {
     }
 
     fn note_actives(&mut self, day: Day) {
-        self.begin_month(day);
         let count = self.daily_active(day);
         let peak = self.active_peaks.entry(day.month().number()).or_insert(0);
         *peak = (*peak).max(count);
@@ -170,9 +166,6 @@ impl Model {
             .zip(limits)
             .find(|(part, limit)| self.net(part.counter, take.day) + amount > *limit);
         let denied = full.map(|(part, _)| part.counter);
-        if denied.is_none() && moves(take, Counter::Groups, take.day).is_some() {
-            self.begin_month(take.day);
-        }
         let claims = Claims {
             all: HashSet::from([(who, take.attempt)]),
             owner: Some((who, take.attempt)),
@@ -303,9 +296,6 @@ impl Model {
     /// How many, and how many groups with them.
     fn give_back(&mut self, give_back: &GiveBack) -> (u32, u32) {
         let (day, own) = (give_back.day, give_back.resource.counter());
-        if own != Counter::Accounts {
-            self.begin_month(day);
-        }
         let counted = self.net(own, day).max(0);
         let released = i64::from(give_back.amount.get()).min(counted);
         let groups = match give_back.resource {
@@ -313,6 +303,9 @@ impl Model {
             Resource::Group => released,
             Resource::AvRoom => released.min(self.net(Counter::Groups, day).max(0)),
         };
+        if groups > 0 {
+            self.begin_month(day);
+        }
         self.given_back.push((own, day, released));
         if give_back.resource == Resource::AvRoom {
             self.given_back.push((Counter::Groups, day, groups));

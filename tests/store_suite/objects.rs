@@ -449,7 +449,11 @@ pub async fn an_object_can_be_reserved_and_is_confirmed_by_its_id<L: LedgerUnder
     let other = reserving(two.names(app(1), Some("s"), ROOM, &limits()), later());
     assert_eq!(beside(&two, &other).await, (ALREADY, false));
     two.answered(&other, None).await;
-    assert_eq!(two.hold(app(1), "s").await, None);
+    let there = two.hold(app(1), "s").await.unwrap();
+    let state = HoldState::AlreadyCounted;
+    assert_eq!((&there.key, there.state), (&reserve.key, state));
+    assert_eq!(there.charge.parts()[0].counter, Counter::AvRooms);
+    assert!(!two.knows(app(1), ROOM).await, "it is only reserved");
     assert_eq!(two.reserved(app(1)).await, [0, 1, 1, 1]);
     let confirm = two.then(&reserve, CONFIRM);
     assert_eq!(beside(&two, &confirm).await, FRESH);
@@ -490,6 +494,84 @@ pub async fn a_reserved_object_is_confirmed_by_whoever_creates_it<L: LedgerUnder
     assert_eq!(one.hold_state(app(1), "r").await, confirmed);
     assert_eq!(counts(&one, app(1)).await, [1, 0, 0, 0]);
     assert!(one.knows(app(1), A).await);
+}
+
+pub async fn a_reserved_object_is_what_its_creator_says<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
+    // As a group it has its place among the groups.
+    let narrow = limited(Counter::Groups, 1);
+    let reserve = reserving(one.names(app(1), Some("r"), ROOM, &narrow), later());
+    one.gets(&reserve).await;
+    one.answered(&reserve, None).await;
+    let group = two.names(app(1), None, GROUP, &narrow);
+    assert_eq!(beside(&two, &group).await, FRESH);
+    assert_eq!(counts(&one, app(1)).await, [0, 1, 0, 1]);
+    assert_eq!(two.answered(&group, None).await, Ack::Counted);
+    assert_eq!(counts(&one, app(1)).await, [0, 1, 0, 1]);
+    let back = one.deletes(app(1), None, ROOM);
+    assert_eq!(deleted(&one, &back).await, (1, Resource::Group));
+    assert_eq!(counts(&one, app(1)).await, [0; 4]);
+    // For what it was not reserved as it is judged.
+    let reserve = reserving(one.names(app(1), Some("s"), GROUP, &narrow), later());
+    one.gets(&reserve).await;
+    one.answered(&reserve, None).await;
+    let none = limited(Counter::AvRooms, 0);
+    let room = two.names(app(1), Some("c"), ROOM, &none);
+    assert_eq!(two.is_refused(&room).await, Counter::AvRooms);
+    assert_eq!(one.reserved(app(1)).await, [0, 1, 0, 1]);
+    let exists = two.then(&two.names(app(1), None, ROOM, &none), Intent::Exists);
+    let exceeds = Beside {
+        exceeds: Some(Counter::AvRooms),
+        ..Beside::default()
+    };
+    assert_eq!(beside(&two, &exists).await, (exceeds, false));
+    two.answered(&exists, None).await;
+    assert_eq!(counts(&one, app(1)).await, [0, 1, 1, 1]);
+}
+
+pub async fn what_somebody_was_told_to_be_there_stays<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
+    let count = one.names(app(1), Some("c"), A, &limits());
+    one.gets(&count).await;
+    let reserve = reserving(two.names(app(1), Some("r"), A, &limits()), later());
+    assert_eq!(beside(&two, &reserve).await, (ALREADY, false));
+    two.answered(&reserve, None).await;
+    one.abort(&count).await;
+    assert_eq!(counts(&two, app(1)).await, [1, 0, 0, 0]);
+    assert!(two.knows(app(1), A).await);
+    let there = Some(HoldState::AlreadyCounted);
+    assert_eq!(two.hold_state(app(1), "r").await, there);
+    assert_eq!(one.hold_state(app(1), "c").await, None);
+    let confirm = two.then(&reserve, CONFIRM);
+    assert_eq!(beside(&two, &confirm).await, (ALREADY, false));
+    // Nothing is held under it that could be ended.
+    let cancel = two.then(&reserve, Intent::Cancel);
+    assert_eq!(two.take(&cancel).await, Taken::NoHold);
+}
+
+pub async fn what_was_known_not_to_be_there_takes_none_without_a_name<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let one = Seat::at(&ledger, 1).await;
+    nameless(&one, Resource::Account, 3).await;
+    created(&one, None, A).await;
+    assert_eq!(deletes(&one, A).await, 1);
+    let reserve = reserving(one.names(app(1), Some("r"), B, &limits()), later());
+    one.gets(&reserve).await;
+    one.answered(&reserve, None).await;
+    let cancel = one.then(&reserve, Intent::Cancel);
+    one.gets(&cancel).await;
+    for what in [A, B] {
+        assert_eq!(deletes(&one, what).await, 0);
+        // Nor when somebody was about to create it, and has not.
+        let count = one.names(app(1), None, what, &limits());
+        one.gets(&count).await;
+        one.abort(&count).await;
+        assert_eq!(deletes(&one, what).await, 0);
+    }
+    assert_eq!(deletes(&one, C).await, 1);
+    assert_eq!(counts(&one, app(1)).await, [2, 0, 0, 0]);
 }
 
 pub async fn a_reserved_object_cannot_be_given_back<L: LedgerUnderTest>() {

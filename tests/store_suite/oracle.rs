@@ -70,11 +70,22 @@ impl Record {
     }
 }
 
+/// What an id is at the object of its note.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Noted {
+    /// It created the object, or reserved it.
+    First,
+    /// The object was there already, and was to be created.
+    There,
+    /// It was there already, and was to be reserved.
+    ThereToReserve,
+}
+
 /// What is known under a client's id.
 #[derive(Debug, Clone)]
 enum Known {
     Record(Record),
-    Note(&'static str, Fingerprint, bool),
+    Note(&'static str, Fingerprint, Noted),
     Denied(Counter, Fingerprint),
     Released(Fingerprint, u32, Resource),
 }
@@ -98,7 +109,7 @@ pub struct Oracle {
     nameless: BTreeMap<Attempt, Record>,
     /// What was counted without a name and is no record's, less what releases took of it.
     rest: [i64; 4],
-    /// Objects that were deleted by their names, and not created since.
+    /// Objects that were known not to be there, whatever they are now.
     deleted: BTreeSet<&'static str>,
     /// Objects of which a release took one without a name.
     gone: BTreeSet<&'static str>,
@@ -181,19 +192,21 @@ impl Oracle {
         })
     }
 
-    /// Whether the object is counted, or about to be; `None`: it is reserved.
-    pub fn knows(&self, object: &'static str) -> Option<bool> {
+    /// Whether the object is reserved, and nothing more is known of it.
+    pub fn is_reserved(&self, object: &str) -> bool {
+        self.objects.get(object).is_some_and(Record::is_open)
+    }
+
+    /// Whether the object is counted, or about to be. What is only reserved is neither.
+    pub fn knows(&self, object: &str) -> bool {
         let record = self.objects.get(object);
-        if record.is_some_and(Record::is_open) {
-            return None;
-        }
-        let on_its_way = record.is_some_and(Record::is_charged);
-        Some(on_its_way || self.counted.contains_key(object))
+        let on_its_way = record.is_some_and(|of| of.is_charged() && !of.is_open());
+        on_its_way || self.counted.contains_key(object)
     }
 
     /// Whether a release of the object took one without a name.
     pub fn has_tombstone(&self, object: &'static str) -> bool {
-        self.gone.contains(object)
+        self.gone.contains(object) && !self.knows(object) && !self.is_reserved(object)
     }
 
     /// Whether the object is reserved, and the time is over.
@@ -208,7 +221,7 @@ impl Oracle {
         record.is_some_and(|of| of.is_charged() && of.state != State::Counted && !of.is_open())
     }
 
-    /// Whether an id is noted beside an object.
+    /// Whether an id is noted beside an object, and was none of its reservations.
     pub fn is_note(&self, id: &str) -> bool {
         matches!(self.ids.get(id), Some(Known::Note(..)))
     }
@@ -225,7 +238,13 @@ impl Oracle {
     }
 
     pub fn hold(&self, id: &str) -> Option<HoldState> {
-        let record = self.hold_of(id)?;
+        let Some(record) = self.hold_of(id) else {
+            let there = matches!(
+                self.ids.get(id),
+                Some(Known::Note(.., Noted::ThereToReserve))
+            );
+            return there.then_some(HoldState::AlreadyCounted);
+        };
         Some(match record.state {
             State::Held | State::Reserved => HoldState::Open,
             State::Cancelled => HoldState::Cancelled,
@@ -266,8 +285,6 @@ impl Oracle {
     fn write(&mut self, place: &Place, record: Record) {
         match place {
             Place::Object(object) => {
-                self.gone.remove(object);
-                self.deleted.remove(object);
                 self.objects.insert(object, record);
             }
             Place::Id(id) => {
@@ -296,21 +313,26 @@ impl Oracle {
         }
     }
 
-    fn full(&self, resource: Resource) -> Option<Counter> {
-        let mut parts = parts(resource).iter();
+    /// The first counter that has no place left for one more, but for those that have it already.
+    fn full(&self, resource: Resource, but: &[Counter]) -> Option<Counter> {
+        let mut parts = parts(resource).iter().filter(|of| !but.contains(of));
         let full = parts.find(|of| self.net(**of) >= LIMITS[of.index()]);
         full.copied()
     }
 
+    fn refuse(&mut self, call: &Call, counter: Counter) -> Said {
+        if let Some(id) = &call.id {
+            let denied = Known::Denied(counter, call.fingerprint);
+            self.ids.insert(id.clone(), denied);
+        }
+        Said::Denied(counter, false)
+    }
+
     /// Judges, and writes what fits.
     fn judge(&mut self, call: &Call, place: &Place) -> Said {
-        let full = self.full(call.resource);
+        let full = self.full(call.resource, &[]);
         if let Some(counter) = full.filter(|_| call.intent != Intent::Exists) {
-            if let Some(id) = &call.id {
-                let denied = Known::Denied(counter, call.fingerprint);
-                self.ids.insert(id.clone(), denied);
-            }
-            return Said::Denied(counter, false);
+            return self.refuse(call, counter);
         }
         let hold = matches!(call.intent, Intent::Reserve { .. }).then(|| Hold {
             id: call.id.clone().unwrap(),
@@ -345,6 +367,30 @@ impl Oracle {
             Some(Known::Denied(counter, of)) if *of == call.fingerprint => {
                 Said::Denied(*counter, true)
             }
+            Some(Known::Note(object, of, noted))
+                if *of == call.fingerprint && matches!(call.intent, Intent::Reserve { .. }) =>
+            {
+                // It was confirmed with a name.
+                let (object, noted) = (*object, *noted);
+                let id = call.id.as_deref().unwrap();
+                let ended = |of: &Record| matches!(of.state, State::Cancelled | State::Lapsed);
+                if self.hold_of(id).is_some_and(ended) {
+                    return Said::Ended;
+                }
+                if noted == Noted::First {
+                    return allowed(true);
+                }
+                let counted = self.counted.contains_key(object);
+                match self.objects.get_mut(object) {
+                    Some(of) if of.state == State::Held && of.hold.is_none() => {
+                        of.claims.insert(call.attempt);
+                    }
+                    Some(of) if of.is_charged() => {}
+                    _ if counted => {}
+                    _ => return Said::Ended,
+                }
+                already(true)
+            }
             Some(Known::Record(record)) if record.fingerprint == call.fingerprint => {
                 match record.state {
                     State::Cancelled | State::Lapsed => return Said::Ended,
@@ -363,10 +409,10 @@ impl Oracle {
         let mut first = None;
         if let Some(known) = call.id.as_ref().and_then(|id| self.ids.get(id)) {
             match known {
-                Known::Note(of, fingerprint, is_first)
+                Known::Note(of, fingerprint, noted)
                     if *of == object && *fingerprint == call.fingerprint =>
                 {
-                    first = Some(*is_first);
+                    first = Some(*noted == Noted::First);
                 }
                 Known::Denied(counter, of) if *of == call.fingerprint => {
                     if call.intent != Intent::Exists {
@@ -376,13 +422,25 @@ impl Oracle {
                 _ => return Said::OtherContent,
             }
         }
+        let reserves = matches!(call.intent, Intent::Reserve { .. });
+        let hold = self.objects.get(object).and_then(|of| of.hold.as_ref());
+        if reserves && hold.map(|hold| &hold.id) != call.id.as_ref() {
+            // What it had reserved is over, and what is there now is another's.
+            first = first.filter(|is_first| !is_first);
+        }
         let found = match first {
             Some(true) => allowed(true),
             Some(false) => already(true),
             None => already(false),
         };
         let is_counted = self.counted.contains_key(object);
-        let reserves = matches!(call.intent, Intent::Reserve { .. });
+        let open = self.objects.get(object).filter(|of| of.is_open());
+        // It is what its creator says: for what it was reserved as, it has its place.
+        let exceeds = open.and_then(|of| self.full(call.resource, parts(of.resource)));
+        let exceeds = exceeds.filter(|_| !reserves);
+        if let Some(counter) = exceeds.filter(|_| call.intent != Intent::Exists) {
+            return self.refuse(call, counter);
+        }
         let said = match self.objects.get_mut(object) {
             Some(of) if of.state == State::Gone => {
                 return Said::Undecided(Undecided::Confirming);
@@ -399,7 +457,12 @@ impl Oracle {
             }
             Some(of) if of.is_open() => {
                 confirming(of, call.attempt);
-                allowed(false)
+                of.resource = call.resource;
+                let beside = Beside {
+                    exceeds,
+                    ..Beside::default()
+                };
+                Said::Allowed(beside, false)
             }
             Some(of) if of.is_charged() => {
                 if of.state != State::Counted {
@@ -411,14 +474,19 @@ impl Oracle {
             _ => {
                 let said = self.judge(call, &place);
                 if let (Said::Allowed(..), Some(id)) = (&said, &call.id) {
-                    let note = Known::Note(object, call.fingerprint, true);
+                    let note = Known::Note(object, call.fingerprint, Noted::First);
                     self.ids.insert(id.clone(), note);
                 }
                 return said;
             }
         };
         if let (None, Some(id)) = (first, &call.id) {
-            let note = Known::Note(object, call.fingerprint, false);
+            let noted = if reserves {
+                Noted::ThereToReserve
+            } else {
+                Noted::There
+            };
+            let note = Known::Note(object, call.fingerprint, noted);
             self.ids.insert(id.clone(), note);
         }
         said
@@ -435,11 +503,22 @@ impl Oracle {
         let place = self.place(call);
         let known = call.object.is_some_and(|of| self.counted.contains_key(of));
         let Some(record) = self.at(&place).filter(|of| of.hold.is_some()) else {
-            return if known { already(false) } else { Said::NoHold };
+            return match self.at(&place).map(|of| (of.state, &mut of.claims)) {
+                _ if lapsed => Said::NoHold,
+                Some((State::Gone, _)) => Said::Undecided(Undecided::Confirming),
+                Some((State::Held, claims)) if call.object.is_some() => {
+                    claims.insert(call.attempt);
+                    already(false)
+                }
+                _ if known => already(false),
+                _ => Said::NoHold,
+            };
         };
-        let over = record.hold.as_ref().is_some_and(|hold| hold.over);
+        let hold = record.hold.as_ref();
+        let over = hold.is_some_and(|hold| hold.over);
+        let own = hold.map(|hold| &hold.id) == call.id.as_ref();
         match record.state {
-            State::Held | State::Reserved if lapsed && !over => return Said::NoHold,
+            State::Held | State::Reserved if lapsed && !(over && own) => return Said::NoHold,
             State::Held | State::Reserved => {
                 confirming(record, call.attempt);
                 if let (true, Some(hold)) = (lapsed, &mut record.hold) {
@@ -448,6 +527,11 @@ impl Oracle {
                 return said_of(record, false);
             }
             _ if lapsed => return Said::NoHold,
+            State::Confirming if !own => {
+                record.claims.insert(call.attempt);
+                return already(false);
+            }
+            State::Counted if !own => return already(false),
             State::Confirming => drop(record.claims.insert(call.attempt)),
             State::Counted => {
                 let hold = record.hold.as_mut().unwrap();
@@ -457,16 +541,11 @@ impl Oracle {
                 }
             }
             State::Cancelled | State::Lapsed if known => return already(false),
-            State::Lapsed => {
+            State::Cancelled if own => return Said::Ended,
+            State::Lapsed | State::Cancelled => {
                 confirming(record, call.attempt);
-                if let Place::Object(object) = place {
-                    self.gone.remove(object);
-                    self.deleted.remove(object);
-                    self.deleted.remove(object);
-                }
-                return said_of(self.at(&place).unwrap(), false);
+                return said_of(record, false);
             }
-            State::Cancelled => return Said::Ended,
             State::Gone => return Said::Undecided(Undecided::Confirming),
         }
         said_of(record, true)
@@ -493,19 +572,29 @@ impl Oracle {
             }
             _ => {}
         }
-        let on_its_way = self.objects.get(object).is_some_and(Record::is_charged);
+        let there = self.objects.get(object);
+        if there.is_some_and(|of| of.state == State::Gone) {
+            return Said::Undecided(Undecided::Confirming);
+        }
+        let on_its_way = there.is_some_and(Record::is_charged);
         let known = on_its_way || self.counted.contains_key(object);
+        let noted = if known {
+            Noted::ThereToReserve
+        } else {
+            Noted::First
+        };
         self.ids
-            .insert(id, Known::Note(object, own.fingerprint, !known));
+            .insert(id, Known::Note(object, own.fingerprint, noted));
         if known {
             return already(false);
         }
-        if own.state == State::Confirming {
+        let replayed = own.state == State::Confirming;
+        if replayed {
             own.claims.insert(call.attempt);
         } else {
             confirming(&mut own, call.attempt);
         }
-        let said = said_of(&own, false);
+        let said = said_of(&own, replayed);
         self.write(&Place::Object(object), own);
         said
     }
@@ -534,6 +623,9 @@ impl Oracle {
             _ => return Said::Ended,
         };
         record.claims.clear();
+        if let Place::Object(object) = place {
+            self.is_deleted(object);
+        }
         allowed(false)
     }
 
@@ -559,6 +651,16 @@ impl Oracle {
                 record.state = State::Reserved;
                 record.claims.clear();
             }
+            State::Held if reserves => {
+                // Somebody has heard that it is there.
+                record.state = State::Counted;
+                record.claims.clear();
+                let resource = record.resource;
+                if let Place::Object(object) = place {
+                    self.counted.insert(object, resource);
+                    self.objects.remove(object);
+                }
+            }
             State::Held | State::Confirming
                 if matches!(
                     call.intent,
@@ -567,6 +669,10 @@ impl Oracle {
             {
                 record.state = State::Counted;
                 record.claims.clear();
+                if matches!(place, Place::Object(_)) {
+                    // Whoever creates it has counted it as what it says that it is.
+                    record.resource = call.resource;
+                }
                 let (resource, had_hold) = (record.resource, record.hold.is_some());
                 if let Place::Object(object) = place {
                     self.counted.insert(object, resource);
@@ -625,6 +731,11 @@ impl Oracle {
         Some((released, resource, false))
     }
 
+    fn is_deleted(&mut self, object: &'static str) {
+        self.gone.remove(object);
+        self.deleted.insert(object);
+    }
+
     fn give_back(&mut self, called: Resource, object: &'static str) -> (u32, Resource) {
         if let Some(record) = self.objects.get_mut(object) {
             if record.is_open() {
@@ -632,8 +743,9 @@ impl Oracle {
             }
             if matches!(record.state, State::Held | State::Confirming) {
                 record.state = State::Gone;
-                self.deleted.insert(object);
-                return (1, record.resource);
+                let resource = record.resource;
+                self.is_deleted(object);
+                return (1, resource);
             }
         }
         if let Some(resource) = self.counted.remove(object) {
@@ -644,7 +756,7 @@ impl Oracle {
             {
                 self.objects.remove(object);
             }
-            self.deleted.insert(object);
+            self.is_deleted(object);
             // It is counted as one without a name for the moment.
             for part in parts(resource) {
                 self.rest[part.index()] += 1;
@@ -682,7 +794,7 @@ impl Oracle {
 
     /// Gives a name to one that has none. Answers whether it had it before, or has it now.
     pub fn adopt(&mut self, resource: Resource, object: &'static str) -> (bool, bool) {
-        if self.knows(object) == Some(true) {
+        if self.knows(object) {
             return (true, false);
         }
         let own = resource.counter();
@@ -693,7 +805,6 @@ impl Oracle {
             self.rest[part.index()] -= 1;
         }
         self.gone.remove(object);
-        self.deleted.remove(object);
         self.counted.insert(object, resource);
         (false, true)
     }

@@ -1,10 +1,12 @@
 //! A gateway's connection: the generated client, in short words and with a bound on every call.
 
+use imquota::grpc::proto::billing_service_client::BillingServiceClient;
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
 use imquota::grpc::proto::{
     CancelRequest, CancelResponse, CheckRequest, CheckResponse, ConfirmRequest, ConfirmResponse,
-    Decision, DenyReason, GetUsageRequest, GetUsageResponse, RecordActiveRequest,
-    RecordActiveResponse, ReleaseRequest, ReleaseResponse, Resource, ResourceUsage,
+    DailyActive, Decision, DenyReason, GetBillRequest, GetBillResponse, GetUsageRequest,
+    GetUsageResponse, ListDailyActivesRequest, RecordActiveRequest, RecordActiveResponse,
+    ReleaseRequest, ReleaseResponse, Resource, ResourceUsage,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic::{IntoRequest, Status};
@@ -149,6 +151,26 @@ impl Client {
     /// How many of `resource` are counted, as this sidecar sees it.
     pub async fn used(&self, app: u64, resource: Resource) -> u64 {
         used(&self.usage(app).await, resource)
+    }
+
+    pub async fn try_bill(&self, app_id: u64, month: &str) -> Result<GetBillResponse, Status> {
+        let mut billing = BillingServiceClient::new(self.channel.clone());
+        let month = month.into();
+        let asked = billing.get_bill(GetBillRequest { app_id, month });
+        let answer = soon("the answer to a look at a bill", asked).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    pub async fn bill(&self, app: u64, month: &str) -> GetBillResponse {
+        self.try_bill(app, month).await.expect("it is answered")
+    }
+
+    pub async fn try_days(&self, app_id: u64, month: &str) -> Result<Vec<DailyActive>, Status> {
+        let mut billing = BillingServiceClient::new(self.channel.clone());
+        let month = month.into();
+        let asked = billing.list_daily_actives(ListDailyActivesRequest { app_id, month });
+        let answer = soon("the answer to a look at days", asked).await;
+        answer.map(|days| days.into_inner().days)
     }
 
     pub async fn health(&self, service: &str) -> ServingStatus {

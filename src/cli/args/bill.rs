@@ -4,11 +4,56 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::{AdminCommon, Common};
+
+/// The flags of `bill`.
+#[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+pub struct BillArgs {
+    /// What else is wanted of bills.
+    #[command(subcommand)]
+    pub verb: Option<BillVerb>,
+    /// Whose bill.
+    #[command(flatten)]
+    pub show: BillShowArgs,
+}
+
 /// What is wanted of bills.
 #[derive(Debug, Subcommand)]
-pub enum Bill {
+pub enum BillVerb {
     /// Compute a bill from given peaks; no server is needed
     Estimate(EstimateArgs),
+    /// Write the bills of a month that is over, each once; for operators
+    Run(BillRunArgs),
+}
+
+/// The flags of `bill` without another verb.
+#[derive(Debug, Args)]
+pub struct BillShowArgs {
+    /// The SDKAppID
+    #[arg(long, value_name = "ID", required = true, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::cli) app: Option<u64>,
+    /// The month
+    #[arg(long, value_name = "YYYY-MM", required = true, value_parser = month)]
+    pub(in crate::cli) month: Option<String>,
+    /// Print one line for each line of the bill, with commas between the fields
+    #[arg(long, conflicts_with = "json")]
+    pub(in crate::cli) csv: bool,
+    #[command(flatten)]
+    pub(in crate::cli) common: Common,
+}
+
+/// The flags of `bill run`.
+#[derive(Debug, Args)]
+pub struct BillRunArgs {
+    /// The month
+    #[arg(long, value_name = "YYYY-MM", value_parser = month)]
+    pub(in crate::cli) month: String,
+    /// Print one line for each line of each bill, with commas between the fields
+    #[arg(long, conflicts_with = "json")]
+    pub(in crate::cli) csv: bool,
+    #[command(flatten)]
+    pub(in crate::cli) common: AdminCommon,
 }
 
 /// The flags of `bill estimate`.
@@ -18,7 +63,7 @@ pub struct EstimateArgs {
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) plan: String,
     /// The month, whose first day says which price list counts
-    #[arg(long, value_name = "YYYY-MM")]
+    #[arg(long, value_name = "YYYY-MM", value_parser = month)]
     pub(in crate::cli) month: String,
     /// Distinct users of the month's highest day
     #[arg(long, value_name = "N", default_value = "0")]
@@ -35,4 +80,10 @@ pub struct EstimateArgs {
     /// Print JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+}
+
+fn month(text: &str) -> Result<String, String> {
+    let month = crate::clock::Month::parse(text);
+    let month = month.ok_or_else(|| "must be a month such as 2026-11".to_owned())?;
+    Ok(month.to_string())
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod answers;
 mod arguments;
+mod bills;
 mod failures;
 mod holds;
 mod objects;
@@ -23,12 +24,13 @@ fn run(arguments: &str) -> (Exit, String, String) {
 fn run_at(arguments: &str, is_terminal: bool) -> (Exit, String, String) {
     let words = std::iter::once("imquota").chain(arguments.split_whitespace());
     let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
-    let Command::Ask(what) = cli.command else {
-        panic!("{arguments} asks no server");
-    };
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let environment = Environment::default();
-    let exit = ask(&what, &environment, &mut out, &mut err, is_terminal);
+    let exit = match cli.command {
+        Command::Ask(what) => ask(&what, &environment, &mut out, &mut err, is_terminal),
+        Command::Bill(args) => super::bill(*args, &environment, &mut out, &mut err),
+        _ => panic!("{arguments} asks no server"),
+    };
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (exit, text(out), text(err))
 }

@@ -11,18 +11,22 @@ use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::grpc::proto::admin_service_server::{AdminService, AdminServiceServer};
+use crate::grpc::proto::billing_service_server::{BillingService, BillingServiceServer};
 use crate::grpc::proto::quota_service_server::{QuotaService, QuotaServiceServer};
 use crate::grpc::proto::{
     BatchCheckRequest, BatchCheckResponse, CancelRequest, CancelResponse, CheckRequest,
-    CheckResponse, ConfirmRequest, ConfirmResponse, GetUsageRequest, GetUsageResponse,
-    ImportObjectsRequest, ImportObjectsResponse, ListAuditRequest, ListAuditResponse,
+    CheckResponse, ConfirmRequest, ConfirmResponse, GetBillRequest, GetBillResponse,
+    GetUsageRequest, GetUsageResponse, ImportObjectsRequest, ImportObjectsResponse,
+    ListAuditRequest, ListAuditResponse, ListDailyActivesRequest, ListDailyActivesResponse,
     ListHoldsRequest, ListHoldsResponse, ListMembersRequest, ListMembersResponse,
     RecordActiveRequest, RecordActiveResponse, RecountRequest, RecountResponse, ReleaseRequest,
-    ReleaseResponse, RetireMemberRequest, RetireMemberResponse,
+    ReleaseResponse, RetireMemberRequest, RetireMemberResponse, RunBillsRequest, RunBillsResponse,
 };
 
 /// What becomes of the names of one call.
 pub type Import = fn(&[String]) -> Result<ImportObjectsResponse, Status>;
+/// The page of bills behind an app.
+pub type Bills = fn(u64) -> Result<RunBillsResponse, Status>;
 
 /// What the stub answers; a verb that has no answer here gets a fault.
 #[derive(Clone, Default)]
@@ -39,6 +43,8 @@ pub struct Answers {
     pub audit: Option<Result<ListAuditResponse, Status>>,
     pub holds: Option<Result<ListHoldsResponse, Status>>,
     pub import: Option<Import>,
+    pub bill: Option<Result<GetBillResponse, Status>>,
+    pub bills: Option<Bills>,
 }
 
 #[derive(Clone)]
@@ -170,6 +176,31 @@ impl AdminService for Service {
         let import = self.answers.import;
         self.give(&r, import.map(|import| import(&r.get_ref().resource_ids)))
     }
+
+    async fn run_bills(
+        &self,
+        r: Request<RunBillsRequest>,
+    ) -> Result<Response<RunBillsResponse>, Status> {
+        let bills = self.answers.bills;
+        self.give(&r, bills.map(|bills| bills(r.get_ref().after_app_id)))
+    }
+}
+
+#[tonic::async_trait]
+impl BillingService for Service {
+    async fn get_bill(
+        &self,
+        r: Request<GetBillRequest>,
+    ) -> Result<Response<GetBillResponse>, Status> {
+        self.give(&r, self.answers.bill.clone())
+    }
+
+    async fn list_daily_actives(
+        &self,
+        _: Request<ListDailyActivesRequest>,
+    ) -> Result<Response<ListDailyActivesResponse>, Status> {
+        Err(Status::unimplemented("no verb asks for it"))
+    }
 }
 
 /// A running stub; it ends when it is dropped.
@@ -208,6 +239,7 @@ impl Stub {
             runtime.block_on(async {
                 let builder = tonic::transport::Server::builder()
                     .add_service(AdminServiceServer::new(service.clone()))
+                    .add_service(BillingServiceServer::new(service.clone()))
                     .add_service(QuotaServiceServer::new(service));
                 let stopped = async { drop(stopped.await) };
                 let served = if let Some(path) = path {

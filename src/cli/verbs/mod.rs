@@ -5,6 +5,7 @@
 //! `null`.
 
 mod audit;
+mod bill;
 mod cancel;
 mod check;
 mod confirm;
@@ -19,6 +20,7 @@ mod usage;
 mod words;
 
 pub(super) use audit::audit;
+pub(super) use bill::{run as run_bills, show as bill};
 pub(super) use cancel::cancel;
 pub(super) use check::check;
 pub(super) use confirm::confirm;

@@ -115,8 +115,7 @@ fn what_is_no_yaml_or_more_than_needed_is_refused_where_it_stands() {
 
 #[test]
 fn unknown_keys_are_refused_at_every_level() {
-    let known_apps =
-        "app_id, plan, limits, shadow, disabled, share_ids, track_objects, expired_holds";
+    let known_apps = "app_id, plan, limits, shadow, disabled, share_ids, track_objects, expired_holds, activated";
     table(&[
         (
             "Listen: []",
@@ -350,10 +349,11 @@ fn listeners_are_addresses_and_plain_ones_are_allowed_by_name() {
             ],
         ),
         (
-            "listen:\n  - 127.0.0.1:1\n  - localhost:1\nhealth_listen: 127.0.0.1:1",
+            "listen:\n  - 127.0.0.1:1\n  - localhost:1\nhealth_listen: 127.0.0.1:1\nhttp_listen: 127.0.0.1:1",
             &[
                 "f.yaml:3: listen[1]: 127.0.0.1:1 is listened on already",
                 "f.yaml:4: health_listen: 127.0.0.1:1 is listened on already",
+                "f.yaml:5: http_listen: 127.0.0.1:1 is listened on already",
             ],
         ),
         (

@@ -179,18 +179,22 @@ fn a_variable_that_is_no_text_is_named() {
 }
 
 #[test]
-fn notices_name_where_the_key_was_given() {
+fn pages_are_served_where_a_flag_a_variable_or_the_file_says() {
+    let listens = |settings: &Settings| settings.http_listen.as_ref().map(ToString::to_string);
+    let given = |text: &str| Some(text.to_owned());
     let flags = Flags {
-        http_listen: Some("127.0.0.1:0".into()),
+        http_listen: given("0.0.0.0:9090"),
         ..Flags::default()
     };
-    let file = "http_listen: 127.0.0.1:9090\nrequest_ids: { window: 1m }";
-    let settings = read(&flags, &[], file).expect("no fault");
-    let notices: Vec<_> = settings.notices.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        notices,
-        ["--http-listen: understood, not served by this version",]
-    );
+    let variables = [("IMQUOTA_HTTP_LISTEN", "unix:/a")];
+    let file = "http_listen: 127.0.0.1:9090";
+    let settings = read(&Flags::default(), &[], file).expect("no fault");
+    assert_eq!(listens(&settings), given("127.0.0.1:9090"));
+    let settings = read(&Flags::default(), &variables, file).expect("no fault");
+    assert_eq!(listens(&settings), given("unix:/a"));
+    let settings = read(&flags, &variables, file).expect("no fault");
+    assert_eq!(listens(&settings), given("0.0.0.0:9090"));
+    assert!(settings.notices.is_empty());
 }
 
 #[test]

@@ -80,11 +80,9 @@ fn the_contracts_example_is_understood_as_it_stands() {
         ..IdPolicy::default()
     };
     assert_eq!(settings.request_ids, as_written);
-    let notices: Vec<_> = settings.notices.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        notices,
-        ["f.yaml:3: http_listen: understood, not served by this version",]
-    );
+    let http = settings.http_listen.as_ref().expect("an HTTP listener");
+    assert_eq!(http.to_string(), "127.0.0.1:9090");
+    assert!(settings.notices.is_empty());
 }
 
 #[test]
@@ -103,6 +101,7 @@ fn nothing_at_all_is_a_server_on_loopback_with_the_built_in_plans() {
         assert_eq!(settings.listen[0].to_string(), "127.0.0.1:50051");
         assert_eq!(settings.health_listen, None);
         assert_eq!(settings.admin_listen, None);
+        assert_eq!(settings.http_listen, None);
         assert_eq!(settings.store, StoreSettings::Embedded);
         assert_eq!(
             settings.data_dir.to_str(),

@@ -4,7 +4,6 @@ mod parse;
 mod render;
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Instant;
 
 use tonic::{Request, Response, Status};
@@ -15,25 +14,25 @@ use super::proto::admin_service_server::AdminService;
 use super::proto::{
     ImportObjectsRequest, ImportObjectsResponse, ListAuditRequest, ListAuditResponse,
     ListHoldsRequest, ListHoldsResponse, ListMembersRequest, ListMembersResponse, RecountRequest,
-    RecountResponse, RetireMemberRequest, RetireMemberResponse,
+    RecountResponse, RetireMemberRequest, RetireMemberResponse, RunBillsRequest, RunBillsResponse,
 };
-use crate::admission::Admission;
+use super::server::Doors;
 use crate::operator::Operations;
 
 /// The service; its clones share what is behind them.
 #[derive(Clone)]
 pub(super) struct Admin {
     operations: Operations,
-    admission: Arc<Admission>,
+    doors: Doors,
     guard: Guard,
 }
 
 impl Admin {
-    /// The service in front of `operations` and `admission`, for those whom `guard` lets in.
-    pub(super) fn new(operations: Operations, admission: Arc<Admission>, guard: Guard) -> Self {
+    /// The service in front of `operations` and `doors`, for those whom `guard` lets in.
+    pub(super) fn new(operations: Operations, doors: Doors, guard: Guard) -> Self {
         Self {
             operations,
-            admission,
+            doors,
             guard,
         }
     }
@@ -102,7 +101,7 @@ impl AdminService for Admin {
         let deadline = deadline(request.metadata().as_ref())?;
         let (app, most) = parse::holds(request.get_ref())?;
         let patience = deadline.patience(Instant::now);
-        let work = pin!(self.admission.holds(app, most, patience));
+        let work = pin!(self.doors.admission.holds(app, most, patience));
         let holds = within(deadline, work).await?;
         Ok(Response::new(render::holds(&holds, self.operations.now())))
     }
@@ -115,8 +114,23 @@ impl AdminService for Admin {
         let deadline = deadline(request.metadata().as_ref())?;
         let import = parse::import(request.get_ref())?;
         let patience = deadline.patience(Instant::now);
-        let work = pin!(self.admission.import(import, patience));
+        let work = pin!(self.doors.admission.import(import, patience));
         let imported = within(deadline, work).await?;
         Ok(Response::new(render::imported(imported)))
+    }
+
+    async fn run_bills(
+        &self,
+        request: Request<RunBillsRequest>,
+    ) -> Result<Response<RunBillsResponse>, Status> {
+        let who = self.caller(&request)?;
+        let deadline = deadline(request.metadata().as_ref())?;
+        let (month, page) = parse::run_bills(request.get_ref())?;
+        let work = pin!(
+            self.operations
+                .run_bills(&self.doors.invoices, month, page, &who)
+        );
+        let page = within(deadline, work).await?;
+        Ok(Response::new(render::bills(&page)))
     }
 }

@@ -1,15 +1,22 @@
 //! Operators' requests into the house's own types. Every faulty field is found.
 
 use crate::admission::Import;
+use crate::clock::Month;
 use crate::config::MEMBER_BYTES_MAX;
 use crate::grpc::fault::Violations;
-use crate::grpc::{parse, proto};
+use crate::grpc::{bill, parse, proto};
+use crate::invoice::PAGE_MAX;
 use crate::operator::{Order, RecountOrder};
 use crate::quota::{AppId, Limit, ObjectId};
 use crate::store::{AUDIT_MAX, AUDIT_TEXT_MAX, HOLDS_MAX, OBJECTS_MAX};
 
 /// How many entries of the audit list are told if nobody says.
 const AUDIT_DEFAULT: usize = 100;
+/// How many bills a page has if nobody says.
+const BILLS_DEFAULT: usize = 100;
+
+/// Where a page begins, and how long it is at most.
+type Cut = (Option<AppId>, usize);
 /// How many reservations are listed if nobody says.
 const HOLDS_DEFAULT: usize = 100;
 
@@ -57,6 +64,20 @@ fn order(request: &proto::RecountRequest, faults: &mut Violations) -> Option<Ord
         (false, false, Some(to)) => return Some(Order::Commit { to, token }),
     }
     None
+}
+
+/// Reads a RunBills: which month, and which apps of it.
+pub(super) fn run_bills(request: &proto::RunBillsRequest) -> Result<(Month, Cut), Violations> {
+    let mut faults = Violations::default();
+    let month = bill::month_of(&request.month, &mut faults);
+    let size = match usize::try_from(request.page_size) {
+        Ok(0) => Ok(BILLS_DEFAULT),
+        Ok(size) if size <= PAGE_MAX => Ok(size),
+        _ => Err(format!("must be at most {PAGE_MAX}")),
+    };
+    let size = faults.check("page_size", size);
+    let page = size.map(|size| (AppId::new(request.after_app_id), size));
+    faults.or((|| Some((month?, page?)))())
 }
 
 /// Reads a RetireMember: whom, and why.

@@ -2,8 +2,10 @@
 
 use crate::admission::Imported;
 use crate::clock::Millis;
+use crate::grpc::bill::report_of;
 use crate::grpc::proto;
 use crate::grpc::render::timestamp;
+use crate::invoice::{Page, Run};
 use crate::operator::Counted;
 use crate::quota::{AppId, Counter};
 use crate::store::{AuditEntry, Hold, MemberInfo, Retired, Standing};
@@ -17,6 +19,28 @@ pub(super) fn recount(counted: &Counted) -> proto::RecountResponse {
         held: counted.held,
         all_told: counted.all_told,
         frozen_until: counted.frozen_until.map(timestamp),
+    }
+}
+
+/// Writes the answer to a RunBills.
+pub(super) fn bills(page: &Page) -> proto::RunBillsResponse {
+    let bill = |run: &Run| match &run.outcome {
+        Ok((report, is_new)) => proto::RunBill {
+            app_id: run.app.get(),
+            bill: Some(report_of(report)),
+            written_now: *is_new,
+            problem: String::new(),
+        },
+        Err(fault) => proto::RunBill {
+            app_id: run.app.get(),
+            bill: None,
+            written_now: false,
+            problem: fault.to_string(),
+        },
+    };
+    proto::RunBillsResponse {
+        bills: page.runs.iter().map(bill).collect(),
+        next_after_app_id: page.next.map_or(0, AppId::get),
     }
 }
 

@@ -111,6 +111,7 @@ async fn acknowledge_unmet(ledger: &Ledger, app: AppId, token: u64) -> Result<()
             app,
             cells: Vec::new(),
             acks_freeze: Some(token),
+            plan: None,
         }],
         ..Report::default()
     };

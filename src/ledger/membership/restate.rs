@@ -134,6 +134,7 @@ async fn state_met(
             app,
             cells,
             acks_freeze: None,
+            plan: Some(entry.rules.plan.name.clone()),
         }
     });
     state(ledger, shard, Whose::Own, apps.collect()).await
@@ -175,6 +176,7 @@ fn of_journal(app: AppId, cells: &[(Cell, Saved)]) -> AppReport {
             .map(|(cell, saved)| told(*cell, saved))
             .collect(),
         acks_freeze: None,
+        plan: None,
     }
 }
 

@@ -142,6 +142,21 @@ impl Owed {
     /// Where not all fit, those come first which are in the sums the longest: of two reports that are under
     /// way at once the one then names all that the other does, so that the larger sums are the newer ones.
     pub fn due_records(&self, shard: Shard, only: Option<&[AppId]>, now: Millis) -> DueRecords {
+        self.due(shard, only, None, now)
+    }
+
+    /// Records of `app` that were begun before the release of that number.
+    pub fn due_before(&self, app: AppId, number: u64, now: Millis) -> DueRecords {
+        self.due(Shard::of(app), Some(&[app]), Some(number), now)
+    }
+
+    fn due(
+        &self,
+        shard: Shard,
+        only: Option<&[AppId]>,
+        before: Option<u64>,
+        now: Millis,
+    ) -> DueRecords {
         let mut due = DueRecords::default();
         let mut apps = BTreeSet::new();
         let mut has_room =
@@ -149,7 +164,9 @@ impl Owed {
         let takes = lock(&self.takes[usize::from(shard.number())]);
         let of = |take: &Take| only.is_none_or(|only| only.contains(&take.app));
         let is_due = |tracked: &&Tracked| {
-            tracked.owed.state != TakeState::Open && tracked.due <= now && of(&tracked.owed.take)
+            let take = &tracked.owed.take;
+            let early = before.is_none_or(|before| take.attempt.0 < before);
+            tracked.owed.state != TakeState::Open && tracked.due <= now && early && of(take)
         };
         let mut waiting: Vec<_> = takes.values().filter(is_due).collect();
         if waiting.len() > TAKES_TOLD_MAX {

@@ -287,6 +287,7 @@ fn gave_back(give_back: &GiveBack, fell: Fell) -> GaveBack {
         released: fell.released,
         resource: fell.resource,
         groups: fell.groups,
+        in_sums: fell.mine,
     }
 }
 
@@ -300,6 +301,7 @@ pub(super) fn gave_back_at_most(give_back: &GiveBack) -> Option<GaveBack> {
         released: most,
         resource: give_back.resource,
         groups: if give_back.groups_follow { most } else { 0 },
+        in_sums: true,
     })
 }
 

@@ -6,7 +6,7 @@ use std::future::{pending, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use crate::clock::{Day, Millis};
+use crate::clock::{Day, Millis, Month};
 use crate::quota::{AppId, COUNTERS, Charge, Counter, ObjectNumber, RequestId, Resource};
 use crate::store::*;
 
@@ -546,6 +546,10 @@ impl Store for Lender {
             view,
             ..Usage::default()
         })
+    }
+
+    fn month(&self, _: AppId, _: Month, _: Day, _: Millis) -> Reply<'_, MonthHistory> {
+        self.answer(MonthHistory::default())
     }
 
     fn glance(&self, _: AppId, _: Day) -> Option<View> {

@@ -106,6 +106,7 @@ impl World {
             share_ids: true,
             track_objects: true,
             expired_holds: crate::quota::ExpiredHolds::Ask,
+            activated: None,
         };
         let deaf = Arc::new(AtomicBool::new(false));
         let parts = Parts {

@@ -5,7 +5,7 @@ use super::peaks::MonthPeaks;
 use super::record::Fell;
 use super::totals::Told;
 use crate::clock::Day;
-use crate::quota::{COUNTERS, Charge, Counter, RESOURCES, Resource};
+use crate::quota::{COUNTERS, Charge, Counter, PlanName, RESOURCES, Resource};
 use crate::store::{Cell, View};
 
 /// Where a record is in the counts.
@@ -42,6 +42,10 @@ pub(super) struct App {
     pub(super) told: Vec<Told>,
     /// The months that have open days, and the newest in any case; oldest first.
     pub(super) months: Vec<MonthPeaks>,
+    /// The newest day on which a group came or went.
+    pub(super) changed_on: Option<Day>,
+    /// The plans that it had, each from a day on, oldest first.
+    pub(super) plans: Vec<(Day, PlanName)>,
 }
 
 /// What is counted for one day.
@@ -56,6 +60,9 @@ pub(super) struct DayCounts {
     pub(super) actives: u64,
     /// Users that gateways counted themselves, over all members.
     pub(super) increment: u64,
+    /// If groups came or went: the highest number of them, and the last. Records that are not answered yet are no
+    /// part of it.
+    pub(super) groups: Option<(u64, u64)>,
 }
 
 /// What a record moves: which counters, and by how much each.
@@ -174,14 +181,15 @@ impl App {
         self.days.iter().find(|counts| counts.day == day)
     }
 
-    /// The first part of `charge` that does not fit.
-    pub(super) fn refuses(&self, charge: &Charge, day: Day) -> Option<Counter> {
+    /// The first part of `charge` that does not fit; the counters of `but` have their place.
+    pub(super) fn refuses(&self, charge: &Charge, day: Day, but: Parts) -> Option<Counter> {
         let amount = i64::from(charge.amount().get());
         let too_many = |net: i64, limit: u64| {
             // A limit beyond i64 cannot be reached.
             i64::try_from(limit).is_ok_and(|limit| net.saturating_add(amount) > limit)
         };
-        let full = charge.parts().iter().find(|part| {
+        let mut asked = charge.parts().iter().filter(|part| !but.has(part.counter));
+        let full = asked.find(|part| {
             let net = self.net(part.counter, day);
             part.limit.get().is_some_and(|limit| too_many(net, limit))
         });
@@ -189,13 +197,10 @@ impl App {
     }
 
     /// Moves a record that is `parts` of `day` from one place in the counts to another. What is counted for
-    /// good is part of the month's peak from then on, which is the month of `on`.
+    /// good is part of the peaks of `on` and its month.
     pub(super) fn pass(&mut self, (parts, day): (Parts, Day), by: (Standing, Standing), on: Day) {
         let (from, to) = by;
-        let groups = parts.has(Counter::Groups);
-        if groups && (from == Standing::Nowhere || to == Standing::Counted) {
-            self.begin_month(on);
-        }
+        let before = self.answered()[Counter::Groups.index()];
         let change = |is: fn(Standing) -> bool| i64::from(is(to)) - i64::from(is(from));
         let amount = parts.amount();
         for counter in COUNTERS.into_iter().filter(|counter| parts.has(*counter)) {
@@ -216,9 +221,7 @@ impl App {
                 }
             }
         }
-        if groups && to == Standing::Counted {
-            self.note_groups(self.live[Counter::Groups.index()], on);
-        }
+        self.note_groups(before, on);
     }
 
     /// Takes note that one more object has a name, or one less.
@@ -254,20 +257,19 @@ impl App {
     }
 
     /// Gives back up to `amount` of `resource`, and answers how many it was: never more than are
-    /// counted, on any counter but the gain, which alone may fall below zero.
+    /// counted, on any counter but the gain, which alone may fall below zero. The gain is that of `day`, the peaks
+    /// are those of `on`.
     pub(super) fn give_back(
         &mut self,
         resource: Resource,
         amount: u32,
         groups_follow: bool,
-        day: Day,
+        (day, on): (Day, Day),
     ) -> Fell {
         let counted = |net: i64| u32::try_from(net.max(0)).unwrap_or(u32::MAX);
         let own = resource.counter().index();
         let released = amount.min(counted(self.live[own]));
-        if resource == Resource::Group || groups_follow {
-            self.begin_month(day);
-        }
+        let before = self.answered()[Counter::Groups.index()];
         self.live[own] -= i64::from(released);
         let mut groups = 0;
         if groups_follow && released > 0 {
@@ -278,6 +280,7 @@ impl App {
             }
             self.day_mut(day).gained -= i64::from(groups);
         }
+        self.note_groups(before, on);
         Fell::of(resource, released, groups)
     }
 
@@ -289,13 +292,9 @@ impl App {
     /// Moves a live count by what a recount found. What is counted is never taken from a month's peak,
     /// and what is found is a part of it.
     pub(super) fn correct(&mut self, resource: Resource, by: i64, today: Day) {
-        if resource == Resource::Group {
-            self.begin_month(today);
-        }
+        let before = self.answered()[Counter::Groups.index()];
         self.live[resource.counter().index()] += by;
-        if resource == Resource::Group {
-            self.note_groups(self.live[Counter::Groups.index()], today);
-        }
+        self.note_groups(before, today);
     }
 
     pub(super) fn day_mut(&mut self, day: Day) -> &mut DayCounts {
@@ -308,6 +307,7 @@ impl App {
                 reserved: 0,
                 actives: 0,
                 increment: 0,
+                groups: None,
             });
             self.days.len() - 1
         });

@@ -71,22 +71,26 @@ impl Apps {
         apps
     }
 
+    /// The apps of which the file may not know yet.
+    pub(super) fn changed(&self) -> impl Iterator<Item = AppId> {
+        let changed = self.0.iter().filter(|(_, app)| app.is_changed());
+        changed.map(|(id, _)| *id)
+    }
+
     /// Puts all that changed into `batch`; days before `open_from` go to the history.
     pub(super) fn snapshot(&self, open_from: Day, batch: &mut Batch) {
         for (id, app) in self.0.iter().filter(|(_, app)| app.is_changed()) {
             let app = app.get().look();
             batch.apps.push((*id, format::write_app(&app, open_from)));
             for counts in app.days.iter().filter(|counts| counts.day < open_from) {
-                if counts.daily_active() > 0 {
-                    batch
-                        .past_days
-                        .push((*id, counts.day, counts.daily_active()));
+                if counts.daily_active() > 0 || counts.groups.is_some() {
+                    let key = (counts.day.number(), id.get());
+                    batch.past_days.push((key, format::write_day(counts)));
                 }
             }
             for month in &app.months[..app.past_months(open_from)] {
-                batch
-                    .past_months
-                    .push((*id, month.month, format::write_month(month)));
+                let key = (month.month, id.get());
+                batch.past_months.push((key, format::write_month(month)));
             }
         }
     }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::file::{
-    APPS, LedgerFile, META, OBJECTS, OPEN_FROM, PAST_DAYS, PAST_MONTHS, RECORDS, TOMBS, USERS,
+    APPS, BILLS, LedgerFile, META, OBJECTS, OPEN_FROM, PAST_DAYS, PAST_MONTHS, RECORDS, TOMBS,
+    USERS,
 };
 use super::format;
 use super::kept::Round;
 use super::objects::{Layer, Name, Place};
 use super::record::{Minute, Record, RecordId};
 use super::records::Frozen;
-use crate::clock::{Day, Millis, Zone};
+use crate::clock::{Day, Millis, Month, Zone};
 use crate::quota::AppId;
-use crate::store::{ID_WINDOW_MS, Shard, StoreFault};
+use crate::store::{DAYS_KEPT_MONTHS, ID_WINDOW_MS, MONTHS_KEPT, Shard, StoreFault};
 
 /// For how long after its end a day stays open here: the 48 hours of the seal, and a margin for
 /// events that were accepted just before it and are reported late.
@@ -22,6 +23,8 @@ const DAY_OPEN_MS: i64 = (48 + 2) * 60 * 60 * 1000;
 /// How much older than the journal a record must be to be folded: longer than any call takes from
 /// its record to its journal entry.
 const JOURNAL_MARGIN_MS: i64 = 60 * 1000;
+/// The most rows of each kind that one checkpoint removes because their time is over.
+const FORGET_MAX: usize = 4096;
 
 /// Before when records can be folded.
 #[derive(Debug, Clone, Copy)]
@@ -78,9 +81,9 @@ pub(super) struct Batch {
     pub(super) round: Round,
     pub(super) records: Frozen,
     pub(super) apps: Vec<(AppId, Vec<u8>)>,
-    /// Active users of days that are closed now.
-    pub(super) past_days: Vec<(AppId, Day, u64)>,
-    pub(super) past_months: Vec<(AppId, i32, Vec<u8>)>,
+    /// Days that are closed now, and months, by their numbers.
+    pub(super) past_days: Vec<((i32, u64), Vec<u8>)>,
+    pub(super) past_months: Vec<((i32, u64), Vec<u8>)>,
     /// Chunks of users, by (day, app, number).
     pub(super) chunks: Vec<((i32, u64, u32), Vec<u8>)>,
     /// Objects that came or went.
@@ -136,13 +139,15 @@ impl Batch {
         for (key, value) in self.chunks.drain(..) {
             table.insert(key, value.as_slice())?;
         }
-        let mut table = txn.open_table(PAST_DAYS)?;
-        for (app, day, count) in self.past_days.drain(..) {
-            table.insert((app.get(), day.number()), count)?;
-        }
-        let mut table = txn.open_table(PAST_MONTHS)?;
-        for (app, month, value) in self.past_months.drain(..) {
-            table.insert((app.get(), month), value.as_slice())?;
+        for (past, rows) in [
+            (PAST_DAYS, &mut self.past_days),
+            (PAST_MONTHS, &mut self.past_months),
+        ] {
+            let mut table = txn.open_table(past)?;
+            rows.sort_unstable_by_key(|(key, _)| *key);
+            for (key, value) in rows.drain(..) {
+                table.insert(key, value.as_slice())?;
+            }
         }
         Ok(true)
     }
@@ -212,6 +217,7 @@ pub(super) fn write(
         }
         changed |= fold(txn, plan.cutoffs, &mut written.folded)?;
         changed |= close_days(txn, plan.open_from)?;
+        changed |= forget(txn, plan.open_from.month().number())?;
         changed |= also(txn)?;
         Ok(changed)
     })?;
@@ -252,4 +258,25 @@ fn close_days(txn: &WriteTransaction, open_from: Day) -> Result<bool, redb::Erro
     txn.open_table(USERS)?
         .retain_in(..(number, 0, 0), |_, _| false)?;
     Ok(true)
+}
+
+/// Removes days and months whose time is over in the month of that number, some with each checkpoint.
+fn forget(txn: &WriteTransaction, month: i32) -> Result<bool, redb::Error> {
+    let kept_from = |months: i32| Month::from_number(month - months + 1);
+    let days = kept_from(DAYS_KEPT_MONTHS).map(|first| first.first_day().number());
+    let months = kept_from(MONTHS_KEPT).map(Month::number);
+    let mut removed = false;
+    for (past, until) in [(PAST_DAYS, days), (PAST_MONTHS, months), (BILLS, months)] {
+        let Some(until) = until else { continue };
+        let mut table = txn.open_table(past)?;
+        let old = table.range(..(until, 0))?.take(FORGET_MAX);
+        let old: Vec<(i32, u64)> = old
+            .map(|row| row.map(|(key, _)| key.value()))
+            .collect::<Result<_, _>>()?;
+        removed |= !old.is_empty();
+        for key in old {
+            table.remove(key)?;
+        }
+    }
+    Ok(removed)
 }

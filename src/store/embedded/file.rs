@@ -12,7 +12,6 @@ use redb::{
 use super::app::App;
 use super::format::{self, Identity};
 use super::objects::{KINDS, Name, Place};
-use super::peaks::MonthPeaks;
 use super::record::{Minute, Record, RecordId};
 use crate::clock::{Day, Millis};
 use crate::database;
@@ -33,11 +32,14 @@ const IDENTITY: &str = "identity";
 pub(super) const OPEN_FROM: &str = "open_from";
 /// Apps by shard and id: a shard is written in the order of its keys.
 pub(super) const APPS: TableDefinition<(u16, u64), &[u8]> = TableDefinition::new("apps");
-/// Active users of closed days, by app and day.
-pub(super) const PAST_DAYS: TableDefinition<(u64, i32), u64> = TableDefinition::new("past_days");
-/// Peaks of past months, by app and month.
-pub(super) const PAST_MONTHS: TableDefinition<(u64, i32), &[u8]> =
-    TableDefinition::new("past_months");
+/// A table of the past, by day or month and app: what is to be removed lies side by side.
+pub(super) type Past<'a> = TableDefinition<'a, (i32, u64), &'static [u8]>;
+/// Closed days: active users and groups.
+pub(super) const PAST_DAYS: Past<'_> = TableDefinition::new("past_days");
+/// Past months: their peaks.
+pub(super) const PAST_MONTHS: Past<'_> = TableDefinition::new("past_months");
+/// Bills of months.
+pub(super) const BILLS: Past<'_> = TableDefinition::new("bills");
 /// Records by (own, minute, shard, id): what is to be folded lies side by side.
 pub(super) const RECORDS: TableDefinition<RecordRow, &[u8]> = TableDefinition::new("records");
 /// Users of open days by (day, app, number of the chunk).
@@ -168,6 +170,7 @@ impl LedgerFile {
             txn.open_table(APPS)?;
             txn.open_table(PAST_DAYS)?;
             txn.open_table(PAST_MONTHS)?;
+            txn.open_table(BILLS)?;
             txn.open_table(RECORDS)?;
             txn.open_table(USERS)?;
             txn.open_table(OBJECTS)?;
@@ -199,26 +202,16 @@ impl LedgerFile {
         })
     }
 
-    /// Active users of a closed day.
-    pub(super) fn past_day(&self, app: AppId, day: Day) -> Result<u64, StoreFault> {
+    /// All apps that the file has.
+    pub(super) fn apps(&self) -> Result<Vec<AppId>, StoreFault> {
         self.read(|txn| {
-            let count = txn.open_table(PAST_DAYS)?.get((app.get(), day.number()))?;
-            Ok(count.map_or(0, |count| count.value()))
+            let rows = txn.open_table(APPS)?;
+            let ids = rows.iter()?.map(|row| {
+                let id = AppId::new(row?.0.value().1);
+                whole(id, "an app's id")
+            });
+            ids.collect()
         })
-    }
-
-    /// Peaks of a past month.
-    pub(super) fn past_month(
-        &self,
-        app: AppId,
-        month: i32,
-    ) -> Result<Option<MonthPeaks>, StoreFault> {
-        self.read(
-            |txn| match txn.open_table(PAST_MONTHS)?.get((app.get(), month))? {
-                Some(bytes) => whole(format::read_month(bytes.value()), "month").map(Some),
-                None => Ok(None),
-            },
-        )
     }
 
     /// A record that last changed in `minute`; `None` if it was folded.

@@ -5,12 +5,13 @@
 
 use super::app::{App, DayCounts, Parts};
 use super::hold::{Confirmed, Reservation};
-use super::peaks::MonthPeaks;
+use super::peaks::{MonthGroups, MonthPeaks};
 use super::record::{CLAIMS_MAX, Claim, Fell, Minute, Note, Record, State};
 use super::totals::Told;
 use crate::clock::Day;
 use crate::clock::Millis;
-use crate::quota::{AppId, COUNTERS, Counter, ObjectNumber, RESOURCES, RequestId};
+use crate::quota::{AppId, COUNTERS, Counter, ObjectNumber, PlanName, RESOURCES, RequestId};
+use crate::store::past::KeptDay;
 use crate::store::{Attempt, AuditEntry, Cell, Fingerprint, Installation, Totals};
 
 /// The form that this program writes; the only one that it reads.
@@ -44,6 +45,7 @@ pub(super) fn write_app(app: &App, open_from: Day) -> Vec<u8> {
         out.signed(d.reserved);
         out.number(d.actives);
         out.number(d.increment);
+        out.groups(d.groups);
     });
     let open = |told: &&Told| told.cell.day().is_none_or(|day| day >= open_from);
     out.list(app.told.iter().filter(open), |out, told| {
@@ -53,6 +55,11 @@ pub(super) fn write_app(app: &App, open_from: Day) -> Vec<u8> {
         out.number(told.totals.released);
     });
     out.list(app.months.iter(), Writer::month);
+    out.list(app.changed_on.iter(), |out, day| out.day(*day));
+    out.list(app.plans.iter(), |out, (from, plan)| {
+        out.day(*from);
+        out.text(plan.as_str());
+    });
     out.0
 }
 
@@ -83,6 +90,7 @@ pub(super) fn read_app(bytes: &[u8]) -> Option<App> {
                 reserved: from.signed()?,
                 actives: from.number()?,
                 increment: from.number()?,
+                groups: from.groups()?.pop(),
             })
         })?,
         told: from.list(|from| {
@@ -96,8 +104,29 @@ pub(super) fn read_app(bytes: &[u8]) -> Option<App> {
             })
         })?,
         months: from.list(Reader::month)?,
+        changed_on: from.list(Reader::day)?.pop(),
+        plans: from.list(|from| Some((from.day()?, PlanName::parse(&from.text()?)?)))?,
     };
     from.end(app)
+}
+
+/// The value of a day in the history.
+pub(super) fn write_day(counts: &DayCounts) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.number(counts.daily_active());
+    out.groups(counts.groups);
+    out.0
+}
+
+/// Reads what [`write_day`] wrote of a day.
+pub(super) fn read_day(bytes: &[u8], day: Day) -> Option<KeptDay> {
+    let mut from = Reader::new(bytes)?;
+    let kept = KeptDay {
+        day,
+        daily_active: from.number()?,
+        groups: from.groups()?.pop(),
+    };
+    from.end(kept)
 }
 
 /// The value of a month in the history.
@@ -301,10 +330,22 @@ impl Writer {
         self.signed(day.number().into());
     }
 
+    /// The highest and the last number of a day's groups.
+    fn groups(&mut self, groups: Option<(u64, u64)>) {
+        self.list(groups.iter(), |out, (highest, last)| {
+            out.number(*highest);
+            out.number(*last);
+        });
+    }
+
     fn month(&mut self, month: &MonthPeaks) {
         self.signed(month.month.into());
-        self.number(month.groups);
-        self.list(month.groups_day.iter(), |out, day| out.day(*day));
+        self.list(month.groups.iter(), |out, groups| {
+            out.number(groups.carried_in);
+            out.number(groups.highest);
+            out.list(groups.day.iter(), |out, day| out.day(*day));
+            out.number(groups.last);
+        });
         self.number(month.actives);
         self.list(month.actives_day.iter(), |out, day| out.day(*day));
     }
@@ -467,11 +508,24 @@ impl<'a> Reader<'a> {
         Day::from_number(i32::try_from(self.signed()?).ok()?)
     }
 
+    /// None or one.
+    fn groups(&mut self) -> Option<Vec<(u64, u64)>> {
+        self.list(|from| Some((from.number()?, from.number()?)))
+    }
+
     fn month(&mut self) -> Option<MonthPeaks> {
         Some(MonthPeaks {
             month: i32::try_from(self.signed()?).ok()?,
-            groups: self.number()?,
-            groups_day: self.list(Self::day)?.pop(),
+            groups: self
+                .list(|from| {
+                    Some(MonthGroups {
+                        carried_in: from.number()?,
+                        highest: from.number()?,
+                        day: from.list(Self::day)?.pop(),
+                        last: from.number()?,
+                    })
+                })?
+                .pop(),
             actives: self.number()?,
             actives_day: self.list(Self::day)?.pop(),
         })

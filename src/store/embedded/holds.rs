@@ -1,8 +1,9 @@
 //! Reservations: how one is made, confirmed, ended, and read.
 
+use super::app::Parts;
 use super::hold::{Confirmed, Reservation};
 use super::objects::Place;
-use super::record::{Claim, Record, State};
+use super::record::{Claim, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
 use super::spot::{Spot, claim, note_of};
 use crate::clock::Millis;
@@ -31,6 +32,9 @@ impl LedgerShard {
             None => false,
         };
         let mine = Claim::of(by, take);
+        if lapsed && !spot.is_expired(asked(take), now) {
+            return Ok(Taken::NoHold);
+        }
         let Some(record) = spot.record.clone() else {
             return if known {
                 self.already(by, take)
@@ -47,9 +51,9 @@ impl LedgerShard {
             };
         };
         let is_over = now > reservation.until;
+        let is_own = asked(take).is_none_or(|id| *id == reservation.id);
         let mut replayed = false;
         let (state, confirmed) = match record.state.clone() {
-            State::Held(_) | State::Reserved if lapsed && !is_over => return Ok(Taken::NoHold),
             State::Held(_) | State::Reserved => {
                 let confirmed = match (lapsed, is_over) {
                     (true, _) => Confirmed::Charged,
@@ -58,7 +62,9 @@ impl LedgerShard {
                 };
                 (State::Confirming(vec![mine]), Some(confirmed))
             }
-            _ if lapsed => return Ok(Taken::NoHold),
+            State::Confirming(_) | State::Counted if !is_own => {
+                return self.join(by, take, &spot, now);
+            }
             State::Confirming(mut claims) => {
                 replayed = true;
                 claim(&mut claims, mine)?;
@@ -70,6 +76,15 @@ impl LedgerShard {
                 (State::Counted, late.or(reservation.confirmed))
             }
             State::Cancelled | State::Lapsed if known => return self.already(by, take),
+            // What was cancelled under one id is confirmed under another: it exists.
+            State::Lapsed | State::Cancelled if !is_own => {
+                let how = if is_over {
+                    Confirmed::Late
+                } else {
+                    Confirmed::InTime
+                };
+                (State::Confirming(vec![mine]), Some(how))
+            }
             State::Lapsed => (State::Confirming(vec![mine]), Some(Confirmed::Late)),
             State::Cancelled => return Ok(Taken::Ended),
             State::Gone(_) => return Ok(Taken::Undecided(Undecided::Confirming)),
@@ -148,9 +163,13 @@ impl LedgerShard {
         let Some(reservation) = held.reservation.clone() else {
             return Ok(Taken::NoHold);
         };
+        if let Some(State::Gone(_)) = to.record.as_ref().map(|of| &of.state) {
+            return Ok(Taken::Undecided(Undecided::Confirming));
+        }
         let known = is_counted(place) || to.is_charged();
         let note = Record {
             fingerprint: held.fingerprint,
+            parts: if known { held.parts } else { Parts::NONE },
             ..note_of(take, object, !known, now)
         };
         if known {
@@ -179,10 +198,11 @@ impl LedgerShard {
         self.put(by, &from, note, held.day, now)?;
         self.put(by, &to, new, held.day, now)?;
         let beside = Beside {
-            late: confirmed == Some(Confirmed::Late),
+            late: confirmed.is_some_and(|how| how != Confirmed::InTime),
             ..Beside::default()
         };
-        self.allowed(by, take, false, beside)
+        let replayed = matches!(held.state, State::Confirming(_));
+        self.allowed(by, take, replayed, beside)
     }
 
     /// The object is there already, or on its way: whoever says so waits for it with the others, and confirms
@@ -245,11 +265,17 @@ impl LedgerShard {
         app: AppId,
         id: &RequestId,
     ) -> Result<Option<Hold>, StoreFault> {
-        let spot = self.spot_of_key(by, app, &RecordKey::Client(id.clone()))?;
-        if spot.reserved_by() != Some(id) {
-            return Ok(None);
+        let mut spot = self.spot(by, RecordId::of_client(by.secret, app, id), None)?;
+        let mut noted = None;
+        if let Some(State::Note(note)) = spot.record.as_ref().map(|of| &of.state) {
+            let object = note.object;
+            noted = spot.record.take().map(|of| (of, object));
+            spot = self.spot_of_object(by, app, object)?;
         }
-        Ok(spot.record.as_ref().and_then(hold_of))
+        if spot.reserved_by() == Some(id) {
+            return Ok(spot.record.as_ref().and_then(hold_of));
+        }
+        Ok(noted.and_then(|(note, object)| was_there(&note, object, id)))
     }
 
     /// An app's open reservations, those first whose time ends first.
@@ -341,6 +367,22 @@ fn hold_of(record: &Record) -> Option<Hold> {
         day: record.day,
         until: reservation.until,
         state,
+    })
+}
+
+/// What a note says of the reservation that was asked for under its id, if one was.
+fn was_there(note: &Record, object: ObjectNumber, id: &RequestId) -> Option<Hold> {
+    if note.parts == Parts::NONE {
+        return None;
+    }
+    Some(Hold {
+        id: id.clone(),
+        key: RecordKey::Object(object),
+        fingerprint: note.fingerprint,
+        charge: charge_of(note)?,
+        day: note.day,
+        until: Millis(0),
+        state: HoldState::AlreadyCounted,
     })
 }
 

@@ -44,7 +44,7 @@ impl LedgerShard {
                 let reserves = matches!(intent, Intent::Reserve { .. });
                 match spot.object {
                     // It was confirmed under an object meanwhile.
-                    Some(_) if reserves => Ok(()),
+                    Some(_) if reserves => self.keep_met(by, take, &spot, (today, now)),
                     Some(object) => self.keep_named(by, take, (&spot, object), (today, now)),
                     None => {
                         if !reserves {
@@ -88,6 +88,7 @@ impl LedgerShard {
         now: Millis,
     ) -> Result<(), StoreFault> {
         let id = RecordId::of(by.secret, take.app, &take.key);
+        let today = self.open_day(today);
         let app = self.apps.touch(by.file, take.app)?;
         let counted = || Record::new(take, State::Counted, now);
         let Some(record) = self.records.find(by.file, id)? else {
@@ -164,13 +165,7 @@ impl LedgerShard {
         let mine = Claim::of(by, take);
         if self.is_marked(by, take)? {
             self.mark(by, take, now);
-            return match &spot.record {
-                Some(record) if record.waits_for(mine) => {
-                    let new = answered(record, take, mine).unwrap_or_else(|| record.clone());
-                    self.put(by, spot, new, today, now)
-                }
-                _ => Ok(()),
-            };
+            return self.keep_met(by, take, spot, (today, now));
         }
         let note = self.spot_of_note(by, take)?;
         let known = is_counted(self.place_of(by, take.app, object)?);
@@ -208,6 +203,7 @@ impl LedgerShard {
         if let (Some(note), Some((own, _))) = (&note, &before) {
             let noted = Record {
                 fingerprint: own.fingerprint,
+                parts: if creates { Parts::NONE } else { own.parts },
                 ..note_of(take, object, creates, now)
             };
             self.put(by, note, noted, today, now)?;
@@ -224,6 +220,24 @@ impl LedgerShard {
         }
         self.mark(by, take, now);
         Ok(())
+    }
+
+    /// What waits for this answer at an object's record.
+    fn keep_met(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        spot: &Spot,
+        (today, now): (Day, Millis),
+    ) -> Result<(), StoreFault> {
+        let mine = Claim::of(by, take);
+        match &spot.record {
+            Some(record) if record.waits_for(mine) => {
+                let new = answered(record, take, mine).unwrap_or_else(|| record.clone());
+                self.put(by, spot, new, today, now)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether an attempt at an object's record has its mark.
@@ -294,14 +308,30 @@ fn without(mut record: Record, claim: Claim) -> Record {
 
 /// A record that counts or did, when the answer of an attempt at it is known to be out; `None`: as it is.
 fn answered(record: &Record, take: &Take, mine: Claim) -> Option<Record> {
-    let another_creates = matches!(record.state, State::Held(_))
-        && matches!(take.intent, Intent::Reserve { .. })
-        && record.reservation.is_none();
-    if another_creates || matches!(record.state, State::Gone(_)) {
-        // Whether it is counted is not for this one to say.
+    if matches!(record.state, State::Gone(_)) {
         return Some(without(record.clone(), mine));
     }
-    kept(record, take)
+    let met = matches!(record.state, State::Held(_))
+        && matches!(take.intent, Intent::Reserve { .. })
+        && record.reservation.is_none();
+    if met {
+        // Somebody has heard that it is there: no withdrawal frees it.
+        return Some(Record {
+            state: State::Counted,
+            ..record.clone()
+        });
+    }
+    let is_owner = record.is_open()
+        || match &record.state {
+            State::Held(claims) | State::Confirming(claims) => claims.first() == Some(&mine),
+            _ => false,
+        };
+    let kept = kept(record, take)?;
+    Some(if is_owner && kept.state == State::Counted {
+        kept.as_said(take)
+    } else {
+        kept
+    })
 }
 
 /// A record that counts, when a take's answer is known to be out; `None`: as it is.

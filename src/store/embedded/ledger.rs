@@ -10,7 +10,7 @@ use super::file::LedgerFile;
 use super::format::Identity;
 use super::shard::{Caller, LedgerShard};
 use crate::chance;
-use crate::clock::{Millis, Zone};
+use crate::clock::{Clock, Millis, Month, Zone};
 use crate::quota::AppId;
 use crate::store::{AuditEntry, Installation, Shard, StoreFault};
 
@@ -195,6 +195,48 @@ impl Ledger {
     ) -> Result<Vec<AuditEntry>, StoreFault> {
         self.installation.get().ok_or_else(stranger)?;
         audit::read(&self.file, app, most)
+    }
+
+    /// All apps of which anything is known, in order. Reads much of the file.
+    pub(super) fn apps(&self) -> Result<Vec<AppId>, StoreFault> {
+        self.installation.get().ok_or_else(stranger)?;
+        let mut apps = Vec::new();
+        // Before the file is read: what leaves memory is in the file.
+        for shard in Shard::all() {
+            apps.extend(self.shard(shard)?.apps.changed());
+        }
+        apps.extend(self.file.apps()?);
+        apps.sort_unstable();
+        apps.dedup();
+        Ok(apps)
+    }
+
+    /// Writes a bill and the entry of the audit list, unless there is one. Answers the one that is written. Waits
+    /// for the disk.
+    pub(super) fn write_bill(
+        &self,
+        (app, month): (AppId, Month),
+        bill: &str,
+        who: &str,
+    ) -> Result<(Box<str>, bool), StoreFault> {
+        let _writing = self.writing()?;
+        // An operator's call carries no time.
+        let entry = AuditEntry {
+            at: Clock::system(),
+            who: who.into(),
+            what: "bill".into(),
+            app: Some(app),
+            subject: month.to_string().into(),
+            from: None,
+            to: None,
+            why: "".into(),
+        };
+        let written = self.file.write_bill((app, month), bill, &entry);
+        if let Err(StoreFault::Away(_)) = written {
+            // The next who writes opens the file if it cannot be opened now.
+            let _ = self.file.reopen();
+        }
+        written
     }
 
     /// Takes note that an app is about to be frozen.

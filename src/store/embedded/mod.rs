@@ -6,7 +6,7 @@
 //! checkpoint does not have. A checkpoint copies what changed, shard by shard, and writes it in one
 //! transaction while calls go on.
 //!
-//! - `app`, `totals`, `peaks`: an app's counts, pure;
+//! - `app`, `totals`, `peaks`: an app's counts, pure; `history`: what is kept of them;
 //! - `record`: a request id's record, or an object's; `hold`: what it is as a reservation;
 //! - `steps`: what the calls do with both, in a `shard`: `holds` with reservations, `named` with objects,
 //!   `keep` when their answers are reported, all of them through a record's `spot`;
@@ -27,6 +27,7 @@ mod file;
 mod form;
 mod format;
 mod freezes;
+mod history;
 mod hold;
 mod holds;
 mod keep;
@@ -52,9 +53,10 @@ use self::ledger::{Ledger, stranger};
 use self::shard::{Caller, LedgerShard};
 use super::{
     Ack, Active, Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login,
-    Member, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
+    Member, MonthHistory, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken,
+    Usage, View,
 };
-use crate::clock::{Day, Millis, Zone};
+use crate::clock::{Day, Millis, Month, Zone};
 use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 
 /// The ledger of this process, as one member sees it.
@@ -232,6 +234,11 @@ impl Store for EmbeddedStore {
     fn usage(&self, app: AppId, day: Day, _now: Millis) -> Reply<'_, Usage> {
         let usage = self.step(Shard::of(app), |at, by| at.usage(by, app, day));
         Box::pin(ready(usage))
+    }
+
+    fn month(&self, app: AppId, month: Month, today: Day, _: Millis) -> Reply<'_, MonthHistory> {
+        let told = self.step(Shard::of(app), |at, by| at.month(by, app, month, today));
+        Box::pin(ready(told))
     }
 
     fn glance(&self, app: AppId, day: Day) -> Option<View> {

@@ -3,11 +3,11 @@
 use super::app::{Parts, Standing};
 use super::holds::{is_counted, reservation_of};
 use super::objects::{Kind, Place};
-use super::record::{Claim, Fell, Minute, Record, State};
+use super::record::{Claim, Fell, Minute, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
 use super::spot::{Spot, claim};
 use crate::clock::Millis;
-use crate::quota::{AppId, ObjectNumber, Resource};
+use crate::quota::{AppId, Counter, ObjectNumber, Resource};
 use crate::store::{Adopted, Beside, GiveBack, Intent, StoreFault, Take, Taken, Undecided};
 
 impl LedgerShard {
@@ -36,12 +36,17 @@ impl LedgerShard {
                 _ => return Ok(Taken::OtherContent),
             }
         }
+        let reserves = matches!(take.intent, Intent::Reserve { .. });
+        let own = take.note.is_some() && spot.reserved_by() == take.note.as_ref();
+        if reserves && first == Some(true) && !own {
+            // What it had reserved is over, and what is there now is another's.
+            first = None;
+        }
         let repeats = first.is_some();
         let there = Beside {
             already_counted: first != Some(true),
             ..Beside::default()
         };
-        let reserves = matches!(take.intent, Intent::Reserve { .. });
         let mine = Claim::of(by, take);
         let Some(record) = spot.record.clone().filter(|_| spot.is_charged()) else {
             if let Some(State::Gone(_)) = spot.record.as_ref().map(|of| &of.state) {
@@ -55,7 +60,6 @@ impl LedgerShard {
             }
             return self.allowed(by, take, repeats, there);
         };
-        let own = take.note.is_some() && spot.reserved_by() == take.note.as_ref();
         let (state, beside, replayed) = match (record.state.clone(), record.is_open()) {
             (State::Held(mut claims), true) if reserves && own => {
                 claim(&mut claims, mine)?;
@@ -86,7 +90,23 @@ impl LedgerShard {
         self.allowed(by, take, replayed, beside)
     }
 
-    /// The object of a reservation exists, says somebody who creates it: that confirms it.
+    /// A limit stands in the way: that is remembered under the id.
+    fn refuse(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        counter: Counter,
+        now: Millis,
+    ) -> Result<Taken, StoreFault> {
+        if let Some(note) = self.spot_of_note(by, take)? {
+            let denied = Record::new(take, State::Denied(counter), now);
+            self.put(by, &note, denied, take.day, now)?;
+        }
+        self.denied(by, take, counter, false)
+    }
+
+    /// The object of a reservation exists, says somebody who creates it: that confirms it. It is what its
+    /// creator says; for what it was reserved as, it has its place.
     fn confirm_by_count(
         &mut self,
         by: Caller<'_>,
@@ -98,13 +118,24 @@ impl LedgerShard {
         let Some(record) = spot.record.clone() else {
             return Ok(Taken::NoHold);
         };
-        let day = record.day;
-        let new = record.confirming(Claim::of(by, take), now);
+        let app = self.apps.touch(by.file, take.app)?;
+        let refused = app.get().refuses(&take.charge, take.day, record.parts);
+        if let Some(counter) = refused
+            && take.intent != Intent::Exists
+        {
+            return self.refuse(by, take, counter, now);
+        }
+        let new = record.confirming(Claim::of(by, take), now).as_said(take);
+        let day = new.day;
         if !repeats {
             self.put_note(by, (take, object), false, now)?;
         }
         self.put(by, spot, new, day, now)?;
-        self.allowed(by, take, false, Beside::default())
+        let beside = Beside {
+            exceeds: refused,
+            ..Beside::default()
+        };
+        self.allowed(by, take, false, beside)
     }
 
     /// The object is new: it is judged by its limits as any take is.
@@ -116,20 +147,27 @@ impl LedgerShard {
         now: Millis,
     ) -> Result<Taken, StoreFault> {
         let app = self.apps.touch(by.file, take.app)?;
-        let refused = app.get().refuses(&take.charge, take.day);
+        let refused = app.get().refuses(&take.charge, take.day, Parts::NONE);
         if let Some(counter) = refused
             && take.intent != Intent::Exists
         {
-            if let Some(note) = self.spot_of_note(by, take)? {
-                let denied = Record::new(take, State::Denied(counter), now);
-                self.put(by, &note, denied, take.day, now)?;
-            }
-            return self.denied(by, take, counter, false);
+            return self.refuse(by, take, counter, now);
         }
         let mut record = Record::new(take, State::Held(vec![Claim::of(by, take)]), now);
         if let Intent::Reserve { until } = take.intent {
             let reservation = reservation_of(take, until, Some(object))?;
             record.reservation = Some(Box::new(reservation));
+        }
+        let place = self.place_of(by, take.app, object)?;
+        if matches!(place, Place::Tomb(_)) || spot.record.as_ref().is_some_and(is_over) {
+            // If it does not come to be, that is known all the same.
+            let mark = RecordId::of_absence(by.secret, take.app, object);
+            let absent = Record {
+                parts: Parts::NONE,
+                ..Record::new(take, State::Done, now)
+            };
+            self.records.find(by.file, mark)?;
+            self.records.write(mark, absent);
         }
         self.put_note(by, (take, object), true, now)?;
         self.put(by, spot, record, take.day, now)?;
@@ -149,20 +187,15 @@ impl LedgerShard {
         now: Millis,
     ) -> Result<Fell, StoreFault> {
         let GiveBack { app: id, day, .. } = *give_back;
+        let on = self.open_day(day);
         let spot = self.spot_of_object(by, id, object)?;
         let place = self.place_of(by, id, object)?;
         let nothing = Fell::of(give_back.resource, 0, 0);
         if give_back.given == Some(0) && !is_counted(place) {
             return Ok(nothing);
         }
-        let is_deleted = |of: &Record| matches!(of.state, State::Gone(_) | State::Done);
         match (spot.record.clone(), spot.standing()) {
             (_, Standing::Reserved) => return Ok(nothing),
-            (Some(record), _)
-                if is_deleted(&record) && !is_counted(place) && give_back.given.is_none() =>
-            {
-                return Ok(nothing);
-            }
             (Some(mut record), Standing::Held) => {
                 // Its day's gain falls as it rose; nobody was told of it by any sum.
                 let fell = Fell::of(record.parts.kind().resource(), 1, record.parts.groups());
@@ -184,7 +217,7 @@ impl LedgerShard {
             let app = app.change(self.round);
             // One that was counted may have been more than there was, after a recount.
             let most = give_back.given.unwrap_or(1);
-            let fell = app.give_back(resource, most, groups_follow, day);
+            let fell = app.give_back(resource, most, groups_follow, (day, on));
             app.name(kind, -1);
             self.objects.set((id, object), Place::Nowhere);
             // For a while it is known that it was deleted: one of those without a name is not taken for it.
@@ -194,18 +227,35 @@ impl LedgerShard {
             }
             return Ok(fell);
         }
-        let known_gone = matches!(place, Place::Tomb(_));
         let none_left = app.get().nameless(give_back.resource) <= 0;
-        if give_back.given.is_none() && (known_gone || none_left) {
+        let known_gone = matches!(place, Place::Tomb(_));
+        if give_back.given.is_none()
+            && (known_gone || none_left || self.is_absent(by, (id, object), &spot)?)
+        {
             return Ok(nothing);
         }
-        let app = app.change(self.round);
-        let fell = app.give_back(give_back.resource, 1, give_back.groups_follow, day);
+        let app = self.apps.touch(by.file, id)?.change(self.round);
+        let fell = app.give_back(give_back.resource, 1, give_back.groups_follow, (day, on));
         if !known_gone {
             app.buried += 1;
             self.objects.set((id, object), Place::Tomb(app.tombs));
         }
         Ok(fell)
+    }
+
+    /// Whether an object that is not counted is known not to be there: it was deleted, or its reservation came to
+    /// nothing, and whoever was about to create it since has not.
+    fn is_absent(
+        &mut self,
+        by: Caller<'_>,
+        (app, object): (AppId, ObjectNumber),
+        spot: &Spot,
+    ) -> Result<bool, StoreFault> {
+        if spot.record.as_ref().is_some_and(is_over) {
+            return Ok(true);
+        }
+        let mark = RecordId::of_absence(by.secret, app, object);
+        Ok(self.records.find(by.file, mark)?.is_some())
     }
 
     /// Whether an object is counted, or about to be.
@@ -252,6 +302,12 @@ impl LedgerShard {
         }
         Ok(adopted)
     }
+}
+
+/// Whether its object was deleted, or never came to be: its reservation was cancelled or freed.
+fn is_over(record: &Record) -> bool {
+    use State::{Cancelled, Done, Gone, Lapsed};
+    matches!(record.state, Gone(_) | Done | Cancelled | Lapsed)
 }
 
 /// What is kept of an object that was deleted.

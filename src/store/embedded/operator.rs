@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::EmbeddedStore;
 use super::ledger::stranger;
-use crate::clock::Clock;
+use crate::clock::{Clock, Month};
 use crate::quota::{AppId, Resource};
+use crate::store::past;
 use crate::store::{
     AuditEntry, Freeze, MemberInfo, Operator, Recount, Recounted, Reply, Retired, Shard, Standing,
     StoreFault,
@@ -65,6 +66,35 @@ impl Operator for EmbeddedStore {
     fn retire<'a>(&'a self, _incarnation: u64, _who: &'a str, _why: &'a str) -> Reply<'a, Retired> {
         let words = "an embedded ledger has one member, which is the one that was asked";
         Box::pin(ready(Err(StoreFault::Unusable(words.into()))))
+    }
+
+    fn apps(&self) -> Reply<'_, Vec<AppId>> {
+        let ledger = Arc::clone(&self.ledger);
+        Box::pin(async move {
+            let listed = tokio::task::spawn_blocking(move || ledger.apps());
+            listed.await.unwrap_or_else(|stopped| {
+                Err(StoreFault::Away(format!("the listing stopped: {stopped}")))
+            })
+        })
+    }
+
+    fn write_bill<'a>(
+        &'a self,
+        app: AppId,
+        month: Month,
+        bill: &'a str,
+        who: &'a str,
+    ) -> Reply<'a, (Box<str>, bool)> {
+        let ledger = Arc::clone(&self.ledger);
+        let (bill, who): (Box<str>, Box<str>) = (bill.into(), who.into());
+        Box::pin(async move {
+            past::check_bill(&bill)?;
+            let work = move || ledger.write_bill((app, month), &bill, &who);
+            let written = tokio::task::spawn_blocking(work);
+            written.await.unwrap_or_else(|stopped| {
+                Err(StoreFault::Away(format!("the writing stopped: {stopped}")))
+            })
+        })
     }
 
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>> {

@@ -1,35 +1,33 @@
-//! The months of an app: their peaks, from which the bill is made, and their way to the history.
+//! The months of an app and their days: their peaks, from which the bill is made, and their way to the history.
 
 use super::app::{App, DayCounts};
 use crate::clock::Day;
 use crate::quota::Counter;
+use crate::store::past::LATE_DAYS;
 
-/// How many months without a touch are written down when the next touch comes.
-const MONTHS_FILLED_MAX: i32 = 120;
-
-/// The highest counts of a month, and their days.
+/// What is kept of a month, from the first event in it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MonthPeaks {
     /// The month's number.
     pub(super) month: i32,
-    pub(super) groups: u64,
-    /// `None`: carried in from the month before.
-    pub(super) groups_day: Option<Day>,
+    /// `None`: no group came or went.
+    pub(super) groups: Option<MonthGroups>,
+    /// The highest daily active users.
     pub(super) actives: u64,
     /// `None`: nobody was active yet.
     pub(super) actives_day: Option<Day>,
 }
 
-impl MonthPeaks {
-    fn carrying(month: i32, groups: u64) -> Self {
-        Self {
-            month,
-            groups,
-            groups_day: None,
-            actives: 0,
-            actives_day: None,
-        }
-    }
+/// A month's net groups, in the order of settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MonthGroups {
+    /// What the month began with.
+    pub(super) carried_in: u64,
+    pub(super) highest: u64,
+    /// `None`: the highest was carried in.
+    pub(super) day: Option<Day>,
+    /// As of the last change.
+    pub(super) last: u64,
 }
 
 impl App {
@@ -39,75 +37,94 @@ impl App {
         self.note_actives(day);
     }
 
-    /// The month's highest group count up to now, and its highest daily active users; `None` if the
-    /// month is older than what the app carries with it.
-    pub(super) fn peaks(&self, day: Day) -> Option<(u64, u64)> {
-        let month = day.month().number();
+    /// What is kept of a month, unless the history has it.
+    pub(super) fn month(&self, month: i32) -> Option<&MonthPeaks> {
+        self.months.iter().find(|kept| kept.month == month)
+    }
+
+    /// Whether no group came or went after a month.
+    pub(super) fn is_newest(&self, month: i32) -> bool {
+        let changed = self.changed_on;
+        changed.is_none_or(|day| day.month().number() <= month)
+    }
+
+    /// The groups that are there, without what is not answered yet.
+    pub(super) fn counted_groups(&self) -> u64 {
+        unsigned(self.answered()[Counter::Groups.index()])
+    }
+
+    /// The same with what is not answered yet, without what is reserved.
+    pub(super) fn groups(&self) -> u64 {
         let groups = Counter::Groups.index();
-        let now = unsigned(self.live[groups] - self.reserved[groups]);
-        match self.months.last() {
-            Some(newest) if newest.month == month => Some((newest.groups.max(now), newest.actives)),
-            Some(newest) if newest.month > month => {
-                let found = self.months.iter().find(|kept| kept.month == month);
-                found.map(|kept| (kept.groups, kept.actives))
-            }
-            _ => Some((now, 0)),
+        unsigned(self.live[groups] - self.reserved[groups])
+    }
+
+    /// Books what became of the groups, if there were `before` and are not any more.
+    pub(super) fn note_groups(&mut self, before: i64, on: Day) {
+        if self.answered()[Counter::Groups.index()] != before {
+            self.book_groups(before, before, on);
         }
     }
 
-    /// Raises the peak of today's month to `net`, which may contain held and reserved records: they are
-    /// no part of it. Around midnight the next month may have begun already, by the login of somebody whose clock
-    /// is ahead.
-    pub(super) fn note_groups(&mut self, net: i64, today: Day) {
-        let groups = Counter::Groups.index();
-        let open = self.held[groups] + self.reserved[groups];
-        let value = unsigned(net.saturating_sub(open));
-        self.begin_month(today);
-        let at = self.place(today);
-        let peaks = &mut self.months[at];
-        if value > peaks.groups {
-            peaks.groups = value;
-            peaks.groups_day = Some(today);
+    /// Books a change of the groups, which were `before` and in between as many as `high`. What comes after midnight is of
+    /// the day on which it comes: of the newest, if it is said to be of an earlier one. But a newest day that is
+    /// far ahead was a clock's fault.
+    pub(super) fn book_groups(&mut self, before: i64, high: i64, on: Day) {
+        let day = match self.changed_on {
+            Some(newest) if on.number().saturating_add(LATE_DAYS) >= newest.number() => {
+                on.max(newest)
+            }
+            _ => on,
+        };
+        let (first, last) = (unsigned(before), self.counted_groups());
+        let top = first.max(last).max(unsigned(high));
+        let counts = self.day_mut(day);
+        let highest = counts.groups.map_or(top, |(highest, _)| highest.max(top));
+        counts.groups = Some((highest, last));
+        let begun = MonthGroups {
+            carried_in: first,
+            highest: first,
+            day: None,
+            last,
+        };
+        let groups = self.month_mut(day).groups.get_or_insert(begun);
+        groups.last = last;
+        if top > groups.highest {
+            groups.highest = top;
+            groups.day = Some(day);
         }
+        self.changed_on = Some(day);
     }
 
     pub(super) fn note_actives(&mut self, day: Day) {
         let count = self.day(day).map_or(0, DayCounts::daily_active);
-        self.begin_month(day);
-        let at = self.place(day);
-        let peaks = &mut self.months[at];
-        if count > peaks.actives {
+        let peaks = self.month_mut(day);
+        // Of days that had as many it is the first, also if that has them from a late event.
+        let before = |peak: Day| day < peak;
+        let ties = count == peaks.actives && peaks.actives_day.is_some_and(before);
+        if count > peaks.actives || ties {
             peaks.actives = count;
             peaks.actives_day = Some(day);
         }
     }
 
-    /// Where the month of `day` stands, which is not later than the newest.
-    fn place(&mut self, day: Day) -> usize {
+    fn month_mut(&mut self, day: Day) -> &mut MonthPeaks {
         let month = day.month().number();
-        let known = self.months.iter().position(|kept| kept.month == month);
-        known.unwrap_or_else(|| {
-            // A month before the app's first touch: the app had no groups then.
-            let at = self.months.partition_point(|kept| kept.month < month);
-            self.months.insert(at, MonthPeaks::carrying(month, 0));
-            at
-        })
-    }
-
-    /// Makes sure that the month of `day` has begun, with the count carried in, and so has every
-    /// month before it. The newest may be a later one.
-    pub(super) fn begin_month(&mut self, day: Day) {
-        let month = day.month().number();
-        let carried = unsigned(self.answered()[Counter::Groups.index()]);
-        let first = self.months.last().map_or(month, |newest| newest.month + 1);
-        for missing in first.max(month - MONTHS_FILLED_MAX)..=month {
+        let at = self.months.partition_point(|kept| kept.month < month);
+        if self.months.get(at).is_none_or(|kept| kept.month != month) {
             self.months.reserve_exact(1);
-            self.months.push(MonthPeaks::carrying(missing, carried));
+            let new = MonthPeaks {
+                month,
+                groups: None,
+                actives: 0,
+                actives_day: None,
+            };
+            self.months.insert(at, new);
         }
+        &mut self.months[at]
     }
 
-    /// How many of the months, from the oldest on, have no open day. The newest stays, since the next
-    /// month begins with what it ends with.
+    /// How many of the months, from the oldest on, have no open day. The newest stays.
     pub(super) fn past_months(&self, open_from: Day) -> usize {
         let open = open_from.month().number();
         let past = self.months.partition_point(|kept| kept.month < open);

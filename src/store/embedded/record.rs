@@ -71,6 +71,15 @@ impl RecordId {
         Self::from_number(u128::from(hasher.finish128()) | OWN)
     }
 
+    /// The name of the mark of an object that was known not to be there when somebody was about to create it.
+    pub(super) fn of_absence(secret: &[u8; 16], app: AppId, object: ObjectNumber) -> Self {
+        let mut hasher = SipHasher13::new_with_key(secret);
+        hasher.write(b"absence");
+        hasher.write(&app.get().to_le_bytes());
+        hasher.write(&object.0.to_le_bytes());
+        Self::from_number(u128::from(hasher.finish128()) & !OWN)
+    }
+
     pub(super) fn from_number(number: u128) -> Self {
         Self(number.to_be_bytes())
     }
@@ -147,7 +156,8 @@ pub(super) enum State {
     /// A client's id at an object's record.
     Note(Note),
     /// The mark of an attempt at an object's record: it was done here. Its answer, stated again, does
-    /// nothing anew, though the object may be gone since. At the record itself: its object was deleted.
+    /// nothing anew, though the object may be gone since. At the record itself: its object was deleted. Or the
+    /// mark of an object that was known not to be there.
     Done,
     /// Withdrawn, or over: as if it had never been. Stays until the file has forgotten it too.
     Freed,
@@ -216,7 +226,7 @@ pub(super) struct Record {
     pub(super) day: Day,
     /// When its state last changed.
     pub(super) minute: Minute,
-    /// What it moves; nothing for a release.
+    /// What it moves; nothing for a release. Of a note, what was to be reserved and was there already.
     pub(super) parts: Parts,
     pub(super) state: State,
     /// What it is as a reservation, also when that is over.
@@ -253,6 +263,17 @@ impl Record {
             reservation.confirmed = Some(how);
         }
         new
+    }
+
+    /// The same as what a take says that it is: whoever counts it counts it as that.
+    pub(super) fn as_said(self, take: &Take) -> Self {
+        let parts = Parts::of(&take.charge);
+        let has_day = self.parts.has(Counter::GroupsGained);
+        Self {
+            parts,
+            day: if has_day { self.day } else { take.day },
+            ..self
+        }
     }
 
     /// Where it is in the counts.

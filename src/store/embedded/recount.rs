@@ -103,6 +103,7 @@ impl LedgerShard {
         today: Day,
     ) -> Result<Option<Correction>, StoreFault> {
         let Recount { app, resource, .. } = *recount;
+        let today = self.open_day(today);
         let counts = self.apps.touch(by.file, app)?;
         let Some(frozen) = self.freezes.under(app, recount.token) else {
             return Ok(None);

@@ -7,6 +7,7 @@ use super::apps::Apps;
 use super::checkpoint::{Batch, Cutoffs};
 use super::file::LedgerFile;
 use super::freezes::Freezes;
+use super::history::MonthOf;
 use super::hold::OpenHolds;
 use super::kept::Round;
 use super::objects::Objects;
@@ -56,6 +57,11 @@ impl LedgerShard {
             round: Round::FIRST,
             freezes: Freezes::new(),
         }
+    }
+
+    /// `day`, or the first that is open: what is told of a closed one is of that.
+    pub(super) fn open_day(&self, day: Day) -> Day {
+        day.max(self.open_from)
     }
 
     /// Takes note of a record that the file has; of an open reservation, its app and when its time is over.
@@ -110,7 +116,10 @@ impl LedgerShard {
         let counts = self.apps.look(file, app)?;
         match counts.and_then(|counts| counts.day(day)) {
             Some(counts) => Ok(counts.daily_active()),
-            None if day < self.open_from => file.past_day(app, day),
+            None if day < self.open_from => {
+                let past = file.past_day(app, day)?;
+                Ok(past.map_or(0, |past| past.daily_active))
+            }
             None => Ok(0),
         }
     }
@@ -159,13 +168,11 @@ impl LedgerShard {
                 ..Usage::default()
             });
         };
-        let (groups, actives) = match counts.peaks(day) {
-            Some(peaks) => peaks,
-            None => by
-                .file
-                .past_month(app, day.month().number())?
-                .map_or((0, 0), |past| (past.groups, past.actives)),
-        };
+        let month = MonthOf::look(by.file, app, (counts, self.open_from), day.month())?;
+        let mut groups = month.groups().count;
+        if counts.is_newest(day.month().number()) {
+            groups = groups.max(counts.groups());
+        }
         let mine = counts
             .told
             .iter()
@@ -174,7 +181,7 @@ impl LedgerShard {
             view: self.freezes.mark(app, counts.view(by.member, day)),
             daily_active,
             my_increment: mine.map_or(0, |told| told.totals.consumed),
-            month_peak_daily_active: actives,
+            month_peak_daily_active: month.daily_active().count,
             month_peak_groups: groups,
         })
     }

@@ -1,13 +1,13 @@
 //! One record as a step found it, and its way to what it will be: its own state, and all counts, lists and
 //! names that go by it.
 
-use super::app::Standing;
+use super::app::{Parts, Standing};
 use super::objects::Place;
 use super::record::{CLAIMS_MAX, Claim, Minute, Note, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
 use crate::clock::{Day, Millis};
 use crate::quota::{AppId, ObjectNumber, RequestId};
-use crate::store::{RecordKey, StoreFault, Take};
+use crate::store::{Intent, RecordKey, StoreFault, Take};
 
 /// A record, and where it lies.
 #[derive(Debug, Clone)]
@@ -29,6 +29,13 @@ impl Spot {
     pub(super) fn standing(&self) -> Standing {
         let record = self.record.as_ref();
         record.map_or(Standing::Nowhere, Record::standing)
+    }
+
+    /// Whether it is reserved under the id, if one is asked for, and its time is over.
+    pub(super) fn is_expired(&self, asked: Option<&RequestId>, now: Millis) -> bool {
+        let open = self.record.as_ref().filter(|of| of.is_open());
+        let reservation = open.and_then(|of| of.reservation.as_ref());
+        reservation.is_some_and(|of| now > of.until && asked.is_none_or(|id| *id == of.id))
     }
 
     /// The client's id under which it was reserved.
@@ -122,6 +129,22 @@ impl LedgerShard {
         on: Day,
         now: Millis,
     ) -> Result<(), StoreFault> {
+        if let Some(old) = spot.record.as_ref().filter(|old| old.parts != new.parts)
+            && spot.is_charged()
+            && new.standing() != Standing::Nowhere
+        {
+            // It turns out to be another kind of thing: it goes, and comes as that.
+            let freed = Record {
+                state: State::Freed,
+                ..old.clone()
+            };
+            self.put(by, spot, freed.clone(), on, now)?;
+            let spot = Spot {
+                record: Some(freed),
+                ..spot.clone()
+            };
+            return self.put(by, &spot, new, on, now);
+        }
         let (from, to) = (spot.standing(), new.standing());
         let place = match spot.object {
             Some(object) => Some((object, self.place_of(by, new.app, object)?)),
@@ -131,6 +154,7 @@ impl LedgerShard {
         self.keep_note(by, &new)?;
         let charged = spot.record.as_ref().filter(|_| spot.is_charged());
         let moved = charged.map_or((new.parts, new.day), |old| (old.parts, old.day));
+        let on = self.open_day(on);
         let app = self.apps.touch(by.file, new.app)?;
         if from != to {
             app.change(self.round).pass(moved, (from, to), on);
@@ -201,7 +225,11 @@ impl LedgerShard {
         let Some(spot) = self.spot_of_note(by, take)? else {
             return Ok(());
         };
-        let note = note_of(take, object, first, now);
+        let reserves = matches!(take.intent, Intent::Reserve { .. });
+        let mut note = note_of(take, object, first, now);
+        if reserves && !first {
+            note.parts = Parts::of(&take.charge);
+        }
         self.put(by, &spot, note, take.day, now)
     }
 }
@@ -214,7 +242,7 @@ pub(super) fn note_of(take: &Take, object: ObjectNumber, first: bool, now: Milli
         stays: false,
     };
     Record {
-        parts: super::app::Parts::NONE,
+        parts: Parts::NONE,
         ..Record::new(take, State::Note(note), now)
     }
 }

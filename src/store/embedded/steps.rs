@@ -2,13 +2,14 @@
 //! shard's lock, and all that is needed from the file is read before the first count moves.
 
 use super::app::{Parts, Standing};
-use super::holds::reservation_of;
+use super::holds::{asked, is_counted, reservation_of};
 use super::keep::begins;
-use super::record::{Claim, Fell, Minute, Record, RecordId, State};
+use super::record::{Claim, Fell, Minute, Note, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
 use super::spot::claim;
 use crate::clock::{Day, Millis};
 use crate::quota::{Counter, Limit};
+use crate::store::past;
 use crate::store::{
     AppReport, Beside, GiveBack, GivenBack, Intent, RecordKey, Report, StoreFault, Take, Taken,
     Undecided, View,
@@ -57,7 +58,7 @@ impl LedgerShard {
         let app = self.apps.touch(by.file, take.app)?;
         let Some(found) = self.records.find(by.file, id)? else {
             self.records.make_room()?;
-            return match app.get().refuses(&take.charge, take.day) {
+            return match app.get().refuses(&take.charge, take.day, Parts::NONE) {
                 Some(counter) if take.intent != Intent::Exists => {
                     if matches!(take.key, RecordKey::Client(_)) {
                         let denied = Record::new(take, State::Denied(counter), now);
@@ -70,6 +71,12 @@ impl LedgerShard {
         };
         let record = found.get();
         let reserves = matches!(take.intent, Intent::Reserve { .. });
+        if let State::Note(note) = record.state
+            && reserves
+            && record.fingerprint == take.fingerprint
+        {
+            return self.take_again(by, take, note, now);
+        }
         let is_hold = record.reservation.is_some();
         let is_denied = matches!(record.state, State::Denied(_));
         if record.fingerprint != take.fingerprint || reserves != is_hold && !is_denied {
@@ -85,7 +92,7 @@ impl LedgerShard {
             }
             State::Reserved | State::Confirming(_) | State::Counted => {}
             State::Denied(_) if take.intent == Intent::Exists => {
-                let exceeds = app.get().refuses(&take.charge, take.day);
+                let exceeds = app.get().refuses(&take.charge, take.day, Parts::NONE);
                 return self.write_held(by, take, id, exceeds, now);
             }
             State::Denied(counter) => return self.denied(by, take, counter, true),
@@ -95,6 +102,43 @@ impl LedgerShard {
             }
         }
         self.allowed(by, take, true, Beside::default())
+    }
+
+    /// What was reserved without a name was confirmed with one, and is asked for once more.
+    fn take_again(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        note: Note,
+        now: Millis,
+    ) -> Result<Taken, StoreFault> {
+        let spot = self.spot_of_object(by, take.app, note.object)?;
+        let state = spot.record.as_ref().map(|of| &of.state);
+        let is_over = spot.reserved_by() == asked(take)
+            && matches!(state, Some(State::Cancelled | State::Lapsed));
+        let is_there = spot.is_charged() || is_counted(self.place_of(by, take.app, note.object)?);
+        if is_over || !note.first && !is_there {
+            return Ok(Taken::Ended);
+        }
+        if let Some(record) = &spot.record
+            && let State::Held(mut claims) = record.state.clone()
+            && !note.first
+            && !record.is_open()
+        {
+            // Whoever is told that it is there meets those who create it.
+            claim(&mut claims, Claim::of(by, take))?;
+            let state = State::Held(claims);
+            let new = Record {
+                state,
+                ..record.clone()
+            };
+            self.put(by, &spot, new, take.day, now)?;
+        }
+        let beside = Beside {
+            already_counted: !note.first,
+            ..Beside::default()
+        };
+        self.allowed(by, take, true, beside)
     }
 
     /// Counts a new record under an id, until it is known to be answered.
@@ -162,12 +206,13 @@ impl LedgerShard {
         let fell = if let Some(object) = give_back.object {
             self.release_object(by, give_back, object, now)?
         } else {
+            let on = self.open_day(give_back.day);
             let app = self.apps.touch(by.file, give_back.app)?;
             app.change(self.round).give_back(
                 give_back.resource,
                 give_back.given.unwrap_or(give_back.amount.get()),
                 give_back.groups_follow,
-                give_back.day,
+                (give_back.day, on),
             )
         };
         let record = Record {
@@ -229,12 +274,18 @@ impl LedgerShard {
     }
 
     fn merge(&mut self, by: Caller<'_>, told: &AppReport, today: Day) -> Result<(), StoreFault> {
+        let today = self.open_day(today);
         let app = self.apps.touch(by.file, told.app)?;
         for cell in &told.cells {
             let closed = cell.cell.day().is_some_and(|day| day < self.open_from);
             if !closed && !app.get().knows(by.member, cell) {
                 app.change(self.round).settle(by.member, cell, today);
             }
+        }
+        if let Some(plan) = &told.plan
+            && app.get().plans.last().is_none_or(|(_, last)| last != plan)
+        {
+            past::note_plan(&mut app.change(self.round).plans, today, plan);
         }
         Ok(())
     }

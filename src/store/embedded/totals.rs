@@ -57,15 +57,11 @@ impl App {
 
     fn settle_live(&mut self, resource: Resource, old: Totals, new: Totals, high: i64, today: Day) {
         let own = resource.counter().index();
-        let before = self.live[own];
-        if resource == Resource::Group {
-            self.begin_month(today);
-        }
-        self.live[own] = before + (new.net() - old.net());
+        let before = self.answered()[own];
+        self.live[own] += new.net() - old.net();
         if resource == Resource::Group {
             let others = before.saturating_sub(old.net());
-            let peak = others.saturating_add(high);
-            self.note_groups(peak.max(self.live[own]), today);
+            self.book_groups(before, others.saturating_add(high), today);
         }
     }
 }

@@ -135,6 +135,7 @@ fn state_of(number: i64) -> Result<HoldState, StoreFault> {
         3 => HoldState::Charged,
         4 => HoldState::Lapsed,
         5 => HoldState::Cancelled,
+        6 => HoldState::AlreadyCounted,
         _ => return Err(unexpected()),
     })
 }

@@ -91,9 +91,14 @@ impl Keys {
         self.of(Shard::of(app), &format!("g:{app}:{}", day.number()))
     }
 
-    /// The app's peaks in a month.
+    /// What is kept of the app's month.
     pub(super) fn month(&self, app: AppId, month: Month) -> String {
         self.of(Shard::of(app), &format!("m:{app}:{}", month.number()))
+    }
+
+    /// The bill of the app's month.
+    pub(super) fn bill(&self, app: AppId, month: Month) -> String {
+        self.of(Shard::of(app), &format!("b:{app}:{}", month.number()))
     }
 
     /// The app's active users of a day; their buckets' keys begin with it.

@@ -61,7 +61,9 @@ impl RedisStore {
             step.key(&self.keys.app(app));
         }
         step.arg(who.incarnation).arg(u8::from(who.lent_is_used));
-        let today = self.zone.day(self.clock.now()).number();
+        let today = self.zone.day(self.clock.now());
+        step.arg(today.number()).arg(today.month().number());
+        let today = today.number();
         for day in (today - DAYS_BACK..=today + 1).filter_map(Day::from_number) {
             step.arg(day.number());
         }

@@ -26,12 +26,14 @@
 //! | `{PREFIX:SS}:v3:t:APP` | hash | how many of what is counted have names; the shape of the sets of these | never |
 //! | `{PREFIX:SS}:v3:t:APP:S:N` | set | bucket N of set S: accounts, groups, AV rooms; two of tombstones | as they are deleted |
 //! | `{PREFIX:SS}:v3:g:APP:DAY` | hash | groups gained on a day, each member's sums | 72 h after its day |
-//! | `{PREFIX:SS}:v3:m:APP:MONTH` | hash | peaks, what was carried in, each day's users | never |
+//! | `{PREFIX:SS}:v3:m:APP:MONTH` | hash | what was carried in, peaks, each day's groups and users | its days after 13 months, it after 120 |
+//! | `{PREFIX:SS}:v3:b:APP:MONTH` | hash | the bill of the month, once it is written | after 120 months |
 //! | `{PREFIX:SS}:v3:d:APP:DAY` | hash | a day's users: how many, increments, shape | 72 h after its day |
 //! | `{PREFIX:SS}:v3:d:APP:DAY:N` | set | bucket N of them | 72 h after its day |
 //!
 //! `DAY` counts from 1970-01-01, `MONTH` from year 0. The fields are described in the scripts that use
-//! them: `guard`, `counts`, `month`, `record`, `hold`, `objects`, `users`, `audit`; `roll` has those of the meta key.
+//! them: `guard`, `counts`, `month`, `plan`, `record`, `hold`, `objects`, `users`, `audit`; `roll` has those of the
+//! meta key.
 //!
 //! A user of Redis needs these keys, `+@connection`, `+eval`, `+evalsha`, `+script|load`, `+info`, `+time`,
 //! `+expireat`, `+del`, `+wait`, `+@hash`, `+@set`, `+@sortedset` and `+@list`; with `+config|get` the store
@@ -74,7 +76,8 @@
 //!   counts alone.
 //! - What a member that is gone counted of a day's gain, or of a day's users by increments, is in no base: a flush
 //!   forgets it.
-//! - A month's peak is not restated: after a flush it begins with what there is.
+//! - Months, days and bills are not restated: after a flush a month begins with what there is, and of earlier ones
+//!   nothing is known. It is noted in an app's month on which days it was told again.
 
 mod active;
 mod answer;
@@ -82,6 +85,7 @@ mod audit;
 mod beat;
 mod fault;
 mod hello;
+mod history;
 mod hold;
 mod keys;
 mod leave;
@@ -115,11 +119,12 @@ use self::script::{Script, Scripts, Step};
 use self::seen::Seen;
 use self::standing::{Heard, Stance};
 use super::{
-    Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member, Reply,
-    Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
+    Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member,
+    MonthHistory, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage,
+    View,
 };
 use crate::chance;
-use crate::clock::{Clock, Day, Millis, Zone};
+use crate::clock::{Clock, Day, Millis, Month, Zone};
 use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 
 /// How long after its end a day takes events.
@@ -435,6 +440,10 @@ impl Store for RedisStore {
 
     fn usage(&self, app: AppId, day: Day, _now: Millis) -> Reply<'_, Usage> {
         Box::pin(self.read_usage(app, day))
+    }
+
+    fn month(&self, app: AppId, month: Month, today: Day, _: Millis) -> Reply<'_, MonthHistory> {
+        Box::pin(self.read_history(app, month, today))
     }
 
     fn glance(&self, _app: AppId, _day: Day) -> Option<View> {

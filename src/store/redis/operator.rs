@@ -9,7 +9,7 @@ use super::leave::News;
 use super::meta::{id_text, read_id};
 use super::script::Step;
 use super::{RedisStore, audit};
-use crate::clock::Millis;
+use crate::clock::{Millis, Month};
 use crate::quota::{AppId, Resource};
 use crate::store::{
     AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount, Recounted, Reply,
@@ -276,6 +276,20 @@ impl Operator for RedisStore {
 
     fn retire<'a>(&'a self, incarnation: u64, who: &'a str, why: &'a str) -> Reply<'a, Retired> {
         Box::pin(self.retire_once(incarnation, who, why))
+    }
+
+    fn apps(&self) -> Reply<'_, Vec<AppId>> {
+        Box::pin(self.all_apps())
+    }
+
+    fn write_bill<'a>(
+        &'a self,
+        app: AppId,
+        month: Month,
+        bill: &'a str,
+        who: &'a str,
+    ) -> Reply<'a, (Box<str>, bool)> {
+        Box::pin(self.write_bill_once(app, month, bill, who))
     }
 
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>> {

@@ -44,8 +44,7 @@ impl RedisStore {
         step.key(&self.keys.app(take.app))
             .key(&self.keys.records(take.app))
             .key(&self.keys.gain(take.app, take.day))
-            .key(&self.keys.fold_queue(shard))
-            .key(&self.keys.month(take.app, take.day.month()));
+            .key(&self.keys.fold_queue(shard));
         step.arg(take.attempt.0).arg(keys::field(&take.key));
         if intent_of(take).is_some() {
             step.arg(note_field(take));

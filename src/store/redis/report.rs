@@ -6,7 +6,7 @@ use super::record::{Until, groups_follow, intent_of, is_remembered, note_field};
 use super::script::Step;
 use super::{RedisStore, keys};
 use crate::clock::Day;
-use crate::quota::{AppId, Counter, Limit};
+use crate::quota::{AppId, Counter, Limit, PlanName};
 use crate::store::{
     Abort, Answered, AppReport, Cell, CellReport, Escrow, Gave, GaveBack, Known, Shard, StoreFault,
     Wish,
@@ -39,6 +39,7 @@ pub(super) struct Part<'a> {
 pub(super) struct Block<'a> {
     app: AppId,
     acks_freeze: Option<u64>,
+    plan: Option<&'a PlanName>,
     /// Whether its sums are stated, and not only records.
     has_sums: bool,
     cells: Vec<&'a CellReport>,
@@ -76,6 +77,7 @@ impl<'a> Blocks<'a> {
             all[block].cells.extend(&app.cells);
             all[block].has_sums = true;
             all[block].acks_freeze = app.acks_freeze.or(all[block].acks_freeze);
+            all[block].plan = app.plan.as_ref().or(all[block].plan);
             shown.push(block);
         }
         for (number, answered) in part.answered.iter().enumerate() {
@@ -113,6 +115,7 @@ impl Block<'_> {
         Self {
             app,
             acks_freeze: None,
+            plan: None,
             has_sums: false,
             cells: Vec::new(),
             answered: Vec::new(),
@@ -157,7 +160,7 @@ impl RedisStore {
             Kind::Report => step.arg(Or(block.acks_freeze)),
             Kind::Statement => step.arg(Or(block.has_sums.then_some(1))),
         };
-        step.arg(block.cells.len());
+        step.arg(Or(block.plan)).arg(block.cells.len());
         for cell in &block.cells {
             self.add_cell(step, block.app, cell)?;
         }
@@ -263,7 +266,8 @@ fn add_released(step: &mut Step, released: &GaveBack) {
         .arg(u8::from(groups_follow(back)))
         .arg(released.released)
         .arg(released.groups)
-        .arg(back.object.map_or_else(String::new, keys::object_field));
+        .arg(back.object.map_or_else(String::new, keys::object_field))
+        .arg(u8::from(released.in_sums));
 }
 
 fn add_account(step: &mut Step, cell: &CellReport) {

@@ -63,6 +63,7 @@ pub(super) struct Scripts {
     pub(super) settle: Script,
     pub(super) active: Script,
     pub(super) usage: Script,
+    pub(super) history: Script,
     pub(super) beat: Script,
     pub(super) noted: Script,
     pub(super) leave: Script,
@@ -74,6 +75,7 @@ pub(super) struct Scripts {
     pub(super) freeze: Script,
     pub(super) recount: Script,
     pub(super) retired: Script,
+    pub(super) bill: Script,
 }
 
 impl Scripts {
@@ -82,42 +84,44 @@ impl Scripts {
             hello: script!(hello),
             mark: script!(mark),
             open: script!(open),
-            take: script!(guard counts month limit record judge take),
+            take: script!(guard counts limit record judge take),
             take_object: script!(
-                guard counts month limit record judge buckets objects hold records asking take_object
+                guard counts limit record judge buckets objects hold records asking take_object
             ),
-            end_hold: script!(guard counts month record buckets objects hold records asking end_hold),
+            end_hold: script!(guard counts record buckets objects hold records asking end_hold),
             release: script!(guard counts month record giving release),
             release_object: script!(
                 guard counts month record giving buckets objects hold records asking release_object
             ),
             held: script!(guard counts record buckets objects hold held),
-            known: script!(guard counts record buckets objects known),
+            known: script!(guard counts record buckets objects hold known),
             adopt: script!(guard counts record giving buckets objects hold records adopt),
             settle: script!(
-                guard counts month limit record buckets objects hold records users merge told told_hold
-                report grant settle
+                guard counts month plan limit record buckets objects hold records users merge told
+                told_hold report grant settle
             ),
             active: script!(guard counts month buckets users active),
-            usage: script!(guard counts users usage),
+            usage: script!(guard counts month users usage),
+            history: script!(guard counts month history),
             beat: script!(roll beat),
             noted: script!(roll noted),
             leave: script!(roll leave),
             recall: script!(recall),
             notice: script!(notice),
             restate: script!(
-                guard counts month record buckets objects hold records users merge told told_hold report
-                base restate
+                guard counts month plan record buckets objects hold records users merge told told_hold
+                report base restate
             ),
             bases: script!(guard bases),
-            fold: script!(guard counts base fold),
+            fold: script!(guard counts month base fold),
             freeze: script!(guard counts freeze),
             recount: script!(guard counts month base audit recount),
             retired: script!(guard audit retired),
+            bill: script!(guard audit bill),
         }
     }
 
-    pub(super) fn all(&self) -> [&Script; 25] {
+    pub(super) fn all(&self) -> [&Script; 27] {
         [
             &self.hello,
             &self.mark,
@@ -133,6 +137,7 @@ impl Scripts {
             &self.settle,
             &self.active,
             &self.usage,
+            &self.history,
             &self.beat,
             &self.noted,
             &self.leave,
@@ -144,6 +149,7 @@ impl Scripts {
             &self.freeze,
             &self.recount,
             &self.retired,
+            &self.bill,
         ]
     }
 }
@@ -204,12 +210,21 @@ impl Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::ID_WINDOW_MS;
+    use crate::store::{DAYS_KEPT_MONTHS, ID_WINDOW_MS, MONTHS_KEPT, PLANS_MAX};
 
     #[test]
     fn the_scripts_and_the_trait_mean_the_same_window() {
         let script = include_str!("scripts/record.lua");
         assert!(script.contains(&format!("WINDOW_MS = {ID_WINDOW_MS}\n")));
+    }
+
+    #[test]
+    fn the_scripts_and_the_trait_keep_the_past_as_long() {
+        let script = include_str!("scripts/month.lua");
+        let kept = format!("MONTHS_KEPT, LATE_DAYS = {DAYS_KEPT_MONTHS}, {MONTHS_KEPT}, ");
+        assert!(script.contains(&kept));
+        let script = include_str!("scripts/plan.lua");
+        assert!(script.contains(&format!("PLANS_MAX = {PLANS_MAX}\n")));
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::clock::{Day, Millis};
+use crate::clock::{Day, Millis, Month};
 use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
 use crate::store::{
     Ack, Active, Adopted, Base, Bases, Beat, Beaten, Cell, CellReport, GiveBack, GivenBack, Hold,
-    Installation, Login, Member, Recovery, Reply, Report, Roll, Settled, Shard, Statement, Store,
-    StoreFault, Take, Taken, Usage, View,
+    Installation, Login, Member, MonthHistory, Recovery, Reply, Report, Roll, Settled, Shard,
+    Statement, Store, StoreFault, Take, Taken, Usage, View,
 };
 
 /// One call, as it came.
@@ -281,6 +281,10 @@ impl Store for Fake {
 
     fn usage(&self, _app: AppId, _day: Day, _now: Millis) -> Reply<'_, Usage> {
         Box::pin(async { Ok(Usage::default()) })
+    }
+
+    fn month(&self, _: AppId, _: Month, _: Day, _: Millis) -> Reply<'_, MonthHistory> {
+        Box::pin(pending())
     }
 
     fn glance(&self, _app: AppId, _day: Day) -> Option<View> {

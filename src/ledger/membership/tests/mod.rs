@@ -81,6 +81,7 @@ impl Place {
             share_ids: false,
             track_objects: true,
             expired_holds: crate::quota::ExpiredHolds::Ask,
+            activated: None,
         });
         let parts = Parts {
             clock: self.clock.clone(),

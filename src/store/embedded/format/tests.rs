@@ -19,14 +19,15 @@ fn cell() -> impl Strategy<Value = Cell> {
 }
 
 fn counts() -> impl Strategy<Value = DayCounts> {
-    let gained = any::<(i64, i64)>();
-    (day(), gained, any::<u64>(), any::<u64>()).prop_map(
-        |(day, (gained, reserved), actives, increment)| DayCounts {
+    let (gained, users) = (any::<(i64, i64)>(), any::<(u64, u64)>());
+    (day(), gained, users, any::<Option<(u64, u64)>>()).prop_map(
+        |(day, (gained, reserved), (actives, increment), groups)| DayCounts {
             day,
             gained,
             reserved,
             actives,
             increment,
+            groups,
         },
     )
 }
@@ -43,11 +44,18 @@ fn told() -> impl Strategy<Value = Told> {
 
 fn month() -> impl Strategy<Value = MonthPeaks> {
     let maybe = || proptest::option::of(day());
-    (any::<i32>(), any::<u64>(), maybe(), any::<u64>(), maybe()).prop_map(
-        |(month, groups, groups_day, actives, actives_day)| MonthPeaks {
+    let groups = (any::<(u64, u64, u64)>(), maybe());
+    let groups = groups.prop_map(|((carried_in, highest, last), day)| MonthGroups {
+        carried_in,
+        highest,
+        day,
+        last,
+    });
+    let groups = proptest::option::of(groups);
+    (any::<i32>(), groups, any::<u64>(), maybe()).prop_map(
+        |(month, groups, actives, actives_day)| MonthPeaks {
             month,
             groups,
-            groups_day,
             actives,
             actives_day,
         },
@@ -63,8 +71,9 @@ fn app() -> impl Strategy<Value = App> {
         vec(counts(), 0..5),
         vec(told(), 0..5),
         vec(month(), 0..4),
+        (proptest::option::of(day()), vec(plan(), 0..4)),
     )
-        .prop_map(|(parts, (tombs, buried), days, told, months)| App {
+        .prop_map(|(parts, (tombs, buried), days, told, months, past)| App {
             live: parts.0,
             held: parts.1,
             reserved: parts.2,
@@ -74,7 +83,13 @@ fn app() -> impl Strategy<Value = App> {
             days,
             told,
             months,
+            changed_on: past.0,
+            plans: past.1,
         })
+}
+
+fn plan() -> impl Strategy<Value = (Day, PlanName)> {
+    (day(), "[a-z0-9_-]{1,32}").prop_map(|(from, name)| (from, PlanName::parse(&name).unwrap()))
 }
 
 fn claims() -> impl Strategy<Value = Vec<Claim>> {
@@ -194,6 +209,16 @@ proptest! {
     }
 
     #[test]
+    fn days_come_back_as_they_were(counts in counts()) {
+        let kept = KeptDay {
+            day: counts.day,
+            daily_active: counts.daily_active(),
+            groups: counts.groups,
+        };
+        prop_assert_eq!(read_day(&write_day(&counts), counts.day), Some(kept));
+    }
+
+    #[test]
     fn months_come_back_as_they_were(month in month()) {
         prop_assert_eq!(read_month(&write_month(&month)), Some(month));
     }
@@ -242,5 +267,5 @@ fn an_app_of_accounts_takes_few_bytes() {
         ..App::default()
     };
     let from = Day::from_number(0).unwrap();
-    assert!(write_app(&app, from).len() <= 28);
+    assert!(write_app(&app, from).len() <= 30);
 }

@@ -144,6 +144,7 @@ fn totals(consumed: u64, released: u64, acks_freeze: Option<u64>) -> Report {
         app: app(),
         cells: vec![cell],
         acks_freeze,
+        plan: None,
     };
     Report {
         apps: vec![told],

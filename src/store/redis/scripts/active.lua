@@ -72,10 +72,10 @@ local function add_day(users_key, month_key, month_before, app_key)
     note(u, 'p', str(u.p))
     keep_until(u, ends)
     save(u)
-    local month = read_month(month_key)
-    if not month.begun and not is_open then
+    local month = months.read(month_key, day)
+    if month.epoch ~= epoch then
       apps[app_key] = apps[app_key] or read_app(app_key)
-      begin_month(apps[app_key], month, day)
+      list(apps[app_key])
     end
     book_users(u, month, day)
   end
@@ -86,7 +86,7 @@ for i = 1, tonumber(ARGV[7]) do
   local at = 4 * i - 2
   counts[i] = add_day(KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3])
 end
-save_months()
+months.save()
 for _, app in pairs(apps) do
   save(app)
 end

@@ -38,7 +38,6 @@ local function finish_with(answer, fill)
     save(of_day.hash)
   end
   objects.save()
-  save_months()
   save_rest(KEYS[5])
   local reply = seal(show(answer, app, gain))
   if #writes > 0 and not reply.err then
@@ -48,13 +47,6 @@ local function finish_with(answer, fill)
     end
   end
   return reply
-end
-
--- Of a month that this charge is the first of, what was there before is what is carried in.
-local function touch_month(counters, day)
-  if string.find(counters, '1', 1, true) then
-    begin_month(app, read_month(KEYS[6]), day)
-  end
 end
 
 -- What becomes of a take.

@@ -1,8 +1,8 @@
 -- An app's counts: what each member says of itself, and what the ledger makes of it.
 --
--- The app's hash: ep (the epoch that its `back` belongs to), mo (the newest month that was touched), fz
--- (a freeze: 'token until', in ms), rc (when somebody last starved for what others hold, in ms); for each
--- live counter K (0 accounts, 1 groups, 2 AV rooms)
+-- The app's hash: ep (the epoch that its `back` belongs to), mo ('month day': when groups last came or went), fz
+-- (a freeze: 'token until', in ms), rc (when somebody last starved for what others hold, in ms), pl (its plans, see
+-- `plan`); for each live counter K (0 accounts, 1 groups, 2 AV rooms)
 --   uK  what base and members make: base + sum of (net - offset) of those of its generation
 --   hK  held: charged by records that are in nobody's sums
 --   rK  what of held reservations are that are not confirmed
@@ -139,7 +139,9 @@ local function read_app(key)
     'u0', 'h0', 'b0', 'o0', 'm0:' .. member, 'r0', 'u1', 'h1', 'b1', 'o1', 'm1:' .. member, 'r1',
     'u2', 'h2', 'b2', 'o2', 'm2:' .. member, 'r2')
   local h = begin_hash(key, f)
-  h.id, h.month, h.starved = string.match(key, '(%d+)$'), num(f[2]), num(f[4])
+  h.id, h.starved = string.match(key, '(%d+)$'), num(f[4])
+  local month, day = string.match(f[2] or '', '^(%d+) (%-?%d+)$')
+  h.month, h.day = num(month), tonumber(day)
   for k = 0, 2 do
     h[k] = cell(h, str(k), f, 8 + 6 * k, num(f[5 + k]))
   end

@@ -1,7 +1,6 @@
 -- Says what a reservation came to: it is confirmed, cancelled, or freed when it has expired.
 --
--- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
--- KEYS[6] the day's month
+-- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue
 -- ARGV[6]  the attempt
 -- ARGV[7]  the record's field, ARGV[8] the field of the client's id where the record is an object's, or ''
 -- ARGV[9]  the fingerprint, which is not compared: an id has one reservation
@@ -103,11 +102,11 @@ local function confirm_none(record, at)
 end
 
 local function confirm(record, at)
-  if record.state == 'g' then
-    return finish(TAKEN.CONFIRMING)
-  end
   if intent == 'l' and not (is_asked_for(record, at) and holds.is_open(record) and is_over(record)) then
     return finish(TAKEN.NO_HOLD)
+  end
+  if record.state == 'g' then
+    return finish(TAKEN.CONFIRMING)
   end
   if holds.is_open(record) then
     return confirm_open(record, at)
@@ -115,17 +114,28 @@ local function confirm(record, at)
   if record.hold == '' or record.state == 'x' then
     return confirm_none(record, at)
   end
-  if record.state == 'z' and is_asked_for(record, at) then
-    return finish(TAKEN.ENDED)
-  end
   if record.state == 'f' or record.state == 'z' then
     if objects.is(at) and objects.kind_of(app, at, tonumber(ARGV[13])) then
       return confirm_none(record, at)
     end
-    touch_month(record.counters, day)
+    if record.state == 'z' and is_asked_for(record, at) then
+      return finish(TAKEN.ENDED)
+    end
     return confirm_open(record, at)
   end
-  return confirmed_before(record)
+  -- Confirmed under another id, it is there already.
+  return (is_asked_for(record, at) and confirmed_before or confirm_none)(record, at)
+end
+
+-- Those who confirm what is counted by another record: each is told so when it reports it.
+local function dismiss(record, claims)
+  for attempt in string.gmatch(claims, '([^.,]*%.[^.,]*)%.%d+,') do
+    bury(record, attempt)
+    record.changed = true
+  end
+  if record.changed and record.state == 'x' then
+    rest(record, app, field)
+  end
 end
 
 -- A reservation that was made without a name is confirmed with one: it moves to the object's record. Where the
@@ -134,20 +144,20 @@ local function move(own, record)
   if own.state == 'z' or own.state == 'p' or own.state == 'c' then
     return confirm(own, note_field)
   end
-  if record.state == 'g' then
-    return finish(TAKEN.CONFIRMING)
-  end
   if intent == 'l' and not (holds.is_open(own) and is_over(own)) then
     return finish(TAKEN.NO_HOLD)
   end
-  touch_month(own.counters, day)
+  if record.state == 'g' then
+    return finish(TAKEN.CONFIRMING)
+  end
   local is_known = is_charged(record) or record.state == 'c'
     or objects.kind_of(app, field, tonumber(string.sub(own.counters, 1, 1)))
   local was = {fp = own.fp, number = own.number, counters = own.counters, day = own.day, hold = own.hold,
     claims = own.claims, owner = own.owner, state = own.state}
   holds.become(app, own, note_field, 'x', gain_of)
-  write_note(app, own, note_field, was.fp, field, is_known and '0' or '1')
+  write_note(app, own, note_field, was.fp, field, is_known and '0' or '1', is_known and was.counters, is_known and was.day)
   if is_known then
+    dismiss(record, was.claims)
     return holds.is_open(record) and confirm_open(record, field) or confirm_none(record, field)
   end
   record.fp, record.number, record.groups, record.counters = was.fp, was.number, '', was.counters

@@ -3,7 +3,8 @@
 -- KEYS[2] … the apps
 -- ARGV[6]  who goes
 -- ARGV[7]  1 if what it was lent counts as used
--- ARGV[8] … the numbers of the days whose gains may be there
+-- ARGV[8]  today's number, ARGV[9] its month's
+-- ARGV[10] … the numbers of the days whose gains may be there
 --
 -- Answers after the head: in how many apps there was something, how many units were lent.
 
@@ -16,13 +17,18 @@ local apps, lent = 0, 0
 for i = 2, #KEYS do
   local app = read_app(KEYS[i])
   read_bases(app)
+  local before = counted(app[1])
   local any, out = fold_member(app, inc, lent_is_used)
-  for day = 8, #ARGV do
+  if counted(app[1]) ~= before then
+    months.book(app, months.key(app.id, num(ARGV[9])), ARGV[8], before)
+  end
+  for day = 10, #ARGV do
     out = out + fold_gain(app, num(ARGV[day]), inc, lent_is_used)
   end
   apps, lent = apps + (any and 1 or 0), lent + out
   save(app)
 end
+months.save()
 save_version()
 mark_gone(inc)
 return seal({FINE, 0, 0, now, apps, lent})

@@ -78,10 +78,24 @@ do
     holds.become(app, record, field, 's', gain_of)
   end
 
+  -- What is charged is another kind of thing than was thought: a room, say, that is called a group.
+  function holds.recharge(app, record, field, counters, day, gain_of)
+    if record.counters == counters then
+      return
+    end
+    local state = record.state
+    holds.become(app, record, field, 'x', gain_of)
+    if not string.find(record.counters, '3', 1, true) then
+      record.day = day
+    end
+    record.counters, record.era = counters, generations(app, counters)
+    holds.become(app, record, field, state, gain_of)
+  end
+
   -- The object is deleted, and whoever was to hear of it has. Whoever says once more that it was created, or deleted,
   -- is late.
   function holds.is_deleted(app, record, field, gain_of)
-    record.hold, record.id, record.owner, record.era = '', '', '', ''
+    record.hold, record.id, record.owner, record.era, record.groups = '', '', '', '', ''
     holds.become(app, record, field, 'z', gain_of)
   end
 
@@ -92,10 +106,11 @@ do
 end
 
 -- Notes stand under a client's id for the record of an object: state i, the fingerprint, number 1 if this id
--- created or reserved it and 0 if it was there already, owner: the object's field.
-local function write_note(app, record, field, fp, target, number)
+-- created or reserved it and 0 if it was there already, owner: the object's field. Where it was to be reserved, and was
+-- there: counters and day, as they would have been charged.
+local function write_note(app, record, field, fp, target, number, counters, day)
   record.state, record.fp, record.number, record.owner = 'i', fp, number, target
-  record.groups, record.counters, record.day, record.era = '', '', '', ''
+  record.groups, record.counters, record.day, record.era = '', counters or '', day or '', ''
   record.claims, record.hold, record.id, record.changed = '', '', '', true
   rest(record, app, field)
 end

@@ -1,14 +1,14 @@
 -- Judges a charge, part by part in its order: the first part that does not fit is the refusal, unless it is only
 -- what members hold unspent that stands in its way, and another is really full. Its parts are pairs in ARGV from
--- `at` on: a counter's digit, its limit or '-'. Answers the digits of its counters, and by their numbers `full`
+-- `at` on: a counter's digit, its limit or '-'. Those among the digits of `but` have their place. Answers the digits of its counters, and by their numbers `full`
 -- and `lent`; or that one is incomplete.
-local function judge(app, gain, amount, at)
+local function judge(app, gain, amount, at, but)
   local counters, lent, full = '', nil, nil
   for i = at, #ARGV, 2 do
     local k, limit = tonumber(ARGV[i]), ARGV[i + 1]
     local c = k == 3 and gain or app[k]
     counters = counters .. ARGV[i]
-    if limit ~= '-' then
+    if limit ~= '-' and not (but and string.find(but, ARGV[i], 1, true)) then
       if is_incomplete(app, k) then
         -- That it was asked for is remembered: it does not become a new one by age.
         list(app)

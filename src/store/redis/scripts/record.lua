@@ -5,7 +5,7 @@
 -- 'state|fingerprint|number|groups|counters|day|since|era|owner|claims|tombstones', and of a reservation '|hold|id'
 -- behind it, see `hold`; id: the client's, where the record is an object's:
 --   h held     charged; number: the amount; counters: a digit for each part; era: the generations of the
---              live ones
+--              live ones; groups: 1 if its object was known not to be there before
 --   p pinned   the same, but it was answered: aborts no longer free it
 --   c counted  the same, but it is in some member's sums and charged no more
 --   d denied   counters: the one that did not fit
@@ -15,7 +15,8 @@
 --   s reserved charged; a reservation (an h with a hold) that was answered: no claims, aborts do not free it
 --   k being    charged; a reservation that is being confirmed: the claims are of those who confirm it. Without any
 --              it is an s again
---   z ended    a reservation that was cancelled, or (without a hold) an object that was deleted
+--   z ended    a reservation that was cancelled, or (without a hold) an object that was deleted; groups: 1 if nobody's
+--              sums contain that, as was stated to a shard that forgot
 --   f lapsed   a reservation that expired and was freed
 --   g deleted  an object that was deleted before the ledger heard that its creation was answered; not charged. Those
 --              who claim it are told so when they report it

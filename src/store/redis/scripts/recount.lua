@@ -27,7 +27,7 @@ if app.frozen ~= token then
 end
 read_bases(app)
 local c = app[k]
-local from = shown(c)
+local from, before = shown(c), counted(c)
 local all = redis.call('HGETALL', app.key)
 local acknowledged, entries, forget = {}, {}, {'HDEL', app.key, 'fz'}
 for i = 1, #all, 2 do
@@ -40,9 +40,6 @@ for i = 1, #all, 2 do
   end
 end
 
-if k == 1 then
-  begin_month(app, read_month(KEYS[3]), ARGV[10])
-end
 for i = 13, #ARGV do
   local inc = ARGV[i]
   if not acknowledged[inc] and not entries[inc] and not redis.call('HGET', KEYS[1], 'x:' .. inc) then
@@ -66,9 +63,9 @@ for inc, raw in pairs(entries) do
   end
   note(app, 'm' .. k .. ':' .. inc, pack_entry(e))
 end
-if k == 1 then
-  raise_peak(read_month(KEYS[3]), ARGV[10], counted(c))
-  save_months()
+if k == 1 and counted(c) ~= before then
+  months.book(app, KEYS[3], ARGV[10], before)
+  months.save()
 end
 put_all(forget)
 put_all(app.writes)

@@ -30,7 +30,7 @@ local function finish(outcome, replayed, mine, number, groups)
   thaw(app)
   save(app)
   save(gain.hash)
-  save_months()
+  months.save()
   local reply = seal(show({FINE, 0, 0, now, outcome, replayed, mine or 0, number or 0, groups or 0}, app, gain))
   if #writes > 0 and not reply.err then
     fold(KEYS[5], FOLD)
@@ -56,10 +56,11 @@ if is_incomplete(app, own) or ARGV[12] == '1' and is_incomplete(app, 1) then
 end
 
 local groups_follow = ARGV[12] == '1'
-if groups_follow then
-  begin_month(app, read_month(KEYS[6]), day)
-end
+local before = counted(app[1])
 local number, groups = give_back(app, gain, record, tonumber(ARGV[10]), own, groups_follow)
+if counted(app[1]) ~= before then
+  months.book(app, KEYS[6], day, before)
+end
 write_release(record, fp, day, number, groups, own, groups_follow)
 put('HSET', KEYS[3], field, pack_record(record))
 return finish(RELEASED, 0, 1, number, groups)

@@ -41,8 +41,12 @@ local function give(kind, groups_follow)
     list(app)
     return finish(INCOMPLETE, 0)
   end
-  touch_month(groups_follow and '1' or '', day)
+  local before = counted(app[1])
   local number, groups = give_back(app, gain, record, 1, kind, groups_follow)
+  if counted(app[1]) ~= before then
+    months.book(app, KEYS[6], day, before)
+    months.save()
+  end
   write_release(record, fp, day, number, groups, kind, groups_follow)
   return nil, number, groups
 end
@@ -66,7 +70,10 @@ local function release_counted(kind)
     return incomplete
   end
   objects.forget(app, object, kind, follow(kind))
-  holds.is_deleted(app, named, object, gain_of)
+  -- Of an earlier creation somebody is to be told still.
+  if named.state ~= 'g' then
+    holds.is_deleted(app, named, object, gain_of)
+  end
   return finish(RELEASED, 0, 1, number, groups, kind)
 end
 

@@ -1,7 +1,7 @@
 -- Reads what a call says of an app: one word after the other, from ARGV and KEYS.
 --
 -- For each app, KEYS: the app, its records, today's gain, today's month; ARGV: the freeze that is
--- acknowledged or '-', the number of cells, then for each cell its kind and
+-- acknowledged or '-', the app's plan or '-', the number of cells, then for each cell its kind and
 --   0, 1, 2  accounts, groups, AV rooms: consumed, released, the highest net, escrow, wish
 --   g        gained: when that gain goes, consumed, released, escrow, wish; KEYS: that day's gain
 --   i        increment: the day's number, when its keys go, when it is sealed (ms), the total;
@@ -92,7 +92,7 @@ local function next_records()
   return said
 end
 
-local function merge_increment(app, restating)
+local function merge_increment(app)
   local users, month_key = read_users(next_key(), member), next_key()
   local day, ends, sealed, total = next_arg(), next_arg(), next_number(), next_number()
   if now >= sealed or total <= users.mine then
@@ -106,10 +106,6 @@ local function merge_increment(app, restating)
   note(users, 'i', str(users.increments))
   keep_until(users, ends)
   save(users)
-  local month = read_month(month_key)
-  if not restating then
-    begin_month(app, month, day)
-  end
-  book_users(users, month, day)
+  book_users(users, months.read(month_key, day), day)
   list(app)
 end

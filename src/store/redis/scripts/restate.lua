@@ -13,7 +13,7 @@
 --   '-', where the app's sums are stated: claims of which no part has spoken hold nothing then; and behind
 --   it the number of releases that the member answered and owns, then for each: field, fingerprint, the
 --   day's number, the digit of the resource's own counter, 1 if groups follow, how many were given back, how
---   many groups with them, the field of the object that was deleted or ''
+--   many groups with them, the field of the object that was deleted or '', 1 if the member's sums contain it
 --
 -- Answers nothing after the head.
 
@@ -139,16 +139,23 @@ local function drop_unspoken(app, records, gain_of)
   end
 end
 
--- A named object whose deletion is not known here any more is not known by its name either.
-local function forget_object(app, records, said)
+-- A named object whose deletion is not known here any more is not known by its name either. What is still charged, and
+-- in somebody's sums went out again, is counted by nobody else who reports it; one that was deleted before its creation was
+-- reported is to be told to whoever reports that.
+local function forget_object(app, records, said, gain_of)
   local record = record_in(records, said.object)
   local kind = objects.kind_of(app, said.object, tonumber(said.own))
   if kind then
     objects.forget(app, said.object, kind, said.follow == '1')
   end
-  if record.state == 'x' or record.state == 'c' then
-    record.state, record.hold, record.id, record.changed = 'z', '', '', true
-    rest(record, app, said.object)
+  local is_unsettled = is_charged(record) and not holds.is_open(record) or record.state == 'c' and record.owner ~= ''
+  if is_unsettled and not said.in_sums and record.claims ~= '' then
+    holds.become(app, record, said.object, 'g', gain_of)
+  elseif is_unsettled or record.state == 'x' or record.state == 'c' then
+    record.claims = ''
+    holds.is_deleted(app, record, said.object, gain_of)
+    -- Whoever states its creation after this is to be told as well.
+    record.groups = said.in_sums and '' or '1'
   end
 end
 
@@ -160,7 +167,7 @@ local function keep_release(app, records, said, gain_of)
   local record = record_in(records, field)
   if record.state == 'x' then
     if said.object ~= '' then
-      forget_object(app, records, said)
+      forget_object(app, records, said, gain_of)
     end
     record.state, record.fp, record.number, record.groups = 'r', said.fp, said.number, said.groups
     record.counters = said.own .. (said.follow == '1' and '3' or '')
@@ -176,7 +183,7 @@ local function next_releases(fields)
   local said = {}
   for i = 1, next_number() do
     local r = {field = next_arg(), fp = next_arg(), day = next_arg(), own = next_arg(), follow = next_arg()}
-    r.number, r.groups, r.object = next_arg(), next_arg(), next_arg()
+    r.number, r.groups, r.object, r.in_sums = next_arg(), next_arg(), next_arg(), next_arg() == '1'
     said[i], fields[#fields + 1] = r, r.field
   end
   return said
@@ -186,7 +193,7 @@ local function restate_cells(app)
   for _ = 1, next_number() do
     local kind = next_arg()
     if kind == 'i' then
-      merge_increment(app, true)
+      merge_increment(app)
     elseif kind == 'g' then
       local key, ends = next_key(), next_arg()
       gains[key] = gains[key] or read_gain(key, ends)
@@ -203,9 +210,21 @@ local function restate_cells(app)
   end
 end
 
+-- That the app was told again is noted in today's month: unless nothing had come to be in it, and other months are
+-- known. What was there before today of an app that was forgotten, nobody knows.
+local function remember_months(app, month_key)
+  local month = months.read(month_key, today)
+  if month.epoch or app.month == 0 then
+    months.touch(month, today, true)
+  end
+  if app.month == 0 then
+    app.month, app.day = month.number, num(today)
+    note(app, 'mo', str(app.month) .. ' ' .. today)
+  end
+end
+
 local function restate_app()
-  local app_key, records_key, gain_key = next_key(), next_key(), next_key()
-  next_key()
+  local app_key, records_key, gain_key, month_key = next_key(), next_key(), next_key(), next_key()
   local app = app_of(app_key)
   local function gain_of(day, ends)
     local key = string.gsub(gain_key, '%-?%d+$', day)
@@ -214,7 +233,7 @@ local function restate_app()
     gain.hash.over = gain.hash.over or gain.hash.fresh and not ends and day ~= today
     return gain
   end
-  local whole = next_arg() ~= '-'
+  local whole, plan = next_arg() ~= '-', next_arg()
   restate_cells(app)
   local said = next_records()
   local fields = {}
@@ -237,6 +256,10 @@ local function restate_app()
   end
   if whole then
     drop_unspoken(app, records, gain_of)
+    remember_months(app, month_key)
+  end
+  if plan ~= '-' then
+    plans.keep(app, today, plan)
   end
   save_records(records)
 end
@@ -269,7 +292,7 @@ end
 for _, gain in pairs(gains) do
   save(gain.hash)
 end
-save_months()
+months.save()
 objects.save()
 save_rest(queue)
 save_version()

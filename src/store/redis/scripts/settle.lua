@@ -76,7 +76,7 @@ local function settle_app(answer)
   end
 
   local counted_before = counted(app[1])
-  local acknowledged = next_arg()
+  local acknowledged, plan = next_arg(), next_arg()
   local wishes = {}
   local high = merge_cells(app, gains, wishes)
   local said = next_records()
@@ -84,8 +84,11 @@ local function settle_app(answer)
   for _, a in ipairs(said.aborts) do
     withdraw(app, records, a.field, a.claim, gain_of)
   end
+  local is_gone = false
   for _, a in ipairs(said.answered) do
-    acks[#acks + 1] = told(app, records, a, gain_of)
+    local ack = told(app, records, a, gain_of)
+    acks[#acks + 1] = ack
+    is_gone = is_gone or ack == GONE_OBJECT
   end
   for _, field in ipairs(said.gave) do
     contain_release(app, record_in(records, field), field, gain_of)
@@ -93,12 +96,13 @@ local function settle_app(answer)
   save_records(records)
 
   if high or counted(app[1]) ~= counted_before then
-    local month = read_month(month_key)
-    begin_month(app, month, today, counted_before)
-    raise_peak(month, today, counted_before + (high or 0))
-    raise_peak(month, today, counted(app[1]))
+    months.book(app, month_key, today, counted_before, counted_before + (high or 0))
   end
-  if acknowledged ~= '-' and tonumber(acknowledged) == app.frozen then
+  if plan ~= '-' then
+    plans.note(app, today, plan)
+  end
+  -- Whoever is told just now that an object is deleted has yet to give it back: its next report does acknowledge.
+  if acknowledged ~= '-' and tonumber(acknowledged) == app.frozen and not is_gone then
     note(app, 'q:' .. member, acknowledged)
   end
   for _, wish in ipairs(wishes) do
@@ -121,7 +125,7 @@ if forgotten then
   return {LOST, epoch, seq, now}
 end
 answer[5] = table.concat(acks)
-save_months()
+months.save()
 objects.save()
 save_rest(queue)
 local reply = seal(answer)

@@ -1,8 +1,7 @@
 -- Takes: writes a record if its charge fits, or finds the one that is there. Those that name an object or reserve are
 -- `take_object`'s.
 --
--- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
--- KEYS[6] the day's month
+-- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue
 -- ARGV[6]  the attempt
 -- ARGV[7]  the record's field
 -- ARGV[8]  the fingerprint
@@ -33,7 +32,6 @@ local function finish(outcome, replayed, mine, counter, recallable)
   thaw(app)
   save(app)
   save(gain.hash)
-  save_months()
   save_rest(KEYS[5])
   local reply = seal(show({FINE, 0, 0, now, outcome, replayed, mine or 0, counter or 0, recallable or 0},
     app, gain))
@@ -89,9 +87,6 @@ if lent then
   return finish(DENIED, 0, 0, lent, 1)
 end
 
-if string.find(counters, '1', 1, true) then
-  begin_month(app, read_month(KEYS[6]), day)
-end
 record.state, record.fp, record.number, record.counters = 'h', fp, str(amount), counters
 record.day, record.since, record.claims = day, str(now), ''
 record.era, record.owner = generations(app, counters), claim

@@ -1,7 +1,6 @@
 -- Takes that name an object, reserve, or say what exists: writes a record, or finds the one that is there.
 --
--- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue,
--- KEYS[6] the day's month
+-- KEYS[2] the app, KEYS[3] its records, KEYS[4] the day's gain, KEYS[5] the shard's fold queue
 -- ARGV[6]  the attempt
 -- ARGV[7]  the record's field, ARGV[8] the field of the client's id where the record is an object's, or ''
 -- ARGV[9]  the fingerprint
@@ -38,15 +37,26 @@ local function finish(outcome, with)
     with.recallable and 1 or 0, with.already and 1 or 0, with.late and 1 or 0, with.exceeds and with.exceeds + 1 or 0})
 end
 
+-- The digits of the charge.
+local function asked_for()
+  local counters = ''
+  for i = 16, #ARGV, 2 do
+    counters = counters .. ARGV[i]
+  end
+  return counters
+end
+
 local function remember(number)
   if beside and not again then
-    write_note(app, beside, note_field, fp, field, number)
+    local is_its = intent == 'r' and number == '0'
+    write_note(app, beside, note_field, fp, field, number, is_its and asked_for(), is_its and day)
   end
 end
 
--- Writes the record, or refuses. What exists is never refused.
-local function write()
-  local counters, full, lent, incomplete = judge(app, gain, amount, 16)
+-- Judges the charge, but for what has its place. Answers the refusal, if it is one; or the counters, and which one is
+-- exceeded: what exists is never refused.
+local function judged(but)
+  local counters, full, lent, incomplete = judge(app, gain, amount, 16, but)
   if incomplete then
     return finish(TAKEN.INCOMPLETE)
   end
@@ -61,8 +71,17 @@ local function write()
     end
     return finish(TAKEN.DENIED, {counter = full or lent, recallable = not full})
   end
-  touch_month(counters, day)
-  record.fp, record.number, record.groups, record.counters = fp, str(amount), '', counters
+  return nil, counters, full or lent
+end
+
+-- Writes the record, or refuses.
+local function write()
+  local refused_by, counters, exceeds = judged()
+  if refused_by then
+    return refused_by
+  end
+  local is_absent = named and (record.state ~= 'x' or objects.is_buried(app, field, tonumber(ARGV[16])))
+  record.fp, record.number, record.groups, record.counters = fp, str(amount), is_absent and '1' or '', counters
   record.day, record.era, record.claims = day, generations(app, counters), ''
   -- A reservation is in nobody's sums.
   record.owner = intent ~= 'r' and claim or ''
@@ -72,7 +91,7 @@ local function write()
   holds.become(app, record, field, 'h', gain_of)
   again = false
   remember('1')
-  return finish(TAKEN.ALLOWED, {mine = intent ~= 'r', exceeds = full or lent})
+  return finish(TAKEN.ALLOWED, {mine = intent ~= 'r', exceeds = exceeds})
 end
 
 -- An object that is counted or on its way: whoever asks for it meets the others here.
@@ -87,12 +106,18 @@ end
 
 local function take_reserved()
   if intent ~= 'r' then
+    -- It is what its creator says, who counts it as that: for what it was reserved as, it has its place.
+    local refused_by, counters, exceeds = judged(record.counters)
+    if refused_by then
+      return refused_by
+    end
+    holds.recharge(app, record, field, counters, day, gain_of)
     holds.confirm(app, record, field, claim, holds.in_time(record), gain_of)
     remember('0')
-    return finish(TAKEN.ALLOWED, {mine = true})
+    return finish(TAKEN.ALLOWED, {mine = true, exceeds = exceeds})
   end
   local mine = again and record.id == note_field
-  if record.state == 'h' and add_claim(record, claim) then
+  if mine and record.state == 'h' and add_claim(record, claim) then
     record.changed = true
   end
   remember('0')
@@ -112,11 +137,16 @@ local function take_named()
   if record.state == 'g' then
     return finish(TAKEN.CONFIRMING)
   end
+  -- What it had reserved is over, and what is there now is another's.
+  if intent == 'r' and again and beside.number == '1' and (record.hold == '' or record.id ~= note_field) then
+    again = false
+  end
   if holds.is_open(record) then
     return take_reserved()
   end
   if is_charged(record) then
-    return meet(true)
+    -- What is being confirmed is at least reserved: whoever reserves it as well need not keep it.
+    return meet(intent ~= 'r' or record.state ~= 'k')
   end
   if record.state == 'c' or objects.kind_of(app, field, tonumber(ARGV[16])) then
     return meet(false)
@@ -131,12 +161,20 @@ local function take_own()
   end
   if state == 'i' then
     -- What was reserved without a name was confirmed with one.
-    local its = record_in(all, record.owner)
-    if intent ~= 'r' or its.id ~= field then
+    if intent ~= 'r' then
       return finish(TAKEN.OTHER_CONTENT)
     end
-    local ended = its.state == 'z' or its.state == 'f'
-    return finish(ended and TAKEN.ENDED or TAKEN.ALLOWED, {replayed = not ended})
+    local its, already = record_in(all, record.owner), record.number == '0'
+    local is_over = its.id == field and (its.state == 'z' or its.state == 'f')
+    local is_there = is_charged(its) or its.state == 'c' or objects.kind_of(app, record.owner, tonumber(ARGV[16]))
+    if is_over or already and not is_there then
+      return finish(TAKEN.ENDED)
+    end
+    -- Whoever is told that it is there meets those who create it.
+    if already and its.state == 'h' and its.hold == '' and add_claim(its, claim) then
+      its.changed = true
+    end
+    return finish(TAKEN.ALLOWED, {replayed = true, already = already})
   end
   if state == 'd' and intent ~= 'e' then
     return finish(TAKEN.DENIED, {replayed = true, counter = tonumber(record.counters)})

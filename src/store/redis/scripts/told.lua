@@ -37,6 +37,13 @@ local function is_meant(record, said)
   return said.intent or record.fp == said.fp
 end
 
+-- Whoever's sums contain it has counted it as what it said that it is.
+local function as_said(app, record, field, said, gain_of)
+  if said.intent then
+    holds.recharge(app, record, field, said.counters, said.day, gain_of)
+  end
+end
+
 -- An answer that the ledger had settled before it forgot. Sums contained it in the lives that are named; if one
 -- is over, a recount has taken their place, and if it is not known here yet, they will be told. So it is charged
 -- nowhere, and its member never reports it again. Asked for anew after a recount, it takes a new unit: what is
@@ -48,6 +55,7 @@ local function settled(app, record, field, said, gain_of)
     if is_other or not is_meant(record, said) then
       return
     end
+    as_said(app, record, field, said, gain_of)
   elseif is_nothing(record) then
     revive(app, record, said)
     record.era = said.settled
@@ -71,6 +79,8 @@ local function answered(app, record, field, said, gain_of, restating)
     revive(app, record, said)
     if contained then
       add_claim(record, said.claim)
+      -- It will be reported again.
+      record.owner = restating and said.intent and said.claim or ''
       holds.become(app, record, field, 'c', gain_of)
       return COUNTED
     end
@@ -85,6 +95,7 @@ local function answered(app, record, field, said, gain_of, restating)
     return COUNTED
   end
   if contained then
+    as_said(app, record, field, said, gain_of)
     holds.become(app, record, field, 'c', gain_of)
     return COUNTED
   end
@@ -93,6 +104,7 @@ local function answered(app, record, field, said, gain_of, restating)
   if restating or record.owner ~= said.claim and has_owner(record) then
     return AGAIN
   end
+  as_said(app, record, field, said, gain_of)
   record.owner = said.claim
   return YOURS
 end
@@ -110,6 +122,9 @@ local function settle_claims(app, record, field, gain_of, restating)
     holds.become(app, record, field, 'x', gain_of)
     record.fp, record.number, record.counters = '', '0', ''
     record.era, record.owner, record.hold, record.id = '', '', '', ''
+    if record.groups ~= '' then
+      holds.is_deleted(app, record, field, gain_of)
+    end
   elseif record.state == 'g' then
     holds.is_deleted(app, record, field, gain_of)
   elseif record.state == 'x' then

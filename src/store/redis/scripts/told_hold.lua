@@ -23,7 +23,8 @@ local function told_reserved(app, record, field, said, gain_of, restating)
   local is_other = not is_reserved_as(record, field, said) and (record.state == 'z' or record.state == 'f')
     and record.hold ~= ''
   if holds.is_open(record) then
-    if record.state == 'h' then
+    -- Whoever met another's reservation has nothing to say of it.
+    if record.state == 'h' and is_reserved_as(record, field, said) then
       holds.stand(app, record, field, gain_of)
     end
   elseif record.state == 'x' or is_other then
@@ -36,7 +37,7 @@ local function told_reserved(app, record, field, said, gain_of, restating)
   elseif listed(record.claims, said.claim .. '.') then
     -- It met what another was creating, and has said so: that does not go by an abort any more.
     drop_claim(record, said.claim)
-    if record.state == 'h' or record.state == 'k' and not is_reserved_as(record, field, said) then
+    if record.state == 'h' then
       holds.become(app, record, field, 'p', gain_of)
     else
       settle_claims(app, record, field, gain_of)
@@ -71,11 +72,13 @@ local function told_moved(app, records, record, field, said, gain_of)
   if own.state == 'p' or own.state == 'c' or own.state == 'z' then
     return own, said.note
   end
+  local is_there = is_charged(record) or record.state == 'c'
   if not is_charged(record) then
     record.hold, record.id = own.hold, said.note
   end
+  local counters, day = is_there and own.counters, is_there and own.day
   holds.become(app, own, said.note, 'x', gain_of)
-  write_note(app, own, said.note, said.fp, field, '1')
+  write_note(app, own, said.note, said.fp, field, is_there and '0' or '1', counters, day)
   return record, field
 end
 
@@ -83,7 +86,8 @@ end
 local function restore_note(app, records, said, number)
   local beside = said.note ~= '' and objects.is(said.field) and record_in(records, said.note)
   if beside and (beside.state == 'x' or beside.state == 'd') then
-    write_note(app, beside, said.note, said.fp, said.field, number)
+    local is_its = said.intent == 'r' and number == '0'
+    write_note(app, beside, said.note, said.fp, said.field, number, is_its and said.counters, is_its and said.day)
   end
 end
 
@@ -114,6 +118,12 @@ local function told_named(app, record, field, said, gain_of, restating)
     drop_claim(record, said.claim)
     settle_claims(app, record, field, gain_of)
     return GONE_OBJECT
+  end
+  -- A deletion that is in nobody's sums was stated before this.
+  if restating and not said.settled and record.state == 'z' and record.hold == '' and record.groups ~= '' then
+    bury(record, said.claim)
+    record.changed = true
+    return COUNTED
   end
   -- What is counted by its name is not counted again; and what was deleted since does not come back.
   if not is_charged(record) and (is_over(record, said, restating) or is_counted(app, field, said)) then

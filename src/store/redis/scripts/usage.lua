@@ -17,8 +17,9 @@ local users = read_users(KEYS[5], member)
 local m = redis.call('HMGET', KEYS[4], 'g', 'a', 'd' .. ARGV[6])
 -- The day's own keys go when it is sealed; its month remembers the count.
 local daily_active = users.empty and num(m[3]) or users.users + users.increments
-local peak = math.max(0, num(m[1]))
-if tonumber(string.match(KEYS[4], '(%d+)$')) >= app.month then
+local month = tonumber(string.match(KEYS[4], '(%d+)$'))
+local peak = m[1] and num(m[1]) or months.unchanged(app, month)
+if month >= app.month then
   -- What is there now belongs to the newest month; a held record counts for whoever looks, though not
   -- yet for the bill. A reservation does not.
   peak = math.max(peak, shown(app[1]) - app[1].reserved)

@@ -22,9 +22,16 @@ end
 -- Books the day's count in its month: it outlives the day's sets, and the highest is what is billed.
 local function book_users(users, month, day)
   local count = users.users + users.increments
+  months.touch(month, day)
   note(month, 'd' .. day, str(count))
-  if count > month.users then
-    month.users = count
+  local is_peak = count > month.users
+  -- Of days that had as many it is the first, also if that has them from a late event.
+  if count == month.users and count > 0 then
+    month.users_day = month.users_day or num(redis.call('HGET', month.key, 'ad'))
+    is_peak = tonumber(day) < month.users_day
+  end
+  if is_peak then
+    month.users, month.users_day = count, tonumber(day)
     note(month, 'a', str(count))
     note(month, 'ad', day)
   end

@@ -1,10 +1,15 @@
 //! Marks that counts pass: parts of a limit, the free quantity, each block above it. Each is told in the log
-//! when it is passed, and not again and again.
+//! when it is passed, and not again and again, and counted.
+
+mod times;
 
 use std::collections::hash_map::Entry as Slot;
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
+
+pub use times::Passings;
+use times::Times;
 
 use crate::billing;
 use crate::clock::{Day, Millis};
@@ -42,7 +47,10 @@ struct Passed {
 
 /// Which marks were passed. Looked at with each answer of the ledger.
 #[derive(Debug, Default)]
-pub struct Marks(Mutex<Known>);
+pub struct Marks {
+    known: Mutex<Known>,
+    times: Times,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -109,6 +117,11 @@ impl Marks {
         }
     }
 
+    /// How often which mark was passed, by any app.
+    pub fn passings(&self) -> Vec<Passings> {
+        self.times.all()
+    }
+
     /// Notes the marks that lie below a count; whether the highest is news.
     fn note(
         &self,
@@ -118,7 +131,7 @@ impl Marks {
         month: i32,
         now: Millis,
     ) -> Option<News> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if mark == 0 && known.passed.is_empty() {
             return None;
         }
@@ -158,7 +171,11 @@ impl Marks {
                 true
             }
         };
-        told.then(|| known.line(now)).flatten()
+        if !told {
+            return None;
+        }
+        self.times.count(subject, mark);
+        known.line(now)
     }
 }
 
@@ -278,5 +295,14 @@ mod tests {
         let later = NOW.plus(60_000);
         let next = marks.note(app(), Subject::DailyActive, 2, 5, later);
         assert_eq!(next, Some(News::AfterOthers(70)));
+        // All are counted, told or not.
+        let counted: Vec<_> = marks.passings();
+        let counted: Vec<_> = counted.iter().filter(|one| one.times > 0).collect();
+        let of = |mark, times| Passings {
+            of: "daily_active",
+            mark,
+            times,
+        };
+        assert_eq!(counted, [&of("free", 100), &of("block", 1)]);
     }
 }

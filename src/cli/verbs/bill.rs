@@ -1,0 +1,101 @@
+//! `bill` and `bill run`: what a month costs.
+
+use serde_json::{Value, json};
+
+use crate::cli::Exit;
+use crate::cli::admin::connect;
+use crate::cli::args::{BillRunArgs, BillShowArgs};
+use crate::cli::bill;
+use crate::cli::client::{self, Answer, NoAnswer};
+use crate::config::Environment;
+use crate::grpc::proto::billing_service_client::BillingServiceClient;
+use crate::grpc::proto::{GetBillRequest, RunBill, RunBillsRequest};
+
+/// How many bills are asked for at a time.
+const PAGE: u32 = 200;
+
+pub(in crate::cli) async fn show(args: &BillShowArgs) -> Result<Answer, NoAnswer> {
+    let channel = client::channel(&args.common).await?;
+    let mut request = tonic::Request::new(GetBillRequest {
+        // Both are there: without them the arguments are refused.
+        app_id: args.app.unwrap_or_default(),
+        month: args.month.clone().unwrap_or_default(),
+    });
+    request.set_timeout(args.common.timeout);
+    let mut service = BillingServiceClient::new(channel);
+    let reply = service.get_bill(request).await?.into_inner();
+    let text = if args.csv {
+        format!("{}\n{}", bill::CSV_HEAD, bill::csv(&reply))
+    } else {
+        bill::text(&reply)
+    };
+    Ok(Answer {
+        text,
+        json: bill::json(&reply),
+        exit: Exit::Done,
+    })
+}
+
+pub(in crate::cli) async fn run(
+    args: &BillRunArgs,
+    environment: &Environment,
+) -> Result<Answer, NoAnswer> {
+    let mut client = connect(&args.common, environment).await?;
+    let mut bills = Vec::new();
+    let mut after = 0;
+    loop {
+        let request = client.request(RunBillsRequest {
+            month: args.month.clone(),
+            after_app_id: after,
+            page_size: PAGE,
+        });
+        let page = client.service.run_bills(request).await?.into_inner();
+        bills.extend(page.bills);
+        after = page.next_after_app_id;
+        if after == 0 {
+            break;
+        }
+    }
+    let failed = bills.iter().any(|run| run.bill.is_none());
+    Ok(Answer {
+        text: if args.csv {
+            csv(&bills)
+        } else {
+            text(args, &bills)
+        },
+        json: json!({ "bills": bills.iter().map(run_json).collect::<Vec<_>>() }),
+        exit: if failed { Exit::Fault } else { Exit::Done },
+    })
+}
+
+fn csv(bills: &[RunBill]) -> String {
+    let lines = bills.iter().filter_map(|run| run.bill.as_ref());
+    let lines = lines.map(bill::csv).filter(|lines| !lines.is_empty());
+    let mut all = vec![bill::CSV_HEAD.to_owned()];
+    all.extend(lines);
+    all.join("\n")
+}
+
+fn text(args: &BillRunArgs, bills: &[RunBill]) -> String {
+    let written = bills.iter().filter(|run| run.written_now).count();
+    let problems = bills.iter().filter(|run| run.bill.is_none());
+    let before = bills.len() - written - problems.clone().count();
+    let head = format!(
+        "{}: {written} bills written, {before} were written before",
+        args.month
+    );
+    let problems = problems.map(|run| format!("app {}: {}", run.app_id, run.problem));
+    std::iter::once(head)
+        .chain(problems)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn run_json(run: &RunBill) -> Value {
+    json!({
+        "app_id": run.app_id,
+        "bill": run.bill.as_ref().map(bill::json),
+        "written_now": run.written_now,
+        "problem": run.problem,
+    })
+}

@@ -1,0 +1,310 @@
+//! A simulated year of many apps on a ledger in this process, in a zone that changes its clocks, with a leap day,
+//! restarts and changes of plans. An oracle that keeps every event and adds up in cents, one block at a time,
+//! must give the same bills.
+
+mod oracle;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use imquota::admission::{Admission, Check, CheckMode, Outcome, Patience, Record, Release, Who};
+use imquota::billing::Item;
+use imquota::clock::{Clock, Day, Machine, Millis, Month, Zone};
+use imquota::invoice::{Invoices, Prices, Report};
+use imquota::ledger::{Folder, Ledger, Parts, Saving};
+use imquota::quota::{
+    Amount, AppId, AppRules, Currency, ExpiredHolds, GroupBasis, Limits, MeteredFee, Plan,
+    PlanName, PriceList, Resource, Rulebook,
+};
+use imquota::store::embedded::EmbeddedStore;
+use jiff::civil::date;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rust_decimal::Decimal;
+use tempfile::TempDir;
+
+use oracle::{Fee, Oracle, PLANS};
+
+const APPS: u64 = 200;
+const ZONE: &str = "America/New_York";
+
+/// A machine whose clock the test sets.
+#[derive(Debug)]
+struct Dial(AtomicI64);
+
+impl Machine for Dial {
+    fn wall(&self) -> Millis {
+        Millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed).unsigned_abs())
+    }
+}
+
+fn plan_of(at: usize) -> Arc<Plan> {
+    let fees = &PLANS[at];
+    let metered = |fee: &Fee| MeteredFee {
+        free: fee.free,
+        block: fee.block,
+        price: Decimal::new(fee.cents, 2),
+    };
+    let lists = fees.lists.iter().map(|list| PriceList {
+        effective_from: date(list.from.0, list.from.1, list.from.2),
+        plan: Decimal::new(list.plan_cents, 2),
+        daily_active: Some(metered(&list.actives)),
+        groups: Some((
+            metered(&list.groups),
+            if fees.at_end {
+                GroupBasis::MonthEnd
+            } else {
+                GroupBasis::MonthPeak
+            },
+        )),
+    });
+    Arc::new(Plan {
+        name: PlanName::parse(fees.name).expect("a name"),
+        limits: Limits::UNLIMITED,
+        fees: lists.collect(),
+    })
+}
+
+/// A sidecar in this process.
+struct Sidecar {
+    ledger: Arc<Ledger>,
+    admission: Admission,
+    invoices: Invoices,
+}
+
+impl Sidecar {
+    async fn start(folder: &TempDir, dial: &Arc<Dial>, plans: &BTreeMap<AppId, usize>) -> Self {
+        let zone = Zone::parse(ZONE).expect("a zone");
+        let file = folder.path().join("ledger.redb");
+        let store = EmbeddedStore::open(&file, zone.clone()).expect("it can be opened");
+        let rules = plans.iter().map(|(app, plan)| {
+            let plan = plan_of(*plan);
+            let rules = AppRules {
+                limits: plan.limits,
+                plan,
+                disabled: false,
+                share_ids: false,
+                track_objects: true,
+                expired_holds: ExpiredHolds::Ask,
+                activated: None,
+            };
+            (*app, Arc::new(rules))
+        });
+        let parts = Parts {
+            clock: Arc::new(Clock::of(dial.clone())),
+            zone,
+            rules: Rulebook {
+                apps: rules.collect(),
+                unknown: None,
+            },
+            store: Arc::new(store),
+            member: "test".into(),
+            saving: Saving::Beside,
+        };
+        let locked = Folder::lock(folder.path()).expect("nobody else has it");
+        let (ledger, _queues) = Ledger::open(locked, parts).expect("it can be opened");
+        let ledger = Arc::new(ledger);
+        ledger.meet().await.expect("it is in this process");
+        let all = (0..PLANS.len()).map(plan_of);
+        let prices = Prices {
+            plans: all.map(|plan| (plan.name.clone(), plan)).collect(),
+            currency: Currency::USD,
+            wait: Duration::from_secs(10),
+        };
+        Self {
+            admission: Admission::new(ledger.clone(), Duration::from_secs(1)),
+            invoices: Invoices::new(ledger.clone(), prices),
+            ledger,
+        }
+    }
+
+    async fn stop(self) {
+        self.ledger.part().await;
+        self.ledger.close().await;
+    }
+
+    async fn create(&self, app: AppId, amount: u32) {
+        let check = Check {
+            app,
+            resource: Resource::Group,
+            amount: Amount::from_wire(amount).expect("a small amount"),
+            request_id: None,
+            resource_id: None,
+            mode: CheckMode::Count,
+        };
+        let verdict = self.admission.check(check, Patience(None)).await;
+        assert_eq!(verdict.expect("it is answered").outcome, Outcome::Allow);
+    }
+
+    async fn delete(&self, app: AppId, amount: u32) {
+        let release = Release {
+            app,
+            resource: Resource::Group,
+            amount: Amount::from_wire(amount).expect("a small amount"),
+            request_id: None,
+            resource_id: None,
+        };
+        let released = self.admission.release(release, Patience(None)).await;
+        let released = released.expect("it is answered").released;
+        assert_eq!(released, u64::from(amount));
+    }
+
+    async fn log_in(&self, app: AppId, by: u64, at: Option<Millis>) {
+        let record = Record {
+            app,
+            at,
+            who: Who::Increment(by),
+            request_id: None,
+        };
+        let recorded = self.admission.record_active(record, Patience(None)).await;
+        recorded.expect("it is answered");
+    }
+}
+
+/// What a bill and the oracle's have in common.
+fn plainly(report: &Report) -> oracle::Plain {
+    let line = |item| report.bill.lines.iter().find(|line| line.item == item);
+    let cents = |amount: Decimal| {
+        let cents = amount * Decimal::from(100);
+        i64::try_from(cents).expect("whole cents")
+    };
+    let of = |item| line(item).map_or(0, |line| cents(line.amount));
+    let peak = |item| line(item).map(|line| (line.peak.count, line.peak.day));
+    oracle::Plain {
+        plan: of(Item::Plan),
+        actives: of(Item::DailyActive),
+        groups: of(Item::Groups),
+        total: cents(report.bill.total),
+        actives_peak: peak(Item::DailyActive),
+        groups_peak: peak(Item::Groups),
+    }
+}
+
+/// Every bill of a month that is over for good.
+async fn bills_are_right(sidecar: &Sidecar, oracles: &BTreeMap<AppId, Oracle>, month: Month) {
+    for (app, oracle) in oracles {
+        let report = sidecar.invoices.bill(*app, month, None).await;
+        let report = report.expect("it can be made");
+        assert!(report.is_final, "{month} of {app}");
+        assert_eq!(
+            plainly(&report),
+            oracle.bill(month),
+            "{month} of {app}: {report:?}"
+        );
+        let days = sidecar.invoices.days(*app, month, None).await;
+        for day in days.expect("they are kept") {
+            assert_eq!(
+                day.daily_active,
+                oracle.actives_on(day.day),
+                "{} of {app}",
+                day.day
+            );
+            assert!(day.is_final);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_year_of_many_apps_is_billed_to_the_cent() {
+    let mut rng = StdRng::seed_from_u64(2028);
+    let zone = Zone::parse(ZONE).expect("a zone");
+    let first = Month::parse("2027-12").expect("a month").last_day();
+    let last = Month::parse("2029-01")
+        .expect("a month")
+        .day(4)
+        .expect("a day");
+    let folder = tempfile::tempdir().expect("there is room");
+    let dial = Arc::new(Dial(AtomicI64::new(zone.start_of(first).0)));
+    let apps = (1..=APPS).map(|id| AppId::new(id).expect("not 0"));
+    let mut plans: BTreeMap<AppId, usize> = apps
+        .map(|app| (app, rng.random_range(0..PLANS.len())))
+        .collect();
+    let mut oracles: BTreeMap<AppId, Oracle> = plans
+        .iter()
+        .map(|(app, plan)| (*app, Oracle::new(first, *plan)))
+        .collect();
+    let mut sidecar = Sidecar::start(&folder, &dial, &plans).await;
+    let mut day = first;
+    while day <= last {
+        let start = zone.start_of(day);
+        let length = zone.start_of(day.next()).since(start);
+        dial.0.store(start.0, Ordering::Relaxed);
+        let changes = rng.random_ratio(1, 40);
+        if changes {
+            sidecar.stop().await;
+            for plan in plans.values_mut() {
+                if rng.random_ratio(1, 3) {
+                    *plan = rng.random_range(0..PLANS.len());
+                }
+            }
+            sidecar = Sidecar::start(&folder, &dial, &plans).await;
+        }
+        for (app, oracle) in &mut oracles {
+            oracle.plan(day, plans[app]);
+            for _ in 0..rng.random_range(u32::from(changes)..3) {
+                // At any moment of a day that may have 23 hours or 25.
+                let moment = start.plus(i64::try_from(rng.random_range(0..length)).expect("a day"));
+                dial.0.fetch_max(moment.0, Ordering::Relaxed);
+                match rng.random_range(0..5) {
+                    0..2 => {
+                        let amount = rng.random_range(1..=100);
+                        sidecar.create(*app, amount).await;
+                        oracle.groups(day, i64::from(amount));
+                    }
+                    2 if oracle.there() > 0 => {
+                        let most = oracle.there().min(100);
+                        let amount = rng.random_range(1..=most);
+                        let few = u32::try_from(amount).expect("a small amount");
+                        sidecar.delete(*app, few).await;
+                        oracle.groups(day, -amount);
+                    }
+                    3 => {
+                        // Yesterday's logins are still yesterday's.
+                        let by = rng.random_range(1..400);
+                        let before = zone.start_of(day).plus(-1);
+                        sidecar.log_in(*app, by, Some(before)).await;
+                        oracle.logins(zone.day(before), by);
+                    }
+                    _ => {
+                        let by = rng.random_range(1..400);
+                        sidecar.log_in(*app, by, None).await;
+                        oracle.logins(day, by);
+                    }
+                }
+                if changes {
+                    // The plan is told with the first report.
+                    sidecar.ledger.settle_rest().await;
+                }
+            }
+        }
+        sidecar.ledger.settle_rest().await;
+        for oracle in oracles.values_mut() {
+            oracle.ends(day);
+        }
+        // On the fourth of a month the one before is over for good.
+        if Some(day) == day.month().day(4) {
+            let before = Month::from_number(day.month().number() - 1).expect("a month");
+            bills_are_right(&sidecar, &oracles, before).await;
+        }
+        day = day.next();
+    }
+    sidecar.stop().await;
+}
+
+/// Which day it is, for those who count by hand.
+#[test]
+fn the_zone_has_short_and_long_days() {
+    let zone = Zone::parse(ZONE).expect("a zone");
+    let hours = |day: &str| {
+        let day = Day::parse(day).expect("a day");
+        zone.start_of(day.next()).since(zone.start_of(day)) / 3_600_000
+    };
+    assert_eq!((hours("2028-03-12"), hours("2028-11-05")), (23, 25));
+    assert_eq!(hours("2028-02-29"), 24);
+}
