@@ -5,12 +5,21 @@ use imquota::quota::{Limit, Limits, Resource};
 
 use crate::network::Weather;
 use crate::run::FILL_MAX;
-use crate::scenario::{FaultKind, Scenario};
+use crate::scenario::{FaultKind, Habits, Scenario};
+
+/// Nothing but creations and deletions, under ids that the ledger keeps.
+fn plain(scenario: &mut Scenario) {
+    scenario.habits = Habits::PLAIN;
+    for tenant in &mut scenario.tenants {
+        tenant.share_ids = true;
+    }
+}
 
 /// Reports that arrive once more behind later ones. The ledger is told of what sidecars count by
 /// themselves at most every five seconds: gateways go on for longer than that, and a copy may come so
 /// late. What comes last decides, so that all have come before the run is judged.
 pub fn late_reports(scenario: &mut Scenario) {
+    plain(scenario);
     scenario.faults.clear();
     scenario.blows = 0;
     scenario.pause_ms_max = 800;
@@ -28,6 +37,7 @@ pub fn late_reports(scenario: &mut Scenario) {
 /// A ledger that is put back to a state before creations that were answered, while gateways go on
 /// until the limit is reached, and past it if what was lost is not found out.
 pub fn lost_takes(scenario: &mut Scenario) {
+    plain(scenario);
     scenario.faults = vec![FaultKind::Restore];
     scenario.blows = 1;
     scenario.blow_ms_max = 1_000;
@@ -67,6 +77,7 @@ pub fn slow_takes(scenario: &mut Scenario) {
 
 /// Many takes, under a limit that leaves room for them, and can be filled up in the end.
 fn busy(scenario: &mut Scenario, weather: Weather) {
+    plain(scenario);
     scenario.faults.clear();
     scenario.blows = 0;
     scenario.sidecars = 3;
@@ -85,6 +96,7 @@ fn busy(scenario: &mut Scenario, weather: Weather) {
 
 /// A limit of which sidecars are lent some, and which is soon reached.
 pub fn lending(scenario: &mut Scenario) {
+    plain(scenario);
     scenario.faults.clear();
     scenario.blows = 0;
     scenario.sidecars = 3;

@@ -37,6 +37,8 @@ pub struct Count {
     pub sums: i64,
     /// Charged by records that are in nobody's sums.
     pub held: i64,
+    /// What of that reservations hold.
+    pub reserved: i64,
     /// Given back by releases that are in nobody's sums.
     pub back: i64,
     /// Lent to members and neither spent nor returned.
@@ -57,6 +59,7 @@ impl Count {
         Self {
             sums: of("u"),
             held: of("h"),
+            reserved: of("r"),
             back: if stale { 0 } else { of("b") },
             lent: of("o"),
             generation: of("g").unsigned_abs(),

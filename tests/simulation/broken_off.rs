@@ -19,7 +19,7 @@ use crate::gateway::Tenant;
 use crate::machine::Dial;
 use crate::network::Weather;
 use crate::run::{Place, REST, begin, build, folder, runtime};
-use crate::scenario::Scenario;
+use crate::scenario::{Habits, Scenario};
 use crate::server::Server;
 use crate::sidecar::Serving;
 
@@ -106,6 +106,7 @@ fn quiet() -> Scenario {
         app: AppId::new(1).expect("not 0"),
         limits,
         resources: Vec::new(),
+        share_ids: true,
     };
     Scenario {
         sidecars: 1,
@@ -118,6 +119,7 @@ fn quiet() -> Scenario {
         blow_ms_max: 0,
         weather: Weather::FAIR,
         tenants: vec![tenant],
+        habits: Habits::PLAIN,
         skewed: false,
         begins: Millis(4_102_459_200_000),
         zone: Zone::parse("+08:00").expect("an offset"),

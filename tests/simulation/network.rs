@@ -49,6 +49,9 @@ pub struct Cable {
     passing: [Notify; 2],
 }
 
+/// Where among its arguments a take has the record's field.
+const TAKEN_FIELD: usize = 6;
+
 /// A moment in the life of a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Moment {
@@ -183,11 +186,22 @@ impl Session for Connection {
     }
 }
 
-/// Whether a call speaks of a record under a sidecar's own key. A refusal of such a take is remembered
-/// nowhere: if TCP could double it, the second one might be admitted, for nobody.
-fn names_own_key(command: &Cmd) -> bool {
-    let mut args = command.args_iter();
-    args.any(|arg| matches!(arg, Arg::Simple([1, ..])))
+/// Whether a call speaks of a record under a sidecar's own key, or is a take of a named object. A refusal of such a take
+/// is remembered nowhere, nor is the take itself when the object is deleted: if TCP could double it, the second one
+/// might be admitted, for nobody.
+fn is_remembered_nowhere(command: &Cmd) -> bool {
+    let words: Vec<&[u8]> = command
+        .args_iter()
+        .filter_map(|arg| match arg {
+            Arg::Simple(word) => Some(word),
+            _ => None,
+        })
+        .collect();
+    let number = words.get(2).and_then(|word| std::str::from_utf8(word).ok());
+    let keys = number.and_then(|number| number.parse::<usize>().ok());
+    let field = keys.and_then(|keys| words.get(3 + keys + TAKEN_FIELD));
+    words.iter().any(|word| word.first() == Some(&1))
+        || field.is_some_and(|field| field.first() == Some(&2))
 }
 
 /// Whether a take was refused only because of what is lent. That is remembered nowhere either.
@@ -216,7 +230,7 @@ async fn carry(
     let done: RedisResult<Vec<Value>> =
         done.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset).into());
     if let Some(again_ms) = fate.again_ms
-        && !commands.iter().any(names_own_key)
+        && !commands.iter().any(is_remembered_nowhere)
         && !done.as_deref().is_ok_and(is_recallable_refusal)
     {
         tokio::spawn(async move {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use imquota::admission::{Cancel, Patience};
 use imquota::quota::{AppId, RESOURCES, Resource};
-use imquota::store::{LEASE_TTL_MS, Recount, Recounted, Standing, StoreFault};
+use imquota::store::{HOLDS_MAX, LEASE_TTL_MS, Recount, Recounted, Standing, StoreFault};
 use tokio::time::{Instant, sleep};
 
 use crate::books;
@@ -96,6 +97,34 @@ pub async fn unfreeze(town: &Town, server: &Server) -> bool {
                     tenant.app
                 )
             });
+        }
+    }
+    none
+}
+
+/// Cancels what is still reserved when no gateway has a reservation any more. Whether there was no such thing.
+pub async fn end_holds(town: &Town) -> bool {
+    let Some(serving) = anybody(town) else {
+        return false;
+    };
+    let (admission, mut none) = (&serving.admission, true);
+    for tenant in &town.tenants {
+        let app = tenant.app;
+        let Ok(holds) = admission.holds(app, HOLDS_MAX, Patience(None)).await else {
+            return false;
+        };
+        for hold in holds {
+            if !town.auditor.may_leave_holds() {
+                town.auditor
+                    .fault(format!("app {app}: left over: {hold:?}"));
+            }
+            none = false;
+            let request_id = hold.id;
+            let cancelled = admission
+                .cancel(Cancel { app, request_id }, Patience(None))
+                .await;
+            town.auditor
+                .say(|| format!("an operator cancels in {app}: {cancelled:?}"));
         }
     }
     none

@@ -1,5 +1,6 @@
 //! One seed: the world is built, lives, comes to rest, and is audited.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ pub fn runtime() -> tokio::runtime::Runtime {
 
 async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut scenario = Scenario::draw(&mut rng);
+    let mut scenario = Scenario::draw(seed, &mut rng);
     if let Some(aim) = manner.aim {
         aim(&mut scenario);
     }
@@ -127,7 +128,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
     let judged = !is_lost_for_good(&town, &server);
     if judged && !auditor.has_faults() {
         let differences = fake.look(|keys| differences(&town, keys, books::PREFIX));
-        for words in differences {
+        for words in auditor.given_up().into_iter().chain(differences) {
             auditor.fault(words);
         }
     }
@@ -173,11 +174,36 @@ pub async fn work(scenario: &Scenario, town: &Arc<Town>, server: &Arc<Server>, r
     if let Err(died) = tokio::spawn(reign).await {
         town.auditor.fault(format!("the world's end: {died}"));
     }
-    while let Some(done) = gateways.join_next().await {
-        if let Err(died) = done {
-            town.auditor.fault(format!("a gateway: {died}"));
+    let done = async {
+        while let Some(done) = gateways.join_next().await {
+            if let Err(died) = done {
+                town.auditor.fault(format!("a gateway: {died}"));
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = done => {}
+        () = tend(town, server) => {}
+    }
+    mend(town);
+}
+
+/// Gateways that wait for a certain answer may wait for fair weather, or for an operator.
+async fn tend(town: &Town, server: &Server) {
+    loop {
+        sleep(REST_POLL).await;
+        if town.is_called_for.load(Ordering::Relaxed) {
+            mend(town);
+            let _at_work = town.desk.lock().await;
+            operators::unfreeze(town, server).await;
+            operators::retire_lost(town, server).await;
+            operators::recount_waiting(town, server).await;
         }
     }
+}
+
+fn mend(town: &Town) {
     for sidecar in &town.sidecars {
         sidecar.cable.set_weather(Weather::FAIR);
         sidecar.cable.set_cut(false);
@@ -204,6 +230,7 @@ async fn rest(town: &Town, server: &Server) {
             && operators::unfreeze(town, server).await
             && operators::retire_lost(town, server).await
             && operators::recount_waiting(town, server).await
+            && operators::end_holds(town).await
         {
             let judged = |keys: &Keyspace| differences(town, keys, books::PREFIX);
             if server.fake.look(judged).is_empty() {
@@ -270,7 +297,7 @@ pub fn build(
             limits: plan.limits,
             plan: Arc::new(plan),
             disabled: false,
-            share_ids: true,
+            share_ids: tenant.share_ids,
             track_objects: true,
             expired_holds: imquota::quota::ExpiredHolds::Ask,
             activated: None,
@@ -298,6 +325,9 @@ pub fn build(
         objects: Mutex::default(),
         pause_ms_max: scenario.pause_ms_max,
         skewed: scenario.skewed,
+        habits: scenario.habits,
+        remembers: scenario.remembers(),
+        is_called_for: AtomicBool::new(false),
         desk: tokio::sync::Mutex::default(),
     })
 }

@@ -3,8 +3,8 @@
 
 use imquota::clock::{Millis, Zone};
 use imquota::quota::{AppId, Limit, Limits, Resource};
-use rand::RngExt;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use crate::gateway::Tenant;
 use crate::network::Weather;
@@ -63,6 +63,34 @@ pub const CLOCK_ERROR_MS_MAX: i64 = 20_000;
 /// After so long the first sidecar has mostly made the ledger.
 const APART_MS: u64 = 400;
 
+/// What gateways do beside asking and deleting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Habits {
+    /// Some objects are created and deleted by their names.
+    pub names: bool,
+    /// Some are reserved first.
+    pub reserves: bool,
+    /// What is known is asked again.
+    pub repeats: bool,
+}
+
+impl Habits {
+    /// They do nothing else.
+    pub const PLAIN: Self = Self {
+        names: false,
+        reserves: false,
+        repeats: false,
+    };
+
+    fn draw(rng: &mut StdRng) -> Self {
+        Self {
+            names: rng.random_ratio(2, 3),
+            reserves: rng.random_ratio(1, 2),
+            repeats: rng.random_ratio(2, 3),
+        }
+    }
+}
+
 /// One run's plan.
 #[derive(Debug, Clone)]
 pub struct Scenario {
@@ -79,6 +107,7 @@ pub struct Scenario {
     pub blow_ms_max: u64,
     pub weather: Weather,
     pub tenants: Vec<Tenant>,
+    pub habits: Habits,
     /// Whether most is asked of the first sidecar.
     pub skewed: bool,
     pub begins: Millis,
@@ -91,7 +120,7 @@ const NOON: i64 = 4_102_459_200_000;
 
 impl Scenario {
     /// The plan that follows from a seed's generator.
-    pub fn draw(rng: &mut StdRng) -> Self {
+    pub fn draw(seed: u64, rng: &mut StdRng) -> Self {
         let forgetful = rng.random_ratio(1, 4);
         let mut faults = Vec::new();
         for fault in MENDED {
@@ -113,7 +142,7 @@ impl Scenario {
         // A run begins shortly before midnight now and then.
         let to_midnight = 12 * 3_600_000 - rng.random_range(2_000..15_000);
         let at_midnight = rng.random_ratio(1, 4);
-        Self {
+        let mut plan = Self {
             sidecars: rng.random_range(1..=4),
             gateways: rng.random_range(2..=5),
             deeds: rng.random_range(5..=25),
@@ -128,12 +157,40 @@ impl Scenario {
             blow_ms_max: rng.random_range(200..3_000),
             weather,
             tenants: tenants(rng),
+            habits: Habits::PLAIN,
             skewed: rng.random_ratio(1, 3),
             begins: Millis(NOON).plus(if at_midnight { to_midnight } else { 0 }),
             zone: Zone::parse("+08:00").expect("an offset"),
             // Those that begin at once make the ledger together: 256 headers each, most of a run's work.
             apart_ms: *pick(rng, &[0, APART_MS, APART_MS, APART_MS]),
+        };
+        // Drawn apart, so that a plan without them is what it is to `aims`.
+        let rng = &mut StdRng::seed_from_u64(!seed);
+        plan.habits = Habits::draw(rng);
+        if rng.random_ratio(1, 3) {
+            let tenants = plan.tenants.iter_mut();
+            tenants.for_each(|tenant| keeps_ids(tenant, rng));
         }
+        plan
+    }
+
+    /// Whether the ledger keeps what it has, and nobody sets a count: a name then stays known.
+    pub fn remembers(&self) -> bool {
+        let forgets = |fault: &FaultKind| match fault {
+            FaultKind::Rollback | FaultKind::Restore | FaultKind::Flush | FaultKind::Recount => {
+                true
+            }
+            FaultKind::Partition
+            | FaultKind::Kill
+            | FaultKind::LoseJournal
+            | FaultKind::Restart
+            | FaultKind::Stall
+            | FaultKind::RestartServer
+            | FaultKind::ClockJump
+            | FaultKind::Halt
+            | FaultKind::Retire => false,
+        };
+        !self.faults.iter().any(forgets)
     }
 }
 
@@ -198,9 +255,24 @@ fn tenants(rng: &mut StdRng) -> Vec<Tenant> {
             app: AppId::new(first + number as u64).expect("not 0"),
             limits,
             resources: resources(rng),
+            share_ids: true,
         });
     }
     tenants
+}
+
+/// Each sidecar of such an app remembers ids for itself, where its limits are no small ones.
+fn keeps_ids(tenant: &mut Tenant, rng: &mut StdRng) {
+    tenant.share_ids = false;
+    let mut large = |limit: &mut Limit| {
+        if limit.get().is_some() && rng.random_ratio(3, 4) {
+            *limit = Limit::AtMost(rng.random_range(1_000..1_300));
+        }
+    };
+    large(&mut tenant.limits.accounts);
+    large(&mut tenant.limits.groups);
+    large(&mut tenant.limits.av_rooms);
+    large(&mut tenant.limits.groups_gained_daily);
 }
 
 pub fn pick<'a, T>(rng: &mut StdRng, from: &'a [T]) -> &'a T {

@@ -96,7 +96,7 @@ async fn the_promises_hold_over_a_real_connection() {
 
 async fn in_real_time(seed: u64, url: String, books: redis::Connection) -> (u64, Vec<String>) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut scenario = Scenario::draw(&mut rng);
+    let mut scenario = Scenario::draw(seed, &mut rng);
     scenario.faults.retain(|fault| IN_REAL_TIME.contains(fault));
     scenario.blows = if scenario.faults.is_empty() {
         0

@@ -38,7 +38,8 @@ impl Auditor {
                 let (left_over, held): (Vec<Held>, Vec<Held>) =
                     held.into_iter().partition(|held| {
                         let mut by = held.claimed_by.iter();
-                        *ever_forgot && by.all(|member| !members.contains(member))
+                        let claimed = !held.claimed_by.is_empty();
+                        *ever_forgot && claimed && by.all(|member| !members.contains(member))
                     });
                 for (sum, range) in &app.sums {
                     let count = match sum {
@@ -147,7 +148,8 @@ impl Known {
             for (at, count) in counts.iter().enumerate() {
                 if count.generation > app.lives[at] {
                     app.lives[at] = count.generation;
-                    begun.push((*id, u8::try_from(at).expect("a digit"), count.held));
+                    let held = count.held - count.reserved;
+                    begun.push((*id, u8::try_from(at).expect("a digit"), held));
                 }
                 let (counter, charged) = (COUNTERS[at], count.charged());
                 let before = std::mem::replace(&mut app.charged[at], charged);

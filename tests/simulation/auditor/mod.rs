@@ -1,6 +1,7 @@
 //! Keeps the truth: what gateways were told, and so what may exist. It knows nothing of how the ledger
 //! counts, and is asked after each step and each answer.
 
+mod holds;
 mod judge;
 mod recounts;
 mod told;
@@ -91,6 +92,8 @@ struct App {
     lives: [u64; 3],
     /// When each live count was last recounted.
     recounted_at: BTreeMap<u8, Instant>,
+    /// What memory created since then: so much is in doubt if the ledger forgets the recount before all have heard.
+    since_recount: BTreeMap<u8, i64>,
     /// Whether one was ever done: what was deleted before it may stay in a day's gain.
     was_recounted: bool,
     /// Ids answered before a recount: asked again they are judged anew.
@@ -99,6 +102,10 @@ struct App {
     charged: [i64; 3],
     /// Ids whose object a gateway made.
     created: BTreeSet<String>,
+    /// Who allowed what, where ids are not shared.
+    allowed_by: BTreeSet<(String, Member)>,
+    /// Ids that the ledger allowed.
+    in_ledger: BTreeSet<String>,
 }
 
 impl App {
@@ -140,6 +147,8 @@ struct Known {
     /// day's gain has bases, and no gap.
     left: BTreeSet<(AppId, Sum)>,
     gaps: Vec<String>,
+    /// What gateways are never told.
+    given_up: Vec<String>,
     trace: DefaultHasher,
     log: Option<Vec<String>>,
     steps: u64,
@@ -160,7 +169,13 @@ pub struct Deal {
     pub resource: Resource,
     /// The days that it may count for: those on which it was asked.
     pub days: BTreeSet<i32>,
+    /// What is counted once: an object's name, or the client's id.
     pub id: Option<String>,
+    /// The client's id, with which a refusal goes.
+    pub request: Option<String>,
+    pub is_named: bool,
+    /// Whether each sidecar remembers the id for itself.
+    pub keeps_ids: bool,
 }
 
 impl Deal {
@@ -254,6 +269,9 @@ impl Auditor {
             }
             known.forgot = Some(known.epoch);
             known.ever_forgot = true;
+            for app in known.apps.values_mut() {
+                app.doubt_since_recount();
+            }
             let ended: Vec<Process> = known.ended.iter().copied().collect();
             for process in ended {
                 known.users_forgotten(process);

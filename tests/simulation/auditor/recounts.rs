@@ -29,6 +29,32 @@ impl App {
         recounted.any(|at| at.elapsed() < HEARD)
     }
 
+    /// The ledger forgets, perhaps a recount that not all members have heard of. Who has not takes all that it counted
+    /// by then for counted before.
+    pub(super) fn doubt_since_recount(&mut self) {
+        for (digit, at) in &self.recounted_at {
+            if at.elapsed() < HEARD {
+                let since = self.since_recount.remove(digit).unwrap_or(0);
+                self.sums.entry(Sum::Live(*digit)).or_default().low -= since;
+            }
+        }
+    }
+
+    /// Memory has created something of a live count.
+    pub(super) fn created_by_memory(&mut self, digit: u8, amount: i64, is_telling: bool) {
+        if self
+            .recounted_at
+            .get(&digit)
+            .is_some_and(|at| at.elapsed() < HEARD * 2)
+        {
+            if is_telling {
+                self.sums.entry(Sum::Live(digit)).or_default().low -= amount;
+            } else {
+                *self.since_recount.entry(digit).or_default() += amount;
+            }
+        }
+    }
+
     /// A room that was deleted shortly before may stay charged as a group, and the other way round.
     fn may_stay_charged(&mut self, recounted: u8) {
         if let Some(other) = LINKED.iter().find(|link| link[0] == recounted) {
@@ -110,7 +136,7 @@ impl Auditor {
 }
 
 impl Known {
-    /// A new life of a live count has begun: it was set to a truth, if one was on its way. What records hold
+    /// A new life of a live count has begun: it was set to a truth, if one was on its way. What records hold (`held`: but for reservations)
     /// stays on top of that, so that what was held then and exists is charged twice until the next recount; what was
     /// deleted while the app was frozen may be, since it cannot be told whether the truth has it. Of what no
     /// limit stops it cannot be told either what was created.
@@ -150,6 +176,7 @@ impl Known {
             .filter(|(_, (_, live))| live.contains(&digit));
         app.outlived.extend(moved.map(|(id, _)| id.clone()));
         app.was_recounted = true;
+        app.since_recount.remove(&digit);
         app.recounted_at.insert(digit, Instant::now());
     }
 }

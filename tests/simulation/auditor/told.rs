@@ -6,7 +6,79 @@ use imquota::admission::{Outcome, Refusal, Source, Verdict};
 use imquota::quota::{AppId, Counter, Limit, Resource};
 use tokio::time::Instant;
 
-use super::{Auditor, Deal, Deed, Known, Member, Process, Sum, Told};
+use super::{App, Auditor, Deal, Deed, Known, Member, Process, Sum, Told};
+
+/// Whether an ALLOW moved the counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Anew {
+    Not,
+    Perhaps,
+    Surely,
+}
+
+impl App {
+    /// What was said before: of a refusal under this very id, else of what is counted.
+    fn told_before(&self, deal: &Deal) -> Option<Told> {
+        let told = |id: &Option<String>| {
+            let known = id.as_ref().and_then(|id| self.ids.get(id));
+            known.map(|(told, _)| *told)
+        };
+        let refused = told(&deal.request).filter(|told| *told == Told::Denied);
+        refused.or_else(|| told(&deal.id))
+    }
+
+    fn is_in_ledger(&self, deal: &Deal) -> bool {
+        deal.id
+            .as_ref()
+            .is_some_and(|id| self.in_ledger.contains(id))
+    }
+
+    fn remember(&mut self, deal: &Deal, told: Told, lifts: bool) {
+        let under = match told {
+            Told::Allowed => &deal.id,
+            Told::Denied if lifts => return,
+            Told::Denied => &deal.request,
+        };
+        if let Some(id) = under {
+            self.ids.insert(id.clone(), (told, deal.live()));
+        }
+    }
+}
+
+/// Whether an ALLOW counted something. `before`: what was said before; `outlived`: before a recount; `in_ledger`: the
+/// ledger allowed it before.
+fn counted(
+    deal: &Deal,
+    verdict: &Verdict,
+    (before, outlived, in_ledger): (Option<Told>, bool, bool),
+) -> Anew {
+    if !deal.keeps_ids {
+        return match before {
+            None => Anew::Surely,
+            // It took a new unit, for an object that is there already.
+            Some(_) if outlived => Anew::Perhaps,
+            Some(_) => Anew::Not,
+        };
+    }
+    // Memory and the ledger do not know of each other. The ledger has one record, whoever hears of it first.
+    match (verdict.source, in_ledger) {
+        (Source::Ledger, false) => Anew::Surely,
+        (Source::Ledger, true) if outlived && !verdict.replayed => Anew::Perhaps,
+        (Source::Ledger, true) => Anew::Not,
+        (Source::Memory | Source::Degraded, _) if verdict.replayed => Anew::Not,
+        (Source::Memory | Source::Degraded, _) => Anew::Surely,
+    }
+}
+
+/// Whether an id may be answered otherwise than before: by a sidecar that has not heard of it, where each remembers for
+/// itself; and of an object when names were forgotten.
+fn may_differ(app: &App, deal: &Deal, ever_forgot: bool) -> bool {
+    if deal.is_named {
+        return ever_forgot;
+    }
+    let is_its = |id: &String| app.allowed_by.contains(&(id.clone(), deal.member));
+    deal.keeps_ids && !deal.id.as_ref().is_some_and(is_its)
+}
 
 impl Auditor {
     /// A creation was answered. `heard`: the gateway got the answer, and creates.
@@ -17,8 +89,7 @@ impl Auditor {
             let amount = deal.amount();
             let Known { apps, faults, .. } = known;
             let app = apps.get_mut(&deal.app).expect("an app of the run");
-            let before = deal.id.as_ref().and_then(|id| app.ids.get(id));
-            let before = before.map(|(told, _)| *told);
+            let before = app.told_before(deal);
             let told = match verdict.outcome {
                 Outcome::Allow => Told::Allowed,
                 Outcome::Exceeds(_) => unreachable!("no gateway here records"),
@@ -33,6 +104,7 @@ impl Auditor {
             if let Some(before) = before
                 && before != told
                 && !outlived
+                && !may_differ(app, deal, known.ever_forgot)
             {
                 faults.push(format!("{deal:?}: was {before:?}, is now {told:?}"));
             }
@@ -42,11 +114,7 @@ impl Auditor {
                 Limit::AtMost(limit) => verdict.used + amount.unsigned_abs() <= limit,
                 Limit::Unlimited => false,
             });
-            if let Some(id) = &deal.id
-                && (told == Told::Allowed || !lifts)
-            {
-                app.ids.insert(id.clone(), (told, deal.live()));
-            }
+            app.remember(deal, told, lifts);
             if told == Told::Denied {
                 return;
             }
@@ -63,20 +131,43 @@ impl Auditor {
                 recount.created += amount;
             }
             let mut unsure = Vec::new();
-            if before.is_some() && outlived {
-                // It took a new unit, for an object that is there already.
-                for (sum, _) in deal.sums() {
-                    app.sums.entry(sum).or_default().high += amount;
-                }
+            let anew = counted(deal, verdict, (before, outlived, app.is_in_ledger(deal)));
+            if let Some(id) = deal
+                .id
+                .as_ref()
+                .filter(|_| verdict.source == Source::Ledger)
+            {
+                app.in_ledger.insert(id.clone());
             }
-            if before.is_none() {
-                // Counted whether the gateway hears of it or not; one id, one count.
-                for (sum, sure) in deal.sums() {
-                    let range = app.sums.entry(sum).or_default();
-                    range.low += if sure { amount } else { 0 };
+            if anew == Anew::Surely && before.is_some() && !deal.keeps_ids {
+                faults.push(format!("{deal:?}: is counted twice"));
+            }
+            if deal.keeps_ids
+                && let Some(id) = &deal.id
+                && !app.allowed_by.insert((id.clone(), deal.member))
+                && anew == Anew::Surely
+                && !outlived
+                && !known.ever_forgot
+            {
+                faults.push(format!("{deal:?}: is counted twice by one member"));
+            }
+            // Counted whether the gateway hears of it or not; one id, one count.
+            for (sum, sure) in deal.sums() {
+                let range = app.sums.entry(sum).or_default();
+                if anew == Anew::Surely && sure {
+                    range.low += amount;
+                }
+                if anew != Anew::Not {
                     range.high += amount;
+                }
+                if anew == Anew::Surely {
                     if verdict.source != Source::Ledger {
                         unsure.push(sum);
+                        if let Sum::Live(digit) = sum
+                            && deal.charge.is_metered()
+                        {
+                            app.created_by_memory(digit, amount, known.forgot.is_some());
+                        }
                     }
                     if let Sum::Gained(day) = sum
                         && verdict.source == Source::Degraded

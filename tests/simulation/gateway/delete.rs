@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imquota::admission::{Admission, Fault, Release, Released};
-use imquota::quota::{Charge, RequestId, Resource};
+use imquota::quota::{Charge, Resource};
 use rand::RngExt;
 use tokio::time::{Instant, sleep};
 
-use super::{Ask, Gateway, Heard, Object, Tenant, hard};
+use super::{Ask, Gateway, Heard, Object, Plan, hard, object_id, request_id, words};
 use crate::auditor::Deal;
+use crate::sidecar::Serving;
 
 /// Longer than any sidecar is away, unless the ledger was emptied and nobody is left who knew it: then none
 /// ever serves again.
@@ -32,21 +33,22 @@ impl Gateway {
             resource,
             amount,
             home,
+            name,
         } = object;
-        let Tenant { app, limits, .. } = self.town.tenants[tenant];
-        let charge = Charge::new(resource, amount, &limits);
+        let of = &self.town.tenants[tenant];
+        let app = of.app;
+        let charge = Charge::new(resource, amount, &of.limits);
         let hard = hard(&charge);
         let by_id = hard && self.rng.random_ratio(1, 2);
-        let id = by_id.then(|| {
-            self.next_id += 1;
-            format!("gateway-{}-{}", self.number, self.next_id)
-        });
+        let id = by_id.then(|| self.fresh("gateway"));
         // What a sidecar counted by itself it can give back by itself.
         let anywhere = self.rng.random_range(0..self.town.sidecars.len());
         let mut at = if hard { anywhere } else { home.0 };
         let mut days = BTreeSet::new();
         let begun = Instant::now();
-        for _ in 0.. {
+        // Whether a try that nobody heard of may have done it.
+        let mut tried = false;
+        loop {
             let Some(serving) = self.town.sidecars[at].serving() else {
                 if begun.elapsed() > UNSERVED_MAX {
                     return;
@@ -67,6 +69,8 @@ impl Gateway {
                 amount,
                 charge,
                 id: id.clone(),
+                name: name.clone(),
+                keeps_ids: false,
                 days: days.clone(),
             };
             let mut deal = ask.deal(&serving);
@@ -76,31 +80,7 @@ impl Gateway {
                 self.town.auditor.deletes_again(&deal, today);
             }
             let plan = self.plan();
-            let release = Release {
-                app,
-                resource,
-                amount,
-                request_id: id
-                    .as_deref()
-                    .map(|id| RequestId::parse(id).expect("a plain id")),
-                resource_id: None,
-            };
-            let patience = plan.patience();
-            let work = move |admission: Arc<Admission>| async move {
-                admission.release(release, patience).await
-            };
-            let heard = self.call(at, &plan, work).await;
-            self.town.auditor.say(|| {
-                let words = match &heard {
-                    Heard::Answer(answer) => format!("{answer:?}"),
-                    Heard::Nobody => "nobody".into(),
-                    Heard::BrokenOff => "broken off".into(),
-                };
-                format!(
-                    "{} gateway {}: deletes {resource:?} {} of app {app} id {id:?} at {:?}: {words}",
-                    self.town.sidecars[0].dial.truth().0, self.number, amount.get(), deal.member
-                )
-            });
+            let heard = self.releases(&ask, &plan, &serving).await;
             // A process that was stopped is asked when it goes on.
             let today = serving.today();
             if days.insert(today) {
@@ -110,10 +90,20 @@ impl Gateway {
                 deal.days = days.clone();
             }
             let from_memory = charge.is_metered() && serving.member == home;
-            let lost = plan.lost && by_id;
-            if self.is_over(&deal, heard, lost, from_memory) {
+            let lost = plan.lost && (by_id || name.is_some());
+            let is_tried = !matches!(heard, Heard::Nobody);
+            let told = Said {
+                lost,
+                from_memory,
+                tried,
+            };
+            if self.is_over(&deal, heard, told) {
+                if name.is_some() && self.town.remembers && self.has_whim(true, 3) {
+                    self.delete_once_more(&ask).await;
+                }
                 return;
             }
+            tried |= is_tried;
             if hard {
                 at = self.somewhere(at);
             }
@@ -122,30 +112,61 @@ impl Gateway {
         }
     }
 
-    /// Whether a deletion needs no more words, and what follows for the counts. `lost`: the gateway did
-    /// not hear the answer and asks again. `from_memory`: the sidecar had counted it by itself.
-    fn is_over(
+    /// One deletion told to one sidecar.
+    async fn releases(
         &self,
-        deal: &Deal,
-        heard: Heard<Result<Released, Fault>>,
-        lost: bool,
-        from_memory: bool,
-    ) -> bool {
+        ask: &Ask,
+        plan: &Plan,
+        serving: &Serving,
+    ) -> Heard<Result<Released, Fault>> {
+        let release = Release {
+            app: ask.app,
+            resource: ask.resource,
+            amount: ask.amount,
+            request_id: ask.id.as_deref().map(request_id),
+            resource_id: ask.name.as_deref().map(object_id),
+        };
+        let patience = plan.patience();
+        let work = move |admission: Arc<Admission>| async move {
+            admission.release(release, patience).await
+        };
+        let heard = self.call(ask.sidecar, plan, work).await;
+        self.log("deletes", ask, serving, &words(&heard));
+        heard
+    }
+
+    /// What is gone is deleted once more: nothing is given back for it. A sidecar that cannot ask the ledger does
+    /// not know that, and the counts tell.
+    async fn delete_once_more(&mut self, deleted: &Ask) {
+        let mut ask = deleted.clone();
+        ask.sidecar = self.somewhere(ask.sidecar);
+        ask.id = self.has_whim(true, 2).then(|| self.fresh("gateway"));
+        if let Some(serving) = self.town.sidecars[ask.sidecar].serving() {
+            self.releases(&ask, &Plan::PATIENT, &serving).await;
+        }
+    }
+
+    /// Whether a deletion needs no more words, and what follows for the counts.
+    fn is_over(&self, deal: &Deal, heard: Heard<Result<Released, Fault>>, said: Said) -> bool {
         let auditor = &self.town.auditor;
         let (amount, hard) = (u64::from(deal.charge.amount().get()), hard(&deal.charge));
         match heard {
-            Heard::Answer(Ok(released)) if !lost => {
+            Heard::Answer(Ok(released)) if !said.lost => {
                 let released = released.released;
                 if hard && released != amount {
+                    if deal.is_named && released == 0 {
+                        auditor.deleted_before(deal, said.tried);
+                        return true;
+                    }
                     auditor.fault(format!("{deal:?}: only {released} given back"));
                 }
                 // A ledger that is away is told later, and may find less to give back by then.
-                let sure = hard || from_memory || released == 0;
+                let sure = hard || said.from_memory || released == 0;
                 auditor.deleted(deal, sure.then_some(released));
                 true
             }
             // Once begun, a release of something hard is done in the end: it is in the journal.
-            Heard::BrokenOff if deal.id.is_none() => {
+            Heard::BrokenOff if deal.request.is_none() && !deal.is_named => {
                 auditor.deleted(deal, hard.then_some(amount));
                 true
             }
@@ -156,4 +177,15 @@ impl Gateway {
             _ => false,
         }
     }
+}
+
+/// What is known of a deletion beside its answer.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    /// The gateway did not hear the answer and asks again.
+    lost: bool,
+    /// The sidecar had counted it by itself.
+    from_memory: bool,
+    /// An earlier try may have done it.
+    tried: bool,
 }

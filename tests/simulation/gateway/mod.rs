@@ -1,9 +1,11 @@
-//! Gateways: they create and delete, with ids and without, ask again, ask twice at once, lose answers,
-//! and run out of patience. Each deletes only what it was allowed to create.
+//! Gateways: they create and delete, with ids and without, with names and without, ask again, ask twice at once,
+//! lose answers, and run out of patience. Some reserve first. Each deletes only what it was allowed to create.
 
 mod create;
 mod delete;
+mod import;
 mod login;
+mod reserve;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,16 +13,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use imquota::admission::{Admission, Patience};
-use imquota::quota::{Amount, AppId, Charge, Counter, Limits, RESOURCES, Resource};
+use imquota::quota::{
+    Amount, AppId, Charge, Counter, Limits, ObjectId, Part, RESOURCES, RequestId, Resource,
+};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use crate::auditor::{Auditor, Deal, Member};
+use crate::scenario::Habits;
 use crate::sidecar::{Serving, Sidecar};
 
 /// The longest that a gateway waits before it hangs up.
 const HANG_UP_MS_MAX: u64 = 700;
+
+/// As admission has it: under a limit below this one every sidecar knows an id.
+const SMALL_LIMIT: u64 = 1_000;
 
 /// An app, its limits, and how its gateways behave.
 #[derive(Debug, Clone)]
@@ -28,6 +36,16 @@ pub struct Tenant {
     pub app: AppId,
     pub limits: Limits,
     pub resources: Vec<Resource>,
+    /// Whether every sidecar finds again what was asked under an id.
+    pub share_ids: bool,
+}
+
+impl Tenant {
+    /// Whether a sidecar may answer a charge under an id by itself: then another may count it again.
+    fn keeps_ids(&self, charge: &Charge) -> bool {
+        let is_small = |part: &Part| part.limit.get().is_some_and(|limit| limit < SMALL_LIMIT);
+        !self.share_ids && !charge.parts().iter().any(is_small)
+    }
 }
 
 /// What gateways know of the world.
@@ -39,6 +57,11 @@ pub struct Town {
     pub pause_ms_max: u64,
     /// Whether most is asked of the first sidecar.
     pub skewed: bool,
+    pub habits: Habits,
+    /// Whether the ledger forgets nothing, and nobody sets a count.
+    pub remembers: bool,
+    /// Whether somebody waits for an answer in vain.
+    pub is_called_for: AtomicBool,
     /// Held by the operator who is at work.
     pub desk: tokio::sync::Mutex<()>,
 }
@@ -50,6 +73,7 @@ pub struct Object {
     resource: Resource,
     amount: Amount,
     home: Member,
+    name: Option<String>,
 }
 
 /// How a call went for the gateway.
@@ -61,10 +85,22 @@ enum Heard<T> {
     BrokenOff,
 }
 
+impl<T> Heard<T> {
+    fn map<U>(self, with: impl FnOnce(T) -> U) -> Heard<U> {
+        match self {
+            Self::Answer(answer) => Heard::Answer(with(answer)),
+            Self::Nobody => Heard::Nobody,
+            Self::BrokenOff => Heard::BrokenOff,
+        }
+    }
+}
+
 pub struct Gateway {
     town: Arc<Town>,
     number: usize,
     rng: StdRng,
+    /// Chooses what it does beside creating and deleting: without that all else is as it would be.
+    whims: StdRng,
     next_id: u32,
 }
 
@@ -75,6 +111,7 @@ impl Gateway {
             town,
             number,
             rng,
+            whims: StdRng::seed_from_u64(!seed),
             next_id: 0,
         }
     }
@@ -88,11 +125,24 @@ impl Gateway {
                 return;
             }
             match self.rng.random_range(0..12) {
+                0..7 if self.has_whim(self.town.habits.reserves, 5) => self.reserve().await,
                 0..7 => self.create().await,
+                7..11 if self.has_whim(self.town.habits.names, 6) => self.import().await,
                 7..11 => self.delete().await,
                 _ => self.login().await,
             }
         }
+    }
+
+    /// Whether it does something now that it has the habit of: once in so many times.
+    fn has_whim(&mut self, habit: bool, once_in: u32) -> bool {
+        habit && self.whims.random_ratio(1, once_in)
+    }
+
+    /// A text that no gateway said before.
+    fn fresh(&mut self, what: &str) -> String {
+        self.next_id += 1;
+        format!("{what}-{}-{}", self.number, self.next_id)
     }
 
     fn anywhere(&mut self) -> usize {
@@ -121,6 +171,23 @@ impl Gateway {
             deadline_ms: hurried.then(|| self.rng.random_range(1..400)),
             lost: self.rng.random_ratio(1, 16),
         }
+    }
+
+    /// For a replay: what it did, and what it heard.
+    fn log(&self, does: &str, ask: &Ask, serving: &Serving, heard: &str) {
+        self.town.auditor.say(|| {
+            format!(
+                "{} gateway {}: {does} {:?} {} of app {} id {:?} name {:?} at {:?}: {heard}",
+                self.town.sidecars[0].dial.truth().0,
+                self.number,
+                ask.resource,
+                ask.amount.get(),
+                ask.app,
+                ask.id,
+                ask.name,
+                serving.member
+            )
+        });
     }
 
     async fn call<T, F>(
@@ -163,6 +230,23 @@ impl Gateway {
     }
 }
 
+/// What it is told, for the log.
+fn words<T: std::fmt::Debug>(heard: &Heard<T>) -> String {
+    match heard {
+        Heard::Answer(answer) => format!("{answer:?}"),
+        Heard::Nobody => "nobody".into(),
+        Heard::BrokenOff => "broken off".into(),
+    }
+}
+
+fn request_id(id: &str) -> RequestId {
+    RequestId::parse(id).expect("a plain id")
+}
+
+fn object_id(name: &str) -> ObjectId {
+    ObjectId::parse(name).expect("a plain name")
+}
+
 /// Whether the ledger alone counts it: its sidecars never admit it by themselves.
 fn hard(charge: &Charge) -> bool {
     let parts = charge.parts().iter();
@@ -178,6 +262,13 @@ struct Plan {
 }
 
 impl Plan {
+    /// It waits, and hears what it is told.
+    const PATIENT: Self = Self {
+        hang_up_ms: None,
+        deadline_ms: None,
+        lost: false,
+    };
+
     fn patience(&self) -> Patience {
         let end = self
             .deadline_ms
@@ -186,6 +277,7 @@ impl Plan {
     }
 }
 
+#[derive(Debug, Clone)]
 struct Ask {
     sidecar: usize,
     app: AppId,
@@ -193,6 +285,8 @@ struct Ask {
     amount: Amount,
     charge: Charge,
     id: Option<String>,
+    name: Option<String>,
+    keeps_ids: bool,
     days: BTreeSet<i32>,
 }
 
@@ -204,7 +298,10 @@ impl Ask {
             charge: self.charge,
             resource: self.resource,
             days: self.days.clone(),
-            id: self.id.clone(),
+            id: self.name.clone().or(self.id.clone()),
+            request: self.id.clone(),
+            is_named: self.name.is_some(),
+            keeps_ids: self.keeps_ids && self.name.is_none(),
         }
     }
 }
