@@ -88,6 +88,7 @@ impl LedgerShard {
         now: Millis,
     ) -> Result<(), StoreFault> {
         let id = RecordId::of(by.secret, take.app, &take.key);
+        let today = self.open_day(today);
         let app = self.apps.touch(by.file, take.app)?;
         let counted = || Record::new(take, State::Counted, now);
         let Some(record) = self.records.find(by.file, id)? else {

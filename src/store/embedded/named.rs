@@ -187,6 +187,7 @@ impl LedgerShard {
         now: Millis,
     ) -> Result<Fell, StoreFault> {
         let GiveBack { app: id, day, .. } = *give_back;
+        let on = self.open_day(day);
         let spot = self.spot_of_object(by, id, object)?;
         let place = self.place_of(by, id, object)?;
         let nothing = Fell::of(give_back.resource, 0, 0);
@@ -216,7 +217,7 @@ impl LedgerShard {
             let app = app.change(self.round);
             // One that was counted may have been more than there was, after a recount.
             let most = give_back.given.unwrap_or(1);
-            let fell = app.give_back(resource, most, groups_follow, day);
+            let fell = app.give_back(resource, most, groups_follow, (day, on));
             app.name(kind, -1);
             self.objects.set((id, object), Place::Nowhere);
             // For a while it is known that it was deleted: one of those without a name is not taken for it.
@@ -234,7 +235,7 @@ impl LedgerShard {
             return Ok(nothing);
         }
         let app = self.apps.touch(by.file, id)?.change(self.round);
-        let fell = app.give_back(give_back.resource, 1, give_back.groups_follow, day);
+        let fell = app.give_back(give_back.resource, 1, give_back.groups_follow, (day, on));
         if !known_gone {
             app.buried += 1;
             self.objects.set((id, object), Place::Tomb(app.tombs));
