@@ -164,14 +164,14 @@ impl Oracle {
         let count = |there: i64| u64::try_from(there).expect("never below 0");
         let (peak, peak_day) = (count(groups.0), groups.1);
 
-        let own = self.list(self.on(last), month);
-        let of_actives = self.list(self.on(actives.1.unwrap_or(first)), month);
+        let own = Self::list(self.on(last), month);
+        let of_actives = Self::list(self.on(actives.1.unwrap_or(first)), month);
         let of_groups = self.on(peak_day.unwrap_or(first));
         let of_end = self.on(last);
-        let (billed, list) = if !PLANS[of_groups].at_end && self.list(of_groups, month).is_some() {
-            ((peak, peak_day), self.list(of_groups, month))
-        } else if PLANS[of_end].at_end || self.list(of_groups, month).is_some() {
-            ((count(at_end), Some(last)), self.list(of_end, month))
+        let (billed, list) = if !PLANS[of_groups].at_end && Self::list(of_groups, month).is_some() {
+            ((peak, peak_day), Self::list(of_groups, month))
+        } else if PLANS[of_end].at_end || Self::list(of_groups, month).is_some() {
+            ((count(at_end), Some(last)), Self::list(of_end, month))
         } else {
             ((0, None), None)
         };
@@ -195,13 +195,13 @@ impl Oracle {
             .map_or(0, |(_, plan)| *plan)
     }
 
-    fn list(&self, plan: usize, month: Month) -> Option<&'static List> {
+    fn list(plan: usize, month: Month) -> Option<&'static List> {
         let first = month.first_day().to_string();
         let from = |list: &&List| {
             let (year, month, day) = list.from;
             format!("{year:04}-{month:02}-{day:02}") <= first
         };
-        PLANS[plan].lists.iter().filter(from).next_back()
+        PLANS[plan].lists.iter().rfind(from)
     }
 }
 
