@@ -9,7 +9,7 @@ use crate::sidecar::{Limits, Sidecar, runtime};
 use crate::stat::{decimal, grouped, thousandths};
 use crate::{Effort, Failure};
 
-const APP: u64 = 1_500_000_000;
+pub(crate) const APP: u64 = 1_500_000_000;
 /// Users in one call: as many as one may have.
 pub(crate) const USERS_A_CALL: u64 = 1_000;
 

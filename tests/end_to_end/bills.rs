@@ -7,6 +7,7 @@ use tonic::Code;
 
 use crate::client::{ALLOW, Client, creation, deletion, verdict};
 use crate::process::Process;
+use crate::recount::operators;
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_both_stores};
@@ -236,7 +237,81 @@ async fn what_cannot_be_billed_is_said(store: Store) {
     }
 }
 
+/// Waits until the bill of the running month has a note with these words.
+async fn notes(client: &Client, app: u64, words: &str) {
+    until("a note", async || {
+        let bill = client.bill(app, &month()).await;
+        let said = bill.notes.iter().any(|note| note.contains(words));
+        said.then_some(()).ok_or(bill)
+    })
+    .await;
+}
+
+async fn a_plan_is_told_without_an_event(store: Store) {
+    let mut sidecar = Sidecar::start(&store.url(), &settings()).await;
+    let client = sidecar.client().await;
+    until("the plan is told", async || {
+        let bill = client.bill(TRIAL, &month()).await;
+        let unknown = bill.notes.iter().any(|note| note.contains("knows nothing"));
+        if unknown { Err(bill) } else { Ok(()) }
+    })
+    .await;
+    sidecar.stop().await;
+    sidecar.set(&settings().replace("41, plan: trial", "41, plan: pro"));
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    let by_name = RecordActiveRequest {
+        app_id: TRIAL,
+        user_ids: vec!["ann".into()],
+        ..Default::default()
+    };
+    client.try_record(by_name).await.expect("it is answered");
+    notes(&client, TRIAL, "plan pro from").await;
+    assert_eq!(
+        amounts(&client.bill(TRIAL, &month()).await, "plan").0,
+        "149.99"
+    );
+}
+
+async fn no_bill_is_written_of_what_nobody_knows(store: Store) {
+    let mut sidecar = Sidecar::new(&store.url(), &settings());
+    let socket = operators(&sidecar);
+    sidecar.set(&format!("{}admin_listen: \"{socket}\"\n", settings()));
+    sidecar.start_again().await;
+    let long_ago = "2026-01";
+    let words = [
+        "bill",
+        "run",
+        "--month",
+        long_ago,
+        "--csv",
+        "--admin-endpoint",
+        &socket,
+    ];
+    let ended = Process::imquota(words).ended().await;
+    assert_eq!(ended.code(), 1, "{ended:?}");
+    assert_eq!(ended.stdout.lines().count(), 1, "{ended:?}");
+    assert!(ended.stdout.starts_with("app_id,month,"), "{ended:?}");
+    let words = format!("app {PRO}: month: the ledger knows nothing of app {PRO} in {long_ago}");
+    assert!(ended.stderr.contains(&words), "{ended:?}");
+    // It was activated later, and has no bill of that month.
+    assert!(!ended.stderr.contains(&format!("app {NEW}:")), "{ended:?}");
+    let words = [
+        "bill",
+        "run",
+        "--month",
+        &month(),
+        "--admin-endpoint",
+        &socket,
+    ];
+    let ended = Process::imquota(words).ended().await;
+    assert_eq!((ended.code(), &*ended.stdout), (1, ""), "{ended:?}");
+    assert!(ended.stderr.contains("48 hours after its end"), "{ended:?}");
+}
+
 on_both_stores!(
+    a_plan_is_told_without_an_event,
+    no_bill_is_written_of_what_nobody_knows,
     the_worked_cases_stand_on_the_bill,
     rooms_are_billed_as_groups_and_reservations_are_not,
     a_month_is_what_it_is_after_a_kill,
