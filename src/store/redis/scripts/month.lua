@@ -8,12 +8,11 @@
 -- second, 4 …, added up).
 
 local months = {}
-
 do
   -- For how many months days and months are kept, and how much earlier than an app's last change one may be said to be
   -- and still come after it: a call is answered within minutes, but may be told again after its member's restart.
   local DAYS_KEPT_MONTHS, MONTHS_KEPT, LATE_DAYS = 13, 120, 3
-  local DAY_SECONDS = 24 * 3600
+  local DAY_SECONDS, OLD_MONTHS_MAX = 24 * 3600, 3
 
   local known = {}
 
@@ -48,11 +47,33 @@ do
     end
   end
 
-  -- When a month is new, the days go of the one that is too old from then on; and of those before it, which an app
-  -- that was not touched in between may have still.
+  -- Forgets the days of a month. Answers whether there was one that had none any more.
+  local function forget_days_of(key)
+    local f, gone = redis.call('HGETALL', key), {}
+    local last, ended
+    for i = 1, #f, 2 do
+      local kind, day = string.match(f[i], '^([dp])(%-?%d+)$')
+      if kind then
+        gone[#gone + 1] = f[i]
+      end
+      if kind == 'p' and (not last or tonumber(day) > last) then
+        last, ended = tonumber(day), string.match(f[i + 1], '(%d+)$')
+      end
+    end
+    if ended then
+      put('HSET', key, 'e', ended)
+    end
+    if gone[1] then
+      put('HDEL', key, unpack(gone))
+    end
+    return f[1] and not gone[1]
+  end
+
+  -- When a month is new, the days go of the one that is too old from then on; and of a few before it, which an app
+  -- that was not touched in between may have still. Those of an app that rests longer go with the month.
   local function forget_days(month)
     local newest = month.number - DAYS_KEPT_MONTHS
-    for number = newest, newest - DAYS_KEPT_MONTHS + 1, -1 do
+    for number = newest, newest - OLD_MONTHS_MAX + 1, -1 do
       local key = months.key(month.id, number)
       local f, gone = redis.call('HGETALL', key), {}
       local last, ended
