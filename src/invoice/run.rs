@@ -9,10 +9,12 @@ use futures_util::StreamExt;
 use super::{Fault, Invoices, Report, Seen, written};
 use crate::clock::Month;
 use crate::quota::AppId;
-use crate::store::{BILL_BYTES_MAX, MONTHS_KEPT, Operator};
+use crate::store::{BILL_BYTES_MAX, MONTHS_KEPT, MemberInfo, Operator, Standing as Present};
 
 /// The most apps of one page.
 pub const PAGE_MAX: usize = 500;
+/// The most sidecars that a bill names.
+const SILENT_MAX: usize = 3;
 /// How many bills are made at a time.
 const TOGETHER_MAX: usize = 16;
 
@@ -52,6 +54,8 @@ impl Invoices {
         if !self.is_sealed(month.last_day(), now) {
             return Err(Fault::NotSealed(month));
         }
+        let members = self.ask(operator.members(), None).await?;
+        let silent = &self.silent(&members);
         let mut apps: BTreeSet<AppId> = self.ledger.apps_of_settings().collect();
         apps.extend(self.ask(operator.apps(), None).await?);
         let mut left = apps
@@ -60,7 +64,8 @@ impl Invoices {
         let page: Vec<_> = left.by_ref().take(most.min(PAGE_MAX)).collect();
         let next = left.next().and(page.last().copied());
         let runs = page.into_iter().map(|app| async move {
-            let outcome = self.write(operator, app, month, who).await.transpose()?;
+            let outcome = self.write(operator, app, month, (silent, who)).await;
+            let outcome = outcome.transpose()?;
             Some(Run { app, outcome })
         });
         let runs = futures_util::stream::iter(runs).buffered(TOGETHER_MAX);
@@ -71,12 +76,30 @@ impl Invoices {
         })
     }
 
+    /// What is to be said of sidecars that may have counted what nobody else knows of.
+    fn silent(&self, members: &[MemberInfo]) -> Vec<String> {
+        let silent = |member: &&MemberInfo| member.standing == Present::Silent;
+        let mut silent = members.iter().filter(silent);
+        let said = |member: &MemberInfo| {
+            let (name, since) = (&member.name, self.ledger.zone().day(member.seen));
+            format!(
+                "sidecar {name} is silent since {since}: what it counted and has not told is missing"
+            )
+        };
+        let mut notes: Vec<_> = silent.by_ref().take(SILENT_MAX).map(said).collect();
+        let others = silent.count();
+        if others > 0 {
+            notes.push(format!("so are {others} other sidecars"));
+        }
+        notes
+    }
+
     async fn write(
         &self,
         operator: &Arc<dyn Operator>,
         app: AppId,
         month: Month,
-        who: &str,
+        (silent, who): (&[String], &str),
     ) -> Result<Option<(Report, bool)>, Fault> {
         let until: Option<Instant> = None;
         let seen = match self.look(app, month, MONTHS_KEPT, until).await {
@@ -93,7 +116,8 @@ impl Invoices {
             Standing::NotBilled => return Ok(None),
             Standing::Unknown => return Err(Fault::NotKnownThen(app, month)),
         }
-        let report = self.report(app, month, &seen)?;
+        let mut report = self.report(app, month, &seen)?;
+        report.notes.extend_from_slice(silent);
         let text = written::write(&report);
         if text.len() > BILL_BYTES_MAX {
             return Err(Fault::Unreadable(app));
