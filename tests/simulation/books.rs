@@ -131,6 +131,19 @@ pub struct Held {
     pub words: String,
 }
 
+/// How many objects of a live count were deleted before their creation was told: until those who tell it have given
+/// them back, sums may have so many too many.
+pub fn gone(books: &impl Books, prefix: &str, app: AppId, digit: usize) -> i64 {
+    let records = books.hash(&key(prefix, app, "r")).into_iter();
+    let gone = records.filter(|(field, record)| {
+        let parts: Vec<&str> = record.split('|').collect();
+        let is_object = field.starts_with('\u{2}') && parts.len() == 11;
+        let is_gone = parts[0] == "g" || parts[0] == "z" && !parts[10].is_empty();
+        is_object && is_gone && parts[4].contains(char::from(b"012"[digit]))
+    });
+    i64::try_from(gone.count()).expect("a few")
+}
+
 /// The records that are still charged by themselves: at rest there are none.
 pub fn held(books: &impl Books, prefix: &str, app: AppId) -> Vec<Held> {
     let records = books.hash(&key(prefix, app, "r")).into_iter();

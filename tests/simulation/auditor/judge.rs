@@ -158,7 +158,10 @@ impl Known {
                 };
                 let waits = count.waits(recovery.waiting_since);
                 let grew = charged > before && !telling && !waits;
-                if charged > limit.cast_signed() && (calm || grew) {
+                if charged > limit.cast_signed()
+                    && (calm || grew)
+                    && charged > limit.cast_signed() + books::gone(keys, books::PREFIX, *id, at)
+                {
                     self.faults.push(format!(
                         "app {id}: {counter:?} is {count:?}, the limit is {limit}"
                     ));

@@ -9,7 +9,9 @@ use imquota::quota::{Charge, Resource};
 use rand::RngExt;
 use tokio::time::{Instant, sleep};
 
-use super::{Ask, Gateway, Heard, Object, Plan, hard, object_id, request_id, words};
+use super::{
+    Ask, Gateway, Heard, Object, Plan, UNANSWERED_MAX, hard, object_id, request_id, words,
+};
 use crate::auditor::Deal;
 use crate::sidecar::Serving;
 
@@ -59,6 +61,11 @@ impl Gateway {
                 }
                 continue;
             };
+            if name.is_some() && begun.elapsed() > UNANSWERED_MAX {
+                let words = format!("a deletion of {name:?} is never answered");
+                self.town.auditor.gives_up(words);
+                return;
+            }
             let today = serving.today();
             let is_first = days.is_empty();
             let is_new_day = days.insert(today);

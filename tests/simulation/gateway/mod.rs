@@ -27,6 +27,8 @@ use crate::sidecar::{Serving, Sidecar};
 /// The longest that a gateway waits before it hangs up.
 const HANG_UP_MS_MAX: u64 = 700;
 
+/// Longer than the ledger and all sidecars are away, if somebody sees to it.
+const UNANSWERED_MAX: Duration = Duration::from_mins(2);
 /// As admission has it: under a limit below this one every sidecar knows an id.
 const SMALL_LIMIT: u64 = 1_000;
 

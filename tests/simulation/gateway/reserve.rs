@@ -10,7 +10,9 @@ use imquota::quota::{Amount, Charge, HoldTime};
 use rand::RngExt;
 use tokio::time::{Instant, sleep};
 
-use super::{Ask, Gateway, Heard, Object, Plan, hard, object_id, request_id, words};
+use super::{
+    Ask, Gateway, Heard, Object, Plan, UNANSWERED_MAX, hard, object_id, request_id, words,
+};
 use crate::auditor::Deal;
 use crate::sidecar::Serving;
 
@@ -18,8 +20,6 @@ use crate::sidecar::Serving;
 const WORK_MS_MAX: u64 = 2_500;
 /// After so long somebody sees to it that the ledger is heard.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Longer than the ledger and all sidecars are away.
-const UNANSWERED_MAX: Duration = Duration::from_mins(2);
 const HELD_MS: [u64; 2] = [1_000, 30_000];
 
 /// What a reservation comes to.
