@@ -87,8 +87,6 @@ pub(crate) struct Sidecar {
     pub(crate) tcp: String,
     /// `unix:…`
     pub(crate) socket: String,
-    /// The operators' socket: `unix:…`
-    pub(crate) admin: String,
 }
 
 impl Sidecar {
@@ -113,13 +111,11 @@ impl Sidecar {
         )?;
         let tcp = format!("127.0.0.1:{}", free_port()?);
         let socket = format!("unix:{}", folder.join("imquota.sock").display());
-        let admin = format!("unix:{}", folder.join("admin.sock").display());
         let args = [
             "serve".to_owned(),
             format!("--config={}", settings.display()),
             format!("--listen={tcp}"),
             format!("--listen={socket}"),
-            format!("--admin-listen={admin}"),
             format!("--store={store}"),
             format!("--data-dir={}", folder.join("data").display()),
             "--workers=1".to_owned(),
@@ -130,7 +126,6 @@ impl Sidecar {
             process,
             tcp,
             socket,
-            admin,
         };
         runtime()?.block_on(sidecar.wait_until_it_serves())?;
         Ok((sidecar, took))

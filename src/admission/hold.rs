@@ -38,16 +38,9 @@ impl Admission {
         };
         match hold.state {
             HoldState::Cancelled => return Err(CANCELLED),
-            HoldState::AlreadyCounted => {
-                let used = shown(self.ledger.net(&entry, own, self.ledger.now()));
-                return Ok(Confirmed {
-                    used,
-                    late: false,
-                    already_counted: true,
-                    replayed: false,
-                });
-            }
-            HoldState::Open
+            // What was there already may have gone since: the ledger says.
+            HoldState::AlreadyCounted
+            | HoldState::Open
             | HoldState::Confirmed { .. }
             | HoldState::Charged
             | HoldState::Lapsed => {}

@@ -91,8 +91,8 @@ fn an_abort_that_frees_nothing() {
 #[test]
 fn an_answer_that_does_not_keep_its_record() {
     is_rejected(
-        "if contained then\n    holds.become(app, record, field, 'c', gain_of)",
-        "if false then\n    holds.become(app, record, field, 'c', gain_of)",
+        "if contained then\n    as_said(",
+        "if false then\n    as_said(",
     );
 }
 

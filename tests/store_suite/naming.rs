@@ -260,6 +260,18 @@ impl Play {
         if self.is_told_again && intent == CONFIRM && hold.as_ref().is_some_and(expired) {
             return Ok(None);
         }
+        let met = hold
+            .as_ref()
+            .filter(|hold| hold.state == HoldState::AlreadyCounted);
+        let met = met.and_then(|hold| self.name_of(seat, &hold.key));
+        let is_gone = |object| {
+            let is_there = self.oracle.knows(object) || self.oracle.is_reserved(object);
+            self.oracle.has_expired(object) || !is_there
+        };
+        if self.is_told_again && intent == CONFIRM && met.is_some_and(is_gone) {
+            // Whether that confirmation is told again before or after what it met, is not known here.
+            return Ok(None);
+        }
         let mut take = seat.wants(
             self.app,
             Some(&id),

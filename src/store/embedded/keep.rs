@@ -208,10 +208,7 @@ impl LedgerShard {
             };
             self.put(by, note, noted, today, now)?;
         } else if let Some(note) = &note
-            && matches!(
-                note.record.as_ref().map(|of| &of.state),
-                None | Some(State::Denied(_))
-            )
+            && is_to_be_written(note, (spot, take), creates)
         {
             self.put_note(by, (take, object), creates, now)?;
         }
@@ -441,6 +438,19 @@ pub(super) fn begins(take: &Take) -> bool {
         take.intent,
         Intent::Count | Intent::Exists | Intent::Reserve { .. }
     )
+}
+
+/// Whether a note is missing, or says of a reservation that met another's that it was the first.
+fn is_to_be_written(note: &Spot, (spot, take): (&Spot, &Take), creates: bool) -> bool {
+    let is_its = |record| is_of(record, take);
+    match note.record.as_ref().map(|of| &of.state) {
+        None | Some(State::Denied(_)) => true,
+        Some(State::Note(note)) => {
+            let met_another = !creates && !spot.record.as_ref().is_some_and(is_its);
+            note.first && met_another && matches!(take.intent, Intent::Reserve { .. })
+        }
+        Some(_) => false,
+    }
 }
 
 /// Whether a record is the reservation that a take names, as far as it names one.

@@ -62,11 +62,10 @@ fn counted(
     }
     // Memory and the ledger do not know of each other. The ledger has one record, whoever hears of it first.
     match (verdict.source, in_ledger) {
-        (Source::Ledger, false) => Anew::Surely,
         (Source::Ledger, true) if outlived && !verdict.replayed => Anew::Perhaps,
         (Source::Ledger, true) => Anew::Not,
         (Source::Memory | Source::Degraded, _) if verdict.replayed => Anew::Not,
-        (Source::Memory | Source::Degraded, _) => Anew::Surely,
+        (Source::Ledger | Source::Memory | Source::Degraded, _) => Anew::Surely,
     }
 }
 
@@ -78,6 +77,27 @@ fn may_differ(app: &App, deal: &Deal, ever_forgot: bool) -> bool {
     }
     let is_its = |id: &String| app.allowed_by.contains(&(id.clone(), deal.member));
     deal.keeps_ids && !deal.id.as_ref().is_some_and(is_its)
+}
+
+/// A gateway that hears that it may creates. Of two questions asked at once, one answer makes the object.
+fn exists(app: &mut App, deal: &Deal, heard: bool, faults: &mut Vec<String>) {
+    let is_new = heard
+        && deal
+            .id
+            .as_ref()
+            .is_none_or(|id| app.created.insert(id.clone()));
+    if is_new {
+        app.exist[deal.resource as usize] += deal.amount();
+    }
+    let limits = app.limits.as_ref().expect("it was opened");
+    for part in deal.charge.parts() {
+        if let Limit::AtMost(limit) = limits.of(part.counter)
+            && let Some(exist) = app.exist(part.counter)
+            && exist > limit.cast_signed()
+        {
+            faults.push(format!("{deal:?}: {exist} exist, the limit is {limit}"));
+        }
+    }
 }
 
 impl Auditor {
@@ -176,24 +196,7 @@ impl Auditor {
                     }
                 }
             }
-            // Of two questions asked at once, one answer makes the object.
-            let is_new = heard
-                && deal
-                    .id
-                    .as_ref()
-                    .is_none_or(|id| app.created.insert(id.clone()));
-            if is_new {
-                app.exist[deal.resource as usize] += amount;
-            }
-            let limits = app.limits.as_ref().expect("it was opened");
-            for part in deal.charge.parts() {
-                if let Limit::AtMost(limit) = limits.of(part.counter)
-                    && let Some(exist) = app.exist(part.counter)
-                    && exist > limit.cast_signed()
-                {
-                    faults.push(format!("{deal:?}: {exist} exist, the limit is {limit}"));
-                }
-            }
+            exists(app, deal, heard, faults);
             for sum in unsure {
                 known.note(deal, sum, -amount, 0);
             }
