@@ -237,16 +237,6 @@ async fn what_cannot_be_billed_is_said(store: Store) {
     }
 }
 
-/// Waits until the bill of the running month has a note with these words.
-async fn notes(client: &Client, app: u64, words: &str) {
-    until("a note", async || {
-        let bill = client.bill(app, &month()).await;
-        let said = bill.notes.iter().any(|note| note.contains(words));
-        said.then_some(()).ok_or(bill)
-    })
-    .await;
-}
-
 async fn a_plan_is_told_without_an_event(store: Store) {
     let mut sidecar = Sidecar::start(&store.url(), &settings()).await;
     let client = sidecar.client().await;
@@ -266,11 +256,13 @@ async fn a_plan_is_told_without_an_event(store: Store) {
         ..Default::default()
     };
     client.try_record(by_name).await.expect("it is answered");
-    notes(&client, TRIAL, "plan pro from").await;
-    assert_eq!(
-        amounts(&client.bill(TRIAL, &month()).await, "plan").0,
-        "149.99"
-    );
+    sidecar.stop().await;
+    // Of an app that is gone the ledger alone knows which plan it had.
+    sidecar.set(&settings().replace("  - { app_id: 41, plan: trial }\n", ""));
+    sidecar.start_again().await;
+    let bill = sidecar.client().await.bill(TRIAL, &month()).await;
+    assert_eq!(bill.plan, "pro", "{bill:?}");
+    assert_eq!(amounts(&bill, "plan").0, "149.99");
 }
 
 async fn no_bill_is_written_of_what_nobody_knows(store: Store) {
