@@ -55,7 +55,7 @@ fn write_line(line: &Line) -> Value {
     })
 }
 
-/// Reads what [`write`] wrote; `None` for anything else.
+/// Reads what [`write()`] wrote; `None` for anything else.
 pub(super) fn read(app: AppId, text: &str) -> Option<Report> {
     let value: Value = serde_json::from_str(text).ok()?;
     let lines = value.get("lines")?.as_array()?.iter().map(read_line);
