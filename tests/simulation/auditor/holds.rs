@@ -23,6 +23,16 @@ impl Auditor {
         });
     }
 
+    /// A gateway makes what it has reserved, and is about to say so.
+    pub fn makes(&self, deal: &Deal) {
+        self.with(|known| {
+            let app = known.apps.get_mut(&deal.app).expect("an app of the run");
+            if let Some(id) = &deal.id {
+                app.unconfirmed.insert(id.clone(), deal.resource);
+            }
+        });
+    }
+
     /// A reservation was confirmed: from now on it is as any creation that the ledger allowed.
     pub fn confirmed(&self, deal: &Deal, confirmed: &Confirmed, heard: bool) {
         let verdict = Verdict {
@@ -35,11 +45,24 @@ impl Auditor {
             already_counted: confirmed.already_counted,
         };
         self.created(deal, &verdict, heard);
+        if heard {
+            self.is_settled(deal);
+        }
     }
 
-    /// Nobody knows a reservation any more that a gateway was given, and it creates nothing. `unsure`: it may have been
+    fn is_settled(&self, deal: &Deal) {
+        self.with(|known| {
+            let app = known.apps.get_mut(&deal.app).expect("an app of the run");
+            if let Some(id) = &deal.id {
+                app.unconfirmed.remove(id);
+            }
+        });
+    }
+
+    /// Nobody knows a reservation any more that a gateway was given: what it has made goes. `unsure`: it may have been
     /// confirmed without anybody hearing of that.
     pub fn hold_forgotten(&self, deal: &Deal, unsure: bool) {
+        self.is_settled(deal);
         self.with(|known| {
             if !known.ever_forgot {
                 known

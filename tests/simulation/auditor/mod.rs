@@ -102,6 +102,8 @@ struct App {
     charged: [i64; 3],
     /// Ids whose object a gateway made.
     created: BTreeSet<String>,
+    /// Objects that are made and not confirmed yet, by their ids.
+    unconfirmed: BTreeMap<String, Resource>,
     /// Who allowed what, where ids are not shared.
     allowed_by: BTreeSet<(String, Member)>,
     /// Ids that the ledger allowed.

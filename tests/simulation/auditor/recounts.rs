@@ -105,6 +105,11 @@ impl Auditor {
                 recount.counted = true;
             }
             let exist = app.exist(resource.counter()).unwrap_or(0);
+            let made = app.unconfirmed.values().filter(|of| {
+                let is_group = resource == Resource::Group && **of == Resource::AvRoom;
+                **of == resource || is_group
+            });
+            let exist = exist + i64::try_from(made.count()).expect("a few");
             u64::try_from(exist).expect("nothing exists that was not created")
         })
     }
@@ -167,14 +172,17 @@ impl Known {
         app.may_stay_charged(digit);
         // An answer that nobody heard is in no truth: asked again it takes a new unit. Of what moves other counts
         // alone nothing was recounted.
-        let created = &app.created;
+        let (created, unconfirmed) = (&app.created, &app.unconfirmed);
+        let exists = |id: &String| created.contains(id) || unconfirmed.contains_key(id);
         app.ids
-            .retain(|id, (_, live)| !live.contains(&digit) || created.contains(id));
+            .retain(|id, (_, live)| !live.contains(&digit) || exists(id));
         let moved = app
             .ids
             .iter()
             .filter(|(_, (_, live))| live.contains(&digit));
         app.outlived.extend(moved.map(|(id, _)| id.clone()));
+        // Whether what is confirmed now was confirmed before, nobody may have heard.
+        app.outlived.extend(app.unconfirmed.keys().cloned());
         app.was_recounted = true;
         app.since_recount.remove(&digit);
         app.recounted_at.insert(digit, Instant::now());

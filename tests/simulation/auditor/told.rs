@@ -54,6 +54,7 @@ fn counted(
 ) -> Anew {
     if !deal.keeps_ids {
         return match before {
+            None if outlived => Anew::Perhaps,
             None => Anew::Surely,
             // It took a new unit, for an object that is there already.
             Some(_) if outlived => Anew::Perhaps,

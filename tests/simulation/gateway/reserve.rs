@@ -149,6 +149,9 @@ impl Gateway {
             let plan = self.plan();
             // The day is the reservation's.
             let deal = ask.deal(&serving);
+            if ending == Ending::Confirm {
+                self.town.auditor.makes(&deal);
+            }
             let heard = match ending {
                 Ending::Confirm => self.confirms(ask, &plan, &deal, &serving).await,
                 Ending::Cancel => self.cancels(ask, &plan, &serving).await,
