@@ -150,13 +150,15 @@ local function answer(leased, gone, joined)
     end
     return at
   end
-  local notices, frozen = redis.call('HGETALL', KEYS[3]), {}
-  for i = 1, #notices, 2 do
-    local token, ends = string.match(notices[i + 1], '^(%d+) (%d+)$')
+  -- By their ids: a hash has no order of its own.
+  local apps, frozen = redis.call('HKEYS', KEYS[3]), {}
+  table.sort(apps)
+  for _, id in ipairs(apps) do
+    local token, ends = string.match(redis.call('HGET', KEYS[3], id), '^(%d+) (%d+)$')
     if num(ends) <= now then
-      redis.call('HDEL', KEYS[3], notices[i])
+      redis.call('HDEL', KEYS[3], id)
     else
-      frozen[#frozen + 1] = notices[i]
+      frozen[#frozen + 1] = id
       frozen[#frozen + 1] = token
     end
   end
