@@ -54,10 +54,9 @@ fn counted(
 ) -> Anew {
     if !deal.keeps_ids {
         return match before {
-            None if outlived => Anew::Perhaps,
+            // It took a new unit, for an object that is there already; or nobody heard whether it did before.
+            _ if outlived => Anew::Perhaps,
             None => Anew::Surely,
-            // It took a new unit, for an object that is there already.
-            Some(_) if outlived => Anew::Perhaps,
             Some(_) => Anew::Not,
         };
     }
