@@ -1,0 +1,52 @@
+{{/*
+What cannot work is refused before anything is installed. Each message names the value and says what to
+do. What a schema can say alone is in values.schema.json.
+*/}}
+{{- define "imquota.refusals" -}}
+{{- $v := .Values -}}
+{{- if eq $v.store "embedded" -}}
+  {{- if eq $v.mode "sidecar" -}}
+    {{- fail "store: with mode sidecar it must be redis: an embedded ledger would count in each gateway Pod by itself, and be gone with it" -}}
+  {{- end -}}
+  {{- if gt (int $v.replicas) 1 -}}
+    {{- fail (printf "replicas: %d Pods cannot share an embedded ledger, each would count by itself; set store to redis, or replicas to 1" (int $v.replicas)) -}}
+  {{- end -}}
+  {{- if $v.autoscaling.enabled -}}
+    {{- fail "autoscaling.enabled: more Pods than one cannot share an embedded ledger; set store to redis" -}}
+  {{- end -}}
+  {{- if not $v.persistence.enabled -}}
+    {{- fail "persistence.enabled: the embedded ledger is in the Pod's volume, without one each restart forgets all counts; set it to true, or store to redis" -}}
+  {{- end -}}
+  {{- if or $v.redis.url $v.redis.urlSecret.name -}}
+    {{- fail "redis.url: a Redis is named while store is embedded; set store to redis, or leave it out" -}}
+  {{- end -}}
+{{- else -}}
+  {{- if not (or $v.redis.url $v.redis.urlSecret.name) -}}
+    {{- fail "redis.url: store is redis and none is named; set redis.url, or redis.urlSecret.name for one with a password" -}}
+  {{- end -}}
+  {{- if contains "@" $v.redis.url -}}
+    {{- fail "redis.url: holds a user or a password, which values and ConfigMaps show to many; put the whole URL in a Secret and name that in redis.urlSecret.name" -}}
+  {{- end -}}
+{{- end -}}
+{{- if not $v.workers -}}
+  {{- if not (dig "requests" "cpu" "" $v.resources) -}}
+    {{- fail "resources.requests.cpu: the number of workers follows from it; set it, or workers" -}}
+  {{- end -}}
+{{- end -}}
+{{- $least := add $v.preStopSeconds 8 -}}
+{{- if and (eq $v.mode "standalone") (lt (int $v.terminationGracePeriodSeconds) (int $least)) -}}
+  {{- fail (printf "terminationGracePeriodSeconds: a Pod needs %d s to end in good order: preStopSeconds and 8 s for the drain" $least) -}}
+{{- end -}}
+{{- $ports := list (int $v.ports.grpc) (int $v.ports.health) (int $v.ports.http) -}}
+{{- if ne (len (uniq $ports)) 3 -}}
+  {{- fail "ports: grpc, health and http must be three ports" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The named templates for gateways' charts make sense in one mode. */}}
+{{- define "imquota.sidecarOnly" -}}
+{{- if ne .Values.mode "sidecar" -}}
+{{- fail "mode: a chart that includes the sidecar must set it to sidecar, or a workload is installed beside" -}}
+{{- end -}}
+{{- include "imquota.refusals" . -}}
+{{- end -}}

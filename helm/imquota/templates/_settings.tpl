@@ -1,0 +1,47 @@
+{{/* The settings file, as `imquota check-config` reads it. */}}
+{{- define "imquota.settings" -}}
+{{- $v := .Values -}}
+{{- $grpc := include "imquota.bound" (dict "root" . "port" $v.ports.grpc) -}}
+{{- if eq $v.mode "standalone" -}}
+listen: [{{ $grpc | quote }}]
+# Gateways are other Pods; the NetworkPolicy says which.
+allow_plaintext: [{{ $grpc | quote }}]
+{{- else -}}
+listen:
+  - "127.0.0.1:{{ $v.ports.grpc }}"
+  {{- if $v.sidecar.socket }}
+  - "unix:/run/imquota-gateway/imquota.sock"
+  {{- end }}
+{{- end }}
+admin_listen: "unix:/run/imquota/admin.sock"
+health_listen: {{ include "imquota.bound" (dict "root" . "port" $v.ports.health) | quote }}
+http_listen: {{ include "imquota.bound" (dict "root" . "port" $v.ports.http) | quote }}
+# Below the volume, whose own folder belongs to another user.
+data_dir: /var/lib/imquota/data
+store:
+  {{- if eq $v.store "embedded" }}
+  url: embedded
+  {{- else }}
+  {{- if $v.redis.urlSecret.name }}
+  # IMQUOTA_STORE has the one that counts, from a Secret.
+  {{- end }}
+  url: {{ default "redis://in-a-secret" $v.redis.url | quote }}
+  key_prefix: {{ $v.redis.keyPrefix | quote }}
+  create: {{ $v.redis.create }}
+  timeout: {{ $v.redis.timeout }}
+  witness_wait: {{ $v.redis.witnessWait }}
+  {{- end }}
+log_format: {{ $v.settings.log_format }}
+unknown_app_plan: {{ $v.settings.unknown_app_plan | toJson }}
+{{- range $key := list "request_ids" "outage" "billing" "plans" "apps" }}
+{{- with index $v.settings $key }}
+{{ $key }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Changes with the settings: Pods are rolled when it does. */}}
+{{- define "imquota.checksum" -}}
+{{ include "imquota.settings" . | sha256sum }}
+{{- end -}}
