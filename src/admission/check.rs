@@ -3,12 +3,16 @@
 use std::hash::Hasher;
 use std::sync::Arc;
 
+use super::shadow::{self, watched};
 use super::{
-    Admission, Check, CheckMode, Fault, Outcome, Patience, Refusal, Source, Verdict, shown,
+    Admission, Check, CheckMode, Fault, Outcome, Patience, RETRY_AFTER, Refusal, Source, Verdict,
+    shown,
 };
 use crate::clock::{Day, Millis};
 use crate::ledger::{Counted, Despite, Entry, Once, Spent};
-use crate::quota::{Amount, Charge, Counter, HoldTime, Limit, ObjectId, Part, Resource};
+use crate::quota::{
+    Amount, AppId, AppRules, Charge, Counter, HoldTime, Limit, ObjectId, Part, Resource,
+};
 use crate::store::Fingerprint;
 use siphasher::sip::SipHasher24;
 
@@ -34,18 +38,52 @@ impl Admission {
     /// # Errors
     /// [`Fault`]; nothing is counted then.
     pub fn without_waiting(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
-        if let Some(entry) = self.ledger.met_entry(check.app) {
+        if let Some(entry) = self.ledger.met_entry(check.app)
+            && !entry.is_gone()
+        {
             return self.of_entry(check, &entry);
         }
         match self.entry(check.app)? {
             Some(entry) => self.of_entry(check, &entry),
-            None => Ok(Ok(refused(Refusal::AppUnknown, None, 0, Source::Memory))),
+            None => Ok(Ok(self.of_unknown(check.app))),
+        }
+    }
+
+    /// The answer for an app that nobody names, as far as is known here.
+    fn of_unknown(&self, app: AppId) -> Verdict {
+        let rules = self.ledger.rules();
+        let refusal = if rules.is_heard() || rules.registered(app).is_some() {
+            Refusal::AppUnknown
+        } else {
+            // It may be in the ledger, which this sidecar has never read.
+            Refusal::StoreUnavailable {
+                retry_after: RETRY_AFTER,
+            }
+        };
+        let verdict = refused(refusal, None, 0, Source::Memory);
+        if rules.file().shadow {
+            watched(verdict, refusal)
+        } else {
+            verdict
         }
     }
 
     fn of_entry(&self, check: &Check, entry: &Arc<Entry>) -> Result<Result<Verdict, Hard>, Fault> {
-        let rules = &entry.rules;
-        if rules.disabled && check.mode != CheckMode::Record {
+        let rules = entry.rules();
+        if !rules.shadow {
+            return self.judged(check, entry, &rules);
+        }
+        let decided = self.judged(&shadow::asked(check), entry, &rules)?;
+        Ok(decided.map(|verdict| shadow::shown(check, &rules, verdict)))
+    }
+
+    fn judged(
+        &self,
+        check: &Check,
+        entry: &Arc<Entry>,
+        rules: &AppRules,
+    ) -> Result<Result<Verdict, Hard>, Fault> {
+        if rules.disabled && !rules.shadow && check.mode != CheckMode::Record {
             let limit = rules.limits.of(check.resource.counter());
             let used = shown(entry.net(check.resource));
             return Ok(Ok(refused(
@@ -141,7 +179,7 @@ impl Admission {
     fn shares(&self, check: &Check, entry: &Entry, charge: &Charge) -> bool {
         let named = check.mode.counts() && check.request_id.is_some();
         let is_small = |part: &Part| part.limit.get().is_some_and(|limit| limit < SMALL_LIMIT);
-        let matters = entry.rules.share_ids || charge.parts().iter().any(is_small);
+        let matters = entry.rules().share_ids || charge.parts().iter().any(is_small);
         named && matters && !self.ledger.store().is_local()
     }
 }
@@ -151,7 +189,7 @@ impl Check {
     /// that a count belongs to.
     pub(super) fn is_the_ledgers(&self, entry: &Entry) -> bool {
         let reserves = matches!(self.mode, CheckMode::Reserve(_));
-        reserves || entry.rules.track_objects && self.resource_id.is_some()
+        reserves || entry.rules().track_objects && self.resource_id.is_some()
     }
 
     /// What it asks for, as a number.

@@ -155,7 +155,7 @@ impl Admission {
         let Some(name) = confirm
             .resource_id
             .as_ref()
-            .filter(|_| entry.rules.track_objects)
+            .filter(|_| entry.rules().track_objects)
         else {
             return Ok(None);
         };

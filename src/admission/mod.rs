@@ -12,6 +12,7 @@ mod hold;
 mod objects;
 mod outage;
 mod release;
+mod shadow;
 mod take;
 mod told;
 mod usage;
@@ -87,7 +88,8 @@ impl Admission {
     }
 
     fn entry(&self, app: AppId) -> Result<Option<Arc<Entry>>, Fault> {
-        Ok(self.ledger.entry(app)?)
+        let entry = self.ledger.entry(app)?;
+        Ok(entry.filter(|entry| !entry.is_gone()))
     }
 
     fn not_expired(&self, id: Option<&RequestId>) -> Result<(), Fault> {

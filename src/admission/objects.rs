@@ -25,7 +25,7 @@ impl Admission {
             objects,
         } = import;
         let entry = self.entry(app)?.ok_or(Fault::UnknownApp(app))?;
-        if !entry.rules.track_objects {
+        if !entry.rules().track_objects {
             return Err(Fault::Invalid {
                 field: "app_id",
                 problem: "its settings say track_objects: false; names are not looked at".into(),

@@ -30,8 +30,8 @@ impl Admission {
                 replayed,
             });
         };
-        let limits = &entry.rules.limits;
-        let charge = Charge::new(release.resource, release.amount, limits);
+        let limits = entry.rules().limits;
+        let charge = Charge::new(release.resource, release.amount, &limits);
         let limit = charge.parts()[0].limit;
         let now = self.ledger.now();
         let amount = u64::from(release.amount.get());
@@ -40,7 +40,7 @@ impl Admission {
         let print = Print::new(b'r', release.resource, release.amount);
         let print = print.naming(named).done();
         let mut object = None;
-        if let Some(name) = named.filter(|_| entry.rules.track_objects) {
+        if let Some(name) = named.filter(|_| entry.rules().track_objects) {
             // Without the key to its number nothing can be said of it to the ledger, now or later.
             let number = self.ledger.object(release.app, release.resource, name);
             object = Some(number.ok_or_else(unmet)?);
@@ -55,7 +55,7 @@ impl Admission {
             replayed,
         };
         let mut given = Counted::Not;
-        let shares = entry.rules.share_ids && once.is_some() && !self.ledger.store().is_local();
+        let shares = entry.rules().share_ids && once.is_some() && !self.ledger.store().is_local();
         if charge.is_metered() && !shares && object.is_none() {
             given = self.ledger.release(&entry, &charge, now, once)?;
         }

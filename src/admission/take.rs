@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::check::{Hard, allowed, limit_reached, refused};
 use super::outage::Wordless;
+use super::shadow;
 use super::told::Asked;
 use super::{
     Admission, Budget, Check, CheckMode, Fault, Patience, RETRY_AFTER, Refusal, Silence, Source,
@@ -28,6 +29,24 @@ impl Admission {
     /// # Errors
     /// [`Fault`]; nothing is counted then.
     pub async fn with_ledger(
+        &self,
+        check: Check,
+        hard: Hard,
+        patience: Patience,
+    ) -> Result<Verdict, Fault> {
+        let rules = hard.entry.rules().clone();
+        if !rules.shadow {
+            return self.by_ledger(check, hard, patience).await;
+        }
+        let entry = hard.entry.clone();
+        let hard = shadow::lifted(&check, &rules, hard);
+        let asked = shadow::asked(&check);
+        let verdict = Box::pin(self.by_ledger(asked, hard, patience)).await?;
+        let verdict = self.held_beyond(&check, &rules, &entry, verdict);
+        Ok(shadow::shown(&check, &rules, verdict))
+    }
+
+    async fn by_ledger(
         &self,
         check: Check,
         hard: Hard,
@@ -231,7 +250,7 @@ impl Admission {
         let Some(id) = check
             .resource_id
             .as_ref()
-            .filter(|_| entry.rules.track_objects)
+            .filter(|_| entry.rules().track_objects)
         else {
             return Ok(None);
         };

@@ -83,7 +83,7 @@ impl Admission {
         }
         let day = hard.day(self);
         self.ledger.learn(&hard.entry, view, day, heard);
-        let limit = hard.entry.rules.limits.of(counter);
+        let limit = hard.entry.rules().limits.of(counter);
         let used = shown(self.ledger.net_in(&hard.entry, view, counter, day));
         Ok(Verdict {
             held: view.reserved[counter.index()],

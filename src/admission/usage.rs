@@ -39,14 +39,14 @@ impl Admission {
             resource,
             used: shown(entry.net(resource)),
             held: usage.view.reserved[resource.counter().index()],
-            limit: entry.rules.limits.of(resource.counter()),
+            limit: entry.rules().limits.of(resource.counter()),
         });
         let groups = shown(self.ledger.net(&entry, Counter::Groups, now));
         let groups_gained_today = self.ledger.net(&entry, Counter::GroupsGained, now);
         entry.rest();
         Ok(UsageReport {
             app,
-            plan: entry.rules.plan.name.clone(),
+            plan: entry.rules().plan.name.clone(),
             resources,
             daily_active,
             month_peak_daily_active: usage.month_peak_daily_active.max(daily_active),
@@ -54,7 +54,7 @@ impl Admission {
             as_of: now,
             degraded: told.is_none(),
             groups_gained_today,
-            groups_gained_limit: entry.rules.limits.groups_gained_daily,
+            groups_gained_limit: entry.rules().limits.groups_gained_daily,
         })
     }
 }

@@ -49,7 +49,7 @@ impl CheckMode {
 }
 
 /// The answer to a [`Check`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     /// Allowed, or why not.
     pub outcome: Outcome,
@@ -74,6 +74,8 @@ pub enum Outcome {
     Allow,
     /// The object exists, and is counted although this would have stood in its way.
     Exceeds(Refusal),
+    /// It may: its app is only watched. Were it not, this would refuse it.
+    Shadowed(Refusal),
     /// It may not.
     Deny(Refusal),
 }

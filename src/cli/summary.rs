@@ -94,6 +94,14 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
                 |rules| format!("plan {}", rules.plan.name),
             ),
         ),
+        (
+            "shadow",
+            if settings.rulebook.shadow {
+                "every app is only watched, and nothing refused".to_owned()
+            } else {
+                "no, but for apps of which it is said".to_owned()
+            },
+        ),
     ]
     .map(|(name, worth)| vec![name.to_owned(), worth])
     .to_vec()
@@ -252,6 +260,7 @@ fn flags(rules: &AppRules) -> Vec<String> {
     };
     [
         rules.disabled.then_some("disabled"),
+        rules.shadow.then_some("shadow"),
         rules.share_ids.then_some("share_ids"),
         (!rules.track_objects).then_some("track_objects false"),
         expired,

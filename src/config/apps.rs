@@ -10,7 +10,7 @@ use super::finding::Findings;
 use super::plans::{Plans, named};
 use super::value::{Section, Value};
 use super::{APPS_MAX, limits, scalar};
-use crate::quota::{AppId, AppRules, ExpiredHolds, Plan, PlanName, Rulebook};
+use crate::quota::{AppId, AppRules, ExpiredHolds, Limits, Plan, PlanName, Rulebook};
 
 const KEYS: [&str; 9] = [
     "app_id",
@@ -32,15 +32,28 @@ const EXPIRED_HOLDS: [(&str, ExpiredHolds); 3] = [
 
 /// The apps of the file, and the rules of all others.
 pub(super) fn read(file: Option<Section<'_>>, plans: &Plans, findings: &mut Findings) -> Rulebook {
-    let mut rulebook = Rulebook::default();
+    let mut rulebook = Rulebook {
+        plans: plans.clone(),
+        ..Rulebook::default()
+    };
     let Some(file) = file else {
         return rulebook;
     };
-    let mut shared = Shared::default();
+    rulebook.shadow = flag(&file, "shadow", findings).is_some_and(|(_, set)| set);
+    let mut shared = Shared {
+        shadow: rulebook.shadow,
+        ..Shared::default()
+    };
     if let Some(value) = file.given("unknown_app_plan")
         && let Some(plan) = named(&value, plans, findings)
     {
-        rulebook.unknown = Some(shared.rules(&plan, Flags::default()));
+        rulebook.unknown = Some(shared.rules(
+            &plan,
+            Flags {
+                shadow: shared.shadow,
+                ..Flags::default()
+            },
+        ));
     }
     let Some(apps) = file.given("apps") else {
         return rulebook;
@@ -69,12 +82,21 @@ pub(super) fn read(file: Option<Section<'_>>, plans: &Plans, findings: &mut Find
 
 /// The rules of apps that have none of their own: one for a plan, however many apps there are.
 #[derive(Default)]
-struct Shared(HashMap<(PlanName, Flags), Arc<AppRules>>);
+struct Shared {
+    rules: HashMap<(PlanName, Flags), Arc<AppRules>>,
+    /// Whether every app is only watched.
+    shadow: bool,
+}
 
 /// What an app's rules say beside its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the settings, and none excludes another"
+)]
 struct Flags {
     disabled: bool,
+    shadow: bool,
     share_ids: bool,
     track_objects: bool,
     expired_holds: ExpiredHolds,
@@ -85,6 +107,7 @@ impl Default for Flags {
     fn default() -> Self {
         Self {
             disabled: false,
+            shadow: false,
             share_ids: false,
             track_objects: true,
             expired_holds: ExpiredHolds::default(),
@@ -96,18 +119,27 @@ impl Default for Flags {
 impl Shared {
     fn rules(&mut self, plan: &Arc<Plan>, flags: Flags) -> Arc<AppRules> {
         let key = (plan.name.clone(), flags);
-        let rules = self.0.entry(key).or_insert_with(|| {
-            Arc::new(AppRules {
-                plan: plan.clone(),
-                limits: plan.limits,
-                disabled: flags.disabled,
-                share_ids: flags.share_ids,
-                track_objects: flags.track_objects,
-                expired_holds: flags.expired_holds,
-                activated: flags.activated,
-            })
-        });
+        let rules = self
+            .rules
+            .entry(key)
+            .or_insert_with(|| Arc::new(flags.rules(plan, plan.limits)));
         rules.clone()
+    }
+}
+
+impl Flags {
+    fn rules(self, plan: &Arc<Plan>, limits: Limits) -> AppRules {
+        AppRules {
+            plan: plan.clone(),
+            limits,
+            disabled: self.disabled,
+            shadow: self.shadow,
+            share_ids: self.share_ids,
+            track_objects: self.track_objects,
+            expired_holds: self.expired_holds,
+            activated: self.activated,
+            edition: 0,
+        }
     }
 }
 
@@ -126,12 +158,10 @@ fn app(
         .required(findings, "plan")
         .and_then(|value| named(&value, plans, findings));
     let disabled = flag(&section, "disabled", findings).is_some_and(|(_, set)| set);
-    if let Some((value, true)) = flag(&section, "shadow", findings) {
-        let text = "shadow mode is not served by this version; leave it out or set it to false";
-        value.fault(findings, text);
-    }
+    let shadow = flag(&section, "shadow", findings).is_some_and(|(_, set)| set);
     let flags = Flags {
         disabled,
+        shadow: shadow || shared.shadow,
         share_ids: flag(&section, "share_ids", findings).is_some_and(|(_, set)| set),
         track_objects: flag(&section, "track_objects", findings).is_none_or(|(_, set)| set),
         expired_holds: expired_holds(&section, findings).unwrap_or_default(),
@@ -140,20 +170,12 @@ fn app(
     // Checked even where the plan is unknown, so that the fault in them is reported too.
     let base = plan.as_ref().map(|plan| plan.limits);
     let limits = section.get("limits").map(|value| {
-        let base = base.unwrap_or(crate::quota::Limits::UNLIMITED);
+        let base = base.unwrap_or(Limits::UNLIMITED);
         limits::read(&value, base, findings)
     });
     let (id, plan) = (id?, plan?);
     let rules = match limits {
-        Some(limits) => Arc::new(AppRules {
-            plan,
-            limits,
-            disabled: flags.disabled,
-            share_ids: flags.share_ids,
-            track_objects: flags.track_objects,
-            expired_holds: flags.expired_holds,
-            activated: flags.activated,
-        }),
+        Some(limits) => Arc::new(flags.rules(&plan, limits)),
         None => shared.rules(&plan, flags),
     };
     Some((id, rules))

@@ -64,7 +64,7 @@ pub const KEY_PREFIX_BYTES_MAX: usize = 64;
 const CONFIG_VARIABLE: &str = "IMQUOTA_CONFIG";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "listen",
     "admin_listen",
     "http_listen",
@@ -75,6 +75,7 @@ const KEYS: [&str; 16] = [
     "store",
     "outage",
     "unknown_app_plan",
+    "shadow",
     "billing",
     "plans",
     "apps",

@@ -25,6 +25,10 @@ pub(super) fn check(verdict: &Verdict) -> proto::CheckResponse {
     match verdict.outcome {
         Outcome::Allow => {}
         Outcome::Exceeds(refusal) => response.reason = reason(refusal).into(),
+        Outcome::Shadowed(refusal) => {
+            response.reason = reason(refusal).into();
+            response.shadowed = true;
+        }
         Outcome::Deny(refusal) => {
             response.decision = proto::Decision::Deny.into();
             response.reason = reason(refusal).into();

@@ -115,7 +115,7 @@ impl Invoices {
         kept: i32,
         until: Option<Instant>,
     ) -> Result<Seen, Fault> {
-        let rules = self.ledger.rules_of(app).cloned();
+        let rules = self.ledger.rules_of(app);
         let now = self.ledger.now();
         let today = self.ledger.zone().day(now);
         let age = today.month().number() - month.number();

@@ -56,7 +56,7 @@ impl Invoices {
         }
         let members = self.ask(operator.members(), None).await?;
         let silent = &self.silent(&members);
-        let mut apps: BTreeSet<AppId> = self.ledger.apps_of_settings().collect();
+        let mut apps: BTreeSet<AppId> = self.ledger.apps_of_settings().into_iter().collect();
         apps.extend(self.ask(operator.apps(), None).await?);
         let mut left = apps
             .into_iter()

@@ -162,10 +162,10 @@ impl Ledger {
             let own = sums.increments.acked.consumed;
             sums.active_elsewhere = Some(active.daily_active.saturating_sub(own));
             drop(books);
-            let (rules, count) = (&entry.rules, active.daily_active);
+            let (rules, count) = (entry.rules(), active.daily_active);
             let now = self.clock.now();
             self.marks
-                .look_at_actives(login.app, rules, count, login.day, now);
+                .look_at_actives(login.app, &rules, count, login.day, now);
         }
     }
 
@@ -185,7 +185,7 @@ impl Ledger {
         let count = self.active(entry, day);
         let now = self.clock.now();
         self.marks
-            .look_at_actives(entry.app, &entry.rules, count, day, now);
+            .look_at_actives(entry.app, &entry.rules(), count, day, now);
     }
 
     /// Logins of an app wait for the ledger, or do so no more.

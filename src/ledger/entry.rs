@@ -1,9 +1,12 @@
 //! One app that this sidecar has met: its own sums, what the ledger said of the others', and what limits
 //! guard.
 
-use std::sync::atomic::AtomicBool;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use super::apps::Listed;
 use super::books::Books;
@@ -20,8 +23,9 @@ use crate::store::{Cell, CellReport, View};
 pub struct Entry {
     /// Its id.
     pub app: AppId,
-    /// The rules it lives under.
-    pub rules: Arc<AppRules>,
+    rules: ArcSwap<AppRules>,
+    /// Whether nobody names it any more: it may create nothing, and what it owes is settled.
+    gone: AtomicBool,
     pub(super) listed: Listed,
     /// Whether the ledger was told which plan it has.
     pub(super) plan_told: AtomicBool,
@@ -34,10 +38,43 @@ impl Entry {
         let books = Box::new(Books::restored(cells));
         Self {
             app,
-            rules,
+            rules: ArcSwap::new(rules),
+            gone: AtomicBool::new(false),
             listed: Listed::default(),
             plan_told: AtomicBool::new(false),
             books: Mutex::new(Kept::Open(books)),
+        }
+    }
+
+    /// The rules it lives under just now. To be looked at once for one decision: they may change.
+    pub fn rules(&self) -> impl Deref<Target = Arc<AppRules>> {
+        self.rules.load()
+    }
+
+    /// Whether nobody names the app any more.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Lives under `rules` from now on.
+    pub fn live_by(&self, rules: &Arc<AppRules>) -> Change {
+        let back = self.gone.swap(false, Ordering::AcqRel);
+        if !back && **self.rules.load() == **rules {
+            return Change::None;
+        }
+        let old = self.rules.swap(rules.clone());
+        if back || old.plan.name != rules.plan.name {
+            self.plan_told.store(false, Ordering::Relaxed);
+        }
+        Change::Some
+    }
+
+    /// Nobody names it from now on.
+    pub fn end(&self) -> Change {
+        if self.gone.swap(true, Ordering::AcqRel) {
+            Change::None
+        } else {
+            Change::Some
         }
     }
 
@@ -207,13 +244,26 @@ impl Entry {
 
     /// The limit that guards a cell, if one does.
     pub fn limit_of(&self, cell: Cell) -> Option<u64> {
-        let limits = &self.rules.limits;
+        let rules = self.rules();
+        if self.is_gone() {
+            return None;
+        }
+        let limits = &rules.limits;
         match cell {
             Cell::Live(resource) => limits.of(resource.counter()).get(),
             Cell::Gained(_) => limits.of(Counter::GroupsGained).get(),
             Cell::Increment(_) => None,
         }
     }
+}
+
+/// Whether the rules that an app lives under changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// They did not.
+    None,
+    /// They did.
+    Some,
 }
 
 /// How much a report tells.

@@ -78,7 +78,7 @@ impl Ledger {
     fn look_for_marks(&self, entry: &Entry, view: &View, day: Day) {
         let counts = COUNTERS.map(|counter| self.net_in(entry, view, counter, day));
         let now = self.clock.now();
-        self.marks.look(entry.app, &entry.rules, counts, day, now);
+        self.marks.look(entry.app, &entry.rules(), counts, day, now);
     }
 
     /// What is known of recounts of an app just now.

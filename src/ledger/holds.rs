@@ -100,7 +100,7 @@ impl Ledger {
     /// Takes note of what a view says is held. Where nobody but the gateway or an operator ends what has
     /// expired, nothing is to be looked at.
     pub(super) fn note_held(&self, entry: &Entry, view: &View) {
-        let acts = entry.rules.expired_holds != ExpiredHolds::Ask || has_metered(entry);
+        let acts = entry.rules().expired_holds != ExpiredHolds::Ask || has_metered(entry);
         if acts && view.reserved.iter().any(|held| *held > 0) {
             self.holding.note(entry.app);
         }
@@ -193,7 +193,7 @@ impl Ledger {
                 next = next.min(hold.until);
                 break;
             }
-            let intent = match entry.rules.expired_holds {
+            let intent = match entry.rules().expired_holds {
                 _ if !is_hard(&entry, hold) => Intent::Lapse,
                 ExpiredHolds::Ask => continue,
                 ExpiredHolds::Free => Intent::Lapse,
@@ -217,7 +217,8 @@ impl Ledger {
 
 /// Whether a hard limit guards what a reservation holds. What nothing guards is freed when it expires.
 fn is_hard(entry: &Entry, hold: &Hold) -> bool {
-    let limits = &entry.rules.limits;
+    let rules = entry.rules();
+    let limits = &rules.limits;
     let parts = hold.charge.parts().iter().map(|part| Part {
         limit: limits.of(part.counter),
         ..*part
@@ -227,7 +228,7 @@ fn is_hard(entry: &Entry, hold: &Hold) -> bool {
 
 /// Whether something of an app has no limit.
 fn has_metered(entry: &Entry) -> bool {
-    let of = |resource: &Resource| entry.rules.limits.of(resource.counter());
+    let of = |resource: &Resource| entry.rules().limits.of(resource.counter());
     RESOURCES
         .iter()
         .any(|resource| of(resource).get().is_none())

@@ -33,6 +33,7 @@ mod passage;
 mod repeats;
 mod rest;
 mod room;
+mod rules;
 mod save;
 mod settle;
 mod spending;
@@ -59,11 +60,13 @@ pub use marks::Passings;
 pub use outlook::{Outlook, State};
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 pub use repeats::{Counted, Despite, Unkept};
+pub use rules::{Rules, Standing};
 pub use save::Saving;
 pub use spending::Spent;
 pub use taking::NotTaken;
 
 use apps::Apps;
+use entry::Change;
 use holds::Holding;
 use ids::Ids;
 use journal::{Journal, Record};
@@ -84,7 +87,7 @@ use crate::store::{
 pub struct Ledger {
     clock: Arc<Clock>,
     zone: Zone,
-    rules: Rulebook,
+    rules: Rules,
     store: Arc<dyn Store>,
     member: Member,
     journal: Arc<Journal>,
@@ -170,7 +173,7 @@ impl Ledger {
             outlook: Outlook::new(clock.clone()),
             clock,
             zone,
-            rules,
+            rules: Rules::new(rules),
             store,
             member,
             journal,
@@ -195,12 +198,14 @@ impl Ledger {
             saving,
             states_from: AtomicI64::new(0),
         };
-        this.apps.to_tell(this.rules.apps.keys().copied());
+        this.apps.to_tell(this.rules.file().apps.keys().copied());
         for left in unsettled {
-            let limits = this.rules.of(left.app).map(|rules| &rules.limits);
+            let rules = this.rules.of(left.app).known();
             let guarded = |counter: &Counter| {
                 left.beyond[counter.index()]
-                    && limits.is_some_and(|of| of.of(*counter).get().is_some())
+                    && rules
+                        .as_ref()
+                        .is_some_and(|rules| rules.limits.of(*counter).get().is_some())
             };
             if COUNTERS.iter().any(guarded) {
                 this.take_up(left.app, |entry| this.apps.to_settle_soon(entry));
@@ -343,13 +348,47 @@ impl Ledger {
     }
 
     /// The apps that the settings name, in no order.
-    pub fn apps_of_settings(&self) -> impl Iterator<Item = AppId> + '_ {
-        self.rules.apps.keys().copied()
+    pub fn apps_of_settings(&self) -> Vec<AppId> {
+        self.rules.file().apps.keys().copied().collect()
     }
 
-    /// The rules of an app, if the settings know any.
-    pub fn rules_of(&self, app: AppId) -> Option<&Arc<AppRules>> {
-        self.rules.of(app)
+    /// The rules of an app, if anybody names any.
+    pub fn rules_of(&self, app: AppId) -> Option<Arc<AppRules>> {
+        self.rules.of(app).known()
+    }
+
+    /// All rules.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Goes by another settings file from now on, with all that was met.
+    pub fn go_by(&self, file: Rulebook) {
+        let known = self.rules.file();
+        let new = file.apps.keys().filter(|app| !known.apps.contains_key(app));
+        let new: Vec<_> = new.copied().collect();
+        self.rules.go_by(file);
+        for entry in self.apps.all() {
+            self.heed(&entry);
+        }
+        self.apps.to_tell(new.into_iter());
+    }
+
+    /// Has an app that was met live under the rules that hold now. What it was lent under others goes back: the
+    /// ledger lends anew under these.
+    fn heed(&self, entry: &Arc<Entry>) {
+        let change = match self.rules.of(entry.app) {
+            Standing::Known(rules) => entry.live_by(&rules),
+            Standing::Deleted(_) | Standing::Unknown => entry.end(),
+        };
+        if change == Change::None {
+            return;
+        }
+        if !self.store.is_local() {
+            self.return_spare(entry);
+        }
+        // It may be a plan that the ledger is to know.
+        self.apps.to_settle(entry);
     }
 
     /// The billing zone.
@@ -412,7 +451,8 @@ impl Ledger {
         self.apps.get(app)
     }
 
-    /// The app's entry, made on the first touch; `None` if nobody knows the app.
+    /// The app's entry, made on the first touch; `None` if nobody knows the app. One that was deleted still has
+    /// one: what it owes is settled.
     ///
     /// # Errors
     /// [`Crowded`].
@@ -420,8 +460,10 @@ impl Ledger {
         if let Some(entry) = self.apps.get(app) {
             return Ok(Some(entry.clone()));
         }
-        let Some(rules) = self.rules.of(app) else {
-            return Ok(None);
+        let (rules, gone) = match self.rules.of(app) {
+            Standing::Known(rules) => (rules, false),
+            Standing::Deleted(rules) => (rules, true),
+            Standing::Unknown => return Ok(None),
         };
         if !self.apps.has_room() {
             return Err(Crowded::Apps);
@@ -430,13 +472,18 @@ impl Ledger {
             tracing::error!(%app, %why, "the journal could not be read");
             Crowded::Unreadable
         })?;
-        let entry = Entry::restored(app, rules.clone(), &cells);
+        let entry = Entry::restored(app, rules, &cells);
+        if gone {
+            entry.end();
+        }
         let today = self.zone.day(self.now());
         if let Some(view) = self.store.glance(app, today) {
             entry.learn(&view, today);
             self.note_held(&entry, &view);
         }
         let entry = self.apps.keep(entry);
+        // They may have changed meanwhile.
+        self.heed(&entry);
         // The ledger is to know its plan, whether anything is counted or not.
         self.apps.to_settle(&entry);
         Ok(Some(entry))

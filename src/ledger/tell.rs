@@ -67,7 +67,7 @@ pub(super) async fn tell(
         for (entry, telling, acks_freeze) in entries {
             let (app, cells) = (entry.app, entry.report(now, telling));
             let untold = !entry.plan_told.load(Ordering::Relaxed);
-            let plan = untold.then(|| entry.rules.plan.name.clone());
+            let plan = untold.then(|| entry.rules().plan.name.clone());
             let must_hear = entry.frozen().is_some() || !entry.is_heard(&ledger.lease);
             if !cells.is_empty() || telling != Telling::News || must_hear || untold {
                 on_the_way.entries.push(entry);

@@ -66,6 +66,8 @@ impl Place {
         let rules = AppRules {
             limits: plan.limits,
             plan: Arc::new(plan),
+            shadow: false,
+            edition: 0,
             disabled: false,
             share_ids: false,
             track_objects: true,
@@ -79,7 +81,7 @@ impl Place {
             zone: self.zone.clone(),
             rules: Rulebook {
                 apps: [(app(), Arc::new(rules))].into(),
-                unknown: None,
+                ..Rulebook::default()
             },
             store: Arc::new(store),
             member: "test".into(),

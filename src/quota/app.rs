@@ -34,6 +34,10 @@ impl fmt::Display for AppId {
 
 /// What one app may do: its plan, and its own limits laid over the plan's.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the settings, and none excludes another"
+)]
 pub struct AppRules {
     /// The plan (edition) that the app has.
     pub plan: Arc<Plan>,
@@ -41,6 +45,8 @@ pub struct AppRules {
     pub limits: Limits,
     /// A disabled app is refused every creation; releases and reads still work.
     pub disabled: bool,
+    /// Whether the app is only watched: everything is counted and judged, and nothing refused.
+    pub shadow: bool,
     /// What is asked under a request id is known to all sidecars, at the price of one step in the ledger
     /// each; else memory answers where it can, and the sidecar that answered knows it alone.
     pub share_ids: bool,
@@ -51,4 +57,7 @@ pub struct AppRules {
     pub activated: Option<Date>,
     /// What becomes of places whose reservation has expired.
     pub expired_holds: ExpiredHolds,
+    /// Which version of the app's registration says so. Of two limits that sidecars state the newer
+    /// version's holds. 0: a settings file, whose versions nobody can compare.
+    pub edition: u64,
 }

@@ -16,6 +16,7 @@ mod outage;
 mod plan;
 mod resource;
 mod rulebook;
+mod spec;
 
 pub use amount::{AMOUNT_MAX, Amount};
 pub use app::{AppId, AppRules};
@@ -30,3 +31,4 @@ pub use outage::{Outage, OutagePolicy, OutageRule};
 pub use plan::{GroupBasis, Limits, MeteredFee, Plan, PlanName, PriceList};
 pub use resource::{COUNTERS, Counter, RESOURCES, Resource};
 pub use rulebook::Rulebook;
+pub use spec::{AppSpec, OwnLimits, Registered};

@@ -36,6 +36,7 @@ mod pages;
 mod recount;
 mod releases;
 mod repeats;
+mod shadow;
 mod sharing;
 mod side_services;
 mod starting;

@@ -52,6 +52,8 @@ pub fn ledger() -> (TempDir, Arc<EmbeddedStore>, Arc<Ledger>) {
     let rules = AppRules {
         limits: plan.limits,
         plan: Arc::new(plan),
+        shadow: false,
+        edition: 0,
         disabled: false,
         share_ids: false,
         track_objects: true,
@@ -64,7 +66,7 @@ pub fn ledger() -> (TempDir, Arc<EmbeddedStore>, Arc<Ledger>) {
         zone,
         rules: Rulebook {
             apps: [(app, Arc::new(rules))].into(),
-            unknown: None,
+            ..Rulebook::default()
         },
         store: store.clone(),
         member: "test".into(),

@@ -45,7 +45,7 @@ fn check_config_shows_what_an_app_has_of_its_own() {
   - { app_id: 1, plan: pro, track_objects: true, expired_holds: ask }
   - { app_id: 2, plan: pro, share_ids: true, track_objects: false }
   - { app_id: 3, plan: trial, limits: { accounts: 5 }, expired_holds: free }
-  - { app_id: 4, plan: trial, expired_holds: charge }
+  - { app_id: 4, plan: trial, expired_holds: charge, shadow: true }
 ";
     std::fs::write(&file, settings).expect("written");
     let output = imquota(&["check-config", file.to_str().expect("text")]);
@@ -54,7 +54,7 @@ fn check_config_shows_what_an_app_has_of_its_own() {
     let apps = "apps: 4
   2 (pro): share_ids, track_objects false
   3 (trial): accounts 5, expired_holds free
-  4 (trial): expired_holds charge
+  4 (trial): shadow, expired_holds charge
 ";
     assert!(said.contains(apps), "{said}");
 }

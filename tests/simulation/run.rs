@@ -296,6 +296,8 @@ pub fn build(
         let app = AppRules {
             limits: plan.limits,
             plan: Arc::new(plan),
+            shadow: false,
+            edition: 0,
             disabled: false,
             share_ids: tenant.share_ids,
             track_objects: true,

@@ -88,6 +88,8 @@ impl Sidecar {
             let rules = AppRules {
                 limits: plan.limits,
                 plan,
+                shadow: false,
+                edition: 0,
                 disabled: false,
                 share_ids: false,
                 track_objects: true,
@@ -101,7 +103,7 @@ impl Sidecar {
             zone,
             rules: Rulebook {
                 apps: rules.collect(),
-                unknown: None,
+                ..Rulebook::default()
             },
             store: Arc::new(store),
             member: "test".into(),

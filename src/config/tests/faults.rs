@@ -25,7 +25,7 @@ plans:
 apps:
   - { app_id: 0, plan: prro }
   - plan: pro
-    shadow: true
+    shadow: 1
 ";
     table(&[(
         text,
@@ -41,7 +41,7 @@ apps:
             "f.yaml:13: apps[0].app_id: must be at least 1, not \"0\"",
             "f.yaml:13: apps[0].plan: no plan is called \"prro\"; did you mean \"pro\"?",
             "f.yaml:14: apps[1].app_id: is missing",
-            "f.yaml:15: apps[1].shadow: shadow mode is not served by this version; leave it out or set it to false",
+            "f.yaml:15: apps[1].shadow: must be true or false, not \"1\"",
         ],
     )]);
 }
@@ -126,7 +126,7 @@ fn unknown_keys_are_refused_at_every_level() {
             &[
                 "f.yaml:1: auth: unknown key; known here are listen, admin_listen, http_listen, \
                health_listen, allow_plaintext, request_ids, data_dir, store, outage, unknown_app_plan, \
-               billing, plans, apps, member, workers, log_format",
+               shadow, billing, plans, apps, member, workers, log_format",
             ],
         ),
         (

@@ -134,7 +134,7 @@ async fn state_met(
             app,
             cells,
             acks_freeze: None,
-            plan: Some(entry.rules.plan.name.clone()),
+            plan: Some(entry.rules().plan.name.clone()),
         }
     });
     state(ledger, shard, Whose::Own, apps.collect()).await

@@ -102,6 +102,8 @@ impl World {
         let rules = AppRules {
             limits,
             plan: Arc::new(plan),
+            shadow: false,
+            edition: 0,
             disabled: false,
             share_ids: true,
             track_objects: true,
@@ -114,7 +116,7 @@ impl World {
             zone: Zone::parse("+08:00").unwrap(),
             rules: Rulebook {
                 apps: [(app(), Arc::new(rules))].into(),
-                unknown: None,
+                ..Rulebook::default()
             },
             store: Arc::new(Lender::new(self.shared.clone(), deaf.clone())),
             member: "test".into(),
@@ -411,7 +413,7 @@ async fn an_answer_for_an_attempt_that_was_withdrawn_meanwhile_is_refused() {
         charge: crate::quota::Charge::new(
             Resource::Group,
             Amount::ONE,
-            &sidecar.entry().rules.limits,
+            &sidecar.entry().rules().limits,
         ),
         day: sidecar.ledger.zone.day(sidecar.ledger.now()),
         object: None,

@@ -12,7 +12,7 @@ impl Auditor {
         self.with(|known| {
             known.trace.write_u64(verdict.held);
             let at = match verdict.outcome {
-                Outcome::Allow | Outcome::Exceeds(_) => 0,
+                Outcome::Allow | Outcome::Exceeds(_) | Outcome::Shadowed(_) => 0,
                 Outcome::Deny(Refusal::StoreUnavailable { .. }) => {
                     known.note_undone(deal);
                     2

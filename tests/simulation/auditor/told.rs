@@ -112,7 +112,9 @@ impl Auditor {
             let before = app.told_before(deal);
             let told = match verdict.outcome {
                 Outcome::Allow => Told::Allowed,
-                Outcome::Exceeds(_) => unreachable!("no gateway here records"),
+                Outcome::Exceeds(_) | Outcome::Shadowed(_) => {
+                    unreachable!("no gateway here records, and no app is only watched")
+                }
                 Outcome::Deny(Refusal::StoreUnavailable { .. }) => {
                     known.answers[2] += 1;
                     return known.note_undone(deal);

@@ -111,7 +111,7 @@ impl Gateway {
                     _ if plan.lost => None,
                     Outcome::Allow => Some(true),
                     Outcome::Deny(Refusal::StoreUnavailable { .. }) => None,
-                    Outcome::Deny(_) | Outcome::Exceeds(_) => Some(false),
+                    Outcome::Deny(_) | Outcome::Exceeds(_) | Outcome::Shadowed(_) => Some(false),
                 }
             }
             Heard::Nobody => Some(false),

@@ -77,6 +77,8 @@ impl Place {
         let rules = Arc::new(AppRules {
             limits: plan.limits,
             plan: Arc::new(plan),
+            shadow: false,
+            edition: 0,
             disabled: false,
             share_ids: false,
             track_objects: true,
@@ -88,7 +90,7 @@ impl Place {
             zone: Zone::parse("+08:00").unwrap(),
             rules: Rulebook {
                 apps: (1..200).map(|id| (app(id), rules.clone())).collect(),
-                unknown: None,
+                ..Rulebook::default()
             },
             store: Arc::new(self.store.clone()),
             member: "one".into(),
