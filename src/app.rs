@@ -13,15 +13,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::access::{Access, TokensFault};
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{Create, Settings, StoreSettings};
 use crate::endpoint::Endpoint;
-use crate::grpc::{
-    self, BindFault, Bound, Bounds, Doors, Guard, Readiness, ServeFault, Token, TokenFault,
-};
+use crate::grpc::{self, Bound, Bounds, Doors, Guard, Readiness, ServeFault, Token, TokenFault};
 use crate::invoice::{Invoices, Prices};
 use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues, Saving};
+use crate::listeners::{self, ListenFault, Listeners};
 use crate::metrics::Metrics;
 use crate::operator::Operations;
 use crate::store::embedded::EmbeddedStore;
@@ -46,7 +46,7 @@ pub enum Fault {
     Process(#[from] std::io::Error),
     /// A listener cannot be had.
     #[error(transparent)]
-    Bind(#[from] BindFault),
+    Listen(#[from] ListenFault),
     /// The data folder cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalFault),
@@ -56,6 +56,9 @@ pub enum Fault {
     /// Operators cannot be told from others.
     #[error("the operators' token: {0}")]
     Token(#[from] TokenFault),
+    /// Who may do what cannot be read.
+    #[error("auth: {0}")]
+    Access(#[from] TokensFault),
     /// The server broke off.
     #[error(transparent)]
     Serve(#[from] ServeFault),
@@ -80,10 +83,8 @@ pub fn serve(settings: &Settings) -> Result<(), Fault> {
 
 async fn run(settings: &Settings) -> Result<(), Fault> {
     let stop = stop_signal()?;
-    let listeners = grpc::bind(&settings.listen)?;
-    let probes = bind_one(settings.health_listen.as_ref())?;
-    let admin_listeners = bind_one(settings.admin_listen.as_ref())?;
-    let pages = bind_one(settings.http_listen.as_ref())?;
+    let listeners = Listeners::bind(settings)?;
+    let access = settings.auth.as_deref().map(Access::open).transpose()?;
     let opened = open_ledger(settings)?;
     let (ledger, queues) = (opened.ledger, opened.queues);
     let admin = Admin {
@@ -93,22 +94,28 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
             opened.clock,
             settings.member.clone(),
         ),
-        guard: guard(settings)?,
-        listeners: admin_listeners,
+        guard: guard(settings, access.as_ref())?,
+        listeners: listeners.admin,
     };
     first_meeting(&ledger).await?;
 
     let (stop_tasks, tasks_stop) = watch::channel(false);
     let mut tasks = tokio::spawn(keep(ledger.clone(), queues, tasks_stop));
     let readiness = Readiness::new();
+    let mut followed = listeners::follow(&listeners.certificates);
+    if let Some(access) = &access {
+        followed.spawn(access.clone().follow());
+    }
     let follower = tokio::spawn(follow(ledger.clone(), readiness.clone()));
     let server = Server {
         settings,
         ledger: &ledger,
         readiness,
-        listeners,
-        probes,
-        pages,
+        access,
+        metrics: Metrics::new(ledger.clone(), listeners.certificates),
+        listeners: listeners.api,
+        probes: listeners.probes,
+        pages: listeners.pages,
         admin,
     };
     let outcome = tokio::select! {
@@ -120,6 +127,7 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
     };
 
     follower.abort();
+    drop(followed);
     stop_tasks.send_replace(true);
     if !tasks.is_finished() {
         // Dropped half-way, a checkpoint would be lost; each task ends after what it is at.
@@ -140,6 +148,8 @@ struct Server<'a> {
     settings: &'a Settings,
     ledger: &'a Arc<Ledger>,
     readiness: Readiness,
+    access: Option<Access>,
+    metrics: Metrics,
     listeners: Vec<Bound>,
     probes: Vec<Bound>,
     pages: Vec<Bound>,
@@ -181,7 +191,7 @@ impl Server<'_> {
         let probes = grpc::serve_health(self.readiness.clone(), self.probes, probes);
         let pages = grpc::serve_pages(
             self.readiness.clone(),
-            Metrics::new(self.ledger.clone()),
+            self.metrics,
             self.pages,
             stopped(others_stop.clone()),
         );
@@ -201,20 +211,21 @@ impl Server<'_> {
             let said = |addresses: String| (!addresses.is_empty()).then_some(addresses);
             let (admin_listen, http_listen) = (said(admin_listen), said(http_listen));
             tracing::info!(listen, admin_listen, http_listen, "ready to answer");
-            let served = grpc::serve(doors, self.readiness, self.listeners, bounds, stop).await;
+            let served = grpc::serve(
+                doors,
+                self.access,
+                self.readiness,
+                self.listeners,
+                bounds,
+                stop,
+            )
+            .await;
             stop_others.send_replace(true);
             served
         };
         let (outcome, probes, pages, admin) = tokio::join!(serving, probes, pages, admin);
         Ok(outcome.and(probes).and(pages).and(admin)?)
     }
-}
-
-fn bind_one(endpoint: Option<&Endpoint>) -> Result<Vec<Bound>, BindFault> {
-    endpoint.map_or_else(
-        || Ok(Vec::new()),
-        |one| grpc::bind(std::slice::from_ref(one)),
-    )
 }
 
 fn addresses(listeners: &[Bound]) -> String {
@@ -226,7 +237,10 @@ fn addresses(listeners: &[Bound]) -> String {
 }
 
 /// Who is let in as an operator. Over TCP that takes a token; the data folder is locked by now.
-fn guard(settings: &Settings) -> Result<Guard, TokenFault> {
+fn guard(settings: &Settings, access: Option<&Access>) -> Result<Guard, TokenFault> {
+    if let Some(access) = access {
+        return Ok(Guard::By(access.clone()));
+    }
     Ok(Guard::new(match &settings.admin_listen {
         Some(Endpoint::Tcp(_)) => Some(Token::of_folder(&settings.data_dir)?),
         Some(Endpoint::Unix(_)) | None => None,

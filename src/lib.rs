@@ -30,6 +30,8 @@
 //! | [`billing`] | what a month costs, from its peaks and prices |
 //! | [`database`] | files of a database, opened so that damage is found at the start |
 //! | [`endpoint`] | an address to listen on or to dial |
+//! | [`tls`] | certificates of listeners, followed while they change; whose name a client's bears |
+//! | [`access`] | who may do what, by certificate, user or token |
 //! | [`config`] | text to typed settings, every fault at once |
 //! | [`store`] | the shared ledger behind one trait; `embedded` and `redis` |
 //! | [`ledger`] | what this sidecar knows, was lent and owes; its journal; its membership; the tasks that settle it |
@@ -38,6 +40,7 @@
 //! | [`operator`] | what operators do: recounts, the list of members, the audit list |
 //! | [`metrics`] | the figures that a scrape is told |
 //! | [`grpc`] | listeners, workers, the contract; the only place of wire types and statuses |
+//! | [`listeners`] | all sockets of a server, with their certificates |
 //! | [`observe`] | log lines |
 //! | [`app`] | puts the parts together, in the order in which they start and end |
 //! | [`cli`] | the program's verbs; its clients speak the contract |
@@ -71,6 +74,7 @@
 //!
 //! There is no cache of decisions and no approximate count.
 
+pub mod access;
 pub mod admission;
 pub mod app;
 pub mod billing;
@@ -83,8 +87,10 @@ pub mod endpoint;
 pub mod grpc;
 pub mod invoice;
 pub mod ledger;
+pub mod listeners;
 pub mod metrics;
 pub mod observe;
 pub mod operator;
 pub mod quota;
 pub mod store;
+pub mod tls;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::ledger::{Ledger, State};
+use crate::tls::ServerTls;
 
 /// The media type of [`Metrics::text`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -20,10 +22,11 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 pub struct Metrics(Arc<Registry>);
 
 impl Metrics {
-    /// The figures of `ledger`'s sidecar.
+    /// The figures of `ledger`'s sidecar, and of the certificates of its listeners, by their keys.
     #[must_use]
-    pub fn new(ledger: Arc<Ledger>) -> Self {
+    pub fn new(ledger: Arc<Ledger>, certificates: Vec<(&'static str, ServerTls)>) -> Self {
         let mut registry = Registry::default();
+        registry.register_collector(Box::new(OfCertificates(certificates)));
         registry.register_collector(Box::new(OfLedger(ledger)));
         Self(Arc::new(registry))
     }
@@ -36,6 +39,29 @@ impl Metrics {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.0)?;
         Ok(text)
+    }
+}
+
+/// Listeners' keys and their certificates.
+#[derive(Debug)]
+struct OfCertificates(Vec<(&'static str, ServerTls)>);
+
+impl Collector for OfCertificates {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let mut family = encoder.encode_descriptor(
+            "imquota_tls_certificate_not_after_seconds",
+            "When the certificate that a listener shows ends, in seconds since 1970",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (listener, tls) in &self.0 {
+            let labels = [("listener", *listener)];
+            ConstGauge::new(tls.not_after()).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 

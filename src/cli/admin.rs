@@ -7,10 +7,11 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 
 use super::args::AdminCommon;
-use super::client::NoAnswer;
+use super::client::{NoAnswer, shown};
+use super::secure;
 use crate::config::{self, Environment};
+use crate::grpc::TOKEN_FILE;
 use crate::grpc::proto::admin_service_client::AdminServiceClient;
-use crate::grpc::{TOKEN_FILE, Token};
 
 /// A connection to the operators' service.
 pub(super) struct AdminClient {
@@ -24,10 +25,7 @@ impl AdminClient {
     pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
-        if let Some(bearer) = &self.bearer {
-            let metadata = request.metadata_mut();
-            metadata.insert("authorization", bearer.clone());
-        }
+        shown(&mut request, self.bearer.as_ref());
         request
     }
 }
@@ -38,14 +36,15 @@ pub(super) async fn connect(
     common: &AdminCommon,
     environment: &Environment,
 ) -> Result<AdminClient, NoAnswer> {
-    let bearer = if common.admin_endpoint.is_unix() {
+    let known_without = common.admin_endpoint.is_unix() || common.security.cert.is_some();
+    let bearer = if known_without && common.token_file.is_none() {
         None
     } else {
         Some(bearer(common, environment).map_err(NoAnswer::NoToken)?)
     };
-    let channel = common.admin_endpoint.endpoint().connect().await;
+    let channel = secure::connect(&common.admin_endpoint, &common.security).await?;
     Ok(AdminClient {
-        service: AdminServiceClient::new(channel.map_err(NoAnswer::Nobody)?),
+        service: AdminServiceClient::new(channel),
         timeout: common.timeout,
         bearer,
     })
@@ -56,11 +55,7 @@ fn bearer(common: &AdminCommon, environment: &Environment) -> Result<MetadataVal
         Some(path) => path.clone(),
         None => default_file(environment)?,
     };
-    let token = Token::read(&path).map_err(|fault| fault.to_string())?;
-    let mut bearer = MetadataValue::try_from(format!("Bearer {}", token.as_str()))
-        .map_err(|problem| format!("{}: {problem}", path.display()))?;
-    bearer.set_sensitive(true);
-    Ok(bearer)
+    secure::bearer(&path)
 }
 
 /// Where a server keeps its token that was started with this environment and without flags.

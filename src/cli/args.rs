@@ -4,6 +4,7 @@ mod bill;
 mod holds;
 mod objects;
 mod operators;
+mod security;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub use holds::{CancelArgs, ConfirmArgs, HoldsArgs};
 pub use objects::{ImportArgs, ObjectsVerb};
 pub(super) use operators::AdminCommon;
 pub use operators::{AuditArgs, Members, MembersListArgs, RecountArgs, RetireArgs};
+pub use security::Security;
 
 use super::target::Target;
 use crate::config::{Flags, duration};
@@ -181,7 +183,7 @@ impl From<ServeArgs> for Flags {
 /// What every client verb takes.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// The server: http://host:port or unix:/path
+    /// The server: http://host:port, https://host:port or unix:/path
     #[arg(
         long,
         value_name = "URL",
@@ -190,6 +192,12 @@ pub struct Common {
         value_parser = Target::parse
     )]
     pub endpoint: Target,
+    /// How the connection is encrypted.
+    #[command(flatten)]
+    pub security: Security,
+    /// The file with a token that the server's `auth` names
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Print the reply as JSON, with the names of the contract
     #[arg(long)]
     pub json: bool,

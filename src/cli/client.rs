@@ -4,12 +4,13 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::args::{Ask, Audience, Common, Manner, Members, ObjectsVerb};
-use super::{Exit, Target, say, verbs};
+use super::{Exit, Target, say, secure, verbs};
 use crate::config::Environment;
 use crate::grpc::proto::quota_service_client::QuotaServiceClient;
 
@@ -65,6 +66,7 @@ impl From<Status> for NoAnswer {
 pub(super) struct Client {
     pub service: QuotaServiceClient<Channel>,
     timeout: Duration,
+    bearer: Option<MetadataValue<Ascii>>,
 }
 
 impl Client {
@@ -72,6 +74,7 @@ impl Client {
     pub fn request<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         request.set_timeout(self.timeout);
+        shown(&mut request, self.bearer.as_ref());
         request
     }
 }
@@ -161,6 +164,7 @@ async fn answer(
 /// Connects to the server.
 pub(super) async fn connect(common: &Common) -> Result<Client, NoAnswer> {
     Ok(Client {
+        bearer: bearer(common)?,
         service: QuotaServiceClient::new(channel(common).await?),
         timeout: common.timeout,
     })
@@ -168,8 +172,23 @@ pub(super) async fn connect(common: &Common) -> Result<Client, NoAnswer> {
 
 /// A connection to whatever the server serves.
 pub(super) async fn channel(common: &Common) -> Result<Channel, NoAnswer> {
-    let channel = common.endpoint.endpoint().connect().await;
-    channel.map_err(NoAnswer::Nobody)
+    secure::connect(&common.endpoint, &common.security).await
+}
+
+/// What the calls show, if the flags name a token.
+pub(super) fn bearer(common: &Common) -> Result<Option<MetadataValue<Ascii>>, NoAnswer> {
+    let path = common.token_file.as_deref();
+    path.map(secure::bearer)
+        .transpose()
+        .map_err(NoAnswer::Input)
+}
+
+/// Has a request show a token.
+pub(super) fn shown<T>(request: &mut tonic::Request<T>, bearer: Option<&MetadataValue<Ascii>>) {
+    if let Some(bearer) = bearer {
+        let metadata = request.metadata_mut();
+        metadata.insert("authorization", bearer.clone());
+    }
 }
 
 fn explain(manner: Manner<'_>, no_answer: &NoAnswer) -> String {
@@ -207,7 +226,7 @@ fn explain(manner: Manner<'_>, no_answer: &NoAnswer) -> String {
 }
 
 /// The first cause of `error`.
-fn innermost<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+pub(super) fn innermost<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

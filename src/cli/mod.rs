@@ -7,6 +7,7 @@ mod bill;
 mod check_config;
 mod client;
 mod estimate;
+mod secure;
 mod summary;
 mod table;
 mod target;

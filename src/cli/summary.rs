@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::table::{Side, aligned};
+use crate::access::{Binding, Role};
 use crate::config::{Create, LogFormat, Settings, StoreSettings};
 use crate::endpoint::Endpoint;
 use crate::quota::{
     AppRules, ExpiredHolds, GroupBasis, IdPolicy, Limit, Limits, MeteredFee, OutagePolicy, Plan,
     PlanName, PriceList,
 };
+use crate::tls::{ClientCert, TlsFiles};
 
 /// The most apps with limits of their own, and the most notices, that are listed one by one.
 const LISTED_MAX: usize = 20;
@@ -42,11 +44,17 @@ fn first_few(mut lines: Vec<String>, what: &str) -> String {
 }
 
 fn facts(settings: &Settings) -> Vec<Vec<String>> {
-    let listen: Vec<_> = settings.listen.iter().map(listener).collect();
+    let listen = settings.listen.iter();
+    let listen: Vec<_> = listen.map(|one| listener(settings, one)).collect();
     let none = || "none".to_owned();
     let shown = |one: &Option<Endpoint>| one.as_ref().map_or_else(none, ToString::to_string);
-    let admin = shown(&settings.admin_listen);
+    let with_tls = |shown: String, tls: &Option<TlsFiles>| match tls {
+        Some(files) if !shown.starts_with("unix:") => format!("{shown} ({})", tls_of(files)),
+        _ => shown,
+    };
+    let admin = with_tls(shown(&settings.admin_listen), &settings.tls.admin);
     let health = shown(&settings.health_listen);
+    let http = with_tls(shown(&settings.http_listen), &settings.tls.http);
     let chosen = |by_default: bool, default: &str, value: String| {
         if by_default {
             default.to_owned()
@@ -68,6 +76,8 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
         ("listen", listen.join(", ")),
         ("admin_listen", admin),
         ("health_listen", health),
+        ("http_listen", http),
+        ("auth", auth(settings)),
         ("store", store(&settings.store)),
         ("outage", outage(&settings.outage)),
         ("request_ids", request_ids(&settings.request_ids)),
@@ -107,12 +117,50 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
     .to_vec()
 }
 
-fn listener(endpoint: &Endpoint) -> String {
-    if endpoint.is_loopback() {
-        endpoint.to_string()
-    } else {
-        format!("{endpoint} (plain text off loopback, as allowed)")
+fn listener(settings: &Settings, endpoint: &Endpoint) -> String {
+    match &settings.tls.listen {
+        Some(files)
+            if matches!(endpoint, Endpoint::Tcp(_))
+                && !settings.allow_plaintext.contains(endpoint) =>
+        {
+            format!("{endpoint} ({})", tls_of(files))
+        }
+        _ if endpoint.is_loopback() => endpoint.to_string(),
+        _ => format!("{endpoint} (plain text off loopback, as allowed)"),
     }
+}
+
+/// Who may do what.
+fn auth(settings: &Settings) -> String {
+    let Some(bindings) = &settings.auth else {
+        return "none: gateways are not asked, operators are of this machine".to_owned();
+    };
+    let mut lines = Vec::new();
+    for Binding { grant, .. } in bindings {
+        let roles = Role::ALL.iter().filter(|(_, role)| grant.roles.has(*role));
+        let roles: Vec<_> = roles.map(|(name, _)| *name).collect();
+        let apps = match grant.apps.as_deref() {
+            None => String::new(),
+            Some([app]) => format!(" for app {app}"),
+            Some(apps) => format!(" for {} apps", apps.len()),
+        };
+        lines.push(format!("{} may {}{apps}", grant.name, roles.join(", ")));
+    }
+    let more = lines.len().saturating_sub(LISTED_MAX);
+    lines.truncate(LISTED_MAX);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines.join("; ")
+}
+
+fn tls_of(files: &TlsFiles) -> String {
+    let clients = match (&files.client_ca, files.client_cert) {
+        (None, _) => String::new(),
+        (Some(ca), ClientCert::Required) => format!(", clients by {}", ca.display()),
+        (Some(ca), ClientCert::Optional) => format!(", clients by {} or none", ca.display()),
+    };
+    format!("TLS by {}{clients}", files.cert.display())
 }
 
 fn store(store: &StoreSettings) -> String {

@@ -12,7 +12,7 @@ pub(super) const ADMIN_DEFAULT: &str = "http://127.0.0.1:50052";
 /// How long connecting may take; the answer has a bound of its own.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// The address of a server: `http://host:port` or `unix:/path`.
+/// The address of a server: `http://host:port`, `https://host:port` or `unix:/path`.
 #[derive(Debug, Clone)]
 pub struct Target {
     text: String,
@@ -42,21 +42,18 @@ impl Target {
             _ if text.starts_with("unix:") || text.contains("://") => text.to_owned(),
             _ => format!("http://{text}"),
         };
-        if text.starts_with("https:") {
-            return Err("TLS is not served by this version; write http://host:port".into());
-        }
         let path = text.strip_prefix("unix:");
-        let wrong = || "must be http://host:port or unix:/path".to_owned();
+        let wrong = || "must be http://host:port, https://host:port or unix:/path".to_owned();
         if path.is_some_and(|path| path.trim_start_matches('/').is_empty()) {
             return Err(wrong());
         }
         let endpoint = Endpoint::from_shared(text.clone()).map_err(|_| wrong())?;
         let uri = endpoint.uri();
-        let plain = uri.scheme_str() == Some("http")
+        let on_its_own = matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.port_u16().is_some()
             && matches!(uri.path(), "" | "/")
             && uri.query().is_none();
-        if path.is_none() && !plain {
+        if path.is_none() && !on_its_own {
             return Err(wrong());
         }
         Ok(Self {
@@ -68,6 +65,11 @@ impl Target {
     /// Whether it is a socket of this machine, whose two ends know each other's users.
     pub(super) fn is_unix(&self) -> bool {
         self.text.starts_with("unix:")
+    }
+
+    /// Whether it is spoken to over TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        self.text.starts_with("https:")
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -92,19 +94,26 @@ mod tests {
             ("http://127.0.0.1:50051", "http://127.0.0.1:50051"),
             ("http://sidecar.local:1/", "http://sidecar.local:1/"),
             ("[::1]:50051", "http://[::1]:50051"),
+            ("https://sidecar.local:1", "https://sidecar.local:1"),
             ("unix:/run/imquota.sock", "unix:/run/imquota.sock"),
             ("unix:///run/imquota.sock", "unix:///run/imquota.sock"),
         ] {
             assert_eq!(Target::parse(text).expect(text).to_string(), shown);
         }
         for (text, hint) in [
-            ("https://127.0.0.1:50051", "TLS is not served"),
+            ("https://127.0.0.1", "must be http://host:port"),
             ("http://127.0.0.1", "must be http://host:port"),
             ("http://127.0.0.1:50051/path", "must be http://host:port"),
             ("ftp://127.0.0.1:1", "must be http://host:port"),
             ("http://a b:1", "must be http://host:port"),
-            ("unix:", "must be http://host:port or unix:/path"),
-            ("unix:///", "must be http://host:port or unix:/path"),
+            (
+                "unix:",
+                "must be http://host:port, https://host:port or unix:/path",
+            ),
+            (
+                "unix:///",
+                "must be http://host:port, https://host:port or unix:/path",
+            ),
         ] {
             let problem = Target::parse(text).expect_err(text);
             assert!(problem.contains(hint), "{text}: {problem}");

@@ -1,10 +1,13 @@
 //! Where the server listens, and what may be plain off loopback.
 
 use super::LISTENERS_MAX;
+use super::auth;
 use super::finding::Findings;
 use super::layered::{Chosen, Layered};
 use super::sources::{Environment, Flags};
+use super::tls::{self, ListenerTls};
 use super::value::Section;
+use crate::access::Binding;
 use crate::endpoint::Endpoint;
 
 /// Where the API is served if nobody says.
@@ -34,8 +37,14 @@ pub(super) struct Listeners {
     pub admin: Option<Endpoint>,
     /// The one for health alone.
     pub health: Option<Endpoint>,
-    /// The one of plain HTTP.
+    /// The one of HTTP.
     pub http: Option<Endpoint>,
+    /// Which of them speak TLS.
+    pub tls: ListenerTls,
+    /// Which may be plain.
+    pub plain: Vec<Endpoint>,
+    /// Who may do what.
+    pub auth: Option<Vec<Binding>>,
 }
 
 /// All listeners.
@@ -50,24 +59,37 @@ pub(super) fn read(
     let flag = flags.admin_listen.as_deref();
     let admin = ADMIN_LISTEN.choose(flag, environment, file, findings, Endpoint::parse);
     let plain = allow_plaintext(file, findings);
+    let tls = tls::read(file, findings);
+    let auth = auth::read(file, findings);
     let listen = listen.unwrap_or_default();
     for one in &listen {
-        if !one.value.is_loopback() && !plain.contains(&one.value) {
+        if tls.listen.is_none() && !one.value.is_loopback() && !plain.contains(&one.value) {
             let text = format!(
-                "{} can be reached from other machines and is not encrypted; if that is meant, add \
-                 it to allow_plaintext in the settings file",
+                "{} can be reached from other machines and is not encrypted: give it a certificate \
+                 under tls.listen in the settings file; or, if that is meant, add it to allow_plaintext",
                 one.value
             );
             findings.fault(one.place.clone(), one.key.clone(), text);
         }
     }
     if let Some(one) = admin.as_ref().filter(|one| !one.value.is_loopback()) {
-        let text = format!(
-            "{} can be reached from other machines; operators are let in there by an auth section, \
-             which this version does not serve: listen on loopback or on a Unix socket",
-            one.value
-        );
-        findings.fault(one.place.clone(), one.key.clone(), text);
+        let is_plain = tls.admin.is_none() && !plain.contains(&one.value);
+        for (missing, what) in [
+            (
+                auth.is_none(),
+                "an auth section says who operators are; without one, listen on loopback or on a Unix socket",
+            ),
+            (
+                is_plain,
+                "it is not encrypted: give it a certificate under tls.admin_listen in the settings file; or, if \
+                 that is meant, add it to allow_plaintext",
+            ),
+        ] {
+            if missing {
+                let text = format!("{} can be reached from other machines; {what}", one.value);
+                findings.fault(one.place.clone(), one.key.clone(), text);
+            }
+        }
     }
     let flag = flags.http_listen.as_deref();
     let http = HTTP_LISTEN.choose(flag, environment, file, findings, Endpoint::parse);
@@ -82,6 +104,9 @@ pub(super) fn read(
         admin: admin.map(|one| one.value),
         health: health.map(|one| one.value),
         http: http.map(|one| one.value),
+        tls,
+        plain,
+        auth,
     }
 }
 

@@ -5,6 +5,7 @@
 //! environment, the environment over the file, the file over the default.
 
 mod apps;
+mod auth;
 mod billing;
 mod fees;
 mod file;
@@ -21,6 +22,7 @@ mod scalar;
 mod settings;
 mod sources;
 mod store;
+mod tls;
 mod tree;
 mod value;
 mod words;
@@ -39,6 +41,7 @@ pub use finding::{FINDINGS_MAX, Faults, Finding, Place};
 pub use redis_url::RedisUrl;
 pub use settings::{ByDefault, Create, LogFormat, Settings, StoreSettings};
 pub use sources::{Environment, Flags, Host};
+pub use tls::ListenerTls;
 
 pub(crate) use scalar::duration;
 
@@ -64,12 +67,14 @@ pub const KEY_PREFIX_BYTES_MAX: usize = 64;
 const CONFIG_VARIABLE: &str = "IMQUOTA_CONFIG";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "listen",
     "admin_listen",
     "http_listen",
     "health_listen",
     "allow_plaintext",
+    "tls",
+    "auth",
     "request_ids",
     "data_dir",
     "store",
@@ -221,6 +226,9 @@ fn settings(
         admin_listen: listeners.admin,
         health_listen: listeners.health,
         http_listen: listeners.http,
+        tls: listeners.tls,
+        allow_plaintext: listeners.plain,
+        auth: listeners.auth,
         data_dir: process.data_dir,
         store,
         outage,

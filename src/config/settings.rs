@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::finding::Finding;
 use super::redis_url::RedisUrl;
+use super::tls::ListenerTls;
+use crate::access::Binding;
 use crate::clock::Zone;
 use crate::endpoint::Endpoint;
 use crate::quota::{Currency, IdPolicy, OutagePolicy, Plan, PlanName, Rulebook};
@@ -18,12 +20,18 @@ pub struct Settings {
     /// Where the API is served; 1 to [`super::LISTENERS_MAX`], no two alike. Plain text off loopback
     /// only where the file says so.
     pub listen: Vec<Endpoint>,
-    /// Where operators are served: a Unix socket, or loopback. `None`: nowhere.
+    /// Where operators are served. `None`: nowhere.
     pub admin_listen: Option<Endpoint>,
     /// Where gRPC health alone is served, for probes that dial the Pod's address.
     pub health_listen: Option<Endpoint>,
-    /// Where figures and probes are served over plain HTTP, to whoever asks. `None`: nowhere.
+    /// Where figures and probes are served over HTTP, to whoever asks. `None`: nowhere.
     pub http_listen: Option<Endpoint>,
+    /// Which of them speak TLS.
+    pub tls: ListenerTls,
+    /// Listeners that may be plain off loopback, and that are plain beside others with TLS.
+    pub allow_plaintext: Vec<Endpoint>,
+    /// Who may do what. `None`: gateways everything, operators as the listener says.
+    pub auth: Option<Vec<Binding>>,
     /// The folder of the journal and of the embedded store.
     pub data_dir: PathBuf,
     /// The shared ledger.

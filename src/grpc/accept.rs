@@ -13,6 +13,7 @@ use super::bind::{Bound, Listener};
 use super::connection::{Accepted, Stream};
 use super::socket_file::SocketFile;
 use crate::endpoint::Endpoint;
+use crate::tls::ServerTls;
 
 /// The first pause after a failed accept, which may be for want of descriptors: asking again at once
 /// would only burn the core that could free some.
@@ -42,11 +43,11 @@ impl Handout {
     }
 
     /// Hands over `stream`, or closes it: a client that is told at once can go elsewhere.
-    fn give(&self, stream: Stream) {
+    fn give(&self, stream: Stream, tls: Option<ServerTls>) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return self.refuse("as many connections as allowed are open");
         };
-        let mut accepted = Accepted { stream, place };
+        let mut accepted = Accepted { stream, tls, place };
         for _ in &self.workers {
             let next = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
             match self.workers[next].try_send(accepted) {
@@ -78,6 +79,7 @@ enum Source {
 pub(super) struct Acceptor {
     endpoint: Endpoint,
     source: Source,
+    tls: Option<ServerTls>,
 }
 
 impl Acceptor {
@@ -85,6 +87,7 @@ impl Acceptor {
     pub(super) fn new(bound: Bound) -> io::Result<Self> {
         Ok(Self {
             endpoint: bound.endpoint().clone(),
+            tls: bound.tls.clone(),
             source: match bound.listener {
                 Listener::Tcp(listener) => Source::Tcp(TcpListener::from_std(listener)?),
                 Listener::Unix(listener, file) => {
@@ -102,7 +105,7 @@ impl Acceptor {
             match self.accept().await {
                 Ok(stream) => {
                     pause = PAUSE_MIN;
-                    handout.give(stream);
+                    handout.give(stream, self.tls.clone());
                 }
                 // The client was faster in leaving than we in accepting.
                 Err(problem) if problem.kind() == io::ErrorKind::ConnectionAborted => {}

@@ -9,10 +9,12 @@ use tonic::{Request, Response, Status};
 use super::deadline::{Deadline, deadline, within};
 use super::fault::Violations;
 use super::parse;
+use super::pass::Pass;
 use super::proto::billing_service_server::BillingService;
 use super::proto::{
     self, GetBillRequest, GetBillResponse, ListDailyActivesRequest, ListDailyActivesResponse,
 };
+use crate::access::Role;
 use crate::billing::{Bill, Forecast, Item, Line};
 use crate::clock::Month;
 use crate::invoice::{DayReport, ITEMS, Invoices, Report};
@@ -35,6 +37,7 @@ impl BillingService for Billing {
         &self,
         request: Request<GetBillRequest>,
     ) -> Result<Response<GetBillResponse>, Status> {
+        Pass::admitted(&request, Role::Bill)?;
         let deadline = deadline(request.metadata().as_ref())?;
         let GetBillRequest { app_id, month } = request.get_ref();
         let (app, month) = whose(*app_id, month)?;
@@ -47,6 +50,7 @@ impl BillingService for Billing {
         &self,
         request: Request<ListDailyActivesRequest>,
     ) -> Result<Response<ListDailyActivesResponse>, Status> {
+        Pass::admitted(&request, Role::Bill)?;
         let deadline = deadline(request.metadata().as_ref())?;
         let ListDailyActivesRequest { app_id, month } = request.get_ref();
         let (app, month) = whose(*app_id, month)?;

@@ -8,6 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::socket_file::{SocketFault, SocketFile};
 use crate::endpoint::Endpoint;
+use crate::tls::ServerTls;
 
 /// How many connections may wait to be accepted; a burst of all clients at once fits.
 const BACKLOG: i32 = 1024;
@@ -17,6 +18,7 @@ const BACKLOG: i32 = 1024;
 pub struct Bound {
     endpoint: Endpoint,
     pub(super) listener: Listener,
+    pub(super) tls: Option<ServerTls>,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,15 @@ impl Bound {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The same listener behind TLS, if it is one of TCP: a Unix socket needs none.
+    #[must_use]
+    pub fn behind(mut self, tls: &ServerTls) -> Self {
+        if matches!(self.endpoint, Endpoint::Tcp(_)) {
+            self.tls = Some(tls.clone());
+        }
+        self
     }
 }
 
@@ -70,6 +81,7 @@ fn bind_one(endpoint: &Endpoint) -> Result<Bound, BindFault> {
                 Ok(Bound {
                     endpoint: endpoint.clone(),
                     listener: Listener::Unix(listener, file),
+                    tls: None,
                 })
             })
             .map_err(|problem| fault(problem.to_string())),
@@ -91,6 +103,7 @@ fn listen(address: SocketAddr) -> io::Result<Bound> {
     Ok(Bound {
         endpoint: Endpoint::Tcp(listener.local_addr()?),
         listener: Listener::Tcp(listener),
+        tls: None,
     })
 }
 

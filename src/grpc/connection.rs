@@ -19,6 +19,8 @@ use super::edge::Edge;
 use super::pages::Pages;
 use super::peer::Peer;
 use super::prompt::Prompt;
+use super::secure;
+use crate::tls::ServerTls;
 
 /// The most calls in flight on one connection; a client that has more waits.
 const STREAMS_MAX: u32 = 1024;
@@ -50,6 +52,8 @@ const PAGE_BUFFER_BYTES: usize = 16 * 1024;
 /// A connection on its way to the thread that will serve it.
 pub(super) struct Accepted {
     pub(super) stream: Stream,
+    /// What it must begin with, unless it is plain.
+    pub(super) tls: Option<ServerTls>,
     /// Its place among the connections that are allowed.
     pub(super) place: OwnedSemaphorePermit,
 }
@@ -63,11 +67,14 @@ pub(super) enum Stream {
 /// Serves a connection until the client closes it, or until `drain` is true and the calls that are
 /// in flight are answered.
 pub(super) async fn serve(accepted: Accepted, edge: Edge, drain: watch::Receiver<bool>) {
-    let Accepted { stream, place } = accepted;
-    let edge = edge.with(Peer::of(&stream));
-    let served = match stream {
-        Stream::Tcp(stream) => serve_tcp(stream, edge, drain).await,
-        Stream::Unix(stream) => serve_unix(stream, edge, drain).await,
+    let Accepted { stream, tls, place } = accepted;
+    let served = match (stream, tls) {
+        (Stream::Tcp(stream), Some(tls)) => serve_tls(stream, &tls, edge, drain).await,
+        (Stream::Tcp(stream), None) => serve_tcp(stream, edge.with(Peer::Tcp), drain).await,
+        (Stream::Unix(stream), _) => {
+            let edge = edge.with(Peer::of_unix(&stream));
+            serve_unix(stream, edge, drain).await
+        }
     };
     if let Err(problem) = served {
         tracing::debug!(%problem, "a connection ended");
@@ -83,6 +90,18 @@ async fn serve_tcp(
     let stream = Prompt::new(TcpStream::from_std(stream)?);
     first_byte(stream.inner().ready(Interest::READABLE), &mut drain).await?;
     serve_http(stream, edge, drain).await
+}
+
+async fn serve_tls(
+    stream: std::net::TcpStream,
+    tls: &ServerTls,
+    edge: Edge,
+    mut drain: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let stream = TcpStream::from_std(stream)?;
+    first_byte(stream.ready(Interest::READABLE), &mut drain).await?;
+    let (stream, peer) = secure::handshake(stream, tls).await?;
+    serve_http(Prompt::new(stream), edge.with(peer), drain).await
 }
 
 async fn serve_unix(

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use prost::Message;
+use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service as _;
 use tonic::service::Routes;
@@ -16,6 +18,7 @@ use super::admin::Admin;
 use super::bill::Billing;
 use super::health::Probes;
 use super::pages::Pages;
+use super::pass::{self, OfApps, Pass};
 use super::peer::Peer;
 use super::proto::FILE_DESCRIPTOR_SET;
 use super::proto::admin_service_server::{self, AdminServiceServer};
@@ -23,6 +26,7 @@ use super::proto::billing_service_server::{self, BillingServiceServer};
 use super::proto::quota_service_server::{self, QuotaServiceServer};
 use super::service::Quota;
 use super::unary::{self, Body};
+use crate::access::{Access, Grant, Role};
 
 /// The largest message that is read, in bytes. The largest legal one is a BatchCheck of 1,000 checks
 /// with ids, about 150 KiB; what is a little too large still gets an answer that names the field.
@@ -40,9 +44,13 @@ pub(super) struct Edge {
     services: Arc<Services>,
     /// Who is at the other end, where that is known.
     peer: Peer,
+    /// What they may do, as far as the connection says it.
+    granted: Option<Arc<Grant>>,
 }
 
 struct Services {
+    /// Who may do what; `None`: everybody may do everything that is served.
+    access: Option<Access>,
     quota: Option<Quota>,
     routes: Routes,
     /// If it is they that are served, over HTTP/1.1, and nothing else.
@@ -51,7 +59,12 @@ struct Services {
 
 impl Edge {
     /// The quota service, the billing service, health and reflection.
-    pub(super) fn new(quota: Quota, billing: Billing, probes: Probes) -> Self {
+    pub(super) fn new(
+        quota: Quota,
+        billing: Billing,
+        probes: Probes,
+        access: Option<Access>,
+    ) -> Self {
         let generated = QuotaServiceServer::new(quota.clone())
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -63,32 +76,34 @@ impl Edge {
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let routes = reflection(health(probes), &served).add_service(billing);
-        Self::of(Some(quota), routes.add_service(generated))
+        Self::of(Some(quota), routes.add_service(generated), access)
     }
 
     /// The operators' service, health and reflection.
     pub(super) fn admin(admin: Admin, probes: Probes) -> Self {
         let generated = AdminServiceServer::new(admin).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let routes = reflection(health(probes), &[admin_service_server::SERVICE_NAME]);
-        Self::of(None, routes.add_service(generated))
+        Self::of(None, routes.add_service(generated), None)
     }
 
     /// Health alone.
     pub(super) fn only_health(probes: Probes) -> Self {
-        Self::of(None, health(probes))
+        Self::of(None, health(probes), None)
     }
 
     /// Pages for who speaks no gRPC.
     pub(super) fn only_pages(pages: Pages) -> Self {
         Self::behind(Services {
+            access: None,
             quota: None,
             routes: Routes::default(),
             pages: Some(pages),
         })
     }
 
-    fn of(quota: Option<Quota>, routes: Routes) -> Self {
+    fn of(quota: Option<Quota>, routes: Routes, access: Option<Access>) -> Self {
         Self::behind(Services {
+            access,
             quota,
             routes: routes.prepare(),
             pages: None,
@@ -99,6 +114,7 @@ impl Edge {
         Self {
             services: Arc::new(services),
             peer: Peer::Unknown,
+            granted: None,
         }
     }
 
@@ -109,7 +125,13 @@ impl Edge {
 
     /// The same services for a connection with `peer`.
     pub(super) fn with(self, peer: Peer) -> Self {
-        Self { peer, ..self }
+        let access = self.services.access.as_ref();
+        let granted = access.and_then(|access| pass::of_peer(access, &peer));
+        Self {
+            peer,
+            granted,
+            ..self
+        }
     }
 
     /// Answers one request.
@@ -118,6 +140,10 @@ impl Edge {
         if !unary::is_grpc(headers) {
             return unary::refuse();
         }
+        let pass = match self.pass(&request) {
+            Ok(pass) => pass,
+            Err(status) => return status.into_http(),
+        };
         let plain = match &self.services.quota {
             Some(quota) if !unary::may_be_packed(headers) => {
                 let call = request.uri().path().strip_prefix(QUOTA_PATH);
@@ -126,14 +152,31 @@ impl Edge {
             _ => None,
         };
         match plain {
-            Some((quota, call)) => call.answer(quota, request).await,
+            Some((quota, call)) => call.answer(quota, request, &pass).await,
             // Boxed, so that the calls of the hot path need not be as large.
-            None => Box::pin(self.route(request)).await,
+            None => Box::pin(self.route(request, pass)).await,
         }
     }
 
-    async fn route(&self, mut request: Request<Incoming>) -> Response<Body> {
-        request.extensions_mut().insert(self.peer);
+    /// What the call may do; one that lacks its role goes no further.
+    fn pass<B>(&self, request: &Request<B>) -> Result<Pass, Status> {
+        let Some(access) = &self.services.access else {
+            return Ok(Pass::Open);
+        };
+        let Some(role) = pass::role_of(request.uri().path()) else {
+            return Ok(Pass::Open);
+        };
+        let known = self.granted.as_ref();
+        let grant = pass::of_call(access, &self.peer, known, request.headers())?;
+        if !grant.roles.has(role) {
+            return Err(pass::refusal(&grant, role, None));
+        }
+        Ok(Pass::Granted(grant))
+    }
+
+    async fn route(&self, mut request: Request<Incoming>, pass: Pass) -> Response<Body> {
+        request.extensions_mut().insert(pass);
+        request.extensions_mut().insert(self.peer.clone());
         let Ok(response) = self.services.routes.clone().call(request).await;
         response.map(Body::Other)
     }
@@ -164,14 +207,19 @@ impl Call {
         }
     }
 
-    async fn answer(self, quota: &Quota, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(
+        self,
+        quota: &Quota,
+        request: Request<Incoming>,
+        pass: &Pass,
+    ) -> Response<Body> {
         let (Parts { headers, .. }, mut body) = request.into_parts();
         match self {
-            Self::Check => match unary::read(&mut body).await {
+            Self::Check => match admitted(&mut body, pass, Role::Check).await {
                 Ok(message) => unary::respond(quota.check(&headers, message).await),
                 Err(status) => status.into_http(),
             },
-            Self::BatchCheck => match unary::read(&mut body).await {
+            Self::BatchCheck => match admitted(&mut body, pass, Role::Check).await {
                 // Boxed, as are all that seldom come or ask the ledger in any case, so that a check need not
                 // be as large.
                 Ok(message) => {
@@ -180,28 +228,39 @@ impl Call {
                 }
                 Err(status) => status.into_http(),
             },
-            Self::Confirm => match unary::read(&mut body).await {
+            Self::Confirm => match admitted(&mut body, pass, Role::Check).await {
                 Ok(message) => unary::respond(Box::pin(quota.confirm(&headers, message)).await),
                 Err(status) => status.into_http(),
             },
-            Self::Cancel => match unary::read(&mut body).await {
+            Self::Cancel => match admitted(&mut body, pass, Role::Check).await {
                 Ok(message) => unary::respond(Box::pin(quota.cancel(&headers, message)).await),
                 Err(status) => status.into_http(),
             },
-            Self::Release => match unary::read(&mut body).await {
+            Self::Release => match admitted(&mut body, pass, Role::Check).await {
                 Ok(message) => unary::respond(quota.release(&headers, message).await),
                 Err(status) => status.into_http(),
             },
-            Self::RecordActive => match unary::read(&mut body).await {
+            Self::RecordActive => match admitted(&mut body, pass, Role::Report).await {
                 Ok(message) => unary::respond(quota.record_active(&headers, message).await),
                 Err(status) => status.into_http(),
             },
-            Self::GetUsage => match unary::read(&mut body).await {
+            Self::GetUsage => match admitted(&mut body, pass, Role::Read).await {
                 Ok(message) => unary::respond(quota.get_usage(&headers, message).await),
                 Err(status) => status.into_http(),
             },
         }
     }
+}
+
+/// Reads a call's message, which must be about apps that its caller may act on.
+async fn admitted<M: Message + Default + OfApps>(
+    body: &mut Incoming,
+    pass: &Pass,
+    role: Role,
+) -> Result<M, Status> {
+    let message = unary::read(body).await?;
+    pass.admits(role, &message)?;
+    Ok(message)
 }
 
 fn health(probes: Probes) -> Routes {

@@ -1,25 +1,25 @@
 //! Who is at the other end of a connection, and whether that is an operator.
 
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Uid, getuid};
 use tonic::Status;
 
-use super::connection::Stream;
-use super::fault;
 use super::token::Token;
-
-/// What a header begins with that carries a token; letters of either case.
-const BEARER: &[u8] = b"bearer ";
+use super::{fault, pass};
+use crate::access::{Access, Role};
+use crate::tls::Name;
 
 /// The other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Peer {
     /// Anybody who can reach the port.
     Tcp,
+    /// Whoever a certificate of these names was given to, as a root that is trusted says.
+    Certified(Arc<[Name]>),
     /// A process of this user, when it connected.
     Unix(Uid),
     /// The system does not say.
@@ -27,78 +27,111 @@ pub(super) enum Peer {
 }
 
 impl Peer {
-    /// Who connected.
-    pub(super) fn of(stream: &Stream) -> Self {
-        match stream {
-            Stream::Tcp(_) => Self::Tcp,
-            Stream::Unix(stream) => Self::of_unix(stream),
-        }
-    }
-
-    fn of_unix(stream: &UnixStream) -> Self {
+    /// Whose process is at the other end of a Unix socket.
+    pub(super) fn of_unix(stream: &UnixStream) -> Self {
         socket_peercred(stream).map_or(Self::Unknown, |who| Self::Unix(who.uid))
     }
 }
 
 /// Lets operators in and nobody else.
 #[derive(Debug, Clone)]
-pub struct Guard {
-    own: Uid,
-    /// Without one nobody is let in over TCP.
-    token: Option<Token>,
+pub enum Guard {
+    /// Those of this machine, where nobody said who may.
+    Local {
+        /// The server's own user.
+        own: Uid,
+        /// Without one nobody is let in over TCP.
+        token: Option<Token>,
+    },
+    /// Those who were granted the role.
+    By(Access),
 }
 
 impl Guard {
     /// Over a Unix socket this process' user and root, over TCP whoever knows the token.
     pub fn new(token: Option<Token>) -> Self {
-        Self {
+        Self::Local {
             own: getuid(),
             token,
         }
     }
 
-    /// The operator's name for the audit list.
-    pub(super) fn admit(&self, peer: Option<Peer>, headers: &HeaderMap) -> Result<String, Status> {
-        match peer {
-            Some(Peer::Unix(uid)) if uid == self.own || uid.is_root() => {
-                Ok(format!("uid {}", uid.as_raw()))
-            }
-            Some(Peer::Unix(uid)) => Err(fault::not_permitted(&format!(
-                "user {} may not; only the server's own user and root may",
-                uid.as_raw()
-            ))),
-            Some(Peer::Tcp) => self.admit_token(headers),
-            Some(Peer::Unknown) | None => Err(fault::not_permitted(
-                "the system does not say which user this is",
-            )),
+    /// The operator's name for the audit list, if they may act on `app`; `None`: on all.
+    pub(super) fn admit(
+        &self,
+        peer: Option<&Peer>,
+        headers: &HeaderMap,
+        app: Option<u64>,
+    ) -> Result<String, Status> {
+        match self {
+            Self::Local { own, token } => local(*own, token.as_ref(), peer, headers),
+            Self::By(access) => by(access, peer.unwrap_or(&Peer::Unknown), headers, app),
         }
     }
+}
 
-    fn admit_token(&self, headers: &HeaderMap) -> Result<String, Status> {
-        let Some(token) = &self.token else {
-            return Err(fault::not_permitted("this server has no token for TCP"));
-        };
-        let sent = headers.get(AUTHORIZATION).and_then(|value| {
-            let (scheme, sent) = value.as_bytes().split_at_checked(BEARER.len())?;
-            scheme.eq_ignore_ascii_case(BEARER).then_some(sent)
-        });
-        match sent {
-            None => Err(fault::unauthenticated(
-                "TOKEN_MISSING",
-                "send the token of the server's data folder as \"authorization: Bearer TOKEN\"",
-            )),
-            Some(sent) if token.is(sent) => Ok("token".into()),
-            Some(_) => Err(fault::unauthenticated(
-                "TOKEN_WRONG",
-                "this is not the token in the server's data folder",
-            )),
+/// One of those who were granted the role.
+fn by(
+    access: &Access,
+    peer: &Peer,
+    headers: &HeaderMap,
+    app: Option<u64>,
+) -> Result<String, Status> {
+    let known = pass::of_peer(access, peer);
+    let grant = pass::of_call(access, peer, known.as_ref(), headers)?;
+    let allowed = match app {
+        Some(app) => grant.allows(Role::Admin, app),
+        None => grant.allows_all(Role::Admin),
+    };
+    if allowed {
+        return Ok(grant.name.to_string());
+    }
+    Err(pass::refusal(&grant, Role::Admin, app))
+}
+
+/// One of this machine.
+fn local(
+    own: Uid,
+    token: Option<&Token>,
+    peer: Option<&Peer>,
+    headers: &HeaderMap,
+) -> Result<String, Status> {
+    match peer {
+        Some(Peer::Unix(uid)) if *uid == own || uid.is_root() => {
+            Ok(format!("uid {}", uid.as_raw()))
         }
+        Some(Peer::Unix(uid)) => Err(fault::not_permitted(&format!(
+            "user {} may not; only the server's own user and root may",
+            uid.as_raw()
+        ))),
+        Some(Peer::Tcp | Peer::Certified(_)) => by_token(token, headers),
+        Some(Peer::Unknown) | None => Err(fault::not_permitted(
+            "the system does not say which user this is",
+        )),
+    }
+}
+
+fn by_token(token: Option<&Token>, headers: &HeaderMap) -> Result<String, Status> {
+    let Some(token) = token else {
+        return Err(fault::not_permitted("this server has no token for TCP"));
+    };
+    match pass::bearer(headers) {
+        None => Err(fault::unauthenticated(
+            "TOKEN_MISSING",
+            "send the token of the server's data folder as \"authorization: Bearer TOKEN\"",
+        )),
+        Some(sent) if token.is(sent) => Ok("token".into()),
+        Some(_) => Err(fault::unauthenticated(
+            "TOKEN_WRONG",
+            "this is not the token in the server's data folder",
+        )),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http::header::AUTHORIZATION;
     use tonic::Code;
     use tonic_types::StatusExt as _;
 
@@ -124,12 +157,12 @@ mod tests {
         let none = HeaderMap::new();
         let own = getuid();
         let stranger = Uid::from_raw(own.as_raw() + 77);
-        let admitted = |peer| guard.admit(peer, &none);
+        let admitted = |peer: Option<Peer>| guard.admit(peer.as_ref(), &none, None);
         let name = format!("uid {}", own.as_raw());
         assert_eq!(admitted(Some(Peer::Unix(own))).unwrap(), name);
         assert_eq!(admitted(Some(Peer::Unix(Uid::ROOT))).unwrap(), "uid 0");
         for peer in [Some(Peer::Unix(stranger)), Some(Peer::Unknown), None] {
-            let status = admitted(peer).unwrap_err();
+            let status = admitted(peer.clone()).unwrap_err();
             assert_eq!(status.code(), Code::PermissionDenied, "{peer:?}");
         }
     }
@@ -137,7 +170,7 @@ mod tests {
     #[test]
     fn over_tcp_the_token_is_asked_for() {
         let (guard, token) = guard();
-        let admitted = |headers| guard.admit(Some(Peer::Tcp), &headers);
+        let admitted = |headers| guard.admit(Some(&Peer::Tcp), &headers, None);
         for scheme in ["Bearer", "bearer"] {
             let sent = headers(&format!("{scheme} {token}"));
             assert_eq!(admitted(sent).unwrap(), "token");
@@ -156,7 +189,7 @@ mod tests {
             assert_eq!(details.error_info().unwrap().reason, reason);
             assert!(!status.message().contains(&token));
         }
-        let status = Guard::new(None).admit(Some(Peer::Tcp), &HeaderMap::new());
+        let status = Guard::new(None).admit(Some(&Peer::Tcp), &HeaderMap::new(), None);
         assert_eq!(status.unwrap_err().code(), Code::PermissionDenied);
     }
 }

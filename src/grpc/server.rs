@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::access::Access;
 use crate::admission::Admission;
 use crate::invoice::Invoices;
 use crate::metrics::Metrics;
@@ -88,7 +89,8 @@ pub enum ServeFault {
     Listener(String),
 }
 
-/// Serves QuotaService, BillingService, health and reflection on `listeners` until `stop`; then drains: health says
+/// Serves QuotaService, BillingService, health and reflection on `listeners` to those whom `access` names, or to
+/// everybody, until `stop`; then drains: health says
 /// NOT_SERVING, nothing more is accepted, calls in flight are answered, for at most
 /// [`Bounds::drain_max`].
 ///
@@ -99,6 +101,7 @@ pub enum ServeFault {
 /// is drained then, too.
 pub async fn serve(
     doors: Doors,
+    access: Option<Access>,
     readiness: Readiness,
     listeners: Vec<Bound>,
     bounds: Bounds,
@@ -108,7 +111,7 @@ pub async fn serve(
     let (drain, draining) = watch::channel(false);
     let quota = Quota::new(doors.admission, draining.clone());
     let billing = Billing::new(doors.invoices);
-    let edge = Edge::new(quota, billing, Probes::new(readiness.clone()));
+    let edge = Edge::new(quota, billing, Probes::new(readiness.clone()), access);
     // Room for the end of every worker.
     let (ends, mut ended) = mpsc::channel(bounds.workers.get());
     let mut inboxes = Vec::with_capacity(bounds.workers.get());

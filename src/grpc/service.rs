@@ -9,10 +9,12 @@ use http::HeaderMap;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::access::Role;
 use crate::admission::Admission;
 
 use super::deadline::{deadline, within};
 use super::many::judge_all;
+use super::pass::Pass;
 use super::proto::quota_service_server::QuotaService;
 use super::proto::{
     BatchCheckRequest, BatchCheckResponse, CancelRequest, CancelResponse, CheckRequest,
@@ -148,6 +150,7 @@ impl QuotaService for Quota {
         &self,
         request: Request<CheckRequest>,
     ) -> Result<Response<CheckResponse>, Status> {
+        Pass::admitted(&request, Role::Check)?;
         let (metadata, _, message) = request.into_parts();
         let answer = self.check(metadata.as_ref(), message).await?;
         Ok(Response::new(answer))
@@ -157,6 +160,7 @@ impl QuotaService for Quota {
         &self,
         request: Request<BatchCheckRequest>,
     ) -> Result<Response<BatchCheckResponse>, Status> {
+        Pass::admitted(&request, Role::Check)?;
         let (metadata, _, message) = request.into_parts();
         let answer = self.batch_check(metadata.as_ref(), message).await?;
         Ok(Response::new(answer))
@@ -168,10 +172,11 @@ impl QuotaService for Quota {
         &self,
         request: Request<Streaming<CheckRequest>>,
     ) -> Result<Response<Self::StreamChecksStream>, Status> {
+        let pass = Pass::of(&request);
         let (metadata, _, checks) = request.into_parts();
         let deadline = deadline(metadata.as_ref())?;
         let (admission, draining) = (self.admission.clone(), self.draining.clone());
-        let answers = answers(admission, checks, deadline, draining);
+        let answers = answers(admission, checks, pass, deadline, draining);
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -179,6 +184,7 @@ impl QuotaService for Quota {
         &self,
         request: Request<ConfirmRequest>,
     ) -> Result<Response<ConfirmResponse>, Status> {
+        Pass::admitted(&request, Role::Check)?;
         let (metadata, _, message) = request.into_parts();
         let answer = self.confirm(metadata.as_ref(), message).await?;
         Ok(Response::new(answer))
@@ -188,6 +194,7 @@ impl QuotaService for Quota {
         &self,
         request: Request<CancelRequest>,
     ) -> Result<Response<CancelResponse>, Status> {
+        Pass::admitted(&request, Role::Check)?;
         let (metadata, _, message) = request.into_parts();
         let answer = self.cancel(metadata.as_ref(), message).await?;
         Ok(Response::new(answer))
@@ -197,6 +204,7 @@ impl QuotaService for Quota {
         &self,
         request: Request<ReleaseRequest>,
     ) -> Result<Response<ReleaseResponse>, Status> {
+        Pass::admitted(&request, Role::Check)?;
         let (metadata, _, message) = request.into_parts();
         let answer = self.release(metadata.as_ref(), message).await?;
         Ok(Response::new(answer))
@@ -206,6 +214,7 @@ impl QuotaService for Quota {
         &self,
         request: Request<RecordActiveRequest>,
     ) -> Result<Response<RecordActiveResponse>, Status> {
+        Pass::admitted(&request, Role::Report)?;
         let (metadata, _, message) = request.into_parts();
         let answer = self.record_active(metadata.as_ref(), message).await?;
         Ok(Response::new(answer))
@@ -215,6 +224,7 @@ impl QuotaService for Quota {
         &self,
         request: Request<GetUsageRequest>,
     ) -> Result<Response<GetUsageResponse>, Status> {
+        Pass::admitted(&request, Role::Read)?;
         let (metadata, _, message) = request.into_parts();
         let answer = self.get_usage(metadata.as_ref(), message).await?;
         Ok(Response::new(answer))

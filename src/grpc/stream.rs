@@ -12,7 +12,9 @@ use tonic::{Status, Streaming};
 use super::deadline::Deadline;
 use super::fault;
 use super::many::{Item, WAITING_MAX, judge};
+use super::pass::Pass;
 use super::proto::{CheckRequest, CheckResponse};
+use crate::access::Role;
 use crate::admission::{Admission, Patience};
 
 type Answer = Pin<Box<dyn Future<Output = CheckResponse> + Send>>;
@@ -23,12 +25,14 @@ type Event = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) fn answers(
     admission: Arc<Admission>,
     requests: Streaming<CheckRequest>,
+    pass: Pass,
     deadline: Deadline,
     draining: watch::Receiver<bool>,
 ) -> impl Stream<Item = Result<CheckResponse, Status>> + Send + 'static {
     let checks = Checks {
         admission,
         requests,
+        pass,
         patience: deadline.patience(Instant::now),
         over: Box::pin(over(deadline)),
         draining: Box::pin(drained(draining)),
@@ -60,6 +64,8 @@ async fn drained(mut draining: watch::Receiver<bool>) {
 struct Checks {
     admission: Arc<Admission>,
     requests: Streaming<CheckRequest>,
+    /// What the caller may do.
+    pass: Pass,
     patience: Patience,
     /// The end of the caller's time.
     over: Event,
@@ -99,7 +105,14 @@ impl Checks {
                 }
                 request = self.requests.message(), if self.waiting.len() < WAITING_MAX => request,
             };
-            match request {
+            let admitted = request.and_then(|request| {
+                let Some(request) = request else {
+                    return Ok(None);
+                };
+                self.pass.admits(Role::Check, &request)?;
+                Ok(Some(request))
+            });
+            match admitted {
                 Ok(Some(request)) => match self.judge(&request) {
                     Item::Answered(answer) if self.waiting.is_empty() => return Ok(answer),
                     Item::Answered(answer) => {

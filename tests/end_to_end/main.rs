@@ -7,7 +7,7 @@
     reason = "shared with other test binaries, each of which uses a part"
 )]
 mod support;
-use support::{client, process, redis_server, relay, sidecar, stores, tally, wait};
+use support::{certificates, client, process, redis_server, relay, sidecar, stores, tally, wait};
 
 mod actives;
 mod apps;
@@ -21,6 +21,7 @@ mod ending;
 mod exists;
 mod fleet;
 mod forgotten;
+mod granted;
 mod holds;
 mod kill;
 mod lent;
@@ -36,6 +37,7 @@ mod pages;
 mod recount;
 mod releases;
 mod repeats;
+mod secure;
 mod shadow;
 mod sharing;
 mod side_services;

@@ -130,7 +130,14 @@ impl Server {
         let readiness = Readiness::new();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let server = serve(doors(ledger), readiness.clone(), listeners, bounds, stopped);
+        let server = serve(
+            doors(ledger),
+            None,
+            readiness.clone(),
+            listeners,
+            bounds,
+            stopped,
+        );
         Self {
             endpoint,
             readiness,

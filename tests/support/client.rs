@@ -55,6 +55,11 @@ impl Client {
         Self::over(endpoint.connect_lazy())
     }
 
+    /// Over a connection that the test made.
+    pub fn of(channel: Channel) -> Self {
+        Self::over(channel)
+    }
+
     fn over(channel: Channel) -> Self {
         Self {
             quota: QuotaServiceClient::new(channel.clone()),

@@ -1,5 +1,6 @@
 //! What the tests on real processes share: sidecars, servers, clients, and their own books.
 
+pub mod certificates;
 pub mod client;
 pub mod process;
 pub mod redis_server;

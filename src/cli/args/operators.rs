@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{Audience, Manner, Resource, timeout};
+use super::{Audience, Manner, Resource, Security, timeout};
 use crate::cli::target::Target;
 use crate::quota::Limit;
 
@@ -22,7 +22,7 @@ pub enum Members {
 /// What every operator's verb takes.
 #[derive(Debug, Args)]
 pub struct AdminCommon {
-    /// The server's --admin-listen: http://host:port or unix:/path
+    /// The server's --admin-listen: http://host:port, https://host:port or unix:/path
     #[arg(
         long,
         value_name = "URL",
@@ -31,8 +31,11 @@ pub struct AdminCommon {
         value_parser = Target::parse_admin
     )]
     pub admin_endpoint: Target,
-    /// The file with the token, which a unix: server does not ask for; admin.token in the data folder
-    /// that `serve` would choose by default
+    #[command(flatten)]
+    pub security: Security,
+    /// The file with the token, which is not asked for where the server knows the user of a unix:
+    /// socket or the client's certificate; admin.token in the data folder that `serve` would choose by
+    /// default
     #[arg(long, value_name = "FILE", env = "IMQUOTA_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// Print the reply as JSON, with the names of the contract

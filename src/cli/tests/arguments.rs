@@ -26,7 +26,7 @@ fn wrong_usage_ends_with_2() {
         "check --app 1 --resource room",
         "check --app 1 --resource group --amount 0",
         "check --app 1 --resource group --amount 101",
-        "check --app 1 --resource group --endpoint https://h:1",
+        "check --app 1 --resource group --endpoint https://h",
         "check --app 1 --resource group --timeout 5",
         "check --app 1 --resource group --timeout 0s",
         "check --app 1 --resource group --reserve",

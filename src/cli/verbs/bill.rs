@@ -23,6 +23,7 @@ pub(in crate::cli) async fn show(args: &BillShowArgs) -> Result<Answer, NoAnswer
         month: args.month.clone().unwrap_or_default(),
     });
     request.set_timeout(args.common.timeout);
+    client::shown(&mut request, client::bearer(&args.common)?.as_ref());
     let mut service = BillingServiceClient::new(channel);
     let reply = service.get_bill(request).await?.into_inner();
     let text = if args.csv {

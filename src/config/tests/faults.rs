@@ -122,10 +122,10 @@ fn unknown_keys_are_refused_at_every_level() {
             &["f.yaml:1: Listen: unknown key; did you mean \"listen\"?"],
         ),
         (
-            "auth: {}",
+            "passwords: {}",
             &[
-                "f.yaml:1: auth: unknown key; known here are listen, admin_listen, http_listen, \
-               health_listen, allow_plaintext, request_ids, data_dir, store, outage, unknown_app_plan, \
+                "f.yaml:1: passwords: unknown key; known here are listen, admin_listen, http_listen, \
+               health_listen, allow_plaintext, tls, auth, request_ids, data_dir, store, outage, unknown_app_plan, \
                shadow, billing, plans, apps, member, workers, log_format",
             ],
         ),
@@ -335,8 +335,8 @@ fn an_app_has_an_id_of_its_own_and_a_plan_that_exists() {
 
 #[test]
 fn listeners_are_addresses_and_plain_ones_are_allowed_by_name() {
-    let open = "can be reached from other machines and is not encrypted; if that is meant, add it \
-                to allow_plaintext in the settings file";
+    let open = "can be reached from other machines and is not encrypted: give it a certificate under \
+                tls.listen in the settings file; or, if that is meant, add it to allow_plaintext";
     table(&[
         (
             "listen: ['0.0.0.0:1', '10.0.0.1:2']\nallow_plaintext: ['0.0.0.0:2', '10.0.0.1:2']",
@@ -359,9 +359,16 @@ fn listeners_are_addresses_and_plain_ones_are_allowed_by_name() {
         (
             "admin_listen: 0.0.0.0:1\nallow_plaintext: [0.0.0.0:1]",
             &[
-                "f.yaml:1: admin_listen: 0.0.0.0:1 can be reached from other machines; operators are let \
-                 in there by an auth section, which this version does not serve: listen on loopback or on \
-                 a Unix socket",
+                "f.yaml:1: admin_listen: 0.0.0.0:1 can be reached from other machines; an auth section says \
+                 who operators are; without one, listen on loopback or on a Unix socket",
+            ],
+        ),
+        (
+            "admin_listen: 0.0.0.0:1\nauth: [{ uid: 0, roles: [admin] }]",
+            &[
+                "f.yaml:1: admin_listen: 0.0.0.0:1 can be reached from other machines; it is not encrypted: \
+                 give it a certificate under tls.admin_listen in the settings file; or, if that is meant, \
+                 add it to allow_plaintext",
             ],
         ),
         (

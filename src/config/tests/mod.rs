@@ -1,9 +1,11 @@
 //! The settings as a whole: what is understood, what wins, what is refused and where.
 
+mod auth;
 mod bounds;
 mod faults;
 mod outage;
 mod precedence;
+mod tls;
 mod understood;
 
 use std::num::NonZeroUsize;

@@ -158,8 +158,8 @@ fn faults_name_the_flag_or_the_variable_and_covered_ones_are_told_too() {
             "--data-dir: ~ is not expanded here; write the whole path, not \"~/data\"",
             &format!("--http-listen: \"x\": {address}"),
             &format!("--listen: \"localhost\": {address}"),
-            "--listen: 0.0.0.0:1 can be reached from other machines and is not encrypted; if that is \
-             meant, add it to allow_plaintext in the settings file",
+            "--listen: 0.0.0.0:1 can be reached from other machines and is not encrypted: give it a \
+             certificate under tls.listen in the settings file; or, if that is meant, add it to allow_plaintext",
             "--log-format: must be text or json, not \"jsn\"; did you mean \"json\"?",
             "--store: TLS to Redis is not served by this version; use redis://",
             "--workers: must be at least 1, not \"0\"",

@@ -37,10 +37,11 @@ impl Admin {
         }
     }
 
-    /// Who calls. Nothing of a stranger's message is looked at.
-    fn caller<T>(&self, request: &Request<T>) -> Result<String, Status> {
-        let peer = request.extensions().get::<Peer>().copied();
-        self.guard.admit(peer, request.metadata().as_ref())
+    /// Who calls, if they may act on `app`, or on all where it is `None`. Nothing else of a stranger's
+    /// message is looked at.
+    fn caller<T>(&self, request: &Request<T>, app: Option<u64>) -> Result<String, Status> {
+        let peer = request.extensions().get::<Peer>();
+        self.guard.admit(peer, request.metadata().as_ref(), app)
     }
 }
 
@@ -50,7 +51,7 @@ impl AdminService for Admin {
         &self,
         request: Request<RecountRequest>,
     ) -> Result<Response<RecountResponse>, Status> {
-        let who = self.caller(&request)?;
+        let who = self.caller(&request, Some(request.get_ref().app_id))?;
         let deadline = deadline(request.metadata().as_ref())?;
         let order = parse::recount(request.get_ref(), &who)?;
         let work = pin!(self.operations.recount(&order));
@@ -62,7 +63,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ListMembersRequest>,
     ) -> Result<Response<ListMembersResponse>, Status> {
-        self.caller(&request)?;
+        self.caller(&request, None)?;
         let deadline = deadline(request.metadata().as_ref())?;
         let work = pin!(self.operations.members());
         let members = within(deadline, work).await?;
@@ -73,7 +74,7 @@ impl AdminService for Admin {
         &self,
         request: Request<RetireMemberRequest>,
     ) -> Result<Response<RetireMemberResponse>, Status> {
-        let who = self.caller(&request)?;
+        let who = self.caller(&request, None)?;
         let deadline = deadline(request.metadata().as_ref())?;
         let (member, why) = parse::retire(request.get_ref())?;
         let work = pin!(self.operations.retire(member, &who, why));
@@ -85,7 +86,8 @@ impl AdminService for Admin {
         &self,
         request: Request<ListAuditRequest>,
     ) -> Result<Response<ListAuditResponse>, Status> {
-        self.caller(&request)?;
+        let app = request.get_ref().app_id;
+        self.caller(&request, (app != 0).then_some(app))?;
         let deadline = deadline(request.metadata().as_ref())?;
         let (app, most) = parse::audit(request.get_ref())?;
         let work = pin!(self.operations.audit(app, most));
@@ -97,7 +99,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ListHoldsRequest>,
     ) -> Result<Response<ListHoldsResponse>, Status> {
-        self.caller(&request)?;
+        self.caller(&request, Some(request.get_ref().app_id))?;
         let deadline = deadline(request.metadata().as_ref())?;
         let (app, most) = parse::holds(request.get_ref())?;
         let patience = deadline.patience(Instant::now);
@@ -110,7 +112,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ImportObjectsRequest>,
     ) -> Result<Response<ImportObjectsResponse>, Status> {
-        self.caller(&request)?;
+        self.caller(&request, Some(request.get_ref().app_id))?;
         let deadline = deadline(request.metadata().as_ref())?;
         let import = parse::import(request.get_ref())?;
         let patience = deadline.patience(Instant::now);
@@ -123,7 +125,7 @@ impl AdminService for Admin {
         &self,
         request: Request<RunBillsRequest>,
     ) -> Result<Response<RunBillsResponse>, Status> {
-        let who = self.caller(&request)?;
+        let who = self.caller(&request, None)?;
         let deadline = deadline(request.metadata().as_ref())?;
         let (month, page) = parse::run_bills(request.get_ref())?;
         let work = pin!(

@@ -1,0 +1,153 @@
+//! What a call may do, and what its caller hears where it may not.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use tonic::{Request, Status};
+
+use super::fault;
+use super::peer::Peer;
+use super::proto;
+use crate::access::{Access, Grant, Role};
+
+/// What a header begins with that carries a token; letters of either case.
+const BEARER: &[u8] = b"bearer ";
+
+/// What a call may do.
+#[derive(Debug, Clone)]
+pub(super) enum Pass {
+    /// Everything: nobody said who may do what.
+    Open,
+    /// What its caller was granted.
+    Granted(Arc<Grant>),
+}
+
+impl Pass {
+    /// Whether a call in `role` that sends `message` is let through.
+    pub(super) fn admits(&self, role: Role, message: &impl OfApps) -> Result<(), Status> {
+        match self {
+            Self::Open => Ok(()),
+            Self::Granted(grant) => {
+                let mut refused = message.apps().filter(|app| !grant.allows(role, *app));
+                match refused.next() {
+                    None => Ok(()),
+                    Some(app) => Err(refusal(grant, role, Some(app))),
+                }
+            }
+        }
+    }
+
+    /// As [`Pass::admits`], for a generated service, whose requests carry it.
+    pub(super) fn admitted<M: OfApps>(request: &Request<M>, role: Role) -> Result<(), Status> {
+        Self::of(request).admits(role, request.get_ref())
+    }
+
+    /// The pass of a request that went by the router.
+    pub(super) fn of<M>(request: &Request<M>) -> Self {
+        let pass = request.extensions().get::<Self>();
+        pass.cloned().unwrap_or(Self::Open)
+    }
+}
+
+/// The role that a call needs, by its path; `None`: nobody is asked.
+pub(super) fn role_of(path: &str) -> Option<Role> {
+    let call = path.strip_prefix("/imquota.v1.")?;
+    match call.split_once('/')? {
+        ("QuotaService", "RecordActive") => Some(Role::Report),
+        ("QuotaService", "GetUsage") => Some(Role::Read),
+        ("QuotaService", _) => Some(Role::Check),
+        ("BillingService", _) => Some(Role::Bill),
+        // The operators' service asks by itself.
+        _ => None,
+    }
+}
+
+/// What whoever is at the other end may do, as far as the connection says it.
+pub(super) fn of_peer(access: &Access, peer: &Peer) -> Option<Arc<Grant>> {
+    match peer {
+        Peer::Certified(names) => access.of_names(names),
+        Peer::Unix(uid) => access.of_user(uid.as_raw()),
+        Peer::Tcp | Peer::Unknown => None,
+    }
+}
+
+/// What a call may do: by its token, if it sends one, else by its connection.
+pub(super) fn of_call(
+    access: &Access,
+    peer: &Peer,
+    known: Option<&Arc<Grant>>,
+    headers: &HeaderMap,
+) -> Result<Arc<Grant>, Status> {
+    if let Some(token) = bearer(headers) {
+        return access
+            .of_token(token)
+            .ok_or_else(|| fault::unauthenticated("TOKEN_WRONG", "nobody here knows this token"));
+    }
+    if let Some(grant) = known {
+        return Ok(grant.clone());
+    }
+    match peer {
+        Peer::Certified(_) => Err(fault::not_permitted(
+            "the client's certificate bears no name that may do anything here",
+        )),
+        Peer::Unix(uid) => Err(fault::not_permitted(&format!(
+            "user {} may do nothing here",
+            uid.as_raw()
+        ))),
+        Peer::Tcp | Peer::Unknown => Err(fault::unauthenticated(
+            "IDENTITY_MISSING",
+            "show a client certificate, or send a token as \"authorization: Bearer TOKEN\"",
+        )),
+    }
+}
+
+/// The token that a call sends.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(AUTHORIZATION)?;
+    let (scheme, sent) = value.as_bytes().split_at_checked(BEARER.len())?;
+    scheme.eq_ignore_ascii_case(BEARER).then_some(sent)
+}
+
+/// Names the role, and of apps only the one that was asked for, whether there is such an app or not.
+pub(super) fn refusal(grant: &Grant, role: Role, app: Option<u64>) -> Status {
+    let name = &grant.name;
+    fault::not_permitted(&match app {
+        _ if !grant.roles.has(role) => format!("{name} lacks the role {role}"),
+        Some(app) => format!("{name} lacks the role {role} for app {app}"),
+        None => format!("{name} lacks the role {role} for all apps"),
+    })
+}
+
+/// A message, and the apps that it is about.
+pub(super) trait OfApps {
+    /// Their ids, as they were sent.
+    fn apps(&self) -> impl Iterator<Item = u64> + '_;
+}
+
+macro_rules! of_one_app {
+    ($($message:ident),+) => {$(
+        impl OfApps for proto::$message {
+            fn apps(&self) -> impl Iterator<Item = u64> + '_ {
+                std::iter::once(self.app_id)
+            }
+        }
+    )+};
+}
+
+of_one_app!(
+    CheckRequest,
+    ConfirmRequest,
+    CancelRequest,
+    ReleaseRequest,
+    RecordActiveRequest,
+    GetUsageRequest,
+    GetBillRequest,
+    ListDailyActivesRequest
+);
+
+impl OfApps for proto::BatchCheckRequest {
+    fn apps(&self) -> impl Iterator<Item = u64> + '_ {
+        self.checks.iter().map(|check| check.app_id)
+    }
+}
