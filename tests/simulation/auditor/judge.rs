@@ -135,6 +135,9 @@ impl Known {
         }
         if self.forgot.is_some_and(|before| recovery.epoch > before) && !recovery.open {
             self.forgot = None;
+            if recovery.waiting_since == recovery.epoch {
+                self.unknowable.append(&mut self.left_gains);
+            }
         }
         // Nothing was forgotten or told again so far.
         let calm = self.epoch == self.first_epoch && self.forgot.is_none();

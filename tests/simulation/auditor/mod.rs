@@ -145,9 +145,12 @@ struct Known {
     /// Sums of days that a lost member moved, before the ledger forgot them: nobody knows those.
     unknowable: BTreeSet<(AppId, Sum)>,
     /// Users told apart by gateways, as a member said that had left when the ledger forgot them. What is
-    /// wrong with them is a gap of the program: no base has what left members added to a day's users. The
-    /// day's gain has bases, and no gap.
+    /// wrong with them is a gap of the program: no base has what left members added to a day's users.
     left: BTreeSet<(AppId, Sum)>,
+    /// The gains of days that such a member moved. Bases have those. But one who left when nobody else was there has its
+    /// base in the ledger alone until its next start has read it: if that is forgotten, the recovery ends incomplete, a
+    /// recount sets what lives, and the gain, which is never recounted, nobody knows.
+    left_gains: BTreeSet<(AppId, Sum)>,
     gaps: Vec<String>,
     /// What gateways are never told.
     given_up: Vec<String>,
@@ -263,10 +266,11 @@ impl Auditor {
             for (sum, by) in &known.daily {
                 if by.iter().any(|member| known.lost.contains(member)) {
                     known.unknowable.insert(*sum);
-                } else if matches!(sum.1, Sum::Increments(_))
-                    && by.iter().any(|(_, of)| books::is_gone(keys, *of))
-                {
-                    known.left.insert(*sum);
+                } else if by.iter().any(|(_, of)| books::is_gone(keys, *of)) {
+                    match sum.1 {
+                        Sum::Increments(_) => known.left.insert(*sum),
+                        Sum::Gained(_) | Sum::Live(_) => known.left_gains.insert(*sum),
+                    };
                 }
             }
             known.forgot = Some(known.epoch);
