@@ -37,6 +37,7 @@ mod pages;
 mod recount;
 mod releases;
 mod repeats;
+mod rollout;
 mod secure;
 mod shadow;
 mod sharing;

@@ -18,7 +18,7 @@ use imquota::grpc::proto::Resource::Account;
 const RECOVERY_MAX: Duration = Duration::from_secs(75);
 
 /// How the ledger lists the members of a sidecar's name.
-async fn standings(asked: &Sidecar, of: &str) -> Vec<String> {
+pub async fn standings(asked: &Sidecar, of: &str) -> Vec<String> {
     let list = json(asked, "members list").await;
     let members = list["members"].as_array().expect("a list");
     let named = members.iter().filter(|member| member["name"] == of);
