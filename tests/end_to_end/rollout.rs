@@ -127,11 +127,11 @@ async fn a_rolling_update_refuses_nothing_and_counts_nothing_twice() {
     let mut gone = Vec::new();
     let update = async {
         book.progress.after(STEP).await;
-        for at in 0..2 {
+        for place in &mut sidecars {
             let new = balancer.start(&redis, EDITIONS[1]).await;
             // Both editions answer beside each other.
             book.progress.after(STEP).await;
-            let mut old = std::mem::replace(&mut sidecars[at], new);
+            let mut old = std::mem::replace(place, new);
             balancer.remove(&old);
             // What a Pod's delay is for: what was on its way has arrived.
             book.progress.after(STEP).await;
