@@ -34,10 +34,10 @@
 //! | [`access`] | who may do what, by certificate, user or token |
 //! | [`config`] | text to typed settings, every fault at once |
 //! | [`store`] | the shared ledger behind one trait; `embedded` and `redis` |
-//! | [`ledger`] | what this sidecar knows, was lent and owes; its journal; its membership; the tasks that settle it |
+//! | [`ledger`] | what this sidecar knows, was lent and owes; its journal; its membership; the rules in force; the tasks that settle it |
 //! | [`admission`] | one request, one decision |
 //! | [`invoice`] | the bill of one app and month, from the ledger's history |
-//! | [`operator`] | what operators do: recounts, the list of members, the audit list |
+//! | [`operator`] | what operators do: apps, recounts, the list of members, the audit list |
 //! | [`metrics`] | the figures that a scrape is told |
 //! | [`grpc`] | listeners, workers, the contract; the only place of wire types and statuses |
 //! | [`listeners`] | all sockets of a server, with their certificates |

@@ -94,6 +94,7 @@ impl Admission {
             )));
         }
         let charge = Charge::new(check.resource, check.amount, &rules.limits);
+        let charge = charge.of_edition(rules.edition);
         let now = self.ledger.now();
         if check.mode.counts()
             && let Some(id) = &check.request_id

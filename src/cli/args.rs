@@ -1,5 +1,6 @@
 //! Flags and verbs.
 
+mod apps;
 mod bill;
 mod holds;
 mod objects;
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use apps::OwnLimit;
+pub use apps::{Apps, AppsDeleteArgs, AppsGetArgs, AppsListArgs, AppsPutArgs};
 pub use bill::{BillArgs, BillRunArgs, BillShowArgs, BillVerb, EstimateArgs};
 pub use holds::{CancelArgs, ConfirmArgs, HoldsArgs};
 pub use objects::{ImportArgs, ObjectsVerb};
@@ -75,6 +78,9 @@ pub enum Ask {
     /// See [`BillArgs`].
     #[command(skip)]
     RunBills(BillRunArgs),
+    /// List, show, register, change or delete apps; for operators
+    #[command(subcommand)]
+    Apps(Apps),
     /// Set an app's count to what really exists; for operators
     Recount(RecountArgs),
     /// List an app's reservations that are neither confirmed nor ended; for operators
@@ -117,6 +123,10 @@ impl Ask {
             Self::Usage(args) => args.common.manner(),
             Self::Bill(args) => args.common.manner(),
             Self::RunBills(args) => args.common.manner(),
+            Self::Apps(Apps::List(args)) => args.common.manner(),
+            Self::Apps(Apps::Get(args)) => args.common.manner(),
+            Self::Apps(Apps::Put(args)) => args.common.manner(),
+            Self::Apps(Apps::Delete(args)) => args.common.manner(),
             Self::Recount(args) => args.common.manner(),
             Self::Holds(args) => args.common.manner(),
             Self::Objects(ObjectsVerb::Import(args)) => args.common.manner(),

@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::args::{Ask, Audience, Common, Manner, Members, ObjectsVerb};
+use super::args::{Apps, Ask, Audience, Common, Manner, Members, ObjectsVerb};
 use super::{Exit, Target, say, secure, verbs};
 use crate::config::Environment;
 use crate::grpc::proto::quota_service_client::QuotaServiceClient;
@@ -146,6 +146,10 @@ async fn answer(
             Ask::RecordActive(args) => verbs::record_active(args).await,
             Ask::Usage(args) => verbs::usage(args).await,
             Ask::Bill(args) => verbs::bill(args).await,
+            Ask::Apps(Apps::List(args)) => verbs::apps_list(args, environment).await,
+            Ask::Apps(Apps::Get(args)) => verbs::apps_get(args, environment).await,
+            Ask::Apps(Apps::Put(args)) => verbs::apps_put(args, environment).await,
+            Ask::Apps(Apps::Delete(args)) => verbs::apps_delete(args, environment).await,
             Ask::Recount(args) => verbs::recount(args, environment).await,
             Ask::Holds(args) => verbs::holds(args, environment).await,
             Ask::Objects(ObjectsVerb::Import(args)) => verbs::at_count(args, environment).await,

@@ -137,6 +137,13 @@ impl From<operator::Fault> for Status {
     fn from(fault: operator::Fault) -> Self {
         use operator::Fault as Of;
         let (code, reason) = match &fault {
+            Of::UnknownPlan { .. } => {
+                let mut violations = Violations::default();
+                violations.add("app.plan", fault.to_string());
+                return violations.into();
+            }
+            Of::ManagedByFile(_) => (Code::FailedPrecondition, "MANAGED_BY_FILE"),
+            Of::Changed { .. } => (Code::Aborted, "APP_CHANGED"),
             Of::UnknownApp(_) => (Code::NotFound, "APP_UNKNOWN"),
             Of::UnknownMember(_) => (Code::NotFound, "MEMBER_UNKNOWN"),
             Of::NotFrozen { .. } => (Code::FailedPrecondition, "NOT_FROZEN"),

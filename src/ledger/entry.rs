@@ -16,7 +16,7 @@ use super::lease::Lease;
 use super::rest::{Kept, OpenBooks};
 use crate::clock::{Day, Millis};
 use crate::quota::{AppId, AppRules, Counter, Resource};
-use crate::store::{Cell, CellReport, View};
+use crate::store::{Cell, CellReport, View, Wish};
 
 /// An app that this sidecar has met.
 #[derive(Debug)]
@@ -140,7 +140,10 @@ impl Entry {
             let account = books.guard().and_then(|guard| guard.account(cell)).copied();
             let limit = self.limit_of(cell).filter(|_| !frozen);
             let wish = match (&account, limit) {
-                (Some(account), Some(limit)) => account.wish(limit, now),
+                (Some(account), Some(limit)) => account.wish(limit, now).map(|wish| Wish {
+                    edition: self.rules().edition,
+                    ..wish
+                }),
                 _ => None,
             };
             let owed = kept.is_owed() || account.is_some_and(|account| account.is_owed());

@@ -160,7 +160,11 @@ impl Account {
     /// What to ask of the ledger under `limit`.
     pub fn wish(&self, limit: u64, now: Millis) -> Option<Wish> {
         let units = self.wished_units(now);
-        (units > self.sums.spare()).then_some(Wish { units, limit })
+        (units > self.sums.spare()).then_some(Wish {
+            units,
+            limit,
+            edition: 0,
+        })
     }
 
     /// Whether half of `limit` is used or lent, where `net` is counted.

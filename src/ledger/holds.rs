@@ -94,7 +94,8 @@ impl Ledger {
     /// The number of an object; `None` until the ledger was met, since it holds the key.
     pub fn object(&self, app: AppId, resource: Resource, id: &ObjectId) -> Option<ObjectNumber> {
         let installation = self.installation.get()?;
-        Some(id.number(&installation.user_key, app, resource))
+        let life = self.rules.registered(app).map_or(0, |of| of.life);
+        Some(id.number(&installation.user_key, (app, life), resource))
     }
 
     /// Takes note of what a view says is held. Where nobody but the gateway or an operator ends what has

@@ -11,7 +11,7 @@ use super::journal::Whose;
 use super::membership::Greeted;
 use super::outlook::State;
 use super::settle::{Scope, settle};
-use super::{Ledger, membership};
+use super::{Ledger, membership, register};
 use crate::chance;
 use crate::store::{Recovery, StoreFault};
 
@@ -92,6 +92,7 @@ async fn meet_local(ledger: &Ledger, what: Scope) -> Result<(), StoreFault> {
     let remembered = ledger.journal.identity().installation;
     let hello = ledger.store.hello(&ledger.member, remembered, ledger.now());
     ledger.belong_to(hello.await?)?;
+    register::read(ledger).await?;
     settle(ledger, what).await?;
     ledger.outlook.rose();
     if what == Scope::All {
@@ -139,6 +140,10 @@ async fn settle_and_learn(ledger: &Ledger, what: Scope) -> Result<(), StoreFault
     let word = membership.word();
     let up = ledger.outlook.state() == State::Up;
     let troubles = membership.troubles();
+    if !up {
+        // Which apps there are is known before anybody is answered.
+        register::read(ledger).await?;
+    }
     let scope = if up { Scope::Due } else { what };
     let settled = settle(ledger, scope).await;
     if matches!(settled, Err(StoreFault::Away(_))) {

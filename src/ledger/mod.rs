@@ -3,7 +3,7 @@
 //!
 //! Counting from memory is synchronous. The ledger is met by the record path (one call a check), and
 //! by tasks: `meeting` has it told totals and outcomes, `membership` beats, `logins` carries users,
-//! `watch` looks after apps that are frozen, recalled or in a hurry. One more, `save`, keeps the journal
+//! `register` reads which apps operators registered, `watch` looks after apps that are frozen, recalled or in a hurry. One more, `save`, keeps the journal
 //! short.
 
 mod activity;
@@ -30,6 +30,7 @@ mod outage;
 mod outlook;
 mod owed;
 mod passage;
+mod register;
 mod repeats;
 mod rest;
 mod room;
@@ -74,6 +75,7 @@ use logins::{Asked, Logins};
 use marks::Marks;
 use membership::Membership;
 use owed::{Owed, OwedCopy};
+use register::Reading;
 
 use crate::clock::{Clock, Millis, Zone};
 use crate::quota::{
@@ -100,6 +102,7 @@ pub struct Ledger {
     membership: Membership,
     holding: Holding,
     marks: Marks,
+    register: Reading,
     /// Something is to be settled at once.
     hurry: Notify,
     recalls: mpsc::Sender<AppId>,
@@ -153,6 +156,7 @@ impl Ledger {
         let saved = journal.ids().map_err(|why| journal.unreadable(why))?;
         let ids = Ids::new(IdPolicy::default(), &saved, &left.ids, clock.now());
         let standing = journal.standing().map_err(|why| journal.unreadable(why))?;
+        let (registered, heard) = journal.register().map_err(|why| journal.unreadable(why))?;
         let identity = journal.identity();
         let (incarnation, boot) = (identity.incarnation, identity.boot);
         let member = Member {
@@ -189,6 +193,7 @@ impl Ledger {
             membership: Membership::new(standing),
             holding: Holding::default(),
             marks: Marks::default(),
+            register: Reading::default(),
             hurry: Notify::new(),
             recalls,
             installation: identity
@@ -199,6 +204,13 @@ impl Ledger {
             states_from: AtomicI64::new(0),
         };
         this.apps.to_tell(this.rules.file().apps.keys().copied());
+        this.apps.to_tell(registered.iter().map(|of| of.app));
+        for of in registered {
+            this.rules.learn(of);
+        }
+        if heard {
+            this.rules.heard();
+        }
         for left in unsettled {
             let rules = this.rules.of(left.app).known();
             let guarded = |counter: &Counter| {
@@ -263,6 +275,7 @@ impl Ledger {
             until(stop.clone(), outage::keep(self)),
             until(stop.clone(), watch::keep(self)),
             until(stop.clone(), holds::keep(self)),
+            until(stop.clone(), register::keep(self)),
             until(stop.clone(), watch::hurry(self)),
             until(stop.clone(), watch::recall(self, &mut queues.recalls)),
             until(stop.clone(), logins::keep(self, &mut queues.asked)),

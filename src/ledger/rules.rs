@@ -46,7 +46,7 @@ impl Rules {
         Self {
             file: ArcSwap::from_pointee(file),
             registered: DashMap::default(),
-            heard: AtomicBool::new(true),
+            heard: AtomicBool::new(false),
         }
     }
 

@@ -2,14 +2,42 @@
 
 use super::OPERATIONS_MAX;
 use crate::invoice;
-use crate::quota::AppId;
+use crate::quota::{AppId, PlanName};
 
 /// Why an operation was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Nobody knows the app: a slip, more likely than a count of nothing.
-    #[error("app {0} is not in the settings of the server that was asked")]
+    #[error(
+        "app {0} is neither in the settings of the server that was asked nor registered in the ledger"
+    )]
     UnknownApp(AppId),
+    /// The settings file says which rules it lives under.
+    #[error(
+        "app {0} is managed by the settings file of the server that was asked; change it there: the file is \
+         read again by itself"
+    )]
+    ManagedByFile(AppId),
+    /// It names a plan that is not there.
+    #[error("no plan is called {plan}{hint}")]
+    UnknownPlan {
+        /// What was named.
+        plan: PlanName,
+        /// What may have been meant.
+        hint: String,
+    },
+    /// Somebody else changed it.
+    #[error(
+        "app {app} was changed meanwhile {what}; it is at version {version} now: look at it and decide again"
+    )]
+    Changed {
+        /// The app.
+        app: AppId,
+        /// What is there now; 0: nothing.
+        version: u64,
+        /// Who changed what.
+        what: String,
+    },
     /// The freeze is over.
     #[error(
         "app {app} is not frozen under token {token}: the freeze was ended, took too long, or was used \

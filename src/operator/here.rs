@@ -2,13 +2,36 @@
 
 use futures_util::future::BoxFuture;
 
+use super::Managed;
 use crate::ledger::Ledger;
-use crate::quota::AppId;
+use crate::quota::{AppId, AppSpec, PlanName, Registered};
+use crate::store::Reply;
+
+/// The most plans that are named to whoever asked for another.
+const PLANS_TOLD_MAX: usize = 20;
 
 /// This sidecar's own part in a recount.
 pub trait Here: Send + Sync + 'static {
-    /// Whether the settings know the app.
+    /// Whether anybody knows the app, or knew it before it was deleted.
     fn knows(&self, app: AppId) -> bool;
+
+    /// An app of the settings file or of the register, deleted or not.
+    fn managed(&self, app: AppId) -> Option<Managed>;
+
+    /// All of them, in no order.
+    fn all_managed(&self) -> Vec<Managed>;
+
+    /// Whether the settings have a plan.
+    ///
+    /// # Errors
+    /// It has not: what may have been meant, as the end of a sentence.
+    fn has_plan(&self, plan: &PlanName) -> Result<(), String>;
+
+    /// Reads what is new in the register.
+    fn read_register(&self) -> Reply<'_, ()>;
+
+    /// The ledger has confirmed a registration: holds here from now on.
+    fn registered(&self, registered: Registered) -> BoxFuture<'_, ()>;
 
     /// The app was frozen: tells the ledger what was counted and is not told yet, if nothing else sees
     /// to that. What fails is told later, like everything else.
@@ -22,6 +45,53 @@ impl Here for Ledger {
     fn knows(&self, app: AppId) -> bool {
         // One that cannot be taken on for want of room is known well enough.
         !matches!(self.entry(app), Ok(None))
+    }
+
+    fn managed(&self, app: AppId) -> Option<Managed> {
+        let file = self.rules().file();
+        if let Some(rules) = file.apps.get(&app) {
+            return Some(Managed::ByFile(app, AppSpec::of_rules(rules)));
+        }
+        let registered = self.rules().registered(app);
+        registered.map(|of| Managed::ByLedger((*of).clone()))
+    }
+
+    fn all_managed(&self) -> Vec<Managed> {
+        let file = self.rules().file();
+        let of_file = file.apps.iter();
+        let of_file = of_file.map(|(app, rules)| Managed::ByFile(*app, AppSpec::of_rules(rules)));
+        let registered = self.rules().all_registered().into_iter();
+        let registered = registered.filter(|of| !file.apps.contains_key(&of.app));
+        let registered = registered.map(|of| Managed::ByLedger((*of).clone()));
+        of_file.chain(registered).collect()
+    }
+
+    fn has_plan(&self, plan: &PlanName) -> Result<(), String> {
+        let file = self.rules().file();
+        if file.plans.contains_key(plan) {
+            return Ok(());
+        }
+        let known: Vec<_> = file
+            .plans
+            .keys()
+            .map(PlanName::as_str)
+            .take(PLANS_TOLD_MAX)
+            .collect();
+        Err(format!("; there are {}", known.join(", ")))
+    }
+
+    fn read_register(&self) -> Reply<'_, ()> {
+        Box::pin(Self::read_register(self))
+    }
+
+    fn registered(&self, registered: Registered) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let app = registered.app;
+            if let Err(fault) = Self::registered(self, registered).await {
+                // It comes with the next look.
+                tracing::warn!(%app, %fault, "a registration could not be kept here at once");
+            }
+        })
     }
 
     fn tell(&self, app: AppId) -> BoxFuture<'_, ()> {

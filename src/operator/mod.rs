@@ -4,6 +4,7 @@
 //! The ledger does each step; here the steps are put in order, waited for and bounded. An operator
 //! is told in one sentence what was done, or what to do first.
 
+mod apps;
 mod fault;
 mod here;
 mod members;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+pub use apps::{APPS_PAGE_MAX, Managed};
 pub use fault::Fault;
 pub use here::Here;
 pub use recount::{Counted, Order, RecountOrder};

@@ -77,6 +77,11 @@ impl Operations {
     /// [`Fault`]; after [`Fault::Unsure`] alone the count may be set.
     pub async fn recount(&self, order: &RecountOrder) -> Result<Counted, Fault> {
         let _place = self.place()?;
+        self.recount_in_place(order).await
+    }
+
+    /// The same, for one that has a place.
+    pub(super) async fn recount_in_place(&self, order: &RecountOrder) -> Result<Counted, Fault> {
         let app = order.app;
         if !self.here.knows(app) {
             return Err(Fault::UnknownApp(app));

@@ -7,8 +7,10 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::clock::{Millis, Month};
-use crate::quota::Resource;
-use crate::store::{BEAT_MS, Freeze, LEASE_TTL_MS, Recount, Recounted, Standing};
+use crate::quota::{PlanName, Registered, Resource};
+use crate::store::{
+    BEAT_MS, Entered, Freeze, LEASE_TTL_MS, Recount, Recounted, Registration, Standing,
+};
 
 const TOKEN: u64 = 7;
 
@@ -111,6 +113,14 @@ impl Operator for Fake {
         ))))
     }
 
+    fn forget_names(&self, _app: AppId) -> Reply<'_, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn enter<'a>(&'a self, _change: &'a Registration) -> Reply<'a, Entered> {
+        Box::pin(pending())
+    }
+
     fn audit(&self, _app: Option<AppId>, _most: usize) -> Reply<'_, Vec<AuditEntry>> {
         Box::pin(ready(Err(StoreFault::Away("the disk is full".into()))))
     }
@@ -123,6 +133,26 @@ struct Desk(Mutex<Vec<&'static str>>);
 impl Here for Desk {
     fn knows(&self, app: AppId) -> bool {
         app.get() == 1
+    }
+
+    fn managed(&self, _app: AppId) -> Option<Managed> {
+        None
+    }
+
+    fn all_managed(&self) -> Vec<Managed> {
+        Vec::new()
+    }
+
+    fn has_plan(&self, _plan: &PlanName) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn read_register(&self) -> Reply<'_, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn registered(&self, _registered: Registered) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
     }
 
     fn tell(&self, _app: AppId) -> BoxFuture<'_, ()> {

@@ -29,6 +29,7 @@ pub struct Charge {
     amount: Amount,
     parts: [Part; 3],
     len: u8,
+    edition: u64,
 }
 
 impl Charge {
@@ -60,7 +61,12 @@ impl Charge {
         }
         // At most 3 by the match above.
         let len = u8::try_from(len).unwrap_or(3);
-        Self { amount, parts, len }
+        Self {
+            amount,
+            parts,
+            len,
+            edition: 0,
+        }
     }
 
     /// A charge read back from where it was written; `None` unless it has 1 to 3 parts.
@@ -72,7 +78,21 @@ impl Charge {
             amount,
             parts,
             len: u8::try_from(read.len()).ok()?,
+            edition: 0,
         })
+    }
+
+    /// The same, with limits of this edition of the app's rules: see
+    /// [`AppRules::edition`](super::AppRules::edition).
+    #[must_use]
+    pub fn of_edition(self, edition: u64) -> Self {
+        Self { edition, ..self }
+    }
+
+    /// Of which edition of the app's rules the limits are; 0: of a settings file, or not known.
+    #[must_use]
+    pub fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// How many objects are created: what each part moves by.

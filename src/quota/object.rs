@@ -31,10 +31,15 @@ impl ObjectId {
         &self.0
     }
 
-    /// The object's number in its app: a hash under the installation's key. 128 bits: two of ten million
+    /// The object's number in its app and that app's life: a hash under the installation's key. 128 bits: two of ten million
     /// objects of an app meet once in 10^24 apps.
     #[must_use]
-    pub fn number(&self, secret: &[u8; 16], app: AppId, resource: Resource) -> ObjectNumber {
+    pub fn number(
+        &self,
+        secret: &[u8; 16],
+        (app, life): (AppId, u64),
+        resource: Resource,
+    ) -> ObjectNumber {
         // What is hashed begins with a word of its own, since users and ids are hashed under the same key.
         let mut hasher = SipHasher13::new_with_key(secret);
         hasher.write(match resource {
@@ -42,6 +47,11 @@ impl ObjectId {
             Resource::Group | Resource::AvRoom => b"a group",
         });
         hasher.write(&app.get().to_le_bytes());
+        if life != 0 {
+            hasher.write(&life.to_le_bytes());
+            // No name holds this byte: a life cannot be taken for the beginning of one.
+            hasher.write(&[0]);
+        }
         hasher.write(self.0.as_bytes());
         ObjectNumber(u128::from(hasher.finish128()))
     }
@@ -104,7 +114,7 @@ mod tests {
     fn a_group_and_a_room_of_one_name_are_one_object_and_an_account_is_another() {
         let app = |id| AppId::new(id).expect("it is not 0");
         let name = ObjectId::parse("@TGS#1").expect("it is a name");
-        let number = |app, resource| name.number(&[7; 16], app, resource);
+        let number = |app, resource| name.number(&[7; 16], (app, 0), resource);
         let group = number(app(1), Resource::Group);
         assert_eq!(group, number(app(1), Resource::AvRoom));
         assert_ne!(group, number(app(1), Resource::Account));

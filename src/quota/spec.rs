@@ -77,6 +77,31 @@ impl AppSpec {
         }
     }
 
+    /// What would have to be said for these rules.
+    #[must_use]
+    pub fn of_rules(rules: &AppRules) -> Self {
+        let plan = &rules.plan.limits;
+        let own = |own: Limit, plan: Limit| (own != plan).then_some(own);
+        let limits = &rules.limits;
+        let rooms = limits.av_rooms_are_groups;
+        Self {
+            plan: rules.plan.name.clone(),
+            limits: OwnLimits {
+                accounts: own(limits.accounts, plan.accounts),
+                groups: own(limits.groups, plan.groups),
+                av_rooms: own(limits.av_rooms, plan.av_rooms),
+                groups_gained_daily: own(limits.groups_gained_daily, plan.groups_gained_daily),
+                av_rooms_are_groups: (rooms != plan.av_rooms_are_groups).then_some(rooms),
+            },
+            shadow: rules.shadow,
+            disabled: rules.disabled,
+            share_ids: rules.share_ids,
+            track_objects: rules.track_objects,
+            expired_holds: rules.expired_holds,
+            activated: rules.activated,
+        }
+    }
+
     /// The rules that it makes of its plan.
     #[must_use]
     pub fn rules(&self, plan: &Arc<Plan>, edition: u64) -> AppRules {
@@ -143,6 +168,9 @@ pub struct Registered {
     /// Grows with each change, over all apps and whatever the ledger forgets: of two registrations of one
     /// app the higher one is true.
     pub version: u64,
+    /// Which of its lives it is in: 0 until it is registered anew after a deletion. Objects of another life are other
+    /// objects, whatever their names.
+    pub life: u64,
     /// What holds, or held last.
     pub spec: AppSpec,
     /// Whether it was deleted: it is unknown then, whatever holds for apps that nobody names.

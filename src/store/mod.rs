@@ -15,6 +15,7 @@ mod member;
 mod operator;
 mod past;
 pub mod redis;
+mod register;
 mod report;
 mod take;
 
@@ -31,6 +32,9 @@ pub use operator::{
     AUDIT_MAX, AUDIT_TEXT_MAX, AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator,
     Recount, Recounted, Retired, Standing,
 };
+pub use register::{
+    Entered, REGISTER_PAGE_MAX, RegisterPage, Registration, read_registered, write_registered,
+};
 pub use report::{
     Abort, Ack, Answered, AppReport, Cell, CellReport, Escrow, Gave, Known, Report, Settled,
     Totals, View, Wish,
@@ -42,7 +46,7 @@ pub use take::{
 use futures_util::future::BoxFuture;
 
 use crate::clock::{Day, Millis, Month};
-use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
+use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource};
 
 /// How many ledger shards the apps are spread over. Fixed for an installation.
 pub const SHARDS: u16 = 256;
@@ -73,6 +77,12 @@ impl Shard {
     #[must_use]
     pub fn number(self) -> u16 {
         self.0
+    }
+
+    /// The one beside which that is kept which belongs to no app's shard.
+    #[must_use]
+    pub fn home() -> Self {
+        Self(0)
     }
 
     /// Every shard, in order.
@@ -197,6 +207,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is kept of an app's month; changes nothing. `today` says which month runs.
     fn month(&self, app: AppId, month: Month, today: Day, now: Millis) -> Reply<'_, MonthHistory>;
+
+    /// What operators registered, after the place `since` of the register's order (0: from the beginning).
+    fn register(&self, since: u64) -> Reply<'_, RegisterPage>;
+
+    /// States registrations to a ledger that does not have them, or older ones. Of two the newer stays.
+    fn state_register<'a>(&'a self, rows: &'a [Registered]) -> Reply<'a, ()>;
 
     /// The counts, where they can be had without waiting (a ledger in this process).
     fn glance(&self, app: AppId, day: Day) -> Option<View>;

@@ -1,6 +1,6 @@
 //! What an operator does to a ledger: freezing and recounting an app, and retiring members.
 
-use super::Reply;
+use super::{Entered, Registration, Reply};
 use crate::clock::{Millis, Month};
 use crate::quota::{AppId, Resource};
 
@@ -97,11 +97,11 @@ pub struct AuditEntry {
     pub at: Millis,
     /// Who.
     pub who: Box<str>,
-    /// What: `recount`, `retire` or `bill`.
+    /// What: `recount`, `retire`, `bill`, or of an app `create`, `change`, `delete`.
     pub what: Box<str>,
     /// The app it was about, where it was about one.
     pub app: Option<AppId>,
-    /// The resource, or the member's name.
+    /// The resource, the member's name, the month, or `app`.
     pub subject: Box<str>,
     /// The count before, where there is one.
     pub from: Option<i64>,
@@ -146,6 +146,14 @@ pub trait Operator: Send + Sync + 'static {
         bill: &'a str,
         who: &'a str,
     ) -> Reply<'a, (Box<str>, bool)>;
+
+    /// Registers an app, changes what is registered of it, or deletes it, and writes the audit entry: one step, which is
+    /// answered when the connected replicas have it.
+    fn enter<'a>(&'a self, change: &'a Registration) -> Reply<'a, Entered>;
+
+    /// Takes note that nothing of a deleted app has a name any more. Comes before its counts are set to 0, and before it
+    /// is registered anew.
+    fn forget_names(&self, app: AppId) -> Reply<'_, ()>;
 
     /// The newest audit entries first, of one app or of all; at most `most`.
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>>;

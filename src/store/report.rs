@@ -70,8 +70,11 @@ pub struct Wish {
     /// How many units it would like to have to spend, those it has included: about two seconds of its
     /// recent demand.
     pub units: u64,
-    /// The limit that it knows; where members know different ones, the lowest counts.
+    /// The limit that it knows; where members know different ones, the newest edition's counts, and of one edition
+    /// the lowest.
     pub limit: u64,
+    /// Of which edition of the app's rules the limit is; 0: of a settings file.
+    pub edition: u64,
 }
 
 /// Which of an app's sums a report speaks of.

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use imquota::clock::{Day, Millis, Month};
-use imquota::quota::{AppId, Counter, ObjectNumber, RequestId, Resource};
+use imquota::quota::{AppId, Counter, ObjectNumber, Registered, RequestId, Resource};
 use imquota::store::{
     Active, Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member,
-    MonthHistory, Reply, Report, Settled, Shard, Statement, Store, Take, Taken, Usage, View,
+    MonthHistory, RegisterPage, Reply, Report, Settled, Shard, Statement, Store, Take, Taken,
+    Usage, View,
 };
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestRunner};
@@ -142,6 +143,14 @@ impl Store for Journaled {
 
     fn month(&self, app: AppId, month: Month, today: Day, now: Millis) -> Reply<'_, MonthHistory> {
         self.inner.month(app, month, today, now)
+    }
+
+    fn register(&self, since: u64) -> Reply<'_, RegisterPage> {
+        self.inner.register(since)
+    }
+
+    fn state_register<'a>(&'a self, rows: &'a [Registered]) -> Reply<'a, ()> {
+        self.inner.state_register(rows)
     }
 
     fn glance(&self, app: AppId, day: Day) -> Option<View> {

@@ -35,6 +35,7 @@ mod objects;
 mod outage;
 mod pages;
 mod recount;
+mod register;
 mod releases;
 mod repeats;
 mod rollout;

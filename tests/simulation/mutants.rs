@@ -41,8 +41,8 @@ pub fn is_rejected_where(aim: Option<fn(&mut Scenario)>, from: &'static str, to:
 #[test]
 fn a_limit_that_admits_one_more() {
     is_rejected(
-        "limit = lowest(c, tonumber(limit))\n",
-        "limit = lowest(c, tonumber(limit)) + 1\n",
+        "limit = lowest(c, limit)\n",
+        "limit = lowest(c, limit) + 1\n",
     );
 }
 

@@ -172,6 +172,7 @@ fn sums(day: Day, escrow: Escrow, wish: bool) -> Vec<AppReport> {
         high: 0,
         escrow: Some(escrow),
         wish: wish.then_some(Wish {
+            edition: 0,
             units: 9,
             limit: 50,
         }),

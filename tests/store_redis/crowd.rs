@@ -57,6 +57,7 @@ impl One {
         let cell = CellReport {
             escrow: Some(self.sums),
             wish: wish.map(|units| Wish {
+                edition: 0,
                 units,
                 limit: LIMIT,
             }),

@@ -136,7 +136,11 @@ impl Sidecar {
     pub async fn wish(&self, escrow: Escrow, units: u64, limit: u64) -> View {
         let report = CellReport {
             escrow: Some(escrow),
-            wish: Some(Wish { units, limit }),
+            wish: Some(Wish {
+                units,
+                limit,
+                edition: 0,
+            }),
             ..cell_report(Cell::Live(Resource::Account), 0, 0)
         };
         self.tell_cells(app(1), vec![report]).await

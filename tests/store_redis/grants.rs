@@ -149,6 +149,7 @@ async fn the_day_has_units_of_its_own() {
         let mut report = cell_report(Cell::Gained(day), consumed, 0);
         report.escrow = Some(sums);
         report.wish = Some(imquota::store::Wish {
+            edition: 0,
             units: 40,
             limit: 100,
         });

@@ -299,6 +299,7 @@ impl Game {
         late: bool,
     ) -> Result<(), TestCaseError> {
         let wish = wish.map(|units| Wish {
+            edition: 0,
             units,
             limit: LIMITS[member],
         });

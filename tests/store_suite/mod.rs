@@ -404,7 +404,7 @@ impl Seat {
         let secret = self.installation.user_key;
         ObjectId::parse(name)
             .unwrap()
-            .number(&secret, app, resource)
+            .number(&secret, (app, 0), resource)
     }
 
     /// As [`Seat::wants`], of one object that has a name.

@@ -4,6 +4,7 @@
 //! their names, a duration as `"1.5s"`, a time as RFC 3339; an optional field that is absent is
 //! `null`.
 
+mod apps;
 mod audit;
 mod bill;
 mod cancel;
@@ -19,6 +20,7 @@ mod release;
 mod usage;
 mod words;
 
+pub(super) use apps::{delete as apps_delete, get as apps_get, list as apps_list, put as apps_put};
 pub(super) use audit::audit;
 pub(super) use bill::{run as run_bills, show as bill};
 pub(super) use cancel::cancel;

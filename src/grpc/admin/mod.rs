@@ -1,5 +1,6 @@
 //! AdminService: lets operators in, reads a request, has it done, writes the answer.
 
+mod apps;
 mod parse;
 mod render;
 
@@ -12,12 +13,17 @@ use super::deadline::{deadline, within};
 use super::peer::{Guard, Peer};
 use super::proto::admin_service_server::AdminService;
 use super::proto::{
+    DeleteAppRequest, DeleteAppResponse, GetAppRequest, GetAppResponse, ListAppsRequest,
+    ListAppsResponse, PutAppRequest, PutAppResponse,
+};
+use super::proto::{
     ImportObjectsRequest, ImportObjectsResponse, ListAuditRequest, ListAuditResponse,
     ListHoldsRequest, ListHoldsResponse, ListMembersRequest, ListMembersResponse, RecountRequest,
     RecountResponse, RetireMemberRequest, RetireMemberResponse, RunBillsRequest, RunBillsResponse,
 };
 use super::server::Doors;
 use crate::operator::Operations;
+use crate::quota::AppId;
 
 /// The service; its clones share what is behind them.
 #[derive(Clone)]
@@ -45,8 +51,65 @@ impl Admin {
     }
 }
 
+/// The app that a PutApp is about; 0 where it names none, which its parsing finds.
+fn app_of(request: &PutAppRequest) -> u64 {
+    request.app.as_ref().map_or(0, |app| app.app_id)
+}
+
 #[tonic::async_trait]
 impl AdminService for Admin {
+    async fn put_app(
+        &self,
+        request: Request<PutAppRequest>,
+    ) -> Result<Response<PutAppResponse>, Status> {
+        let who = self.caller(&request, Some(app_of(request.get_ref())))?;
+        let deadline = deadline(request.metadata().as_ref())?;
+        let change = apps::put(request.get_ref(), &who)?;
+        let work = pin!(self.operations.enter(&change));
+        let app = Some(apps::registered(&within(deadline, work).await?));
+        Ok(Response::new(PutAppResponse { app }))
+    }
+
+    async fn get_app(
+        &self,
+        request: Request<GetAppRequest>,
+    ) -> Result<Response<GetAppResponse>, Status> {
+        self.caller(&request, Some(request.get_ref().app_id))?;
+        let deadline = deadline(request.metadata().as_ref())?;
+        let app = apps::get(*request.get_ref())?;
+        let work = pin!(self.operations.app(app));
+        let app = Some(apps::managed(&within(deadline, work).await?));
+        Ok(Response::new(GetAppResponse { app }))
+    }
+
+    async fn list_apps(
+        &self,
+        request: Request<ListAppsRequest>,
+    ) -> Result<Response<ListAppsResponse>, Status> {
+        self.caller(&request, None)?;
+        let deadline = deadline(request.metadata().as_ref())?;
+        let page = apps::list(request.get_ref())?;
+        let deleted = request.get_ref().show_deleted;
+        let work = pin!(self.operations.apps(page, deleted));
+        let (listed, next) = within(deadline, work).await?;
+        Ok(Response::new(ListAppsResponse {
+            apps: listed.iter().map(apps::managed).collect(),
+            next_after_app_id: next.map_or(0, AppId::get),
+        }))
+    }
+
+    async fn delete_app(
+        &self,
+        request: Request<DeleteAppRequest>,
+    ) -> Result<Response<DeleteAppResponse>, Status> {
+        let who = self.caller(&request, Some(request.get_ref().app_id))?;
+        let deadline = deadline(request.metadata().as_ref())?;
+        let change = apps::delete(request.get_ref(), &who)?;
+        let work = pin!(self.operations.enter(&change));
+        let app = Some(apps::registered(&within(deadline, work).await?));
+        Ok(Response::new(DeleteAppResponse { app }))
+    }
+
     async fn recount(
         &self,
         request: Request<RecountRequest>,

@@ -141,7 +141,7 @@ fn objects(names: &[String], faults: &mut Violations) -> Option<Vec<ObjectId>> {
 }
 
 /// How many are told: `default` if nobody says.
-fn most(asked: u32, default: usize, max: usize) -> Result<usize, String> {
+pub(super) fn most(asked: u32, default: usize, max: usize) -> Result<usize, String> {
     match usize::try_from(asked) {
         Ok(0) => Ok(default),
         Ok(most) if most <= max => Ok(most),
@@ -150,7 +150,7 @@ fn most(asked: u32, default: usize, max: usize) -> Result<usize, String> {
 }
 
 /// What an operator says of why. It stands in tables and logs, so it must keep to one line.
-fn reason<'a>(text: &'a str, faults: &mut Violations) -> Option<&'a str> {
+pub(super) fn reason<'a>(text: &'a str, faults: &mut Violations) -> Option<&'a str> {
     if text.len() > AUDIT_TEXT_MAX {
         let bytes = text.len();
         let problem = format!("has {bytes} bytes; at most {AUDIT_TEXT_MAX} are allowed");

@@ -15,7 +15,9 @@ use super::parting::{PARTED_CELLS, PARTED_ESCROWS};
 use super::record::{
     cell_code, cell_of, generation_of, get_give_back, get_take, put_give_back, put_take, sent_of,
 };
-use super::{Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot, ids, roll};
+use super::{
+    Fault, Identity, LoginKey, OwedRelease, OwedTake, Saved, Snapshot, ids, register, roll,
+};
 use crate::clock::{Day, Millis};
 use crate::database;
 use crate::quota::AppId;
@@ -87,6 +89,7 @@ impl Checkpoint {
         write.open_table(PARTED_ESCROWS)?;
         write.open_table(ids::IDS)?;
         roll::prepare(&write)?;
+        register::prepare(&write)?;
         write.commit()?;
         Ok(())
     }

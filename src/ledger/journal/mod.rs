@@ -14,6 +14,7 @@ mod left;
 mod log;
 mod parting;
 mod record;
+mod register;
 mod replay;
 mod roll;
 mod segment;

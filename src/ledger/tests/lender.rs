@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::clock::{Day, Millis, Month};
-use crate::quota::{AppId, COUNTERS, Charge, Counter, ObjectNumber, RequestId, Resource};
+use crate::quota::{
+    AppId, COUNTERS, Charge, Counter, ObjectNumber, Registered, RequestId, Resource,
+};
 use crate::store::*;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -550,6 +552,19 @@ impl Store for Lender {
 
     fn month(&self, _: AppId, _: Month, _: Day, _: Millis) -> Reply<'_, MonthHistory> {
         self.answer(MonthHistory::default())
+    }
+
+    fn register(&self, since: u64) -> Reply<'_, RegisterPage> {
+        Box::pin(async move {
+            Ok(RegisterPage {
+                next: since,
+                ..RegisterPage::default()
+            })
+        })
+    }
+
+    fn state_register<'a>(&'a self, _: &'a [Registered]) -> Reply<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn glance(&self, _: AppId, _: Day) -> Option<View> {

@@ -48,6 +48,8 @@ pub(super) const USERS: TableDefinition<(i32, u64, u32), &[u8]> = TableDefinitio
 pub(super) const OBJECTS: TableDefinition<(u64, u128), u8> = TableDefinition::new("objects");
 /// Objects of which a release took one that nobody had named, by app and number: see [`Place::Tomb`].
 pub(super) const TOMBS: TableDefinition<(u64, u128), u32> = TableDefinition::new("tombs");
+/// The apps that operators registered, by id; a file of an older version has no such table.
+pub(super) const REGISTER: TableDefinition<u64, &str> = TableDefinition::new("register");
 /// What operators did, by number.
 pub(super) const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
 

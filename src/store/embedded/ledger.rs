@@ -1,7 +1,7 @@
 //! The whole ledger: its file, its shards, and who it is.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::audit;
@@ -19,14 +19,16 @@ const SLICE: usize = 1024;
 
 /// The ledger that all handles of a process share.
 pub(super) struct Ledger {
-    file: LedgerFile,
+    pub(super) file: LedgerFile,
     zone: Zone,
-    installation: OnceLock<Installation>,
+    pub(super) installation: OnceLock<Installation>,
     shards: Box<[Mutex<LedgerShard>]>,
     /// Held while a checkpoint or the founding writes: one at a time.
     writing: Mutex<()>,
     /// Whether an app was ever frozen in this process: until then nobody looks for one.
     froze: AtomicBool,
+    /// The highest place in the register of apps; beyond all until it was looked for.
+    pub(super) registered: AtomicU64,
 }
 
 impl Ledger {
@@ -61,6 +63,7 @@ impl Ledger {
             shards: shards.into_iter().map(Mutex::new).collect(),
             writing: Mutex::new(()),
             froze: AtomicBool::new(false),
+            registered: AtomicU64::new(u64::MAX),
         })
     }
 

@@ -40,6 +40,7 @@ mod peaks;
 mod record;
 mod records;
 mod recount;
+mod register;
 mod shard;
 mod spot;
 mod steps;
@@ -53,11 +54,11 @@ use self::ledger::{Ledger, stranger};
 use self::shard::{Caller, LedgerShard};
 use super::{
     Ack, Active, Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login,
-    Member, MonthHistory, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken,
-    Usage, View,
+    Member, MonthHistory, RegisterPage, Reply, Report, Settled, Shard, Statement, Store,
+    StoreFault, Take, Taken, Usage, View,
 };
 use crate::clock::{Day, Millis, Month, Zone};
-use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
+use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource};
 
 /// The ledger of this process, as one member sees it.
 pub struct EmbeddedStore {
@@ -239,6 +240,15 @@ impl Store for EmbeddedStore {
     fn month(&self, app: AppId, month: Month, today: Day, _: Millis) -> Reply<'_, MonthHistory> {
         let told = self.step(Shard::of(app), |at, by| at.month(by, app, month, today));
         Box::pin(ready(told))
+    }
+
+    fn register(&self, since: u64) -> Reply<'_, RegisterPage> {
+        Box::pin(ready(self.ledger.register(since)))
+    }
+
+    fn state_register<'a>(&'a self, _rows: &'a [Registered]) -> Reply<'a, ()> {
+        // What it has acknowledged is on the disk, and it has one member.
+        Box::pin(ready(Ok(())))
     }
 
     fn glance(&self, app: AppId, day: Day) -> Option<View> {

@@ -9,8 +9,8 @@ use crate::clock::{Clock, Month};
 use crate::quota::{AppId, Resource};
 use crate::store::past;
 use crate::store::{
-    AuditEntry, Freeze, MemberInfo, Operator, Recount, Recounted, Reply, Retired, Shard, Standing,
-    StoreFault,
+    AuditEntry, Entered, Freeze, MemberInfo, Operator, Recount, Recounted, Registration, Reply,
+    Retired, Shard, Standing, StoreFault,
 };
 
 impl Operator for EmbeddedStore {
@@ -92,6 +92,21 @@ impl Operator for EmbeddedStore {
             let work = move || ledger.write_bill((app, month), &bill, &who);
             let written = tokio::task::spawn_blocking(work);
             written.await.unwrap_or_else(|stopped| {
+                Err(StoreFault::Away(format!("the writing stopped: {stopped}")))
+            })
+        })
+    }
+
+    fn forget_names(&self, app: AppId) -> Reply<'_, ()> {
+        let done = self.step(Shard::of(app), |at, by| at.forget_names(by, app));
+        Box::pin(ready(done))
+    }
+
+    fn enter<'a>(&'a self, change: &'a Registration) -> Reply<'a, Entered> {
+        let (ledger, change) = (Arc::clone(&self.ledger), change.clone());
+        Box::pin(async move {
+            let entered = tokio::task::spawn_blocking(move || ledger.enter(&change));
+            entered.await.unwrap_or_else(|stopped| {
                 Err(StoreFault::Away(format!("the writing stopped: {stopped}")))
             })
         })

@@ -1,27 +1,18 @@
 //! What operators did, as the ledger keeps it.
 
+use std::collections::BTreeSet;
+
 use redis::Value;
 
 use super::RedisStore;
 use super::answer::unexpected;
 use crate::clock::Millis;
 use crate::quota::AppId;
-use crate::store::{AUDIT_TEXT_MAX, AuditEntry, Shard, StoreFault};
+pub(super) use crate::store::register::word;
+use crate::store::{AuditEntry, Shard, StoreFault};
 
 /// Stands between the words of an entry.
 const BETWEEN: char = '\u{1f}';
-
-/// A text as an entry holds it: short, and without what stands between words.
-pub(super) fn word(text: &str) -> String {
-    let mut word = String::new();
-    for c in text.chars() {
-        if word.len() + c.len_utf8() > AUDIT_TEXT_MAX {
-            break;
-        }
-        word.push(if c.is_control() { ' ' } else { c });
-    }
-    word
-}
 
 fn read(text: &str) -> Result<AuditEntry, StoreFault> {
     let words: Vec<&str> = text.split(BETWEEN).collect();
@@ -55,8 +46,9 @@ impl RedisStore {
         if most == 0 {
             return Ok(Vec::new());
         }
-        let shards: Vec<Shard> =
-            app.map_or_else(|| Shard::all().collect(), |app| vec![Shard::of(app)]);
+        // What is registered of an app is not in its shard.
+        let of_app = |app| BTreeSet::from([Shard::of(app), Shard::home()]);
+        let shards: BTreeSet<Shard> = app.map_or_else(|| Shard::all().collect(), of_app);
         // Other apps of the shard are in the same list.
         let last = app.map_or_else(|| i64::try_from(most - 1).unwrap_or(i64::MAX), |_| -1);
         let asked: Vec<redis::Cmd> = shards
@@ -90,7 +82,7 @@ fn texts(value: Value) -> Result<Vec<String>, StoreFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::AUDIT_MAX;
+    use crate::store::{AUDIT_MAX, AUDIT_TEXT_MAX};
 
     #[test]
     fn an_entry_is_read_as_the_script_writes_it() {

@@ -71,6 +71,16 @@ impl Keys {
         self.of(shard, "u")
     }
 
+    /// The apps that operators registered.
+    pub(super) fn register(&self, home: Shard) -> String {
+        self.of(home, "reg")
+    }
+
+    /// The same, in the order of their last change.
+    pub(super) fn register_order(&self, home: Shard) -> String {
+        self.of(home, "rego")
+    }
+
     /// The app's counts.
     pub(super) fn app(&self, app: AppId) -> String {
         self.of(Shard::of(app), &format!("a:{app}"))
@@ -79,6 +89,11 @@ impl Keys {
     /// The app's records by request id.
     pub(super) fn records(&self, app: AppId) -> String {
         self.of(Shard::of(app), &format!("r:{app}"))
+    }
+
+    /// How many of the app's objects have names, and the shape of the sets of these.
+    pub(super) fn names(&self, app: AppId) -> String {
+        self.of(Shard::of(app), &format!("t:{app}"))
     }
 
     /// The app's open reservations, by when they expire.

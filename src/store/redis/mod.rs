@@ -15,6 +15,8 @@
 //! | `{PREFIX}:v3:members` | hash | each member: process, last beat, name, what it has heard and restated | 30 days after it is gone |
 //! | `{PREFIX}:v3:notices` | hash | apps that are frozen by a recount | with the freeze |
 //! | `{PREFIX}:v3:recalls` | sorted set | apps in which somebody starves, by when | after 3 s |
+//! | `{PREFIX:00}:v3:reg` | hash | the apps that operators registered, the deleted ones too | never |
+//! | `{PREFIX:00}:v3:rego` | sorted set | the same apps, in the order of their last change | never |
 //! | `{PREFIX:SS}:v3:h` | hash | the shard's header: installation, epoch, seq, steps of each member, who is gone | never |
 //! | `{PREFIX:SS}:v3:apps` | sorted set | the shard's apps, by the version of their newest base | never |
 //! | `{PREFIX:SS}:v3:f` | list | records that came to rest, in order | as they are folded |
@@ -95,6 +97,7 @@ mod operator;
 mod options;
 mod place;
 mod record;
+mod register;
 mod report;
 mod restate;
 mod roll;
@@ -120,12 +123,12 @@ use self::seen::Seen;
 use self::standing::{Heard, Stance};
 use super::{
     Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member,
-    MonthHistory, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage,
-    View,
+    MonthHistory, RegisterPage, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take,
+    Taken, Usage, View,
 };
 use crate::chance;
 use crate::clock::{Clock, Day, Millis, Month, Zone};
-use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
+use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource};
 
 /// How long after its end a day takes events.
 const SEALED_AFTER_MS: i64 = 48 * 3_600_000;
@@ -444,6 +447,14 @@ impl Store for RedisStore {
 
     fn month(&self, app: AppId, month: Month, today: Day, _: Millis) -> Reply<'_, MonthHistory> {
         Box::pin(self.read_history(app, month, today))
+    }
+
+    fn register(&self, since: u64) -> Reply<'_, RegisterPage> {
+        Box::pin(self.read_register(since))
+    }
+
+    fn state_register<'a>(&'a self, rows: &'a [Registered]) -> Reply<'a, ()> {
+        Box::pin(self.state_register_all(rows))
     }
 
     fn glance(&self, _app: AppId, _day: Day) -> Option<View> {

@@ -12,8 +12,8 @@ use super::{RedisStore, audit};
 use crate::clock::{Millis, Month};
 use crate::quota::{AppId, Resource};
 use crate::store::{
-    AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount, Recounted, Reply,
-    Retired, Shard, Standing, StoreFault,
+    AuditEntry, Entered, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount, Recounted,
+    Registration, Reply, Retired, Shard, Standing, StoreFault,
 };
 
 /// The members' key: what is written for each incarnation, by letter.
@@ -290,6 +290,14 @@ impl Operator for RedisStore {
         who: &'a str,
     ) -> Reply<'a, (Box<str>, bool)> {
         Box::pin(self.write_bill_once(app, month, bill, who))
+    }
+
+    fn forget_names(&self, app: AppId) -> Reply<'_, ()> {
+        Box::pin(self.forget_names_once(app))
+    }
+
+    fn enter<'a>(&'a self, change: &'a Registration) -> Reply<'a, Entered> {
+        Box::pin(self.enter_once(change))
     }
 
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>> {

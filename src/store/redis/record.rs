@@ -108,12 +108,20 @@ impl RedisStore {
     }
 }
 
+/// A limit as the scripts read it: with the edition of the rules that say so, where it is known.
+pub(super) fn stated(limit: u64, edition: u64) -> String {
+    match edition {
+        0 => limit.to_string(),
+        edition => format!("{limit}@{edition}"),
+    }
+}
+
 fn add_charge(step: &mut Step, take: &Take) {
     step.arg(take.charge.amount().get());
     for part in take.charge.parts() {
         step.arg(part.counter.index());
         match part.limit.get() {
-            Some(limit) => step.arg(limit),
+            Some(limit) => step.arg(stated(limit, take.charge.edition())),
             None => step.arg('-'),
         };
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::record::{Until, groups_follow, intent_of, is_remembered, note_field};
+use super::record::{Until, groups_follow, intent_of, is_remembered, note_field, stated};
 use super::script::Step;
 use super::{RedisStore, keys};
 use crate::clock::Day;
@@ -283,7 +283,13 @@ fn add_account(step: &mut Step, cell: &CellReport) {
     };
     match cell.wish {
         None => step.arg('-'),
-        Some(Wish { units, limit }) => step.arg(units.min(Limit::MAX)).arg(limit.min(Limit::MAX)),
+        Some(Wish {
+            units,
+            limit,
+            edition,
+        }) => step
+            .arg(units.min(Limit::MAX))
+            .arg(stated(limit.min(Limit::MAX), edition)),
     };
 }
 

@@ -76,6 +76,10 @@ pub(super) struct Scripts {
     pub(super) recount: Script,
     pub(super) retired: Script,
     pub(super) bill: Script,
+    pub(super) forget_names: Script,
+    pub(super) register: Script,
+    pub(super) registered: Script,
+    pub(super) state_register: Script,
 }
 
 impl Scripts {
@@ -118,10 +122,14 @@ impl Scripts {
             recount: script!(guard counts month base audit recount),
             retired: script!(guard audit retired),
             bill: script!(guard audit bill),
+            forget_names: script!(guard forget_names),
+            register: script!(guard audit registry register),
+            registered: script!(registered),
+            state_register: script!(guard registry state_register),
         }
     }
 
-    pub(super) fn all(&self) -> [&Script; 27] {
+    pub(super) fn all(&self) -> [&Script; 31] {
         [
             &self.hello,
             &self.mark,
@@ -150,6 +158,10 @@ impl Scripts {
             &self.recount,
             &self.retired,
             &self.bill,
+            &self.forget_names,
+            &self.register,
+            &self.registered,
+            &self.state_register,
         ]
     }
 }

@@ -263,6 +263,14 @@ impl Keyspace {
                     }
                 }
                 found.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+                if let [_, _, limit, from, most] = rest
+                    && limit.eq_ignore_ascii_case(b"LIMIT")
+                {
+                    let at = |word: &Bytes| int(word).map(|n| usize::try_from(n).expect("within"));
+                    let from = at(from)?.min(found.len());
+                    found = found.split_off(from);
+                    found.truncate(at(most)?);
+                }
                 Ok(Reply::List(
                     found.into_iter().map(|(_, m)| Reply::Bulk(m)).collect(),
                 ))

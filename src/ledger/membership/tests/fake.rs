@@ -5,11 +5,11 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::clock::{Day, Millis, Month};
-use crate::quota::{AppId, ObjectNumber, RequestId, Resource};
+use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource};
 use crate::store::{
     Ack, Active, Adopted, Base, Bases, Beat, Beaten, Cell, CellReport, GiveBack, GivenBack, Hold,
-    Installation, Login, Member, MonthHistory, Recovery, Reply, Report, Roll, Settled, Shard,
-    Statement, Store, StoreFault, Take, Taken, Usage, View,
+    Installation, Login, Member, MonthHistory, Recovery, RegisterPage, Reply, Report, Roll,
+    Settled, Shard, Statement, Store, StoreFault, Take, Taken, Usage, View,
 };
 
 /// One call, as it came.
@@ -285,6 +285,19 @@ impl Store for Fake {
 
     fn month(&self, _: AppId, _: Month, _: Day, _: Millis) -> Reply<'_, MonthHistory> {
         Box::pin(pending())
+    }
+
+    fn register(&self, since: u64) -> Reply<'_, RegisterPage> {
+        Box::pin(async move {
+            Ok(RegisterPage {
+                next: since,
+                ..RegisterPage::default()
+            })
+        })
+    }
+
+    fn state_register<'a>(&'a self, _: &'a [Registered]) -> Reply<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn glance(&self, _app: AppId, _day: Day) -> Option<View> {

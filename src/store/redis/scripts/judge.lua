@@ -14,7 +14,7 @@ local function judge(app, gain, amount, at, but)
         list(app)
         return counters, nil, nil, true
       end
-      limit = lowest(c, tonumber(limit))
+      limit = lowest(c, limit)
       if shown(c) + amount > limit then
         full = full or k
       elseif shown(c) + c.out + amount > limit then

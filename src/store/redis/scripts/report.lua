@@ -47,7 +47,7 @@ local function next_escrow(said)
   end
   local units = next_arg()
   if units ~= '-' then
-    said.units, said.limit = tonumber(units), next_number()
+    said.units, said.limit = tonumber(units), next_arg()
   end
   return said
 end
