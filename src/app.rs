@@ -27,6 +27,7 @@ use crate::operator::Operations;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{self, RedisOptions, RedisStore};
 use crate::store::{Operator, Store, StoreFault};
+use crate::tls::ServerTls;
 
 /// How long the first meeting with a shared ledger, the first lease included, may take before the server
 /// starts without it.
@@ -112,7 +113,7 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
         ledger: &ledger,
         readiness,
         access,
-        metrics: Metrics::new(ledger.clone(), listeners.certificates),
+        certificates: listeners.certificates,
         listeners: listeners.api,
         probes: listeners.probes,
         pages: listeners.pages,
@@ -149,7 +150,7 @@ struct Server<'a> {
     ledger: &'a Arc<Ledger>,
     readiness: Readiness,
     access: Option<Access>,
-    metrics: Metrics,
+    certificates: Vec<(&'static str, ServerTls)>,
     listeners: Vec<Bound>,
     probes: Vec<Bound>,
     pages: Vec<Bound>,
@@ -191,7 +192,12 @@ impl Server<'_> {
         let probes = grpc::serve_health(self.readiness.clone(), self.probes, probes);
         let pages = grpc::serve_pages(
             self.readiness.clone(),
-            self.metrics,
+            Metrics::new(
+                self.ledger.clone(),
+                doors.admission.clone(),
+                self.settings.app_series.clone(),
+                self.certificates,
+            ),
             self.pages,
             stopped(others_stop.clone()),
         );

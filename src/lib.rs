@@ -27,6 +27,7 @@
 //! | [`quota`] | values that cannot be wrong: app, resource, limit, plan, charge, outage policy |
 //! | [`clock`] | the only reader of "now"; days and months of the billing zone |
 //! | [`chance`] | the only source of randomness |
+//! | [`histogram`] | how long things take, counted in buckets |
 //! | [`billing`] | what a month costs, from its peaks and prices |
 //! | [`database`] | files of a database, opened so that damage is found at the start |
 //! | [`endpoint`] | an address to listen on or to dial |
@@ -85,6 +86,7 @@ pub mod config;
 pub mod database;
 pub mod endpoint;
 pub mod grpc;
+pub mod histogram;
 pub mod invoice;
 pub mod ledger;
 pub mod listeners;

@@ -34,6 +34,14 @@ impl Admission {
         record: Record<'_>,
         patience: Patience,
     ) -> Result<Active, Fault> {
+        let active = self.record_anyone(record, patience).await?;
+        if !active.replayed {
+            self.tally.newly_active(active.source, active.newly_active);
+        }
+        Ok(active)
+    }
+
+    async fn record_anyone(&self, record: Record<'_>, patience: Patience) -> Result<Active, Fault> {
         let entry = self
             .entry(record.app)?
             .ok_or(Fault::UnknownApp(record.app))?;

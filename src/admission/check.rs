@@ -2,6 +2,7 @@
 
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::shadow::{self, watched};
 use super::{
@@ -38,6 +39,16 @@ impl Admission {
     /// # Errors
     /// [`Fault`]; nothing is counted then.
     pub fn without_waiting(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
+        let begun = Instant::now();
+        let decided = self.from_memory(check)?;
+        if let Ok(verdict) = &decided {
+            self.tally
+                .decided(check, verdict, begun.elapsed(), || self.ledger.now());
+        }
+        Ok(decided)
+    }
+
+    fn from_memory(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
         if let Some(entry) = self.ledger.met_entry(check.app)
             && !entry.is_gone()
         {

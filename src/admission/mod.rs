@@ -14,11 +14,13 @@ mod outage;
 mod release;
 mod shadow;
 mod take;
+mod tally;
 mod told;
 mod usage;
 mod verdict;
 
 pub use check::Hard;
+pub use tally::{Answers, Refused, SOURCES, Tally, Totals};
 pub use verdict::{
     Active, Cancel, Cancelled, Check, CheckMode, Confirm, Confirmed, Fault, Import, Imported,
     Outcome, Record, Refusal, Release, Released, ResourceUsage, Source, UsageReport, Verdict, Who,
@@ -78,13 +80,23 @@ pub struct Admission {
     ledger: Arc<Ledger>,
     /// The longest that a call waits for the ledger.
     wait: Duration,
+    tally: Tally,
 }
 
 impl Admission {
     /// Decides over `ledger`; no call that waits for the store behind it is answered later than `wait`.
     pub fn new(ledger: Arc<Ledger>, wait: Duration) -> Self {
         let wait = wait * WAIT_TWENTIETHS / 20;
-        Self { ledger, wait }
+        Self {
+            ledger,
+            wait,
+            tally: Tally::default(),
+        }
+    }
+
+    /// What was answered so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     fn entry(&self, app: AppId) -> Result<Option<Arc<Entry>>, Fault> {

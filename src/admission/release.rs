@@ -20,6 +20,15 @@ impl Admission {
     /// # Errors
     /// [`Fault`]; nothing is given back then.
     pub async fn release(&self, release: Release, patience: Patience) -> Result<Released, Fault> {
+        let resource = release.resource;
+        let released = self.release_once(release, patience).await?;
+        if !released.replayed {
+            self.tally.released(resource, released.released);
+        }
+        Ok(released)
+    }
+
+    async fn release_once(&self, release: Release, patience: Patience) -> Result<Released, Fault> {
         let Some(entry) = self.entry(release.app)? else {
             let (limit, replayed) = (Limit::Unlimited, false);
             return Ok(Released {

@@ -34,6 +34,20 @@ impl Admission {
         hard: Hard,
         patience: Patience,
     ) -> Result<Verdict, Fault> {
+        let begun = std::time::Instant::now();
+        let asked = check.clone();
+        let verdict = self.by_ledger_or_watched(check, hard, patience).await?;
+        self.tally
+            .decided(&asked, &verdict, begun.elapsed(), || self.ledger.now());
+        Ok(verdict)
+    }
+
+    async fn by_ledger_or_watched(
+        &self,
+        check: Check,
+        hard: Hard,
+        patience: Patience,
+    ) -> Result<Verdict, Fault> {
         let rules = hard.entry.rules().clone();
         if !rules.shadow {
             return self.by_ledger(check, hard, patience).await;

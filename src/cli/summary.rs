@@ -7,8 +7,8 @@ use crate::access::{Binding, Role};
 use crate::config::{Create, LogFormat, Settings, StoreSettings};
 use crate::endpoint::Endpoint;
 use crate::quota::{
-    AppRules, ExpiredHolds, GroupBasis, IdPolicy, Limit, Limits, MeteredFee, OutagePolicy, Plan,
-    PlanName, PriceList,
+    AppRules, AppSeries, ExpiredHolds, GroupBasis, IdPolicy, Limit, Limits, MeteredFee,
+    OutagePolicy, Plan, PlanName, PriceList,
 };
 use crate::tls::{ClientCert, TlsFiles};
 
@@ -97,6 +97,7 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
             ),
         ),
         ("log_format", log.to_owned()),
+        ("metrics", app_series(&settings.app_series)),
         (
             "unknown apps",
             unknown.map_or_else(
@@ -194,6 +195,15 @@ fn outage(policy: &OutagePolicy) -> String {
         "accounts: {accounts}, groups: {groups}, av_rooms: {av_rooms}, \
          groups_gained_daily: {groups_gained_daily}, metered: {metered}"
     )
+}
+
+fn app_series(series: &AppSeries) -> String {
+    match (series.top, series.named.len()) {
+        (0, 0) => "no app has series of its own".to_owned(),
+        (top, named) => format!(
+            "series of their own: the {top} counts nearest to their limits, and {named} apps by name"
+        ),
+    }
 }
 
 fn request_ids(policy: &IdPolicy) -> String {

@@ -13,6 +13,7 @@ mod finding;
 mod layered;
 mod limits;
 mod listeners;
+mod metrics;
 mod outage;
 mod plans;
 mod process;
@@ -67,7 +68,7 @@ pub const KEY_PREFIX_BYTES_MAX: usize = 64;
 const CONFIG_VARIABLE: &str = "IMQUOTA_CONFIG";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "listen",
     "admin_listen",
     "http_listen",
@@ -87,6 +88,7 @@ const KEYS: [&str; 19] = [
     "member",
     "workers",
     "log_format",
+    "metrics",
 ];
 
 /// The settings of a server: the file that `--config` or `IMQUOTA_CONFIG` names, if one does, and
@@ -218,6 +220,7 @@ fn settings(
     let outage = outage::read(file, findings_of_all);
     let request_ids = request_ids::read(file, findings_of_all);
     let (zone, currency) = billing::read(file, findings_of_all);
+    let app_series = metrics::read(file, findings_of_all);
     let plans = plans::read(file, currency, findings_of_all);
     let rulebook = apps::read(file, &plans, findings_of_all);
     let notices = findings.verdict()?;
@@ -238,6 +241,7 @@ fn settings(
         plans,
         rulebook,
         member: process.member,
+        app_series,
         workers: process.workers,
         log_format: process.log_format,
         by_default: process.by_default,

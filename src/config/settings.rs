@@ -12,7 +12,7 @@ use super::tls::ListenerTls;
 use crate::access::Binding;
 use crate::clock::Zone;
 use crate::endpoint::Endpoint;
-use crate::quota::{Currency, IdPolicy, OutagePolicy, Plan, PlanName, Rulebook};
+use crate::quota::{AppSeries, Currency, IdPolicy, OutagePolicy, Plan, PlanName, Rulebook};
 
 /// Everything that a server is told: flags over environment over file over defaults.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ pub struct Settings {
     pub rulebook: Rulebook,
     /// This sidecar's name among its fellows: 1 to [`super::MEMBER_BYTES_MAX`] bytes.
     pub member: Arc<str>,
+    /// Which apps have series of their own in the figures.
+    pub app_series: AppSeries,
     /// Serving threads, one core each.
     pub workers: NonZeroUsize,
     /// How log lines are written.

@@ -1,7 +1,7 @@
 //! One client's connection, from its first byte to its last answer.
 
 use std::convert::Infallible;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::pin;
@@ -143,7 +143,10 @@ async fn serve_pages(
     pages: &Pages,
     mut drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let service = service_fn(|request| ready(Ok::<_, Infallible>(pages.answer(&request))));
+    let service = service_fn(|request| async move {
+        // The body is not read.
+        Ok::<_, Infallible>(pages.answer(&request).await)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PAGE_HEADER_MAX)

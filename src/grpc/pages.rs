@@ -1,11 +1,11 @@
 //! What is served over plain HTTP/1.1, for probes and for who scrapes figures.
 
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::health::Readiness;
 use super::unary::Body;
-use crate::metrics::{MEDIA_TYPE, Metrics};
+use crate::metrics::{Format, Metrics};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -23,11 +23,11 @@ impl Pages {
     }
 
     /// Answers one request; its body is not read.
-    pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
         let answer = match request.uri().path() {
             "/livez" => page(StatusCode::OK, PLAIN, "alive\n"),
             "/readyz" => self.ready(),
-            "/metrics" => self.figures(),
+            "/metrics" => self.figures(format_of(request)).await,
             _ => page(
                 StatusCode::NOT_FOUND,
                 PLAIN,
@@ -51,9 +51,9 @@ impl Pages {
         page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "not ready\n")
     }
 
-    fn figures(&self) -> Response<Body> {
-        match self.metrics.text() {
-            Ok(text) => page(StatusCode::OK, MEDIA_TYPE, text),
+    async fn figures(&self, format: Format) -> Response<Body> {
+        match self.metrics.text(format).await {
+            Ok(text) => page(StatusCode::OK, format.media_type(), text),
             Err(problem) => {
                 tracing::error!(%problem, "the figures cannot be written");
                 let text = "the figures cannot be written\n";
@@ -70,4 +70,9 @@ fn page(status: StatusCode, media: &'static str, text: impl Into<String>) -> Res
     let media = HeaderValue::from_static(media);
     page.headers_mut().insert(CONTENT_TYPE, media);
     page
+}
+
+fn format_of<B>(request: &Request<B>) -> Format {
+    let accept = request.headers().get(ACCEPT);
+    Format::accepted(accept.and_then(|accept| accept.to_str().ok()))
 }

@@ -159,6 +159,22 @@ impl Apps {
         list(&entry.listed.unsaved, &self.unsaved, entry);
     }
 
+    /// The apps of `shard` that have something to settle.
+    pub fn owing(&self, shard: Shard) -> Vec<Arc<Entry>> {
+        let line = self.line(shard);
+        let mut all = lock(&line.unsettled).clone();
+        let soon = lock(&line.soon).clone();
+        all.extend(soon);
+        all.sort_by_key(|entry| entry.app);
+        all.dedup_by_key(|entry| entry.app);
+        all
+    }
+
+    /// How many apps were met.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
     /// How many apps of `shard` have something to settle.
     pub fn unsettled(&self, shard: Shard) -> usize {
         lock(&self.line(shard).unsettled).len()

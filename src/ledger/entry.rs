@@ -208,8 +208,9 @@ impl Entry {
         }
         let guard = books.guard_mut();
         let known = guard.frozen();
-        guard.learn(view, day, heard, now);
+        let lent = guard.learn(view, day, heard, now);
         News {
+            lent,
             frozen: guard.frozen().is_some() && guard.frozen() != known,
             recalled: view.recalled && guard.has_spare(),
             watch: guard.frozen().is_some() || guard.has_spare(),
@@ -283,6 +284,8 @@ pub enum Telling {
 /// What follows from a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct News {
+    /// How many units were lent that were not before.
+    pub lent: u64,
     /// The app is frozen, which was not known: what is open is to be withdrawn.
     pub frozen: bool,
     /// Others starve for what this member holds.

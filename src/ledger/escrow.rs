@@ -138,13 +138,16 @@ impl Account {
     }
 
     /// Takes what the ledger has lent. What it lent in another life of the cell is not in this one; and
-    /// of what it lent before a recount it takes all for done, whether it came here or not.
-    pub fn learn(&mut self, told: &Escrow, outstanding: u64) {
+    /// of what it lent before a recount it takes all for done, whether it came here or not. Answers how much of it
+    /// is news.
+    pub fn learn(&mut self, told: &Escrow, outstanding: u64) -> u64 {
+        let known = self.sums.granted;
         if told.generation == self.sums.generation {
             self.sums.granted = self.sums.granted.max(told.granted);
             self.sums.done = self.sums.done.max(told.done);
         }
         self.outstanding = outstanding;
+        self.sums.granted - known
     }
 
     /// Somebody asks for `amount`, whether it is there or not.

@@ -172,19 +172,20 @@ impl Guard {
         newest
     }
 
-    /// Takes what the ledger tells, once every recount in it was noted.
-    pub fn learn(&mut self, view: &View, day: Day, heard: Heard, now: Duration) {
+    /// Takes what the ledger tells, once every recount in it was noted. Answers how many units were lent anew.
+    pub fn learn(&mut self, view: &View, day: Day, heard: Heard, now: Duration) -> u64 {
+        let mut lent = 0;
         for counter in COUNTERS {
             let (k, cell) = (counter.index(), cell_of(counter, day));
             let told = &view.escrow[k];
             if told.granted > 0 || self.account(cell).is_some() {
-                self.open(cell).learn(told, view.outstanding[k]);
+                lent += self.open(cell).learn(told, view.outstanding[k]);
             }
         }
         self.heard = self.heard.max(Some(heard));
         self.counted = self.counted.max(view.seq);
         if view.seq < self.seq {
-            return; // An answer that another has overtaken tells nothing of a freeze.
+            return lent; // An answer that another has overtaken tells nothing of a freeze.
         }
         self.seq = view.seq;
         // A freeze ends by a view from after it; one from before may lack it.
@@ -196,6 +197,7 @@ impl Guard {
                 self.frozen_at = Some(now);
             }
         }
+        lent
     }
 
     /// What the shard told is not enough to spend by: something in it could not be kept.

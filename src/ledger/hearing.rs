@@ -53,10 +53,15 @@ impl Ledger {
             }
         };
         let News {
+            lent,
             frozen,
             recalled,
             watch,
         } = entry.hear(view, day, heard, self.clock.steady());
+        self.events.lent(lent);
+        if recalled {
+            self.events.was_recalled();
+        }
         if frozen || !recounted.is_empty() {
             self.owed.abort_open_of(entry.app, but.attempt());
             self.apps.to_settle_soon(entry);

@@ -21,6 +21,8 @@ use crate::store::{
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an app is left alone after it was looked at, at least.
 const APART_MS: i64 = 10_000;
+/// The same, where what has expired is only counted.
+const COUNTED_APART_MS: i64 = 60_000;
 /// The most reservations of one app that are ended in one look.
 const ENDED_A_LOOK_MAX: usize = 256;
 
@@ -63,30 +65,46 @@ pub enum HoldEnd {
 
 /// Apps that hold places, and when each is to be looked at.
 #[derive(Debug, Default)]
-pub struct Holding(Mutex<BTreeMap<AppId, Millis>>);
+pub struct Holding(Mutex<BTreeMap<AppId, Held>>);
+
+/// What is known of the places that an app holds.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    /// When it is to be looked at again.
+    at: Millis,
+    /// Reservations that have expired, and of which nobody has said what they came to.
+    in_doubt: usize,
+}
 
 impl Holding {
     /// Something is held in an app. At most as many apps are kept as are met.
     fn note(&self, app: AppId) {
         let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        apps.entry(app).or_insert(Millis(0));
+        let (at, in_doubt) = (Millis(0), 0);
+        apps.entry(app).or_insert(Held { at, in_doubt });
     }
 
-    /// The apps that are due; they are to be noted again if they hold anything still.
-    fn take_due(&self, now: Millis) -> Vec<AppId> {
+    /// The apps that are due, and what was known of them; they are to be noted again if they hold anything still.
+    fn take_due(&self, now: Millis) -> Vec<(AppId, Held)> {
         let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due: Vec<_> = apps.iter().filter(|(_, at)| **at <= now).collect();
-        let due: Vec<_> = due.into_iter().map(|(app, _)| *app).collect();
-        for app in &due {
+        let due: Vec<_> = apps.iter().filter(|(_, held)| held.at <= now).collect();
+        let due: Vec<_> = due.into_iter().map(|(app, held)| (*app, *held)).collect();
+        for (app, _) in &due {
             apps.remove(app);
         }
         due
     }
 
-    /// An app is to be looked at again at `at`.
-    fn wait(&self, app: AppId, at: Millis) {
+    /// An app is to be looked at again.
+    fn wait(&self, app: AppId, held: Held) {
         let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        apps.insert(app, at);
+        apps.insert(app, held);
+    }
+
+    /// How many reservations are known to be in doubt: of each app the first 256 at most.
+    pub fn in_doubt(&self) -> usize {
+        let apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.values().map(|held| held.in_doubt).sum()
     }
 }
 
@@ -98,11 +116,9 @@ impl Ledger {
         Some(id.number(&installation.user_key, (app, life), resource))
     }
 
-    /// Takes note of what a view says is held. Where nobody but the gateway or an operator ends what has
-    /// expired, nothing is to be looked at.
+    /// Takes note of what a view says is held.
     pub(super) fn note_held(&self, entry: &Entry, view: &View) {
-        let acts = entry.rules().expired_holds != ExpiredHolds::Ask || has_metered(entry);
-        if acts && view.reserved.iter().any(|held| *held > 0) {
+        if view.reserved.iter().any(|held| *held > 0) {
             self.holding.note(entry.app);
         }
     }
@@ -177,9 +193,9 @@ impl Ledger {
         })
     }
 
-    /// Ends what has expired in an app, as its rules say. Answers when it is to be looked at again; `None`:
-    /// nothing is held.
-    async fn end_expired(&self, app: AppId) -> Result<Option<Millis>, StoreFault> {
+    /// Ends what has expired in an app, as its rules say. Answers when it is to be looked at again, and how many it
+    /// left in doubt; `None`: nothing is held.
+    async fn end_expired(&self, app: AppId) -> Result<Option<Held>, StoreFault> {
         let Ok(Some(entry)) = self.entry(app) else {
             return Ok(None);
         };
@@ -188,7 +204,11 @@ impl Ledger {
         let Some(first) = holds.first() else {
             return Ok(None);
         };
-        let mut next = first.until.max(now.plus(APART_MS));
+        // Where nobody but the gateway or an operator ends what has expired, it is only counted.
+        let acts = entry.rules().expired_holds != ExpiredHolds::Ask || has_metered(&entry);
+        let apart = if acts { APART_MS } else { COUNTED_APART_MS };
+        let mut next = first.until.max(now.plus(apart));
+        let mut in_doubt = 0;
         for hold in &holds {
             if hold.until > now {
                 next = next.min(hold.until);
@@ -196,7 +216,10 @@ impl Ledger {
             }
             let intent = match entry.rules().expired_holds {
                 _ if !is_hard(&entry, hold) => Intent::Lapse,
-                ExpiredHolds::Ask => continue,
+                ExpiredHolds::Ask => {
+                    in_doubt += 1;
+                    continue;
+                }
                 ExpiredHolds::Free => Intent::Lapse,
                 ExpiredHolds::Charge => Intent::Confirm { lapsed: true },
             };
@@ -212,7 +235,7 @@ impl Ledger {
             }
         }
         entry.rest();
-        Ok(Some(next))
+        Ok(Some(Held { at: next, in_doubt }))
     }
 }
 
@@ -244,16 +267,17 @@ pub async fn keep(ledger: &Ledger) {
         if ledger.outlook.state() != State::Up || !ledger.has_lease() {
             continue;
         }
-        for app in ledger.holding.take_due(ledger.now()) {
-            let next = match ledger.end_expired(app).await {
-                Ok(next) => next,
+        for (app, known) in ledger.holding.take_due(ledger.now()) {
+            let held = match ledger.end_expired(app).await {
+                Ok(held) => held,
                 Err(fault) => {
                     ledger.doubt(&fault);
-                    Some(ledger.now().plus(APART_MS))
+                    let at = ledger.now().plus(APART_MS);
+                    Some(Held { at, ..known })
                 }
             };
-            if let Some(at) = next {
-                ledger.holding.wait(app, at);
+            if let Some(held) = held {
+                ledger.holding.wait(app, held);
             }
         }
     }

@@ -113,6 +113,11 @@ impl Logins {
             .collect()
     }
 
+    /// How many logins are kept that the ledger has yet to acknowledge.
+    pub fn pending(&self) -> usize {
+        self.pending.iter().map(|pending| lock(pending).len()).sum()
+    }
+
     /// How many logins the fullest shard keeps, of [`PENDING_MAX`].
     pub fn most_pending(&self) -> usize {
         let kept = self.pending.iter().map(|pending| lock(pending).len());

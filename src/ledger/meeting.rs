@@ -47,6 +47,9 @@ pub async fn keep(ledger: &Ledger) {
         };
         if done.is_ok() {
             wait = TICK;
+            if ledger.outlook.state() == State::Up {
+                ledger.events.in_step(ledger.clock.steady());
+            }
         } else {
             again_at = Instant::now() + wait.mul_f64(chance::within(0.75..1.25));
             wait = (wait * 2).min(RETRY_MAX);

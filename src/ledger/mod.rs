@@ -14,6 +14,8 @@ mod counting;
 mod days;
 mod entry;
 mod escrow;
+mod events;
+mod figures;
 mod giving;
 mod guard;
 mod hearing;
@@ -50,6 +52,7 @@ use tokio::sync::{Notify, mpsc, watch as signal};
 pub use activity::Incremented;
 pub use apps::APPS_MAX;
 pub use entry::Entry;
+pub use figures::{AppCounts, Figures};
 pub use giving::Fell;
 pub use guard::Heard;
 pub use holds::{EndHold, HoldEnd};
@@ -57,7 +60,7 @@ pub use ids::{Effect, Found, IdsFull, Once};
 pub use journal::{Fault as JournalFault, Folder, LogFull};
 pub use lease::Lease;
 pub use logins::OpenLogins;
-pub use marks::Passings;
+pub use marks::{Active, Near, Passings};
 pub use outlook::{Outlook, State};
 pub use owed::{Full, OpenRelease, OpenTake, Wanted};
 pub use repeats::{Counted, Despite, Unkept};
@@ -68,6 +71,7 @@ pub use taking::NotTaken;
 
 use apps::Apps;
 use entry::Change;
+use events::Events;
 use holds::Holding;
 use ids::Ids;
 use journal::{Journal, Record};
@@ -103,6 +107,7 @@ pub struct Ledger {
     holding: Holding,
     marks: Marks,
     register: Reading,
+    events: Events,
     /// Something is to be settled at once.
     hurry: Notify,
     recalls: mpsc::Sender<AppId>,
@@ -194,6 +199,7 @@ impl Ledger {
             holding: Holding::default(),
             marks: Marks::default(),
             register: Reading::default(),
+            events: Events::default(),
             hurry: Notify::new(),
             recalls,
             installation: identity
@@ -358,6 +364,16 @@ impl Ledger {
     /// How often which mark was passed: parts of a limit, the free quantity, the blocks above it.
     pub fn marks_passed(&self) -> Vec<Passings> {
         self.marks.passings()
+    }
+
+    /// The counts that are known to be nearest to their limits, the nearest first.
+    pub fn nearest(&self, most: usize) -> Vec<Near> {
+        self.marks.nearest(most, self.zone.day(self.now()))
+    }
+
+    /// The apps that are known to have the most active users today, those first.
+    pub fn most_active(&self, most: usize) -> Vec<Active> {
+        self.marks.most_active(most, self.zone.day(self.now()))
     }
 
     /// The apps that the settings name, in no order.

@@ -46,6 +46,8 @@ struct Refused {
 struct Window {
     open: AtomicBool,
     admitted: AtomicU64,
+    /// Since the start, not since it was opened.
+    admitted_ever: AtomicU64,
 }
 
 impl Default for Missed {
@@ -139,6 +141,7 @@ impl Missed {
             if let Some((counter, window)) = windows.find(|(of, _)| *of == part.counter) {
                 let amount = u64::from(charge.amount().get());
                 window.admitted.fetch_add(amount, Ordering::Relaxed);
+                window.admitted_ever.fetch_add(amount, Ordering::Relaxed);
                 self.open(counter, window);
             }
         }
@@ -171,6 +174,15 @@ impl Missed {
         for (counter, window) in HARD.into_iter().zip(&self.windows) {
             close(counter, window);
         }
+    }
+
+    /// Each hard limit's counter, whether it is lifted, and how many were admitted beyond it since the start.
+    pub fn lifted(&self) -> [(Counter, bool, u64); HARD.len()] {
+        std::array::from_fn(|at| {
+            let window = &self.windows[at];
+            let ever = window.admitted_ever.load(Ordering::Relaxed);
+            (HARD[at], window.open.load(Ordering::Relaxed), ever)
+        })
     }
 
     fn since(&self) -> Option<Duration> {

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::outage::Missed;
 use crate::clock::Clock;
-use crate::quota::{AppId, Charge, Outage, OutagePolicy, Part};
+use crate::quota::{AppId, Charge, Counter, Outage, OutagePolicy, Part};
 use crate::store::StoreFault;
 
 /// [`State::Away`], and nothing is lifted for it: it is no ledger that this member can use, or takes nothing
@@ -143,6 +143,17 @@ impl Outlook {
     /// A creation was admitted without the ledger.
     pub fn went_beyond(&self, charge: &Charge) {
         self.missed.went_beyond(charge);
+    }
+
+    /// Each hard limit's counter, whether it is lifted, and how many were admitted beyond it since the start.
+    pub fn lifted(&self) -> [(Counter, bool, u64); 3] {
+        self.missed.lifted()
+    }
+
+    /// Why it does not answer, in the words of the log; of one that does, why it did not last.
+    pub fn cause(&self) -> String {
+        let why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        why.clone()
     }
 
     /// Looks which windows are over. Logged when one is.

@@ -94,9 +94,10 @@ pub async fn hurry(ledger: &Ledger) {
 /// Asks for recalls, until it is dropped.
 pub async fn recall(ledger: &Ledger, wanted: &mut mpsc::Receiver<AppId>) {
     while let Some(app) = wanted.recv().await {
-        if let Err(fault) = ledger.store.recall(app).await {
+        match ledger.store.recall(app).await {
+            Ok(()) => ledger.events.asked_recall(),
             // Whoever starves asks again.
-            tracing::debug!(%app, %fault, "a recall was not heard");
+            Err(fault) => tracing::debug!(%app, %fault, "a recall was not heard"),
         }
     }
 }

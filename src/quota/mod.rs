@@ -5,6 +5,7 @@
 
 mod amount;
 mod app;
+mod app_series;
 mod charge;
 mod currency;
 mod editions;
@@ -20,6 +21,7 @@ mod spec;
 
 pub use amount::{AMOUNT_MAX, Amount};
 pub use app::{AppId, AppRules};
+pub use app_series::{AppSeries, NAMED_SERIES_MAX, TOP_SERIES_MAX};
 pub use charge::{Charge, Part};
 pub use currency::Currency;
 pub use editions::built_in;

@@ -8,6 +8,7 @@
 //! ledger merges by maximum, so that a report lost, repeated or reordered does no harm.
 
 mod active;
+mod calls;
 pub mod embedded;
 mod history;
 mod hold;
@@ -20,6 +21,7 @@ mod report;
 mod take;
 
 pub use active::{Active, Login, Usage};
+pub use calls::{CallCounts, Calls, Failure};
 pub use history::{
     BILL_BYTES_MAX, DAYS_KEPT_MONTHS, DayHistory, MONTHS_KEPT, MonthHistory, PLANS_MAX,
 };
@@ -225,4 +227,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether answers come from this process' own memory (one member, nothing shared).
     fn is_local(&self) -> bool;
+
+    /// What its calls cost, where it is in another process.
+    fn calls(&self) -> Option<&Calls> {
+        None
+    }
 }

@@ -7,7 +7,9 @@
     reason = "shared with other test binaries, each of which uses a part"
 )]
 mod support;
-use support::{certificates, client, process, redis_server, relay, sidecar, stores, tally, wait};
+use support::{
+    certificates, client, http, process, redis_server, relay, sidecar, stores, tally, wait,
+};
 
 mod actives;
 mod apps;
@@ -19,6 +21,7 @@ mod policies;
 
 mod ending;
 mod exists;
+mod figures;
 mod fleet;
 mod forgotten;
 mod granted;

@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod client;
+pub mod http;
 pub mod process;
 pub mod redis_server;
 pub mod relay;

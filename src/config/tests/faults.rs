@@ -126,7 +126,7 @@ fn unknown_keys_are_refused_at_every_level() {
             &[
                 "f.yaml:1: passwords: unknown key; known here are listen, admin_listen, http_listen, \
                health_listen, allow_plaintext, tls, auth, request_ids, data_dir, store, outage, unknown_app_plan, \
-               shadow, billing, plans, apps, member, workers, log_format",
+               shadow, billing, plans, apps, member, workers, log_format, metrics",
             ],
         ),
         (
@@ -459,6 +459,15 @@ fn the_rest_has_a_form_too() {
             &[
                 "f.yaml:3: request_ids.floor: the floor (120s) must not be above the window (60s)",
                 "f.yaml:4: request_ids.max_memory: must be a size with its unit, such as 512KiB, 64MiB or 1GiB, not \"64MB\"",
+            ],
+        ),
+        (
+            "metrics: { top_apps: 101, apps: [0, x], top: 1 }",
+            &[
+                "f.yaml:1: metrics.top: unknown key; known here are top_apps, apps",
+                "f.yaml:1: metrics.top_apps: must be at most 100, not \"101\"",
+                "f.yaml:1: metrics.apps[0]: must be at least 1, not \"0\"",
+                "f.yaml:1: metrics.apps[1]: must be a whole number, not \"x\"",
             ],
         ),
         (

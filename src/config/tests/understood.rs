@@ -8,7 +8,9 @@ use crate::config::{
     Create, Environment, FILE_BYTES_MAX, Flags, Host, LogFormat, Settings, StoreSettings, check,
     load,
 };
-use crate::quota::{AppId, AppRules, ExpiredHolds, GroupBasis, IdPolicy, Limit, PlanName};
+use crate::quota::{
+    AppId, AppRules, AppSeries, ExpiredHolds, GroupBasis, IdPolicy, Limit, PlanName,
+};
 
 /// The settings file as the contract prints it.
 const CONTRACT: &str = r#"listen: ["127.0.0.1:50051"]
@@ -83,6 +85,17 @@ fn the_contracts_example_is_understood_as_it_stands() {
     let http = settings.http_listen.as_ref().expect("an HTTP listener");
     assert_eq!(http.to_string(), "127.0.0.1:9090");
     assert!(settings.notices.is_empty());
+}
+
+#[test]
+fn apps_with_series_of_their_own_are_named_or_counted() {
+    let settings = read("metrics: { top_apps: 10, apps: [7, 3, 7] }").expect("no fault");
+    let named = [3, 7].map(|id| AppId::new(id).expect("not zero"));
+    assert_eq!(
+        (settings.app_series.top, &settings.app_series.named[..]),
+        (10, &named[..])
+    );
+    assert_eq!(read("").expect("no fault").app_series, AppSeries::default());
 }
 
 #[test]

@@ -216,6 +216,21 @@ impl Ids {
         made.is_some_and(|made| now.since(made) > self.window_ms())
     }
 
+    /// How many are remembered, and how many fit.
+    pub fn room(&self) -> (usize, usize) {
+        let held = self.windows().iter().map(Window::len).sum();
+        (held, most(self.policy) * WINDOWS)
+    }
+
+    /// For how long ids are remembered just now: the policy's window, or less where memory is short.
+    pub fn reach(&self, now: Millis) -> Duration {
+        let windows = self.windows();
+        let full = windows.iter().filter(|window| window.is_full());
+        let ages = full.filter_map(|window| Some(now.since(window.oldest()?)));
+        let reach = ages.min().unwrap_or(u64::MAX).min(self.window_ms());
+        Duration::from_millis(reach)
+    }
+
     fn window_ms(&self) -> u64 {
         millis(self.policy.window)
     }

@@ -107,6 +107,16 @@ impl Window {
         }
     }
 
+    /// How many entries it has.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// When its oldest entry was made, to the second.
+    pub fn oldest(&self) -> Option<Millis> {
+        self.slots.front().map(Slot::at)
+    }
+
     /// Whether it has as many entries as it may.
     pub fn is_full(&self) -> bool {
         self.slots.len() >= self.most

@@ -166,6 +166,14 @@ impl Log {
         self.writer().sealed.len()
     }
 
+    /// How many bytes wait for a checkpoint, and how many may.
+    pub fn bytes(&self) -> (u64, u64) {
+        let writer = self.writer();
+        let segment = self.segment_bytes as u64;
+        let held = writer.sealed.len() as u64 * segment + writer.at as u64;
+        (held, (SEALED_MAX as u64 + 1) * segment)
+    }
+
     /// Whether there is anything that a checkpoint could take over.
     pub fn has_records(&self) -> bool {
         let writer = self.writer();

@@ -397,6 +397,11 @@ impl Journal {
         self.log.sealed()
     }
 
+    /// How many bytes wait for a checkpoint, and how many may.
+    pub fn bytes(&self) -> (u64, u64) {
+        self.log.bytes()
+    }
+
     /// Whether there is anything that a checkpoint could take over.
     pub fn has_records(&self) -> bool {
         self.log.has_records()

@@ -1,6 +1,7 @@
 //! Marks that counts pass: parts of a limit, the free quantity, each block above it. Each is told in the log
 //! when it is passed, and not again and again, and counted.
 
+mod nearest;
 mod times;
 
 use std::cmp::Ordering;
@@ -9,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
+use nearest::Ranks;
+pub use nearest::{Active, Near};
 pub use times::Passings;
 use times::Times;
 
@@ -80,6 +83,7 @@ impl Passed {
 pub struct Marks {
     known: Mutex<Known>,
     times: Times,
+    ranks: Ranks,
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +111,7 @@ impl Marks {
             let Some(limit) = rules.limits.of(counter).get().filter(|limit| *limit > 0) else {
                 continue;
             };
+            self.ranks.look(app, counter, count, limit, day);
             let mark = mark_of_limit(counter, count, limit);
             if let Some(news) = self.note(app, Subject::Limit(counter), mark, 0, now) {
                 let percent = percent(count, limit);
@@ -122,6 +127,7 @@ impl Marks {
 
     /// Looks at a day's active users.
     pub fn look_at_actives(&self, app: AppId, rules: &AppRules, count: u64, day: Day, now: Millis) {
+        self.ranks.look_at_actives(app, count, day);
         let list = billing::prices(&rules.plan, day.month());
         if let Some(fee) = list.and_then(|list| list.daily_active) {
             self.look_at_fee(app, Subject::DailyActive, count, &fee, day, now);
@@ -145,6 +151,16 @@ impl Marks {
                 "above the free quantity: each begun block is billed{}", hushed(&news)
             );
         }
+    }
+
+    /// The counts that are nearest to their limits, the nearest first; of a day's gain only `today`'s.
+    pub fn nearest(&self, most: usize, today: Day) -> Vec<Near> {
+        self.ranks.nearest(most, today)
+    }
+
+    /// The apps with the most active users of `today`.
+    pub fn most_active(&self, most: usize, today: Day) -> Vec<Active> {
+        self.ranks.most_active(most, today)
     }
 
     /// How often which mark was passed, by any app.

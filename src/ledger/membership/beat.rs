@@ -125,7 +125,11 @@ pub(super) async fn beat(ledger: &Ledger) -> Result<(), StoreFault> {
 /// What an answer means, but for the journal: nothing here waits, so that no check comes in between.
 fn heed(ledger: &Ledger, beaten: &Beaten, standing: &Standing, sent_at: Duration) {
     let membership = &ledger.membership;
-    if standing.epoch > membership.standing().epoch {
+    let known = membership.standing().epoch;
+    if standing.epoch > known {
+        if known > 0 {
+            ledger.events.new_epoch();
+        }
         // What is on its way may be decided by a ledger that forgets it again.
         membership.troubles.fetch_add(1, Ordering::AcqRel);
         ledger.owed.abort_open();

@@ -192,6 +192,12 @@ impl Owed {
         }
     }
 
+    /// How many takes are not settled, and how many releases the ledger has yet to hear of.
+    pub fn counts(&self) -> (usize, usize) {
+        let takes = self.takes.iter().map(|takes| lock(takes).len()).sum();
+        (takes, self.releases_kept())
+    }
+
     /// How many releases are owed, of [`RELEASES_MAX`].
     pub fn releases_kept(&self) -> usize {
         lock(&self.releases).len()

@@ -10,11 +10,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError};
 use redis::{RedisResult, ServerErrorKind, Value};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::fault::{self, Connection};
 use super::script::{Script, Scripts, Step};
-use crate::store::StoreFault;
+use crate::store::{Calls, Failure, StoreFault};
 
 /// The most calls in flight on the connection; more wait, within their own time.
 const IN_FLIGHT_MAX: usize = 1024;
@@ -49,6 +49,7 @@ pub(super) struct Dialer {
     /// The address as logs may show it: without user and password.
     pub(super) shown: String,
     patience: Duration,
+    pub(super) calls: Arc<Calls>,
 }
 
 impl Dialer {
@@ -57,6 +58,7 @@ impl Dialer {
             way,
             shown,
             patience,
+            calls: Arc::default(),
         }
     }
 
@@ -73,7 +75,9 @@ impl Dialer {
             spent: Arc::new(AtomicBool::new(false)),
             shown: self.shown.as_str().into(),
             patience: self.patience,
+            calls: self.calls.clone(),
         };
+        self.calls.connected();
         for loaded in join_all(scripts.all().map(|script| wire.ask(script.load()))).await {
             loaded?;
         }
@@ -155,6 +159,7 @@ pub(super) struct Wire {
     spent: Arc<AtomicBool>,
     shown: Arc<str>,
     patience: Duration,
+    calls: Arc<Calls>,
 }
 
 impl Wire {
@@ -245,16 +250,23 @@ impl Wire {
                 self.shown
             )));
         }
-        timeout(self.patience, work).await.map_err(|_| {
+        let begun = Instant::now();
+        let answer = timeout(self.patience, work).await.map_err(|_| {
             self.spent.store(true, Ordering::Relaxed);
+            self.calls.failed(Failure::Silent);
             no_answer(&self.shown, self.patience)
-        })
+        })?;
+        self.calls.answered(begun.elapsed());
+        Ok(answer)
     }
 
     fn fault(&self, error: &RedisError) -> StoreFault {
         let (fault, connection) = fault::read(error, &self.shown);
         if connection == Connection::Spent {
             self.spent.store(true, Ordering::Relaxed);
+            self.calls.failed(Failure::Broken);
+        } else {
+            self.calls.failed(Failure::Refused);
         }
         fault
     }

@@ -122,7 +122,7 @@ use self::script::{Script, Scripts, Step};
 use self::seen::Seen;
 use self::standing::{Heard, Stance};
 use super::{
-    Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member,
+    Adopted, Bases, Beat, Beaten, Calls, GiveBack, GivenBack, Hold, Installation, Login, Member,
     MonthHistory, RegisterPage, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take,
     Taken, Usage, View,
 };
@@ -468,6 +468,10 @@ impl Store for RedisStore {
 
     fn is_local(&self) -> bool {
         false
+    }
+
+    fn calls(&self) -> Option<&Calls> {
+        Some(&self.dialer.calls)
     }
 }
 

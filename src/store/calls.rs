@@ -1,0 +1,71 @@
+//! What the calls to a ledger in another process cost, counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::histogram::{Histogram, Times, Writer};
+
+/// Calls over a connection: every thread counts in the same place, since each of them waits for a round trip.
+#[derive(Debug, Default)]
+pub struct Calls {
+    took: Histogram,
+    failed: [AtomicU64; FAILURES.len()],
+    connected: AtomicU64,
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// No answer came in time.
+    Silent,
+    /// The connection broke, or the server is on its way to another state.
+    Broken,
+    /// The server answered that it will not.
+    Refused,
+}
+
+const FAILURES: [(Failure, &str); 3] = [
+    (Failure::Silent, "timeout"),
+    (Failure::Broken, "connection"),
+    (Failure::Refused, "refused"),
+];
+
+/// What was counted.
+#[derive(Debug, Clone, Copy)]
+pub struct CallCounts {
+    /// How long those took that were answered, an error among the answers.
+    pub took: Times,
+    /// How many failed, by how.
+    pub failed: [(&'static str, u64); FAILURES.len()],
+    /// Connections that were made.
+    pub connected: u64,
+}
+
+impl Calls {
+    /// A call was answered after `took`.
+    pub fn answered(&self, took: Duration) {
+        self.took.note(took, Writer::OfMany);
+    }
+
+    /// A call failed.
+    pub fn failed(&self, how: Failure) {
+        self.failed[how as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection was made.
+    pub fn connected(&self) {
+        self.connected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All that was counted.
+    pub fn counts(&self) -> CallCounts {
+        let mut took = Times::default();
+        self.took.add_to(&mut took);
+        CallCounts {
+            took,
+            failed: FAILURES
+                .map(|(how, name)| (name, self.failed[how as usize].load(Ordering::Relaxed))),
+            connected: self.connected.load(Ordering::Relaxed),
+        }
+    }
+}
