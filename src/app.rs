@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::access::{Access, TokensFault};
 use crate::admission::Admission;
+use crate::board::{About, Board};
 use crate::clock::Clock;
 use crate::config::{Create, Settings, StoreSettings};
 use crate::endpoint::Endpoint;
@@ -198,6 +199,12 @@ impl Server<'_> {
                 self.settings.app_series.clone(),
                 self.certificates,
             ),
+            Board::new(
+                self.ledger.clone(),
+                doors.admission.clone(),
+                doors.invoices.clone(),
+                about(self.settings),
+            ),
             self.pages,
             stopped(others_stop.clone()),
         );
@@ -231,6 +238,17 @@ impl Server<'_> {
         };
         let (outcome, probes, pages, admin) = tokio::join!(serving, probes, pages, admin);
         Ok(outcome.and(probes).and(pages).and(admin)?)
+    }
+}
+
+/// What people are told of the sidecar itself.
+fn about(settings: &Settings) -> About {
+    About {
+        member: settings.member.clone(),
+        store: match &settings.store {
+            StoreSettings::Embedded => "embedded".into(),
+            StoreSettings::Redis { url, .. } => url.to_string(),
+        },
     }
 }
 

@@ -40,6 +40,7 @@
 //! | [`invoice`] | the bill of one app and month, from the ledger's history |
 //! | [`operator`] | what operators do: apps, recounts, the list of members, the audit list |
 //! | [`metrics`] | the figures that a scrape is told |
+//! | [`board`] | how the sidecar stands, for people: JSON and one page |
 //! | [`grpc`] | listeners, workers, the contract; the only place of wire types and statuses |
 //! | [`listeners`] | all sockets of a server, with their certificates |
 //! | [`observe`] | log lines |
@@ -79,6 +80,7 @@ pub mod access;
 pub mod admission;
 pub mod app;
 pub mod billing;
+pub mod board;
 pub mod chance;
 pub mod cli;
 pub mod clock;

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::edge::Edge;
 use super::pages::Pages;
@@ -46,6 +46,8 @@ const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// How long who reads pages may take to ask for one, the pause since the last one included.
 const PAGE_HEADER_MAX: Duration = Duration::from_secs(75);
+/// How long a connection may be used: a client that asked and does not read would keep its place for ever.
+const PAGE_CONNECTION_MAX: Duration = Duration::from_mins(10);
 /// The most bytes of a request for a page, and of a page, that a connection holds.
 const PAGE_BUFFER_BYTES: usize = 16 * 1024;
 
@@ -159,6 +161,10 @@ async fn serve_pages(
         () = told_to_drain(&mut drain) => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = sleep(PAGE_CONNECTION_MAX) => {
+            connection.as_mut().graceful_shutdown();
+            timeout(FIRST_BYTE_MAX, connection).await?
         }
     };
     served.map_err(io::Error::other)

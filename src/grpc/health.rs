@@ -7,8 +7,10 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_server::Health;
+use tonic_health::pb::health_server::Health as HealthService;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+use crate::board::Health;
 
 use super::proto::{admin_service_server, billing_service_server, quota_service_server};
 
@@ -46,10 +48,19 @@ impl Readiness {
         self.0.send_modify(|state| state.draining = true);
     }
 
-    /// Whether `readiness` serves.
+    /// What the process can do, for who is told why.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        Name::Readiness.status(*self.0.borrow()) == ServingStatus::Serving
+    pub fn health(&self) -> Health {
+        let State {
+            serving,
+            ready,
+            draining,
+        } = *self.0.borrow();
+        Health {
+            serving,
+            met: ready,
+            draining,
+        }
     }
 }
 
@@ -127,7 +138,7 @@ fn answer(status: ServingStatus) -> HealthCheckResponse {
 }
 
 #[tonic::async_trait]
-impl Health for Probes {
+impl HealthService for Probes {
     async fn check(
         &self,
         request: Request<HealthCheckRequest>,

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::access::Access;
 use crate::admission::Admission;
+use crate::board::Board;
 use crate::invoice::Invoices;
 use crate::metrics::Metrics;
 use crate::operator::Operations;
@@ -31,6 +32,8 @@ use super::worker::{self, End, INBOX};
 pub const CONNECTIONS_MAX: usize = 1024;
 /// The most connections of the listener that only answers probes.
 const PROBE_CONNECTIONS_MAX: usize = 64;
+/// The most connections of the listener that serves pages.
+const PAGE_CONNECTIONS_MAX: usize = 256;
 /// The most connections of the operators' listener.
 const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// How long the calls in flight may take at the end, unless the settings say otherwise.
@@ -167,18 +170,19 @@ pub async fn serve_health(
     serve_here(edge, listeners, PROBE_CONNECTIONS_MAX, WORKER_END_MAX, stop).await
 }
 
-/// Serves figures and probes over plain HTTP/1.1, on the runtime it is polled on, until `stop`.
+/// Serves figures, probes and the page over plain HTTP/1.1, on the runtime it is polled on, until `stop`.
 ///
 /// # Errors
 /// [`ServeFault`] if it cannot start, or if a listener ends before `stop`.
 pub async fn serve_pages(
     readiness: Readiness,
     metrics: Metrics,
+    board: Board,
     listeners: Vec<Bound>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeFault> {
-    let edge = Edge::only_pages(Pages::new(readiness, metrics));
-    serve_here(edge, listeners, PROBE_CONNECTIONS_MAX, WORKER_END_MAX, stop).await
+    let edge = Edge::only_pages(Pages::new(readiness, metrics, board));
+    serve_here(edge, listeners, PAGE_CONNECTIONS_MAX, WORKER_END_MAX, stop).await
 }
 
 /// Serves AdminService, health and reflection to those whom `guard` lets in, on the runtime it is
@@ -208,7 +212,8 @@ async fn serve_here(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeFault> {
     let (drain, draining) = watch::channel(false);
-    let (hand, inbox) = mpsc::channel(INBOX);
+    // Many may come in one moment, between two turns of this runtime.
+    let (hand, inbox) = mpsc::channel(connections_max);
     let mut accepting = accept(
         acceptors(listeners)?,
         Handout::new(vec![hand], connections_max),

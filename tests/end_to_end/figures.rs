@@ -69,12 +69,12 @@ async fn do_much(sidecar: &Sidecar) {
     );
 }
 
-/// The sum of the series that begin so.
-fn sum(page: &Page, begin: &str) -> f64 {
+/// The sum of the series that begin so, which count things.
+fn sum(page: &Page, begin: &str) -> u64 {
     let lines = page.body.lines().filter(|line| line.starts_with(begin));
     let worth = lines.map(|line| line.rsplit(' ').next().expect("a value"));
     worth
-        .map(|worth| worth.parse::<f64>().expect("a number"))
+        .map(|worth| worth.parse::<u64>().expect("a number"))
         .sum()
 }
 
@@ -96,26 +96,23 @@ async fn what_happened_is_counted(store: Store) {
     let of = |begin: &str| sum(&page, begin);
     assert_eq!(
         of("imquota_checks_total{resource=\"account\",decision=\"allow\""),
-        5.0
+        5
     );
     let denied =
         "imquota_checks_total{resource=\"account\",decision=\"deny\",reason=\"limit_reached\"";
-    assert_eq!(of(denied), 1.0);
+    assert_eq!(of(denied), 1);
     assert_eq!(
         of("imquota_checks_total{resource=\"group\",decision=\"allow\""),
-        2.0
+        2
     );
-    assert_eq!(of("imquota_check_duration_seconds_count{"), 8.0);
+    assert_eq!(of("imquota_check_duration_seconds_count{"), 8);
     assert_eq!(page.series("imquota_check_replays_total"), Some(1.0));
     assert_eq!(
         page.series("imquota_dry_runs_total{decision=\"deny\"}"),
         Some(1.0)
     );
-    assert_eq!(
-        of("imquota_released_objects_total{resource=\"group\"}"),
-        1.0
-    );
-    assert_eq!(of("imquota_active_users_inserted_total{"), 2.0);
+    assert_eq!(of("imquota_released_objects_total{resource=\"group\"}"), 1);
+    assert_eq!(of("imquota_active_users_inserted_total{"), 2);
     assert_eq!(page.series("imquota_ledger_up"), Some(1.0));
     assert!(
         page.series("imquota_sync_age_seconds") < Some(5.0),

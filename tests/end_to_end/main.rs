@@ -12,6 +12,7 @@ use support::{
 };
 
 mod actives;
+mod alerts;
 mod apps;
 mod away;
 mod bills;
@@ -36,6 +37,7 @@ mod model;
 mod moments;
 mod objects;
 mod outage;
+mod page;
 mod pages;
 mod recount;
 mod register;

@@ -207,6 +207,17 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("temporary folders have plain names")
 }
 
+impl Sidecar {
+    /// Where it serves pages over TCP.
+    pub async fn http_address(&self) -> SocketAddr {
+        let line = self.process().says("ready to answer").await;
+        let line: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
+        let listen = line.get("fields").unwrap_or(&line)["http_listen"].as_str();
+        let address = listen.and_then(|address| address.parse().ok());
+        address.unwrap_or_else(|| panic!("no TCP address for pages in {line}"))
+    }
+}
+
 /// The TCP address of the line that says that a sidecar is ready.
 pub fn tcp_of(line: &str) -> SocketAddr {
     let line: serde_json::Value = serde_json::from_str(line).expect("the log is JSON");
