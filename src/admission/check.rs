@@ -40,7 +40,7 @@ impl Admission {
     /// [`Fault`]; nothing is counted then.
     pub fn without_waiting(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
         let begun = Instant::now();
-        let decided = self.from_memory(check)?;
+        let decided = self.without_asking(check)?;
         if let Ok(verdict) = &decided {
             self.tally
                 .decided(check, verdict, begun.elapsed(), || self.ledger.now());
@@ -48,7 +48,7 @@ impl Admission {
         Ok(decided)
     }
 
-    fn from_memory(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
+    fn without_asking(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
         if let Some(entry) = self.ledger.met_entry(check.app)
             && !entry.is_gone()
         {
