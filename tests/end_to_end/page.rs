@@ -5,7 +5,7 @@ use std::process::Command;
 use imquota::grpc::proto::{CheckRequest, Decision, Resource};
 
 use crate::client::creation;
-use crate::http::{self, get};
+use crate::http::get;
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_both_stores};
 use crate::wait::{soon, until};
@@ -216,6 +216,6 @@ async fn a_hundred_tabs_and_a_reader_that_hangs_stop_nobody() {
         Decision::Allow
     );
     drop(hanging);
-    assert_eq!(http::get(&socket, "/livez").await.status, 200);
+    assert_eq!(get(&socket, "/livez").await.status, 200);
     sidecar.stop().await;
 }
