@@ -35,7 +35,7 @@ env:
     value: {{ $v.logFilter | quote }}
   # For the verbs, as in: kubectl exec POD -c imquota -- /imquota members list
   - name: IMQUOTA_ENDPOINT
-    value: "http://127.0.0.1:{{ $v.ports.grpc }}"
+    value: "unix:/run/imquota/imquota.sock"
   - name: IMQUOTA_ADMIN_ENDPOINT
     value: "unix:/run/imquota/admin.sock"
   {{- with $v.extraEnv }}
@@ -103,6 +103,11 @@ volumeMounts:
     mountPath: /var/lib/imquota
   - name: imquota-run
     mountPath: /run/imquota
+  {{- if $v.tls.secretName }}
+  - name: imquota-tls
+    mountPath: /etc/imquota-tls
+    readOnly: true
+  {{- end }}
   {{- if and (eq $v.mode "sidecar") $v.sidecar.socket }}
   - name: imquota-gateway
     mountPath: /run/imquota-gateway
@@ -129,6 +134,11 @@ volumeMounts:
 - name: imquota-run
   emptyDir:
     sizeLimit: 1Mi
+{{- with .Values.tls.secretName }}
+- name: imquota-tls
+  secret:
+    secretName: {{ . }}
+{{- end }}
 {{- end -}}
 
 {{- define "imquota.dataEmptyDir" -}}

@@ -28,6 +28,12 @@ do. What a schema can say alone is in values.schema.json.
     {{- fail "redis.url: holds a user or a password, which values and ConfigMaps show to many; put the whole URL in a Secret and name that in redis.urlSecret.name" -}}
   {{- end -}}
 {{- end -}}
+{{- if and (eq $v.mode "sidecar") $v.tls.secretName -}}
+  {{- fail "tls.secretName: a sidecar is asked over loopback and has no listener that others reach; leave it out" -}}
+{{- end -}}
+{{- if and (ne $v.tls.clientCertificates "none") (not $v.tls.secretName) -}}
+  {{- fail "tls.clientCertificates: without tls.secretName there is no TLS in which one could be shown" -}}
+{{- end -}}
 {{- if not $v.workers -}}
   {{- if not (dig "requests" "cpu" "" $v.resources) -}}
     {{- fail "resources.requests.cpu: the number of workers follows from it; set it, or workers" -}}

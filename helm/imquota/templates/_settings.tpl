@@ -3,12 +3,27 @@
 {{- $v := .Values -}}
 {{- $grpc := include "imquota.bound" (dict "root" . "port" $v.ports.grpc) -}}
 {{- if eq $v.mode "standalone" -}}
-listen: [{{ $grpc | quote }}]
+listen:
+  - {{ $grpc | quote }}
+  # For the verbs within the Pod.
+  - "unix:/run/imquota/imquota.sock"
+{{- if $v.tls.secretName }}
+tls:
+  listen:
+    cert: /etc/imquota-tls/tls.crt
+    key: /etc/imquota-tls/tls.key
+    {{- if ne $v.tls.clientCertificates "none" }}
+    client_ca: /etc/imquota-tls/ca.crt
+    client_cert: {{ $v.tls.clientCertificates }}
+    {{- end }}
+{{- else }}
 # Gateways are other Pods; the NetworkPolicy says which.
 allow_plaintext: [{{ $grpc | quote }}]
+{{- end }}
 {{- else -}}
 listen:
   - "127.0.0.1:{{ $v.ports.grpc }}"
+  - "unix:/run/imquota/imquota.sock"
   {{- if $v.sidecar.socket }}
   - "unix:/run/imquota-gateway/imquota.sock"
   {{- end }}
@@ -32,6 +47,9 @@ store:
   witness_wait: {{ $v.redis.witnessWait }}
   {{- end }}
 log_format: {{ $v.settings.log_format }}
+{{- if $v.settings.shadow }}
+shadow: true
+{{- end }}
 unknown_app_plan: {{ $v.settings.unknown_app_plan | toJson }}
 {{- range $key := list "request_ids" "outage" "billing" "plans" "apps" }}
 {{- with index $v.settings $key }}
