@@ -182,3 +182,36 @@ pub fn deaths(scenario: &mut Scenario) {
     with(scenario, &[FaultKind::LoseJournal, FaultKind::Retire], 5);
     scenario.skewed = true;
 }
+
+/// What is known is asked again, of the ledger, and nothing else goes wrong.
+pub fn repeats(scenario: &mut Scenario) {
+    busy(scenario, Weather::FAIR);
+    scenario.habits.repeats = true;
+}
+
+/// Objects by name, which are deleted once more when they are gone.
+pub fn names(scenario: &mut Scenario) {
+    repeats(scenario);
+    scenario.habits.names = true;
+}
+
+/// Places that are reserved first; what is said of them is lost now and then, and said again.
+pub fn reservations(scenario: &mut Scenario) {
+    let weather = Weather {
+        answers_lost: 60,
+        ..Weather::FAIR
+    };
+    busy(scenario, weather);
+    scenario.habits.reserves = true;
+}
+
+/// Sidecars that are killed while they count from memory.
+pub fn kills(scenario: &mut Scenario) {
+    busy(scenario, Weather::FAIR);
+    scenario.faults = vec![FaultKind::Kill];
+    scenario.blows = 6;
+    scenario.blow_ms_max = 1_500;
+    for tenant in &mut scenario.tenants {
+        tenant.limits = Limits::UNLIMITED;
+    }
+}

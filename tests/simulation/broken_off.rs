@@ -51,6 +51,7 @@ async fn live(killed: bool) -> i64 {
         root: root.path(),
         prefix: books::PREFIX,
         url: None,
+        late_journal: false,
     };
     let mut rng = StdRng::seed_from_u64(0);
     let town = build(&scenario, &server, &auditor, &mut rng, &place);

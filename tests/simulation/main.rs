@@ -13,7 +13,7 @@
 //! | `auditor` | the truth; `books`: where the ledger keeps its counts |
 //! | `aims` | plans in which a certain mistake shows |
 //! | `steps` | the store's calls one by one, on the fake and a real server |
-//! | `run`, `seeds`, `mutants`, `mutants_of_members`, `with_redis` | one run, many, with mistakes, with a real server |
+//! | `run`, `seeds`, `mutants`, `mutants_of_members`, `mutants_of_repeats`, `with_redis` | one run, many, with mistakes, with a real server |
 //! | `broken_off` | one call that nobody waits for any more |
 //!
 //! A new fault is a variant of `FaultKind`, its place in a list of `scenario` and its arm in `chaos`. A
@@ -33,6 +33,7 @@ mod gateway;
 mod machine;
 mod mutants;
 mod mutants_of_members;
+mod mutants_of_repeats;
 mod network;
 mod operators;
 mod run;

@@ -19,10 +19,14 @@ pub fn is_rejected_where(aim: Option<fn(&mut Scenario)>, from: &'static str, to:
         aim,
         ..Manner::default()
     };
-    let manner = Manner { mutation, ..right };
+    is_rejected_by(to, right, Manner { mutation, ..right });
+}
+
+/// Looks for a seed in which `wrong` breaks a promise; `right` keeps all in the same one.
+pub fn is_rejected_by(to: &str, right: Manner, wrong: Manner) {
     for seed in 0..SEEDS_MAX {
-        let outcomes = run(seed, manner);
-        if seed == 0 {
+        let outcomes = run(seed, wrong);
+        if let Some(Mutation { from, .. }) = wrong.mutation {
             assert!(outcomes.mutated, "no script has the text {from:?}");
         }
         if let Some(fault) = outcomes.faults.first() {

@@ -50,6 +50,8 @@ pub struct Manner {
     pub mutation: Option<Mutation>,
     /// Changes what was drawn.
     pub aim: Option<fn(&mut Scenario)>,
+    /// A mistake: answers go out before the journal has them.
+    pub late_journal: bool,
     pub log: bool,
 }
 
@@ -119,6 +121,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         root: root.path(),
         prefix: books::PREFIX,
         url: None,
+        late_journal: manner.late_journal,
     };
     let town = build(&scenario, &server, &auditor, &mut rng, &place);
     begin(&scenario, &town).await;
@@ -265,6 +268,8 @@ pub struct Place<'a> {
     pub prefix: &'a str,
     /// A real server, in real time.
     pub url: Option<String>,
+    /// Whether answers go out before the journal has them.
+    pub late_journal: bool,
 }
 
 /// Starts the sidecars, one after the other.
@@ -313,6 +318,7 @@ pub fn build(
         prefix: place.prefix.into(),
         auditor: auditor.clone(),
         url: place.url.clone(),
+        late_journal: place.late_journal,
     });
     let sidecars = (0..scenario.sidecars).map(|number| {
         let seed = rng.random_range(0..u64::MAX);

@@ -167,13 +167,6 @@ impl Scenario {
         // Drawn apart, so that a plan without them is what it is to `aims`.
         let rng = &mut StdRng::seed_from_u64(!seed);
         plan.habits = Habits::draw(rng);
-        // What a loss and a recount make of names and of reservations the walks over the stores try, by an oracle of
-        // their own; the auditor here cannot tell it yet.
-        let has = |fault: &FaultKind| FORGOTTEN.contains(fault) || *fault == FaultKind::Recount;
-        if plan.faults.iter().any(has) {
-            plan.habits.names = false;
-            plan.habits.reserves = false;
-        }
         if rng.random_ratio(1, 3) {
             let tenants = plan.tenants.iter_mut();
             tenants.for_each(|tenant| keeps_ids(tenant, rng));
@@ -181,23 +174,14 @@ impl Scenario {
         plan
     }
 
-    /// Whether the ledger keeps what it has, and nobody sets a count: a name then stays known.
+    /// Whether it stays known that a name was deleted: the ledger keeps it, or the process that asked for that goes on
+    /// and tells it again; and nobody sets a count, beside which a deletion may be left out.
     pub fn remembers(&self) -> bool {
-        let forgets = |fault: &FaultKind| match fault {
-            FaultKind::Rollback | FaultKind::Restore | FaultKind::Flush | FaultKind::Recount => {
-                true
-            }
-            FaultKind::Partition
-            | FaultKind::Kill
-            | FaultKind::LoseJournal
-            | FaultKind::Restart
-            | FaultKind::Stall
-            | FaultKind::RestartServer
-            | FaultKind::ClockJump
-            | FaultKind::Halt
-            | FaultKind::Retire => false,
-        };
-        !self.faults.iter().any(forgets)
+        use FaultKind::{Flush, Kill, LoseJournal, Recount, Restart, Restore, Rollback};
+        let has = |some: &[FaultKind]| self.faults.iter().any(|fault| some.contains(fault));
+        let forgets = has(&[Rollback, Restore, Flush]);
+        let ends = has(&[Kill, LoseJournal, Restart]);
+        !has(&[Recount]) && !(forgets && ends)
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Common {
     pub auditor: Arc<Auditor>,
     /// A real server: it is reached without a cable, and time is the machine's own.
     pub url: Option<String>,
+    /// A mistake: answers go out before the journal has them.
+    pub late_journal: bool,
 }
 
 pub struct Sidecar {
@@ -182,6 +184,16 @@ impl Sidecar {
         self.common.root.join(format!("{number}-{journal}-{life}"))
     }
 
+    /// A call is about to be answered. Where answers go out before the journal has them, a kill finds the folder as it is
+    /// now.
+    pub fn answers(&self) {
+        if self.common.late_journal && self.is_running() {
+            let late = self.folder().with_extension("late");
+            std::fs::remove_dir_all(&late).ok();
+            copy(&self.folder(), &late);
+        }
+    }
+
     fn store(&self, clock: &Arc<Clock>) -> (Arc<RedisStore>, Saving) {
         let url = self.common.url.clone();
         let url = url.unwrap_or("redis://simulated".into());
@@ -288,7 +300,8 @@ impl Sidecar {
             drop(past);
             self.common.auditor.journal_lost(member);
         } else {
-            copy(&old, &self.folder());
+            let late = old.with_extension("late");
+            copy(if late.exists() { &late } else { &old }, &self.folder());
         }
         process.task.abort();
         *lock(&self.serving) = None;

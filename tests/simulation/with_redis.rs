@@ -120,6 +120,7 @@ async fn in_real_time(seed: u64, url: String, books: redis::Connection) -> (u64,
         root: root.path(),
         prefix: &prefix,
         url: Some(url),
+        late_journal: false,
     };
     let town = build(&scenario, &server, &auditor, &mut rng, &place);
     begin(&scenario, &town).await;

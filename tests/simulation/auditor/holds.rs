@@ -64,7 +64,7 @@ impl Auditor {
     pub fn hold_forgotten(&self, deal: &Deal, unsure: bool) {
         self.is_settled(deal);
         self.with(|known| {
-            if !known.ever_forgot {
+            if !known.may_lack_names() {
                 known
                     .faults
                     .push(format!("{deal:?}: the reservation is unknown"));
@@ -78,13 +78,10 @@ impl Auditor {
         });
     }
 
-    /// A deletion gave back nothing. `tried`: an earlier try may have. A name that a recount or a loss has parted from its
-    /// count may stay charged.
+    /// A deletion gave back nothing. `tried`: an earlier try may have. A name that a loss has parted from its count may
+    /// stay charged.
     pub fn deleted_before(&self, deal: &Deal, tried: bool) {
-        let parted = self.with(|known| {
-            let app = &known.apps[&deal.app];
-            known.ever_forgot || app.was_recounted || !known.lost.is_empty()
-        });
+        let parted = self.with(|known| known.may_lack_names());
         if tried && !parted {
             self.deleted(deal, Some(deal.amount().unsigned_abs()));
         } else if !parted {
@@ -104,6 +101,6 @@ impl Auditor {
 
     /// Whether reservations may be left over that no gateway knows of.
     pub fn may_leave_holds(&self) -> bool {
-        self.with(|known| known.ever_forgot || !known.lost.is_empty())
+        self.with(|known| known.may_lack_names())
     }
 }

@@ -3,6 +3,7 @@
 
 mod holds;
 mod judge;
+mod names;
 mod recounts;
 mod told;
 
@@ -108,6 +109,10 @@ struct App {
     allowed_by: BTreeSet<(String, Member)>,
     /// Ids that the ledger allowed.
     in_ledger: BTreeSet<String>,
+    /// Named objects that were told more than once, and when last.
+    told_again: BTreeMap<String, (u32, Instant)>,
+    /// Such objects that were deleted soon after, and when.
+    deleted_soon: Vec<(Instant, Deal)>,
 }
 
 impl App {
@@ -277,6 +282,7 @@ impl Auditor {
             known.ever_forgot = true;
             for app in known.apps.values_mut() {
                 app.doubt_since_recount();
+                app.doubt_deleted();
             }
             let ended: Vec<Process> = known.ended.iter().copied().collect();
             for process in ended {

@@ -71,9 +71,9 @@ fn counted(
 
 /// Whether an id may be answered otherwise than before: by a sidecar that has not heard of it, where each remembers for
 /// itself; and of an object when names were forgotten.
-fn may_differ(app: &App, deal: &Deal, ever_forgot: bool) -> bool {
+fn may_differ(app: &App, deal: &Deal, may_lack_names: bool) -> bool {
     if deal.is_named {
-        return ever_forgot;
+        return may_lack_names;
     }
     let is_its = |id: &String| app.allowed_by.contains(&(id.clone(), deal.member));
     deal.keeps_ids && !deal.id.as_ref().is_some_and(is_its)
@@ -107,6 +107,7 @@ impl Auditor {
             known.trace.write_u64(verdict.used);
             known.moves(deal);
             let amount = deal.amount();
+            let may_lack_names = known.may_lack_names();
             let Known { apps, faults, .. } = known;
             let app = apps.get_mut(&deal.app).expect("an app of the run");
             let before = app.told_before(deal);
@@ -126,7 +127,7 @@ impl Auditor {
             if let Some(before) = before
                 && before != told
                 && !outlived
-                && !may_differ(app, deal, known.ever_forgot)
+                && !may_differ(app, deal, may_lack_names)
             {
                 faults.push(format!("{deal:?}: was {before:?}, is now {told:?}"));
             }
@@ -198,6 +199,7 @@ impl Auditor {
                     }
                 }
             }
+            app.is_told(deal);
             exists(app, deal, heard, faults);
             for sum in unsure {
                 known.note(deal, sum, -amount, 0);
@@ -219,6 +221,7 @@ impl Auditor {
             known.moves(deal);
             let app = known.apps.get_mut(&deal.app).expect("an app of the run");
             app.exist[deal.resource as usize] -= deal.amount();
+            app.is_deleted(deal);
             if let Some(recount) = &mut app.recount {
                 recount.deleted += deal.amount();
             }

@@ -60,7 +60,7 @@ pub struct Town {
     /// Whether most is asked of the first sidecar.
     pub skewed: bool,
     pub habits: Habits,
-    /// Whether the ledger forgets nothing, and nobody sets a count.
+    /// Whether it stays known that a name was deleted.
     pub remembers: bool,
     /// Whether somebody waits for an answer in vain.
     pub is_called_for: AtomicBool,
@@ -216,6 +216,7 @@ impl Gateway {
         let begun = AtomicBool::new(false);
         let work = async {
             begun.store(true, Ordering::Relaxed);
+            sidecar.answers();
             work(serving.admission).await
         };
         let heard = tokio::select! {

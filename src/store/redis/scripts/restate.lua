@@ -152,7 +152,6 @@ local function forget_object(app, records, said, gain_of)
   if is_unsettled and not said.in_sums and record.claims ~= '' then
     holds.become(app, record, said.object, 'g', gain_of)
   elseif is_unsettled or record.state == 'x' or record.state == 'c' then
-    record.claims = ''
     holds.is_deleted(app, record, said.object, gain_of)
     -- Whoever states its creation after this is to be told as well.
     record.groups = said.in_sums and '' or '1'

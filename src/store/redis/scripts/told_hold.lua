@@ -125,6 +125,10 @@ local function told_named(app, record, field, said, gain_of, restating)
     record.changed = true
     return COUNTED
   end
+  -- The claim stands at what was deleted: it speaks of that, and brings nothing back. Whose sums contain it has given it back.
+  if record.state == 'z' and record.hold == '' and listed(record.claims, said.claim .. '.') then
+    return COUNTED
+  end
   -- What is counted by its name is not counted again; and what was deleted since does not come back.
   if not is_charged(record) and (is_over(record, said, restating) or is_counted(app, field, said)) then
     return COUNTED

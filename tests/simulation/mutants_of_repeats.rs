@@ -1,0 +1,56 @@
+//! Mistakes in what is done once: ids, answers, confirmations, deletions by name. That one bad check of a batch spoils no
+//! other, nor lends it its fault, the tests of the door look at (`grpc_edge`).
+
+use crate::aims;
+use crate::mutants::{is_rejected_by, is_rejected_where};
+use crate::run::Manner;
+
+#[test]
+fn an_id_that_is_forgotten_early() {
+    is_rejected_where(
+        Some(aims::repeats),
+        "if num(r.since) + WINDOW_MS + FOLD_MARGIN_MS > now then",
+        "if num(r.since) >= now then",
+    );
+}
+
+#[test]
+fn an_answer_of_the_ledger_that_is_not_written() {
+    is_rejected_where(
+        Some(aims::repeats),
+        "open_record(app, field)\nwrite_record()\nreturn finish(ALLOWED, 0, 1)",
+        "open_record(app, field)\nreturn finish(ALLOWED, 0, 1)",
+    );
+}
+
+#[test]
+fn an_answer_that_goes_out_before_it_is_journaled() {
+    let right = Manner {
+        aim: Some(aims::kills),
+        ..Manner::default()
+    };
+    let wrong = Manner {
+        late_journal: true,
+        ..right
+    };
+    is_rejected_by("a late journal", right, wrong);
+}
+
+#[test]
+fn a_confirmation_that_counts_each_time() {
+    is_rejected_where(
+        Some(aims::reservations),
+        "{replayed = how ~= 'c', mine = record.owner == claim, late = how ~= '0'}",
+        "{mine = true, late = how ~= '0'}",
+    );
+}
+
+#[test]
+fn a_named_object_that_is_released_by_amount() {
+    is_rejected_where(
+        Some(aims::names),
+        "if is_charged(named) and not holds.is_open(named) then\n  return undo()\nend",
+        "do\n  local incomplete, number, groups = give(own, ARGV[12] == '1')\n  \
+         return incomplete or finish(RELEASED, 0, 1, number, groups, own)\nend",
+    );
+}
