@@ -8,7 +8,8 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::lines::{Batch, batches, open};
+use super::lines::{Batch, batches, open, size};
+use super::progress::Progress;
 use super::recount::recounted;
 use crate::cli::Exit;
 use crate::cli::admin::{AdminClient, connect};
@@ -37,12 +38,12 @@ pub(in crate::cli) async fn at_count(
     recounted(&args.common, environment, order).await
 }
 
-/// Sends the names of a file, and says on `progress` how far it is. What fails ends it after what is
+/// Sends the names of a file, and draws on `terminal` how far it is. What fails ends it after what is
 /// under way.
 pub(in crate::cli) async fn import(
     args: &ImportArgs,
     environment: &Environment,
-    mut progress: Option<&mut dyn Write>,
+    terminal: Option<&mut dyn Write>,
 ) -> Result<Answer, NoAnswer> {
     let path = args.file.as_deref().unwrap_or(Path::new("-"));
     let lines = open(path).map_err(NoAnswer::Input)?;
@@ -51,6 +52,7 @@ pub(in crate::cli) async fn import(
     let cannot = |problem| NoAnswer::Input(format!("cannot begin: {problem}"));
     let mut batches = batches(lines).map_err(cannot)?;
     let mut calls = FuturesUnordered::new();
+    let mut progress = Progress::new(terminal, size(path));
     let mut done = ImportObjectsResponse::default();
     let mut broken = None;
     let mut more = true;
@@ -66,9 +68,9 @@ pub(in crate::cli) async fn import(
                 None => more = false,
             },
             Some(answer) = calls.next() => match answer {
-                Ok(part) => {
+                Ok((part, bytes)) => {
                     add(&mut done, part);
-                    tell(&mut progress, &done, "\r");
+                    progress.adds(bytes, &so_far(&done));
                 }
                 Err(why) => {
                     broken.get_or_insert(why);
@@ -78,7 +80,7 @@ pub(in crate::cli) async fn import(
             else => break,
         }
     }
-    tell(&mut progress, &done, "\n");
+    progress.ends(broken.is_none(), &so_far(&done));
     let done = answer(&done);
     match broken {
         None => Ok(done),
@@ -89,12 +91,13 @@ pub(in crate::cli) async fn import(
     }
 }
 
-/// Sends one batch; each is waited for as long as one answer may take.
+/// Sends one batch; each is waited for as long as one answer may take. Answers how many bytes of the file it was as well.
 async fn send(
     args: &ImportArgs,
     client: &AdminClient,
     names: Batch,
-) -> Result<ImportObjectsResponse, NoAnswer> {
+) -> Result<(ImportObjectsResponse, u64), NoAnswer> {
+    let bytes = names.iter().map(|name| name.len() as u64 + 1).sum();
     let request = client.request(ImportObjectsRequest {
         app_id: args.app,
         resource: proto::Resource::from(args.resource).into(),
@@ -102,7 +105,8 @@ async fn send(
     });
     let mut service = client.service.clone();
     let answer = timeout(args.common.timeout, service.import_objects(request)).await;
-    Ok(answer.map_err(|_| NoAnswer::TooLate)??.into_inner())
+    let answer = answer.map_err(|_| NoAnswer::TooLate)??;
+    Ok((answer.into_inner(), bytes))
 }
 
 fn add(done: &mut ImportObjectsResponse, part: ImportObjectsResponse) {
@@ -111,13 +115,9 @@ fn add(done: &mut ImportObjectsResponse, part: ImportObjectsResponse) {
     done.known += part.known;
 }
 
-/// One line that is written over and over. Whoever does not look has no part in it.
-fn tell(progress: &mut Option<&mut dyn Write>, done: &ImportObjectsResponse, end: &str) {
-    if let Some(to) = progress {
-        let objects = done.named + done.counted + done.known;
-        let written = write!(to, "{objects} objects: {}{end}", text(done));
-        let _ = written.and_then(|()| to.flush());
-    }
+fn so_far(done: &ImportObjectsResponse) -> String {
+    let objects = done.named + done.counted + done.known;
+    format!("{objects} objects: {}", text(done))
 }
 
 fn answer(done: &ImportObjectsResponse) -> Answer {

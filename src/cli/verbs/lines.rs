@@ -28,6 +28,12 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, String> {
     Ok(Box::new(BufReader::new(file)))
 }
 
+/// How many bytes the file of names has; `None`: nobody knows, as of what is piped.
+pub(super) fn size(path: &Path) -> Option<u64> {
+    let file = std::fs::metadata(path).ok()?;
+    file.is_file().then_some(file.len())
+}
+
 /// The batches of `lines`, and behind them what was wrong, if anything was: nothing after that is read.
 pub(super) fn batches(
     lines: Box<dyn BufRead + Send>,

@@ -14,6 +14,7 @@ mod holds;
 mod import;
 mod lines;
 mod members;
+mod progress;
 mod record_active;
 mod recount;
 mod release;
