@@ -181,7 +181,7 @@ impl Scenario {
         let has = |some: &[FaultKind]| self.faults.iter().any(|fault| some.contains(fault));
         let forgets = has(&[Rollback, Restore, Flush]);
         let ends = has(&[Kill, LoseJournal, Restart]);
-        !has(&[Recount]) && !(forgets && ends)
+        !(has(&[Recount]) || forgets && ends)
     }
 }
 
