@@ -216,7 +216,11 @@ impl Server<'_> {
             self.admin.listeners,
             stopped(others_stop),
         );
-        let bounds = Bounds::of(self.settings.workers);
+        let bounds = Bounds {
+            connections_max: self.settings.connections.max,
+            per_address_max: self.settings.connections.per_address,
+            ..Bounds::of(self.settings.workers)
+        };
         let ready = self.readiness.clone();
         let serving = async {
             ready.set_serving();

@@ -44,8 +44,11 @@
 //! | [`grpc`] | listeners, workers, the contract; the only place of wire types and statuses |
 //! | [`listeners`] | all sockets of a server, with their certificates |
 //! | [`observe`] | log lines |
+//! | [`precaution`] | no core dumps, enough descriptors |
 //! | [`app`] | puts the parts together, in the order in which they start and end |
 //! | [`cli`] | the program's verbs; its clients speak the contract |
+//!
+//! A test or a fuzzer has one module more, `fuzzed`, which calls every reader of bytes from outside.
 //!
 //! Only `main` knows [`cli`]; only `main` and its argument parser read the environment.
 //!
@@ -87,6 +90,8 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 pub mod grpc;
 pub mod histogram;
 pub mod invoice;
@@ -95,6 +100,7 @@ pub mod listeners;
 pub mod metrics;
 pub mod observe;
 pub mod operator;
+pub mod precaution;
 pub mod quota;
 pub mod store;
 pub mod tls;

@@ -9,6 +9,7 @@ use imquota::app;
 use imquota::cli::{self, Ask, Cli, Command, Exit, ServeArgs, say};
 use imquota::config::{self, Environment, Host};
 use imquota::observe;
+use imquota::precaution;
 
 /// A server's calls allocate little and often: measured against the system's allocator, this one
 /// answers about a third more of them.
@@ -50,6 +51,7 @@ fn ask(what: &Ask) -> Exit {
 }
 
 fn serve(args: ServeArgs) -> Exit {
+    let taken = precaution::take();
     let environment: Environment = std::env::vars_os().collect();
     let host = Host::here(&environment);
     let settings = match config::load(&args.into(), &environment, &host) {
@@ -63,6 +65,9 @@ fn serve(args: ServeArgs) -> Exit {
     if let Err(problem) = observe::log_to_stderr(settings.log_format, filter.as_deref()) {
         say(&mut stderr(), &format!("RUST_LOG: {problem}"));
         return Exit::Usage;
+    }
+    if let Err(problem) = taken {
+        tracing::warn!("{problem}");
     }
     for notice in &settings.notices {
         tracing::warn!("{notice}");

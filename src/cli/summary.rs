@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::table::{Side, aligned};
 use crate::access::{Binding, Role};
-use crate::config::{Create, LogFormat, Settings, StoreSettings};
+use crate::config::{Connections, Create, LogFormat, Settings, StoreSettings};
 use crate::endpoint::Endpoint;
 use crate::quota::{
     AppRules, AppSeries, ExpiredHolds, GroupBasis, IdPolicy, Limit, Limits, MeteredFee,
@@ -48,6 +48,8 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
     let listen: Vec<_> = listen.map(|one| listener(settings, one)).collect();
     let none = || "none".to_owned();
     let shown = |one: &Option<Endpoint>| one.as_ref().map_or_else(none, ToString::to_string);
+    let Connections { max, per_address } = settings.connections;
+    let connections = format!("{max} at most, {per_address} from one address off loopback");
     let with_tls = |shown: String, tls: &Option<TlsFiles>| match tls {
         Some(files) if !shown.starts_with("unix:") => format!("{shown} ({})", tls_of(files)),
         _ => shown,
@@ -78,6 +80,7 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
         ("health_listen", health),
         ("http_listen", http),
         ("auth", auth(settings)),
+        ("connections", connections),
         ("store", store(&settings.store)),
         ("outage", outage(&settings.outage)),
         ("request_ids", request_ids(&settings.request_ids)),

@@ -7,6 +7,7 @@
 mod apps;
 mod auth;
 mod billing;
+mod connections;
 mod fees;
 mod file;
 mod finding;
@@ -37,6 +38,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use connections::Connections;
 pub use file::FILE_BYTES_MAX;
 pub use finding::{FINDINGS_MAX, Faults, Finding, Place};
 pub use redis_url::RedisUrl;
@@ -68,7 +70,7 @@ pub const KEY_PREFIX_BYTES_MAX: usize = 64;
 const CONFIG_VARIABLE: &str = "IMQUOTA_CONFIG";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "listen",
     "admin_listen",
     "http_listen",
@@ -76,6 +78,7 @@ const KEYS: [&str; 20] = [
     "allow_plaintext",
     "tls",
     "auth",
+    "connections",
     "request_ids",
     "data_dir",
     "store",
@@ -215,6 +218,7 @@ fn settings(
 ) -> Result<Settings, Faults> {
     let findings_of_all = &mut findings;
     let listeners = listeners::read(flags, environment, file, findings_of_all);
+    let connections = connections::read(file, findings_of_all);
     let process = process::read(flags, environment, host, file, findings_of_all);
     let store = store::read(flags, environment, file, findings_of_all);
     let outage = outage::read(file, findings_of_all);
@@ -232,6 +236,7 @@ fn settings(
         tls: listeners.tls,
         allow_plaintext: listeners.plain,
         auth: listeners.auth,
+        connections,
         data_dir: process.data_dir,
         store,
         outage,

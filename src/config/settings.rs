@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::connections::Connections;
 use super::finding::Finding;
 use super::redis_url::RedisUrl;
 use super::tls::ListenerTls;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub allow_plaintext: Vec<Endpoint>,
     /// Who may do what. `None`: gateways everything, operators as the listener says.
     pub auth: Option<Vec<Binding>>,
+    /// How many connections gateways may have.
+    pub connections: Connections,
     /// The folder of the journal and of the embedded store.
     pub data_dir: PathBuf,
     /// The shared ledger.

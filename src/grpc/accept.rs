@@ -1,16 +1,18 @@
 //! Accepts connections and hands them round to the workers.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::bind::{Bound, Listener};
 use super::connection::{Accepted, Stream};
+use super::places::{NoPlace, Places};
 use super::socket_file::SocketFile;
 use crate::endpoint::Endpoint;
 use crate::tls::ServerTls;
@@ -27,25 +29,29 @@ const TELL_AGAIN_AFTER: Duration = Duration::from_secs(10);
 pub(super) struct Handout {
     workers: Vec<mpsc::Sender<Accepted>>,
     next: AtomicUsize,
-    places: Arc<Semaphore>,
+    places: Places,
     refused: AtomicU64,
 }
 
 impl Handout {
-    /// Hands round to `workers`, at most `connections_max` connections at a time.
-    pub(super) fn new(workers: Vec<mpsc::Sender<Accepted>>, connections_max: usize) -> Self {
+    /// Hands round to `workers`, as long as there are `places`.
+    pub(super) fn new(workers: Vec<mpsc::Sender<Accepted>>, places: Places) -> Self {
         Self {
             workers,
             next: AtomicUsize::new(0),
-            places: Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))),
+            places,
             refused: AtomicU64::new(0),
         }
     }
 
     /// Hands over `stream`, or closes it: a client that is told at once can go elsewhere.
-    fn give(&self, stream: Stream, tls: Option<ServerTls>) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return self.refuse("as many connections as allowed are open");
+    fn give(&self, stream: Stream, from: Option<IpAddr>, tls: Option<ServerTls>) {
+        let place = match self.places.take(from) {
+            Ok(place) => place,
+            Err(NoPlace::Full) => return self.refuse("as many connections as allowed are open"),
+            Err(NoPlace::OfAddress) => {
+                return self.refuse("one address has as many connections as it may have");
+            }
         };
         let mut accepted = Accepted { stream, tls, place };
         for _ in &self.workers {
@@ -103,9 +109,9 @@ impl Acceptor {
         let mut told: Option<Instant> = None;
         loop {
             match self.accept().await {
-                Ok(stream) => {
+                Ok((stream, from)) => {
                     pause = PAUSE_MIN;
-                    handout.give(stream, self.tls.clone());
+                    handout.give(stream, from, self.tls.clone());
                 }
                 // The client was faster in leaving than we in accepting.
                 Err(problem) if problem.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -122,17 +128,17 @@ impl Acceptor {
         }
     }
 
-    async fn accept(&self) -> io::Result<Stream> {
+    async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
         match &self.source {
             Source::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, from) = listener.accept().await?;
                 // An answer is one small packet: waiting for more to send would only delay it.
                 stream.set_nodelay(true)?;
-                stream.into_std().map(Stream::Tcp)
+                Ok((Stream::Tcp(stream.into_std()?), Some(from.ip())))
             }
             Source::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                stream.into_std().map(Stream::Unix)
+                Ok((Stream::Unix(stream.into_std()?), None))
             }
         }
     }

@@ -12,12 +12,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::edge::Edge;
 use super::pages::Pages;
 use super::peer::Peer;
+use super::places::Place;
 use super::prompt::Prompt;
 use super::secure;
 use crate::tls::ServerTls;
@@ -57,7 +58,7 @@ pub(super) struct Accepted {
     /// What it must begin with, unless it is plain.
     pub(super) tls: Option<ServerTls>,
     /// Its place among the connections that are allowed.
-    pub(super) place: OwnedSemaphorePermit,
+    pub(super) place: Place,
 }
 
 /// A stream that belongs to no runtime, and does not block.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
@@ -14,6 +15,8 @@ use crate::admission::Fault;
 use crate::invoice;
 use crate::operator;
 
+/// After what time a call that found no room should come again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The domain of every google.rpc.ErrorInfo.
 const DOMAIN: &str = "imquota";
 
@@ -83,6 +86,13 @@ fn plain(code: Code, reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(code, message, details(reason))
 }
 
+/// The status of a call that there is no room for now; it may come again after a while.
+fn overloaded(message: String) -> Status {
+    let mut details = details("OVERLOADED");
+    details.set_retry_info(Some(RETRY_AFTER));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
 impl From<Fault> for Status {
     fn from(fault: Fault) -> Self {
         let message = fault.to_string();
@@ -106,7 +116,7 @@ impl From<Fault> for Status {
             Fault::Ended(_) => plain(Code::FailedPrecondition, "RESERVATION_ENDED", message),
             Fault::UnknownApp(_) => plain(Code::NotFound, "APP_UNKNOWN", message),
             Fault::DaySealed(_) => plain(Code::OutOfRange, "DAY_SEALED", message),
-            Fault::Exhausted(_) => plain(Code::ResourceExhausted, "OVERLOADED", message),
+            Fault::Exhausted(_) => overloaded(message),
             Fault::Away(_) => plain(Code::Unavailable, "UNAVAILABLE", message),
         }
     }
@@ -150,7 +160,7 @@ impl From<operator::Fault> for Status {
             Of::Ambiguous { .. } => (Code::FailedPrecondition, "MEMBER_AMBIGUOUS"),
             Of::Alive(_) => (Code::FailedPrecondition, "MEMBER_ALIVE"),
             Of::Gone(_) => (Code::FailedPrecondition, "MEMBER_GONE"),
-            Of::Busy => (Code::ResourceExhausted, "OVERLOADED"),
+            Of::Busy => return overloaded(fault.to_string()),
             Of::Bills(invoice::Fault::NotSealed(_)) => (Code::FailedPrecondition, "NOT_SEALED"),
             Of::Bills(_) | Of::Away(_) => (Code::Unavailable, "UNAVAILABLE"),
             Of::Unsure(_) => (Code::Unavailable, "OUTCOME_UNKNOWN"),

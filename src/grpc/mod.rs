@@ -19,6 +19,7 @@ mod pages;
 mod parse;
 mod pass;
 mod peer;
+mod places;
 mod prompt;
 pub mod proto;
 mod render;
@@ -35,6 +36,8 @@ pub use bill::estimate;
 pub use bind::{BindFault, Bound, bind};
 pub use edge::MESSAGE_BYTES_MAX;
 pub use health::Readiness;
+#[cfg(any(test, fuzzing))]
+pub use parse::fuzz;
 pub use parse::{CHECKS_MAX, USERS_MAX};
 pub use peer::Guard;
 pub use server::{

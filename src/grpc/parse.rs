@@ -185,5 +185,26 @@ fn mode(request: &proto::CheckRequest, faults: &mut Violations) -> Option<CheckM
     mode
 }
 
+/// For the fuzzer: decodes and reads a request; the first byte says of which call.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz(bytes: &[u8]) {
+    use prost::Message as _;
+    let Some((call, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let _ = match call % 7 {
+        0 => proto::CheckRequest::decode(bytes).map(|request| drop(check(&request))),
+        1 => proto::BatchCheckRequest::decode(bytes).map(|request| {
+            drop(batch(&request));
+            request.checks.iter().for_each(|one| drop(check(one)));
+        }),
+        2 => proto::ConfirmRequest::decode(bytes).map(|request| drop(confirm(&request))),
+        3 => proto::CancelRequest::decode(bytes).map(|request| drop(cancel(&request))),
+        4 => proto::ReleaseRequest::decode(bytes).map(|request| drop(release(&request))),
+        5 => proto::RecordActiveRequest::decode(bytes).map(|request| drop(record(&request))),
+        _ => proto::GetUsageRequest::decode(bytes).map(|request| drop(usage(request))),
+    };
+}
+
 #[cfg(test)]
 mod tests;

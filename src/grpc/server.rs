@@ -25,11 +25,14 @@ use super::edge::Edge;
 use super::health::{Probes, Readiness};
 use super::pages::Pages;
 use super::peer::Guard;
+use super::places::Places;
 use super::service::Quota;
 use super::worker::{self, End, INBOX};
 
 /// The most connections at a time, unless the settings say otherwise.
 pub const CONNECTIONS_MAX: usize = 1024;
+/// The most of them from one address off loopback, unless the settings say otherwise.
+const PER_ADDRESS_MAX: usize = 256;
 /// The most connections of the listener that only answers probes.
 const PROBE_CONNECTIONS_MAX: usize = 64;
 /// The most connections of the listener that serves pages.
@@ -48,6 +51,8 @@ pub struct Bounds {
     pub workers: NonZeroUsize,
     /// Connections open at a time; more are closed at once.
     pub connections_max: usize,
+    /// And from one address off loopback.
+    pub per_address_max: usize,
     /// How long the calls in flight may take at the end.
     pub drain_max: Duration,
 }
@@ -59,6 +64,7 @@ impl Bounds {
         Self {
             workers,
             connections_max: CONNECTIONS_MAX,
+            per_address_max: PER_ADDRESS_MAX,
             drain_max: DRAIN_MAX,
         }
     }
@@ -128,7 +134,13 @@ pub async fn serve(
     }
     drop((ends, draining));
 
-    let mut accepting = accept(acceptors, Handout::new(inboxes, bounds.connections_max));
+    let mut accepting = accept(
+        acceptors,
+        Handout::new(
+            inboxes,
+            Places::new(bounds.connections_max, bounds.per_address_max),
+        ),
+    );
     let outcome = tokio::select! {
         () = stop => Ok(()),
         Some(End { number, panicked }) = ended.recv() => {
@@ -216,7 +228,8 @@ async fn serve_here(
     let (hand, inbox) = mpsc::channel(connections_max);
     let mut accepting = accept(
         acceptors(listeners)?,
-        Handout::new(vec![hand], connections_max),
+        // Whoever probes or operates does so from few addresses, maybe from one.
+        Handout::new(vec![hand], Places::new(connections_max, connections_max)),
     );
     let mut serving = std::pin::pin!(worker::serve(inbox, edge, draining, drain_max));
     let outcome = tokio::select! {

@@ -57,6 +57,8 @@ pub use giving::Fell;
 pub use guard::Heard;
 pub use holds::{EndHold, HoldEnd};
 pub use ids::{Effect, Found, IdsFull, Once};
+#[cfg(any(test, fuzzing))]
+pub use journal::fuzz as fuzz_journal;
 pub use journal::{Fault as JournalFault, Folder, LogFull};
 pub use lease::Lease;
 pub use logins::OpenLogins;

@@ -231,6 +231,27 @@ async fn certificates_are_changed_under_open_connections() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_stalls_is_let_go() {
+    let authority = Authority::new();
+    let folder = folder(&authority);
+    let mut sidecar = Sidecar::start("embedded", &settings(folder.path(), "")).await;
+    let began = std::time::Instant::now();
+    let mut stalled = TcpStream::connect(sidecar.address())
+        .await
+        .expect("somebody listens");
+    // A record of a handshake that is never finished.
+    let begun = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03";
+    stalled.write_all(begun).await.expect("it is taken");
+    let mut rest = Vec::new();
+    let _ = soon("its end", stalled.read_to_end(&mut rest)).await;
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_secs(15), "{took:?}");
+    let known = client(&sidecar, &authority, None).await;
+    assert_eq!(known.create(1, Resource::Account).await.used, 1);
+    sidecar.stop().await;
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_not_there_is_said_at_the_start() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let sidecar = Sidecar::new("embedded", &settings(folder.path(), ""));

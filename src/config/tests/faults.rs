@@ -125,7 +125,7 @@ fn unknown_keys_are_refused_at_every_level() {
             "passwords: {}",
             &[
                 "f.yaml:1: passwords: unknown key; known here are listen, admin_listen, http_listen, \
-               health_listen, allow_plaintext, tls, auth, request_ids, data_dir, store, outage, unknown_app_plan, \
+               health_listen, allow_plaintext, tls, auth, connections, request_ids, data_dir, store, outage, unknown_app_plan, \
                shadow, billing, plans, apps, member, workers, log_format, metrics",
             ],
         ),

@@ -2,6 +2,7 @@
 
 mod auth;
 mod bounds;
+mod connections;
 mod faults;
 mod outage;
 mod precedence;

@@ -34,6 +34,8 @@ use log::Log;
 pub use log::{LogFull, SEALED_MAX, Sealed};
 pub use parting::{Parting, Predecessor};
 pub use record::Record;
+#[cfg(any(test, fuzzing))]
+pub use record::fuzz;
 pub use record::{cell_code, cell_of as cell_of_code};
 pub use roll::Standing;
 

@@ -75,6 +75,27 @@ pub fn seal(frame: &mut [u8], kind: u8) {
     frame[4..8].copy_from_slice(&sum.finalize().to_le_bytes());
 }
 
+/// For the fuzzer: reads a record of a kind (the first byte) and a payload, sealed as if it had been written
+/// here. What can be read must be the same when it is written and read again.
+///
+/// # Panics
+/// If it is not.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz(bytes: &[u8]) {
+    let _ = Record::read(bytes);
+    let Some((kind, payload)) = bytes.split_first() else {
+        return;
+    };
+    let mut frame = vec![0; FRAME_BYTES];
+    frame.extend_from_slice(&payload[..payload.len().min(usize::from(u16::MAX))]);
+    seal(&mut frame, *kind);
+    if let Framed::Record(record, rest) = Record::read(&frame) {
+        assert!(rest.is_empty());
+        let again = record.frame();
+        assert_eq!(Record::read(&again), Framed::Record(record, &[]));
+    }
+}
+
 /// What stands at the start of some bytes of the log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Framed<'a> {

@@ -156,6 +156,24 @@ impl Answer {
     }
 }
 
+/// For the fuzzer: reads bytes as Redis would send them, by every reader of answers.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz(bytes: &[u8]) {
+    let Ok(value) = redis::parse_redis_value(bytes) else {
+        return;
+    };
+    let read = |by: fn(&mut Answer) -> bool| {
+        if let Ok(mut answer) = Answer::new(value.clone()) {
+            while by(&mut answer) && !answer.is_empty() {}
+        }
+    };
+    read(|answer| answer.head().is_ok() && answer.view(1).is_ok());
+    read(|answer| answer.text().is_ok());
+    read(|answer| answer.app().is_ok());
+    read(|answer| answer.stored().is_ok());
+    read(|answer| answer.small().is_ok() && answer.flag().is_ok());
+}
+
 /// An answer that none of our scripts gives.
 pub(super) fn unexpected() -> StoreFault {
     StoreFault::Away(

@@ -107,6 +107,9 @@ mod settle;
 mod standing;
 mod survey;
 
+#[cfg(any(test, fuzzing))]
+pub use answer::fuzz;
+
 pub use link::{Session, Transport};
 pub use options::{Create, Pace, RedisOptions};
 
