@@ -109,7 +109,7 @@ impl Admission {
         let now = self.ledger.now();
         if check.mode.counts()
             && let Some(id) = &check.request_id
-            && self.ledger.is_expired(id)
+            && self.ledger.is_expired(id, now)
         {
             let part = charge.parts()[0];
             let used = shown(self.ledger.net(entry, part.counter, now));

@@ -106,7 +106,7 @@ impl Admission {
 
     fn not_expired(&self, id: Option<&RequestId>) -> Result<(), Fault> {
         match id {
-            Some(id) if self.ledger.is_expired(id) => Err(Fault::Expired),
+            Some(id) if self.ledger.is_expired(id, self.ledger.now()) => Err(Fault::Expired),
             _ => Ok(()),
         }
     }

@@ -41,12 +41,11 @@ impl Ledger {
             if let Some((once, lives)) = named {
                 self.remember(once, lives.number, at, frames);
             }
-            Ok(())
+            Ok(books.net_of(cell_of(charge.parts()[0].counter, day)))
         });
-        let net = || self.net(entry, charge.parts()[0].counter, now);
-        Repeated::told(counted, |()| {
+        Repeated::told(counted, |net| {
             self.apps.to_settle(entry);
-            Some(net())
+            Some(net)
         })
     }
 

@@ -149,8 +149,8 @@ impl Ledger {
     }
 
     /// Whether a client's id says that it is too old to be remembered; nothing may be done for it.
-    pub fn is_expired(&self, id: &RequestId) -> bool {
-        self.ids.is_expired(id, self.clock.now())
+    pub fn is_expired(&self, id: &RequestId, now: Millis) -> bool {
+        self.ids.is_expired(id, now)
     }
 
     /// Whether a creation under limits that was counted before may be allowed once more: as one that is

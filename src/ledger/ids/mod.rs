@@ -6,6 +6,7 @@
 //! neither, and goes by age alone: when there is no room for another, the window shrinks, down to a floor
 //! below which new ids are refused.
 
+mod slots;
 mod window;
 
 use std::hash::Hasher;

@@ -1,16 +1,11 @@
 //! Ids in the order in which they came, each found by its hash.
 
-use std::collections::VecDeque;
-
 use hashbrown::HashTable;
 
+use super::slots::Slots;
 use super::{Effect, Known, Once};
 use crate::clock::Millis;
 use crate::store::Fingerprint;
-
-/// Room that is made for more entries at a time: a part of those that are there, and some.
-const GROWTH_PART: usize = 8;
-const GROWTH_MIN: usize = 32;
 
 /// An entry: 32 bytes.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +53,7 @@ impl Slot {
 pub struct Window {
     most: usize,
     salt: u64,
-    slots: VecDeque<Slot>,
+    slots: Slots<Slot>,
     /// The number of the oldest entry; each has the next one's, less one.
     first: u64,
     /// The number of the oldest that no checkpoint has.
@@ -73,7 +68,7 @@ impl Window {
         Self {
             most,
             salt,
-            slots: VecDeque::new(),
+            slots: Slots::new(),
             first: 0,
             saved: 0,
             index: HashTable::new(),
@@ -103,7 +98,7 @@ impl Window {
         });
         if let Some(number) = found {
             let at = number.wrapping_sub(low(first)) as usize;
-            self.slots[at].effect = effect.code();
+            self.slots.at_mut(at).effect = effect.code();
         }
     }
 
@@ -124,10 +119,6 @@ impl Window {
 
     /// Puts an entry at the end, in place of the one of its key. The caller has made room.
     pub fn put(&mut self, known: &Known) {
-        if self.slots.len() == self.slots.capacity() {
-            let more = self.slots.len() / GROWTH_PART + GROWTH_MIN;
-            self.slots.reserve_exact(more);
-        }
         let key = known.once.key;
         let number = low(self.end());
         self.slots.push_back(Slot::new(known));
@@ -176,9 +167,7 @@ impl Window {
     /// Entries that no checkpoint has, oldest first.
     pub fn unsaved(&self) -> impl Iterator<Item = Known> + '_ {
         let from = usize::try_from(self.saved.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        self.slots
-            .range(from.min(self.slots.len())..)
-            .map(Slot::known)
+        self.slots.behind(from).map(Slot::known)
     }
 
     /// A checkpoint has all entries before this number.
@@ -205,8 +194,7 @@ impl Window {
                 effect: Effect::Asked,
                 at: Millis(0),
             });
-            let slots = window.slots.capacity() * size_of::<Slot>();
-            let bytes = slots + window.index.allocation_size();
+            let bytes = window.slots.bytes() + window.index.allocation_size();
             // Of a small window its beginnings are most.
             if number >= entries / 10 {
                 most = most.max(bytes as u64 * u64::from(entries) / u64::from(number + 1));
@@ -225,8 +213,8 @@ fn low(number: u64) -> u32 {
     number as u32
 }
 
-fn slot(slots: &VecDeque<Slot>, first: u64, number: u32) -> &Slot {
-    &slots[number.wrapping_sub(low(first)) as usize]
+fn slot(slots: &Slots<Slot>, first: u64, number: u32) -> &Slot {
+    slots.at(number.wrapping_sub(low(first)) as usize)
 }
 
 /// Another hash in each process, so that nobody can choose ids which meet.
