@@ -49,6 +49,7 @@ pub fn prices(bytes: &[u8]) {
         daily_active: peak(0),
         groups: peak(64),
         groups_at_end: peak(64).count / 2,
+        as_of: month.last_day(),
     };
     for plan in settings.plans.values() {
         let editions = Editions::always(plan.clone());

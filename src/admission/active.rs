@@ -7,13 +7,11 @@ use super::{Active, Admission, Fault, Patience, Record, Silence, Source, Who};
 use crate::clock::{Day, Millis};
 use crate::ledger::{Entry, Incremented, Once, State};
 use crate::quota::UserId;
-use crate::store::{Fingerprint, Login};
+use crate::store::{DAY_TAKES_MS, Fingerprint, Login};
 use siphasher::sip::SipHasher24;
 
 /// How far ahead of now an event may be, for clocks that differ.
 const AHEAD_MS_MAX: u64 = 5 * 60 * 1000;
-/// For how long after its end a day takes events.
-const LATE_MS_MAX: u64 = 48 * 60 * 60 * 1000;
 
 /// What an increment asks for, as a number.
 fn increment_print(by: u64, at: Option<Millis>) -> Fingerprint {
@@ -169,7 +167,7 @@ impl Admission {
         }
         let day = self.ledger.zone().day(at);
         let end = self.ledger.zone().start_of(day.next());
-        if now.since(end) > LATE_MS_MAX {
+        if now > end.plus(DAY_TAKES_MS) {
             Err(Fault::DaySealed(day))
         } else {
             Ok(day)

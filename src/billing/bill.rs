@@ -80,7 +80,7 @@ fn groups(
     let month = usage.month;
     let at_end = Peak {
         count: usage.groups_at_end,
-        day: Some(month.last_day()),
+        day: Some(usage.as_of),
     };
     let of_peak = editions.on(usage.groups.day.unwrap_or(month.first_day()));
     let of_end = editions.on(month.last_day());

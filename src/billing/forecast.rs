@@ -45,6 +45,7 @@ pub fn forecast(
     let then = MonthUsage {
         groups,
         groups_at_end,
+        as_of: last,
         ..*usage
     };
     let pace = if growth == 0 {
@@ -89,6 +90,7 @@ mod tests {
                 day: Some(day(10)),
             },
             groups_at_end: 60_000,
+            as_of: day(10),
         };
         let [_, pro, _] = built_in();
         let editions = Editions::always(Arc::new(pro));

@@ -33,6 +33,7 @@ fn usage(daily_active: u64, groups: u64) -> MonthUsage {
         daily_active: peak(daily_active, day),
         groups: peak(groups, day),
         groups_at_end: groups,
+        as_of: month.last_day(),
     }
 }
 
@@ -152,6 +153,19 @@ fn groups_may_be_billed_as_they_are_at_the_end() {
     assert_eq!(amount(&bill, Item::Groups), "149.99");
     let line = bill.lines.last().expect("that of the groups");
     assert_eq!(line.peak, peak(100_001, Some(month("2020-05").last_day())));
+    // While the month runs they are those of today.
+    let today = month("2020-05").day(12).expect("a day of May");
+    let usage = MonthUsage {
+        as_of: today,
+        ..usage
+    };
+    let running = super::bill(&usage, &editions, Currency::USD, false).expect("it is small");
+    let line = running.lines.last().expect("that of the groups");
+    assert_eq!(line.peak, peak(100_001, Some(today)));
+    let rules = (&editions, Currency::USD, false);
+    let ahead = forecast(&usage, 100_001, today, rules).expect("it is small");
+    let line = ahead.bill.lines.last().expect("that of the groups");
+    assert_eq!(line.peak, peak(100_001, Some(month("2020-05").last_day())));
 }
 
 /// A plan with two lists, of which the second doubles the price from the second of a month on.
@@ -224,6 +238,11 @@ fn what_does_not_fit_is_no_number() {
     let editions = Editions::always(Arc::new(dear));
     let of = |count| bill(&usage(count, 0), &editions, Currency::USD, false);
     assert_eq!(of(u64::MAX).err(), Some(TooLarge));
+    // A month that would pass the largest count has no forecast.
+    let today = month("2020-05").day(2).expect("a day of May");
+    let rules = (&editions, Currency::USD, false);
+    let ahead = forecast(&usage(0, u64::MAX), 0, today, rules);
+    assert_eq!(ahead.err(), Some(TooLarge));
     let largest = of(1_000_000_000_000_000).expect("it fits");
     assert_eq!(largest.total.to_string(), "10000000000000000000000000.00");
 }
@@ -244,10 +263,12 @@ proptest! {
         let name = PlanName::parse("any").expect("a name");
         let plan = Plan { name, limits: Limits::UNLIMITED, fees: vec![list] };
         let editions = Editions::always(Arc::new(plan));
-        let of = |actives| bill(&usage(actives, groups), &editions, Currency::USD, false).unwrap();
-        let (lower, higher) = (of(low), of(low + more));
+        let of = |actives, groups| bill(&usage(actives, groups), &editions, Currency::USD, false).unwrap();
+        let (lower, higher) = (of(low, groups), of(low + more, groups));
         prop_assert!(lower.total <= higher.total);
-        for bill in [lower, higher] {
+        let with_groups = of(low, groups + more);
+        prop_assert!(lower.total <= with_groups.total);
+        for bill in [lower, higher, with_groups] {
             let sum: Decimal = bill.lines.iter().map(|line| line.amount).sum();
             prop_assert_eq!(sum, bill.total);
             for line in &bill.lines {

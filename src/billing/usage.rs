@@ -25,6 +25,8 @@ pub struct MonthUsage {
     pub groups: Peak,
     /// The net group count at the month's end; while the month runs, that of now.
     pub groups_at_end: u64,
+    /// Of which day that is: the month's last, or today.
+    pub as_of: Day,
 }
 
 /// The plans that an app had, each from a day on.

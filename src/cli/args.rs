@@ -14,7 +14,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use apps::OwnLimit;
 pub use apps::{Apps, AppsDeleteArgs, AppsGetArgs, AppsListArgs, AppsPutArgs};
-pub use bill::{BillArgs, BillRunArgs, BillShowArgs, BillVerb, EstimateArgs};
+pub use bill::{BillArgs, BillCorrectArgs, BillRunArgs, BillShowArgs, BillVerb, EstimateArgs};
 pub use holds::{CancelArgs, ConfirmArgs, HoldsArgs};
 pub use objects::{ImportArgs, ObjectsVerb};
 pub(super) use operators::AdminCommon;
@@ -78,6 +78,9 @@ pub enum Ask {
     /// See [`BillArgs`].
     #[command(skip)]
     RunBills(BillRunArgs),
+    /// See [`BillArgs`].
+    #[command(skip)]
+    CorrectDay(BillCorrectArgs),
     /// List, show, register, change or delete apps; for operators
     #[command(subcommand)]
     Apps(Apps),
@@ -127,6 +130,7 @@ impl Ask {
             Self::Apps(Apps::Get(args)) => args.common.manner(),
             Self::Apps(Apps::Put(args)) => args.common.manner(),
             Self::Apps(Apps::Delete(args)) => args.common.manner(),
+            Self::CorrectDay(args) => args.common.manner(),
             Self::Recount(args) => args.common.manner(),
             Self::Holds(args) => args.common.manner(),
             Self::Objects(ObjectsVerb::Import(args)) => args.common.manner(),

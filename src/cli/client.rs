@@ -155,6 +155,7 @@ async fn answer(
             Ask::Objects(ObjectsVerb::Import(args)) => verbs::at_count(args, environment).await,
             // Long work, of which each call is waited for by itself.
             Ask::RunBills(args) => verbs::run_bills(args, environment).await,
+            Ask::CorrectDay(args) => verbs::correct(args, environment).await,
             Ask::Members(Members::List(args)) => verbs::members_list(args, environment).await,
             Ask::Members(Members::Retire(args)) => verbs::retire(args, environment).await,
             Ask::Audit(args) => verbs::audit(args, environment).await,

@@ -40,6 +40,7 @@ pub fn estimate(args: &EstimateArgs, out: &mut dyn Write, err: &mut dyn Write) -
         daily_active: peak(args.daily_active),
         groups: peak(args.groups),
         groups_at_end: args.groups,
+        as_of: month.last_day(),
     };
     let editions = Editions::always(plan.clone());
     match billing::bill(&usage, &editions, prices.currency, args.activated) {

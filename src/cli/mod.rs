@@ -39,6 +39,7 @@ pub fn bill(
     let what = match args.verb {
         Some(BillVerb::Estimate(args)) => return estimate(&args, out, err),
         Some(BillVerb::Run(args)) => Ask::RunBills(args),
+        Some(BillVerb::Correct(args)) => Ask::CorrectDay(args),
         None => Ask::Bill(args.show),
     };
     ask(&what, environment, out, err, false)

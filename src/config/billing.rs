@@ -48,7 +48,7 @@ fn zone(text: &str) -> Read<Zone> {
 fn currency(text: &str) -> Read<Currency> {
     Currency::parse(text).ok_or_else(|| {
         format!(
-            "must be a currency's three capital letters, such as USD, not {}",
+            "must be a currency whose decimal places are known, by its three capital letters such as USD, not {}",
             shown(text)
         )
     })

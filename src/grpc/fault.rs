@@ -136,7 +136,10 @@ impl From<invoice::Fault> for Status {
             Of::TooOld(_) => plain(Code::OutOfRange, "MONTH_FORGOTTEN", message),
             Of::TooLarge(_) => plain(Code::OutOfRange, "AMOUNT_TOO_LARGE", message),
             Of::NotKnownThen(..) => plain(Code::FailedPrecondition, "MONTH_UNKNOWN", message),
-            Of::NotSealed(_) => plain(Code::FailedPrecondition, "NOT_SEALED", message),
+            Of::NotSealed(_) | Of::DayOpen(_) => {
+                plain(Code::FailedPrecondition, "NOT_SEALED", message)
+            }
+            Of::Corrected(..) => plain(Code::Aborted, "CORRECTED_MEANWHILE", message),
             Of::Unreadable(_) => plain(Code::DataLoss, "BILL_UNREADABLE", message),
             Of::Away(_) => plain(Code::Unavailable, "UNAVAILABLE", message),
         }
@@ -161,8 +164,8 @@ impl From<operator::Fault> for Status {
             Of::Alive(_) => (Code::FailedPrecondition, "MEMBER_ALIVE"),
             Of::Gone(_) => (Code::FailedPrecondition, "MEMBER_GONE"),
             Of::Busy => return overloaded(fault.to_string()),
-            Of::Bills(invoice::Fault::NotSealed(_)) => (Code::FailedPrecondition, "NOT_SEALED"),
-            Of::Bills(_) | Of::Away(_) => (Code::Unavailable, "UNAVAILABLE"),
+            Of::Bills(fault) => return fault.clone().into(),
+            Of::Away(_) => (Code::Unavailable, "UNAVAILABLE"),
             Of::Unsure(_) => (Code::Unavailable, "OUTCOME_UNKNOWN"),
         };
         plain(code, reason, fault.to_string())

@@ -1,7 +1,7 @@
 //! Why there is no bill.
 
 use crate::billing::TooLarge;
-use crate::clock::Month;
+use crate::clock::{Day, Month};
 use crate::quota::AppId;
 
 /// Why there is no bill.
@@ -27,9 +27,20 @@ pub enum Fault {
     TooLarge(#[from] TooLarge),
     /// The month's last day is not sealed yet, or this machine's clock is not the ledger's.
     #[error(
-        "month: {0} is not over for good: bills are written 48 hours after its end, on a server whose clock is right"
+        "month: {0} is not over for good: bills are written 49 hours after its end, on a server whose clock is right"
     )]
     NotSealed(Month),
+    /// The day counts by itself still.
+    #[error(
+        "day: {0} is not sealed yet, and counts what it is told; it can be corrected from 49 hours after its end on, \
+         on a server whose clock is right"
+    )]
+    DayOpen(Day),
+    /// Somebody else was faster.
+    #[error(
+        "month: {1} of app {0} was corrected by somebody else meanwhile; look at its bill, and ask again"
+    )]
+    Corrected(AppId, Month),
     /// The bill that is written cannot be read.
     #[error("the bill of app {0} that is written cannot be read by this program")]
     Unreadable(AppId),

@@ -1,11 +1,13 @@
 //! The bill of one app and month: what the ledger keeps of it, by the plans and prices of the settings.
 
+mod correct;
 mod editions;
 mod fault;
 mod report;
 mod run;
 mod written;
 
+pub use correct::{CorrectOrder, Corrected};
 pub use fault::Fault;
 pub use report::{DayReport, Report};
 pub use run::{PAGE_MAX, Page, Run};
@@ -21,11 +23,8 @@ use crate::billing::{self, MonthUsage};
 use crate::clock::{self, Day, Millis, Month};
 use crate::ledger::Ledger;
 use crate::quota::{AppId, AppRules, Currency, Plan, PlanName};
-use crate::store::{DAYS_KEPT_MONTHS, MONTHS_KEPT, MonthHistory, Reply};
+use crate::store::{DAYS_KEPT_MONTHS, MONTHS_KEPT, MonthHistory, Reply, SEALED_AFTER_MS};
 use editions::editions;
-
-/// How long after its end a day still takes events.
-pub const SEALED_AFTER_MS: i64 = 48 * 3_600_000;
 
 /// What bills are made by, beside the ledger.
 #[derive(Debug, Clone)]
@@ -69,10 +68,7 @@ impl Invoices {
         until: Option<Instant>,
     ) -> Result<Report, Fault> {
         let seen = self.look(app, month, MONTHS_KEPT, until).await?;
-        match &seen.history.bill {
-            Some(text) => written::read(app, text).ok_or(Fault::Unreadable(app)),
-            None => self.report(app, month, &seen),
-        }
+        self.stands(app, month, &seen)
     }
 
     /// The active users of each day of a month, up to today.
@@ -101,7 +97,7 @@ impl Invoices {
         Ok(days)
     }
 
-    /// Whether nothing that happens can change the month any more.
+    /// Whether nothing that happens can change the day any more.
     #[must_use]
     pub fn is_sealed(&self, day: Day, now: Millis) -> bool {
         let end = self.ledger.zone().start_of(day.next());
@@ -126,8 +122,8 @@ impl Invoices {
             return Err(Fault::TooOld(month));
         }
         if rules.is_some()
-            && age == 0
             && let Ok(Some(entry)) = self.ledger.entry(app)
+            && (age == 0 || entry.is_owed())
         {
             // What this sidecar counted and has not told is a part of how the month stands.
             let told: Reply<'_, ()> = Box::pin(self.ledger.settle_app(&entry));
@@ -174,6 +170,7 @@ impl Invoices {
             daily_active: history.daily_active,
             groups: history.groups,
             groups_at_end: history.groups_at_end,
+            as_of: month.last_day().min(*today),
         };
         let currency = self.prices.currency;
         let activated = rules.as_ref().and_then(|rules| rules.activated);
@@ -193,6 +190,7 @@ impl Invoices {
             notes: report::notes(history, &editions, month, self.ledger.clock_error_ms()),
             is_final: self.is_sealed(month.last_day(), *now),
             written: false,
+            revision: history.revision,
             bill,
             forecast,
         })

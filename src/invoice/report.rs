@@ -4,7 +4,12 @@ use super::editions::MonthEditions;
 use crate::billing::{Bill, Forecast};
 use crate::clock::{self, Day, Month};
 use crate::quota::AppId;
-use crate::store::MonthHistory;
+use crate::store::{Correction, MonthHistory};
+
+/// The most corrected days that a bill names.
+const CORRECTIONS_MAX: usize = 5;
+/// The most bytes of the reason that it gives.
+const WHY_MAX: usize = 120;
 
 /// The bill of an app's month.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +22,8 @@ pub struct Report {
     pub is_final: bool,
     /// Whether it was written for good.
     pub written: bool,
+    /// How often days of the month had been corrected.
+    pub revision: u64,
     /// What is to be known beside the numbers, a sentence each.
     pub notes: Vec<String>,
     /// How the running month may end.
@@ -77,11 +84,47 @@ pub(super) fn notes(
             "the ledger was told again what it had forgotten, {when}: active users of that time may be missing"
         ));
     }
+    notes.extend(too_late(&history.too_late));
+    notes.extend(corrections(&history.corrections));
     if clock_error_ms > clock::ERROR_MAX_MS {
         notes.push(format!(
             "this server's clock is {} s from the ledger's: no bill of {month} is final here",
             clock_error_ms / 1000
         ));
+    }
+    notes
+}
+
+fn too_late(days: &[(Day, u64)]) -> Option<String> {
+    let ((first, _), (last, _)) = (days.first()?, days.last()?);
+    let users = days
+        .iter()
+        .fold(0, |all: u64, (_, users)| all.saturating_add(*users));
+    let when = if first == last {
+        format!("of {first}")
+    } else {
+        format!("of days between {first} and {last}")
+    };
+    Some(format!(
+        "the ledger was told of {users} active users {when} when those were sealed: they are not counted"
+    ))
+}
+
+fn corrections(all: &[Correction]) -> Vec<String> {
+    let shown = all.iter().take(CORRECTIONS_MAX).map(|of| {
+        let counts = [(of.daily_active, "active users"), (of.groups, "groups")];
+        let counts = counts
+            .iter()
+            .filter_map(|(count, of)| count.map(|count| format!("{count} {of}")));
+        let counts: Vec<_> = counts.collect();
+        let (day, why) = (of.day, &of.why);
+        let why = &why[..why.floor_char_boundary(WHY_MAX)];
+        format!("{day} was corrected to {}: {why}", counts.join(" and "))
+    });
+    let mut notes: Vec<_> = shown.collect();
+    let others = all.len().saturating_sub(CORRECTIONS_MAX);
+    if others > 0 {
+        notes.push(format!("{others} other days were corrected"));
     }
     notes
 }

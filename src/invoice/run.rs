@@ -107,9 +107,8 @@ impl Invoices {
             Err(Fault::UnknownApp(_)) => return Ok(None),
             seen => seen?,
         };
-        if let Some(text) = &seen.history.bill {
-            let stands = written::read(app, text).ok_or(Fault::Unreadable(app))?;
-            return Ok(Some((stands, false)));
+        if seen.history.bill.is_some() {
+            return Ok(Some((self.stands(app, month, &seen)?, false)));
         }
         match seen.standing(month) {
             Standing::Billed => {}

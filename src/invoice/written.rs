@@ -35,6 +35,7 @@ pub(super) fn write(report: &Report) -> String {
         "total": total.to_string(),
         "due_date": due.to_string(),
         "notes": report.notes,
+        "revision": report.revision,
     })
     .to_string()
 }
@@ -72,6 +73,8 @@ pub(super) fn read(app: AppId, text: &str) -> Option<Report> {
         },
         is_final: true,
         written: true,
+        // A bill of before days could be corrected has none.
+        revision: number(&value, "revision").unwrap_or(0),
         notes: notes
             .map(|note| note.as_str().map(str::to_owned))
             .collect::<Option<_>>()?,
@@ -137,6 +140,7 @@ mod tests {
                 day: None,
             },
             groups_at_end: 7,
+            as_of: month.last_day(),
         };
         let [_, pro, _] = built_in();
         let editions = Editions::always(Arc::new(pro));
@@ -145,6 +149,7 @@ mod tests {
             bill: bill(&usage, &editions, Currency::USD, true).expect("it fits"),
             is_final: true,
             written: true,
+            revision: 3,
             notes: vec!["one \"note\"".into()],
             forecast: None,
         };

@@ -153,6 +153,7 @@ impl Ledger {
 
     /// The ledger told of active users.
     pub(super) fn note_active(&self, logins: &[Login], active: &[Active]) {
+        self.too_late.note_logins(logins, active, self.clock.now());
         for (login, active) in logins.iter().zip(active) {
             let Some(entry) = self.apps.get(login.app) else {
                 continue;

@@ -57,6 +57,8 @@ pub struct Figures {
     pub in_doubt: usize,
     /// How often which mark was passed.
     pub marks: Vec<Passings>,
+    /// Active users of whom the ledger was told when their day was sealed, since the start.
+    pub users_too_late: u64,
 }
 
 impl Ledger {
@@ -93,6 +95,7 @@ impl Ledger {
             lifted: self.outlook.lifted(),
             in_doubt: self.holding.in_doubt(),
             marks: self.marks_passed(),
+            users_too_late: self.users_too_late(),
         }
     }
 

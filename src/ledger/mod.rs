@@ -24,6 +24,7 @@ mod ids;
 mod journal;
 mod known;
 mod lease;
+mod lines;
 mod logins;
 mod marks;
 mod meeting;
@@ -42,6 +43,7 @@ mod settle;
 mod spending;
 mod taking;
 mod tell;
+mod too_late;
 mod watch;
 
 use std::sync::atomic::AtomicI64;
@@ -82,6 +84,7 @@ use marks::Marks;
 use membership::Membership;
 use owed::{Owed, OwedCopy};
 use register::Reading;
+use too_late::Refused;
 
 use crate::clock::{Clock, Millis, Zone};
 use crate::quota::{
@@ -110,6 +113,7 @@ pub struct Ledger {
     marks: Marks,
     register: Reading,
     events: Events,
+    too_late: Refused,
     /// Something is to be settled at once.
     hurry: Notify,
     recalls: mpsc::Sender<AppId>,
@@ -202,6 +206,7 @@ impl Ledger {
             marks: Marks::default(),
             register: Reading::default(),
             events: Events::default(),
+            too_late: Refused::default(),
             hurry: Notify::new(),
             recalls,
             installation: identity
@@ -361,6 +366,11 @@ impl Ledger {
     /// How far this machine's clock is from the ledger's, in either direction.
     pub fn clock_error_ms(&self) -> u64 {
         self.clock.error_ms()
+    }
+
+    /// How many active users came when their day was sealed, since the start: they are in no count.
+    pub fn users_too_late(&self) -> u64 {
+        self.too_late.users()
     }
 
     /// How often which mark was passed: parts of a limit, the free quantity, the blocks above it.

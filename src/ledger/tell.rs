@@ -97,7 +97,13 @@ pub(super) async fn tell(
     if report == Report::default() {
         return Ok(());
     }
-    let Settled { views, acks } = ledger.store.settle(shard, &report, today, now).await?;
+    let settled = ledger.store.settle(shard, &report, today, now).await?;
+    let Settled {
+        views,
+        acks,
+        too_late,
+    } = settled;
+    ledger.too_late.note(&too_late, now);
     let entries = std::mem::take(&mut on_the_way.entries);
     for ((entry, told), view) in entries.iter().zip(&report.apps).zip(&views) {
         entry.settled(&told.cells);

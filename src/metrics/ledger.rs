@@ -36,6 +36,7 @@ pub(super) fn write(sheet: &mut Sheet<'_>, figures: &Figures) -> fmt::Result {
         lifted,
         in_doubt,
         marks,
+        users_too_late,
     } = figures;
     let one_if = |yes: bool| if yes { 1.0 } else { 0.0 };
     sheet.gauge(
@@ -154,6 +155,12 @@ pub(super) fn write(sheet: &mut Sheet<'_>, figures: &Figures) -> fmt::Result {
         "Reservations that expired and were neither confirmed nor cancelled, of apps that reserved through this \
          sidecar; of each app 256 at most",
         count(*in_doubt),
+    )?;
+    sheet.counter(
+        "imquota_active_users_too_late",
+        "Active users of whom the ledger was told when their day was sealed: they are in no count, and the bill of \
+         their month has a note; the log names the app and the day",
+        *users_too_late,
     )?;
     sheet.counters(
         "imquota_marks_passed",

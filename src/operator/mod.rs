@@ -25,7 +25,7 @@ pub use here::Here;
 pub use recount::{Counted, Order, RecountOrder};
 
 use crate::clock::{Clock, Millis, Month};
-use crate::invoice::{Invoices, Page};
+use crate::invoice::{CorrectOrder, Corrected, Invoices, Page};
 use crate::quota::AppId;
 use crate::store::{AUDIT_TEXT_MAX, AuditEntry, MemberInfo, Operator, Reply, Retired, StoreFault};
 
@@ -129,6 +129,22 @@ impl Operations {
         let who = self.signed(who);
         let page = invoices.run(&self.store, month, (after, most), &who);
         page.await.map_err(Fault::Bills)
+    }
+
+    /// Corrects a sealed day.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`], [`Fault::Bills`].
+    pub async fn correct(
+        &self,
+        invoices: &Invoices,
+        order: CorrectOrder,
+    ) -> Result<Corrected, Fault> {
+        let _place = self.place()?;
+        let who = self.signed(&order.who);
+        let order = CorrectOrder { who, ..order };
+        let corrected = invoices.correct(&self.store, &order);
+        corrected.await.map_err(Fault::Bills)
     }
 
     fn place(&self) -> Result<SemaphorePermit<'_>, Fault> {

@@ -9,7 +9,7 @@ use super::*;
 use crate::clock::{Millis, Month};
 use crate::quota::{PlanName, Registered, Resource};
 use crate::store::{
-    BEAT_MS, Entered, Freeze, LEASE_TTL_MS, Recount, Recounted, Registration, Standing,
+    Amendment, BEAT_MS, Entered, Freeze, LEASE_TTL_MS, Recount, Recounted, Registration, Standing,
 };
 
 const TOKEN: u64 = 7;
@@ -119,6 +119,10 @@ impl Operator for Fake {
 
     fn enter<'a>(&'a self, _change: &'a Registration) -> Reply<'a, Entered> {
         Box::pin(pending())
+    }
+
+    fn amend<'a>(&'a self, _: &'a Amendment) -> Reply<'a, bool> {
+        Box::pin(std::future::ready(Ok(false)))
     }
 
     fn audit(&self, _app: Option<AppId>, _most: usize) -> Reply<'_, Vec<AuditEntry>> {

@@ -16,17 +16,31 @@ const WHOLE: [&str; 16] = [
 /// Currencies whose smaller unit is a thousandth.
 const THOUSANDTHS: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
 
+/// Currencies whose smaller unit is a hundredth.
+const HUNDREDTHS: [&str; 129] = [
+    "AED", "AFN", "ALL", "AMD", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BMD",
+    "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF", "CHF", "CNY", "COP",
+    "CRC", "CUP", "CVE", "CZK", "DKK", "DOP", "DZD", "EGP", "ERN", "ETB", "EUR", "FJD", "FKP",
+    "GBP", "GEL", "GHS", "GIP", "GMD", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF", "IDR", "ILS",
+    "INR", "IRR", "JMD", "KES", "KGS", "KHR", "KPW", "KYD", "KZT", "LAK", "LBP", "LKR", "LRD",
+    "LSL", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MRU", "MUR", "MVR", "MWK", "MXN",
+    "MYR", "MZN", "NAD", "NGN", "NIO", "NOK", "NPR", "NZD", "PAB", "PEN", "PGK", "PHP", "PKR",
+    "PLN", "QAR", "RON", "RSD", "RUB", "SAR", "SBD", "SCR", "SDG", "SEK", "SGD", "SHP", "SLE",
+    "SOS", "SRD", "SSP", "STN", "SVC", "SYP", "SZL", "THB", "TJS", "TMT", "TOP", "TRY", "TTD",
+    "TWD", "TZS", "UAH", "USD", "UYU", "UZS", "VES", "WST", "XCD", "YER", "ZAR", "ZMW",
+];
+
 impl Currency {
     /// The US dollar, in which the product's own price page is written.
     pub const USD: Self = Self { code: *b"USD" };
 
-    /// Takes three capital letters as a code; `None` for anything else.
+    /// Takes the code of a currency whose decimal places are known; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        let known = [&WHOLE[..], &HUNDREDTHS, &THOUSANDTHS];
+        let is_known = known.iter().any(|some| some.contains(&text));
         let code: [u8; 3] = text.as_bytes().try_into().ok()?;
-        code.iter()
-            .all(u8::is_ascii_uppercase)
-            .then_some(Self { code })
+        is_known.then_some(Self { code })
     }
 
     /// The three letters.
@@ -61,8 +75,8 @@ mod tests {
     use super::Currency;
 
     #[test]
-    fn a_code_is_three_capital_letters() {
-        for wrong in ["", "US", "usd", "USDT", "U$D", "ÄÖ"] {
+    fn a_code_is_of_a_currency_whose_places_are_known() {
+        for wrong in ["", "US", "usd", "USDT", "U$D", "ÄÖ", "XYZ", "XXX", "XAU"] {
             assert_eq!(Currency::parse(wrong), None, "{wrong}");
         }
         assert_eq!(Currency::parse("USD"), Some(Currency::USD));
@@ -73,6 +87,7 @@ mod tests {
         let scale = |code| Currency::parse(code).map(|currency| currency.scale());
         assert_eq!(scale("JPY"), Some(0));
         assert_eq!(scale("CNY"), Some(2));
+        assert_eq!(scale("XYZ"), None);
         assert_eq!(scale("KWD"), Some(3));
     }
 }

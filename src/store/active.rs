@@ -20,6 +20,8 @@ pub struct Login {
 pub struct Active {
     /// Whether the user was not yet active on that day.
     pub newly: bool,
+    /// Whether the user is not counted, since the day is sealed.
+    pub too_late: bool,
     /// Distinct active users of that app and day, increments included, after the whole call.
     pub daily_active: u64,
 }

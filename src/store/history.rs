@@ -1,8 +1,16 @@
 //! What is kept of an app's past: its days, its months, the plans that it had, and the bills that were written.
 
 use crate::billing::Peak;
-use crate::clock::Day;
-use crate::quota::PlanName;
+use crate::clock::{Day, Millis};
+use crate::quota::{AppId, PlanName};
+
+/// For how long after its end a day takes events from gateways (domain page).
+pub const DAY_TAKES_MS: i64 = 48 * 3_600_000;
+/// For how long after that the ledger takes what sidecars were told before: longer than a total waits to be
+/// settled, and than most outages of a ledger last. Then the day is sealed.
+pub const SEAL_MARGIN_MS: i64 = 3_600_000;
+/// How long after its end a day is sealed: from then on an operator alone changes it.
+pub const SEALED_AFTER_MS: i64 = DAY_TAKES_MS + SEAL_MARGIN_MS;
 
 /// For how long the days of a month are kept, in months, the running one included.
 pub const DAYS_KEPT_MONTHS: i32 = 13;
@@ -32,8 +40,33 @@ pub struct MonthHistory {
     /// Days on which the ledger was told again by its members what it had forgotten: of users, something may be
     /// missing.
     pub told_again: Vec<Day>,
+    /// Users of whom members told when the day was sealed, by day: they are in no count.
+    pub too_late: Vec<(Day, u64)>,
+    /// What operators corrected, in the order of the days. `days` and the peaks are what it made of them.
+    pub corrections: Vec<Correction>,
+    /// How often anything of the month was corrected.
+    pub revision: u64,
     /// The bill that was written.
     pub bill: Option<Box<str>>,
+}
+
+impl MonthHistory {
+    /// A day of the month, also one on which nothing was counted.
+    #[must_use]
+    pub fn day(&self, day: Day) -> DayHistory {
+        let after = self.days.partition_point(|known| known.day <= day);
+        let before = after.checked_sub(1).map(|at| self.days[at]);
+        if let Some(known) = before.filter(|known| known.day == day) {
+            return known;
+        }
+        let there = before.map_or(self.carried_in, |known| known.groups_at_end);
+        DayHistory {
+            day,
+            daily_active: 0,
+            groups: there,
+            groups_at_end: there,
+        }
+    }
 }
 
 /// An app's day.
@@ -45,4 +78,49 @@ pub struct DayHistory {
     pub daily_active: u64,
     /// Its highest net group count in the order of settlement, the one it began with included.
     pub groups: u64,
+    /// The net group count that it ended with.
+    pub groups_at_end: u64,
+}
+
+/// What an operator corrected of a sealed day, last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Correction {
+    /// The day.
+    pub day: Day,
+    /// What its active users are instead.
+    pub daily_active: Option<u64>,
+    /// What its highest net group count is instead. What it began or ended with is no higher.
+    pub groups: Option<u64>,
+    /// When.
+    pub at: Millis,
+    /// Why.
+    pub why: Box<str>,
+}
+
+/// A change from one count to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The count before.
+    pub from: u64,
+    /// The count from then on.
+    pub to: u64,
+}
+
+/// Corrects a day; what is `None` stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Amendment {
+    /// The app.
+    pub app: AppId,
+    /// The day.
+    pub day: Day,
+    /// Its active users.
+    pub daily_active: Option<Change>,
+    /// Its highest net group count.
+    pub groups: Option<Change>,
+    /// The [`MonthHistory::revision`] by which the changes were found.
+    pub revision: u64,
+    /// Who acts.
+    pub who: Box<str>,
+    /// Why.
+    pub why: Box<str>,
 }

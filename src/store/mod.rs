@@ -8,6 +8,7 @@
 //! ledger merges by maximum, so that a report lost, repeated or reordered does no harm.
 
 mod active;
+mod amended;
 mod calls;
 pub mod embedded;
 mod history;
@@ -23,7 +24,8 @@ mod take;
 pub use active::{Active, Login, Usage};
 pub use calls::{CallCounts, Calls, Failure};
 pub use history::{
-    BILL_BYTES_MAX, DAYS_KEPT_MONTHS, DayHistory, MONTHS_KEPT, MonthHistory, PLANS_MAX,
+    Amendment, BILL_BYTES_MAX, Change, Correction, DAY_TAKES_MS, DAYS_KEPT_MONTHS, DayHistory,
+    MONTHS_KEPT, MonthHistory, PLANS_MAX, SEAL_MARGIN_MS, SEALED_AFTER_MS,
 };
 pub use hold::{Adopted, HOLDS_MAX, Hold, HoldState, Intent, OBJECTS_MAX};
 pub use member::{
@@ -39,7 +41,7 @@ pub use register::{
 };
 pub use report::{
     Abort, Ack, Answered, AppReport, Cell, CellReport, Escrow, Gave, Known, Report, Settled,
-    Totals, View, Wish,
+    TooLate, Totals, View, Wish,
 };
 pub use take::{
     Attempt, Beside, Fingerprint, GaveBack, GiveBack, GivenBack, RecordKey, Take, Taken, Undecided,
@@ -176,7 +178,8 @@ pub trait Store: Send + Sync + 'static {
     /// Asks all members to return what they do not spend of an app's grants.
     fn recall(&self, app: AppId) -> Reply<'_, ()>;
 
-    /// Adds users to their days' sets; at most [`LOGINS_MAX`], all apps of `shard`. Answers in order.
+    /// Adds users to their days' sets; at most [`LOGINS_MAX`], all apps of `shard`. Answers in order. Those of
+    /// a sealed day are not counted, and noted in their month.
     fn record_active<'a>(
         &'a self,
         shard: Shard,

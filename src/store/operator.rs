@@ -1,6 +1,6 @@
 //! What an operator does to a ledger: freezing and recounting an app, and retiring members.
 
-use super::{Entered, Registration, Reply};
+use super::{Amendment, Entered, Registration, Reply};
 use crate::clock::{Millis, Month};
 use crate::quota::{AppId, Resource};
 
@@ -97,11 +97,11 @@ pub struct AuditEntry {
     pub at: Millis,
     /// Who.
     pub who: Box<str>,
-    /// What: `recount`, `retire`, `bill`, or of an app `create`, `change`, `delete`.
+    /// What: `recount`, `retire`, `bill`, `correct`, or of an app `create`, `change`, `delete`.
     pub what: Box<str>,
     /// The app it was about, where it was about one.
     pub app: Option<AppId>,
-    /// The resource, the member's name, the month, or `app`.
+    /// The resource, the member's name, the month, `app`, or the day and what of it was corrected.
     pub subject: Box<str>,
     /// The count before, where there is one.
     pub from: Option<i64>,
@@ -154,6 +154,11 @@ pub trait Operator: Send + Sync + 'static {
     /// Takes note that nothing of a deleted app has a name any more. Comes before its counts are set to 0, and before it
     /// is registered anew.
     fn forget_names(&self, app: AppId) -> Reply<'_, ()>;
+
+    /// Corrects a day and writes an entry to the audit list for each count that it changes: one step. Answers
+    /// `false` and changes nothing if somebody corrected the month meanwhile. Which days may be corrected is the
+    /// caller's to judge.
+    fn amend<'a>(&'a self, amendment: &'a Amendment) -> Reply<'a, bool>;
 
     /// The newest audit entries first, of one app or of all; at most `most`.
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>>;

@@ -2,9 +2,7 @@
 
 use crate::clock::{Day, Month};
 use crate::quota::PlanName;
-use crate::store::{
-    BILL_BYTES_MAX, DAYS_KEPT_MONTHS, DayHistory, MONTHS_KEPT, PLANS_MAX, StoreFault,
-};
+use crate::store::{BILL_BYTES_MAX, DAYS_KEPT_MONTHS, MONTHS_KEPT, PLANS_MAX, StoreFault};
 
 /// How much earlier than an app's last change of groups one may be said to be, in days, and still come after it: a
 /// call is answered within minutes, but may be told again after its member's restart. An app whose last change was
@@ -30,22 +28,6 @@ impl KeptDay {
             groups: None,
         }
     }
-}
-
-/// The days of a month as they are told, in order. One on which no group came or went is as the one before it
-/// ended. Answers also with how many groups the month ended.
-pub(super) fn fill(carried_in: u64, days: impl Iterator<Item = KeptDay>) -> (Vec<DayHistory>, u64) {
-    let mut there = carried_in;
-    let told = days.map(|kept| {
-        let (groups, last) = kept.groups.unwrap_or((there, there));
-        there = last;
-        DayHistory {
-            day: kept.day,
-            daily_active: kept.daily_active,
-            groups,
-        }
-    });
-    (told.collect(), there)
 }
 
 /// Whether anything of the month is told on a day.

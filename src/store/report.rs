@@ -208,6 +208,19 @@ pub struct Settled {
     pub views: Vec<View>,
     /// What became of each of `answered`, in order.
     pub acks: Vec<Ack>,
+    /// Users that were not counted, since their day is sealed.
+    pub too_late: Vec<TooLate>,
+}
+
+/// Users whom a gateway counted itself, of whom the ledger was told when their day was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLate {
+    /// Their app.
+    pub app: AppId,
+    /// The day.
+    pub day: Day,
+    /// How many.
+    pub users: u64,
 }
 
 /// An app's counts as the ledger has them, by [`Counter`].

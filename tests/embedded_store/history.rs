@@ -57,6 +57,34 @@ fn a_day_keeps_its_count_when_its_users_are_dropped() {
 }
 
 #[test]
+fn who_comes_when_a_day_is_closed_is_said_of_its_month() {
+    run(async {
+        let folder = Folder::new();
+        let mut seat = folder.sit(None).await;
+        let day = today();
+        seat.logins(app(1), day, &[user(1)]).await;
+        seat.store.checkpoint(after(day, 51)).await.unwrap();
+        let (newly, count) = seat.logins(app(1), day, &[user(2), user(3)]).await;
+        assert_eq!((newly, count), (vec![false, false], 1));
+        let increments = report(app(2), &[(Cell::Increment(day), totals(10, 0), 0)]);
+        seat.settle(app(2), &increments).await;
+        for n in 0..4 {
+            for (id, late, there) in [(1, 2, 1), (2, 10, 0)] {
+                let told = seat.month(app(id), day.month(), day).await;
+                assert_eq!(told.too_late, [(day, late)], "{n}");
+                assert_eq!(told.daily_active.count, there);
+            }
+            if n == 1 {
+                let remembered = Some(seat.installation);
+                drop(seat);
+                seat = folder.sit(remembered).await;
+            }
+            seat.store.checkpoint(after(day, 51 + n)).await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn an_app_that_is_not_touched_keeps_its_days_too() {
     run(async {
         let folder = Folder::new();

@@ -298,7 +298,7 @@ async fn no_bill_is_written_of_what_nobody_knows(store: Store) {
     ];
     let ended = Process::imquota(words).ended().await;
     assert_eq!((ended.code(), &*ended.stdout), (1, ""), "{ended:?}");
-    assert!(ended.stderr.contains("48 hours after its end"), "{ended:?}");
+    assert!(ended.stderr.contains("49 hours after its end"), "{ended:?}");
 }
 
 on_both_stores!(

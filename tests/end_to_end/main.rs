@@ -41,6 +41,7 @@ mod objects;
 mod outage;
 mod page;
 mod pages;
+mod past;
 mod recount;
 mod register;
 mod releases;

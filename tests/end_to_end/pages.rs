@@ -58,6 +58,9 @@ async fn marks_and_probes_can_be_read(store: Store) {
         counted.then_some(()).ok_or(figures.body)
     })
     .await;
+    // Users who came too late are counted, too.
+    let none = before.series("imquota_active_users_too_late_total");
+    assert_eq!(none, Some(0.0), "{}", before.body);
     sidecar.stop().await;
     assert!(!socket.exists());
 }

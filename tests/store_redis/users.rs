@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use imquota::clock::Day;
+use imquota::clock::{Clock, Day, Zone};
 use imquota::quota::AppId;
-use imquota::store::{Active, Cell, LOGINS_MAX, Login, Shard, Store};
+use imquota::store::redis::{Create, RedisOptions};
+use imquota::store::{Active, Cell, LOGINS_MAX, Login, Report, Settled, Shard, Store, TooLate};
 use proptest::prelude::*;
 
-use crate::fixture::{NOW, Sidecar, app, days_ago, today};
+use crate::fixture::{NOW, Sidecar, app, app_report, cell_report, days_ago, today};
 use crate::redis_server::RedisServer;
 
 /// A user's hash: all 128 bits differ between users, as a keyed hash's do.
@@ -224,13 +225,74 @@ async fn increments_are_totals_of_each_member_and_add_to_the_users() {
 async fn a_sealed_day_takes_nothing_and_leaves_nothing() {
     let server = RedisServer::start();
     let (one, _) = Sidecar::fresh(1, &server).await;
-    let late = record(&one, &[login(app(1), days_ago(3), 1)]).await;
-    assert_eq!((late[0].newly, late[0].daily_active), (false, 0));
-    one.tell(app(1), Cell::Increment(days_ago(3)), 9, 0, 0)
-        .await;
+    let day = days_ago(4);
+    let late = record(&one, &[login(app(1), day, 1), login(app(1), day, 2)]).await;
+    assert!(late.iter().all(|late| late.too_late && !late.newly));
+    assert_eq!(late[0].daily_active, 0);
+    let told = increment(&one, app(1), day, 9).await;
+    let refused = TooLate {
+        app: app(1),
+        day,
+        users: 9,
+    };
+    assert_eq!(told.too_late, [refused]);
     assert!(server.command::<Vec<String>>(&["KEYS", "*:d:*"]).is_empty());
+    // What was not counted is said of its month, which goes with its time.
+    let month = one.store.month(app(1), day.month(), today(), NOW).await;
+    let month = month.unwrap();
+    assert_eq!((month.too_late, month.days), (vec![(day, 11)], Vec::new()));
+    for key in server.command::<Vec<String>>(&["KEYS", "*:m:*"]) {
+        assert!(server.command::<i64>(&["EXPIRETIME", &key]) > 0, "{key}");
+    }
     let still_open = record(&one, &[login(app(1), days_ago(2), 1)]).await;
-    assert!(still_open[0].newly);
+    assert!(still_open[0].newly && !still_open[0].too_late);
+}
+
+/// Settles how many users of a day a member counted in all.
+async fn increment(by: &Sidecar, app: AppId, day: Day, total: u64) -> Settled {
+    let report = Report {
+        apps: vec![app_report(
+            app,
+            vec![cell_report(Cell::Increment(day), total, 0)],
+        )],
+        ..Report::default()
+    };
+    by.settle(&report, today()).await.unwrap()
+}
+
+/// The zone in which a day ended so many hours and a half ago.
+fn zone_with_an_end(hours: i64) -> Zone {
+    const MINUTES: i64 = 24 * 60;
+    let utc = Clock::system().0.div_euclid(60_000).rem_euclid(MINUTES);
+    let wanted = (hours * 60 + 30).rem_euclid(MINUTES);
+    let mut offset = (wanted - utc).rem_euclid(MINUTES);
+    if offset > MINUTES / 2 {
+        offset -= MINUTES;
+    }
+    let sign = if offset < 0 { '-' } else { '+' };
+    let (hours, minutes) = (offset.abs() / 60, offset.abs() % 60);
+    Zone::parse(&format!("{sign}{hours:02}:{minutes:02}")).unwrap()
+}
+
+/// Gateways are refused from 48 hours after a day's end on; what sidecars were told before is taken for an hour more.
+#[tokio::test]
+async fn what_is_told_within_an_hour_after_the_last_event_counts() {
+    for (hours, counts) in [(48, true), (49, false)] {
+        let server = RedisServer::start();
+        let zone = zone_with_an_end(hours);
+        let today = zone.day(Clock::system());
+        let day = Day::from_number(today.number() - 3).unwrap();
+        let options = RedisOptions::new(server.url(), "imquota".into(), zone, Create::Auto);
+        let one = Sidecar::with(1, options);
+        one.hello(None).await.unwrap();
+        let told = increment(&one, app(1), day, 9).await;
+        assert_eq!(told.too_late.is_empty(), counts, "{hours}");
+        let told = record(&one, &[login(app(1), day, 1)]).await;
+        assert_eq!((told[0].newly, told[0].too_late), (counts, !counts));
+        assert_eq!(told[0].daily_active, if counts { 10 } else { 0 });
+        let month = one.store.month(app(1), day.month(), today, NOW).await;
+        assert_eq!(month.unwrap().too_late.is_empty(), counts);
+    }
 }
 
 proptest! {

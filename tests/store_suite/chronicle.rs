@@ -144,6 +144,7 @@ impl Chronicle {
                     day,
                     daily_active,
                     groups,
+                    groups_at_end: there,
                 });
             }
         }

@@ -21,6 +21,7 @@ use imquota::store::{
 
 pub mod actives;
 pub mod chronicle;
+pub mod corrected;
 pub mod history;
 pub mod holds;
 pub mod identity;
@@ -168,6 +169,10 @@ macro_rules! store_suite {
             kept::plans_are_told_by_the_days_on_which_they_changed,
             kept::a_bill_is_written_once,
             kept::all_apps_are_listed_in_order,
+            corrected::a_correction_counts_instead_of_what_was_counted,
+            corrected::a_correction_of_groups_lowers_what_a_day_began_and_ended_with,
+            corrected::two_who_correct_at_once_are_told,
+            corrected::a_corrected_month_keeps_its_peaks_when_its_days_go,
             kept::days_and_months_are_kept_for_their_time,
         }
 

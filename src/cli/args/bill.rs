@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{AdminCommon, Common};
+use crate::quota::Limit;
 
 /// The flags of `bill`.
 #[derive(Debug, Args)]
@@ -25,6 +26,8 @@ pub enum BillVerb {
     Estimate(EstimateArgs),
     /// Write the bills of a month that is over, each once; for operators
     Run(BillRunArgs),
+    /// Correct a day that is sealed, by what is known to be true; for operators
+    Correct(BillCorrectArgs),
 }
 
 /// The flags of `bill` without another verb.
@@ -52,6 +55,33 @@ pub struct BillRunArgs {
     /// Print one line for each line of each bill, with commas between the fields
     #[arg(long, conflicts_with = "json")]
     pub(in crate::cli) csv: bool,
+    #[command(flatten)]
+    pub(in crate::cli) common: AdminCommon,
+}
+
+/// The flags of `bill correct`.
+#[derive(Debug, Args)]
+pub struct BillCorrectArgs {
+    /// The SDKAppID
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::cli) app: u64,
+    /// The day, in the billing zone
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub(in crate::cli) day: String,
+    /// Its distinct active users
+    #[arg(
+        long,
+        value_name = "N",
+        required_unless_present = "groups",
+        value_parser = clap::value_parser!(u64).range(..=Limit::MAX)
+    )]
+    pub(in crate::cli) daily_active: Option<u64>,
+    /// Its highest net group count, what it began with included
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=Limit::MAX))]
+    pub(in crate::cli) groups: Option<u64>,
+    /// Why, for the audit list and the bill
+    #[arg(long, value_name = "TEXT")]
+    pub(in crate::cli) reason: String,
     #[command(flatten)]
     pub(in crate::cli) common: AdminCommon,
 }
@@ -86,4 +116,10 @@ fn month(text: &str) -> Result<String, String> {
     let month = crate::clock::Month::parse(text);
     let month = month.ok_or_else(|| "must be a month such as 2026-11".to_owned())?;
     Ok(month.to_string())
+}
+
+fn day(text: &str) -> Result<String, String> {
+    let day = crate::clock::Day::parse(text);
+    let day = day.ok_or_else(|| "must be a day such as 2026-11-14".to_owned())?;
+    Ok(day.to_string())
 }

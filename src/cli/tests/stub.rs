@@ -15,14 +15,14 @@ use crate::grpc::proto::billing_service_server::{BillingService, BillingServiceS
 use crate::grpc::proto::quota_service_server::{QuotaService, QuotaServiceServer};
 use crate::grpc::proto::{
     BatchCheckRequest, BatchCheckResponse, CancelRequest, CancelResponse, CheckRequest,
-    CheckResponse, ConfirmRequest, ConfirmResponse, DeleteAppRequest, DeleteAppResponse,
-    GetAppRequest, GetAppResponse, GetBillRequest, GetBillResponse, GetUsageRequest,
-    GetUsageResponse, ImportObjectsRequest, ImportObjectsResponse, ListAppsRequest,
-    ListAppsResponse, ListAuditRequest, ListAuditResponse, ListDailyActivesRequest,
-    ListDailyActivesResponse, ListHoldsRequest, ListHoldsResponse, ListMembersRequest,
-    ListMembersResponse, PutAppRequest, PutAppResponse, RecordActiveRequest, RecordActiveResponse,
-    RecountRequest, RecountResponse, ReleaseRequest, ReleaseResponse, RetireMemberRequest,
-    RetireMemberResponse, RunBillsRequest, RunBillsResponse,
+    CheckResponse, ConfirmRequest, ConfirmResponse, CorrectDayRequest, CorrectDayResponse,
+    DeleteAppRequest, DeleteAppResponse, GetAppRequest, GetAppResponse, GetBillRequest,
+    GetBillResponse, GetUsageRequest, GetUsageResponse, ImportObjectsRequest,
+    ImportObjectsResponse, ListAppsRequest, ListAppsResponse, ListAuditRequest, ListAuditResponse,
+    ListDailyActivesRequest, ListDailyActivesResponse, ListHoldsRequest, ListHoldsResponse,
+    ListMembersRequest, ListMembersResponse, PutAppRequest, PutAppResponse, RecordActiveRequest,
+    RecordActiveResponse, RecountRequest, RecountResponse, ReleaseRequest, ReleaseResponse,
+    RetireMemberRequest, RetireMemberResponse, RunBillsRequest, RunBillsResponse,
 };
 
 /// What becomes of the names of one call.
@@ -47,6 +47,7 @@ pub struct Answers {
     pub import: Option<Import>,
     pub bill: Option<Result<GetBillResponse, Status>>,
     pub bills: Option<Bills>,
+    pub corrected: Option<Result<CorrectDayResponse, Status>>,
 }
 
 #[derive(Clone)]
@@ -207,6 +208,13 @@ impl AdminService for Service {
     ) -> Result<Response<RunBillsResponse>, Status> {
         let bills = self.answers.bills;
         self.give(&r, bills.map(|bills| bills(r.get_ref().after_app_id)))
+    }
+
+    async fn correct_day(
+        &self,
+        r: Request<CorrectDayRequest>,
+    ) -> Result<Response<CorrectDayResponse>, Status> {
+        self.give(&r, self.answers.corrected.clone())
     }
 }
 

@@ -451,7 +451,7 @@ fn the_rest_has_a_form_too() {
             "billing:\n  zone: Mars/Olympus\n  currency: usd\n",
             &[
                 "f.yaml:2: billing.zone: must be an offset such as \"+08:00\" or a zone such as Asia/Shanghai, not \"Mars/Olympus\"",
-                "f.yaml:3: billing.currency: must be a currency's three capital letters, such as USD, not \"usd\"",
+                "f.yaml:3: billing.currency: must be a currency whose decimal places are known, by its three capital letters such as USD, not \"usd\"",
             ],
         ),
         (

@@ -13,13 +13,14 @@ use super::deadline::{deadline, within};
 use super::peer::{Guard, Peer};
 use super::proto::admin_service_server::AdminService;
 use super::proto::{
-    DeleteAppRequest, DeleteAppResponse, GetAppRequest, GetAppResponse, ListAppsRequest,
-    ListAppsResponse, PutAppRequest, PutAppResponse,
+    CorrectDayRequest, CorrectDayResponse, ImportObjectsRequest, ImportObjectsResponse,
+    ListAuditRequest, ListAuditResponse, ListHoldsRequest, ListHoldsResponse, ListMembersRequest,
+    ListMembersResponse, RecountRequest, RecountResponse, RetireMemberRequest,
+    RetireMemberResponse, RunBillsRequest, RunBillsResponse,
 };
 use super::proto::{
-    ImportObjectsRequest, ImportObjectsResponse, ListAuditRequest, ListAuditResponse,
-    ListHoldsRequest, ListHoldsResponse, ListMembersRequest, ListMembersResponse, RecountRequest,
-    RecountResponse, RetireMemberRequest, RetireMemberResponse, RunBillsRequest, RunBillsResponse,
+    DeleteAppRequest, DeleteAppResponse, GetAppRequest, GetAppResponse, ListAppsRequest,
+    ListAppsResponse, PutAppRequest, PutAppResponse,
 };
 use super::server::Doors;
 use crate::operator::Operations;
@@ -197,5 +198,19 @@ impl AdminService for Admin {
         );
         let page = within(deadline, work).await?;
         Ok(Response::new(render::bills(&page)))
+    }
+
+    async fn correct_day(
+        &self,
+        request: Request<CorrectDayRequest>,
+    ) -> Result<Response<CorrectDayResponse>, Status> {
+        // What an app owes is not for those to say who may act on that app alone.
+        let who = self.caller(&request, None)?;
+        let deadline = deadline(request.metadata().as_ref())?;
+        let order = parse::correct_day(request.get_ref(), &who)?;
+        let day = order.day;
+        let work = pin!(self.operations.correct(&self.doors.invoices, order));
+        let corrected = within(deadline, work).await?;
+        Ok(Response::new(render::corrected(day, &corrected)))
     }
 }

@@ -1,11 +1,11 @@
 //! Operators' requests into the house's own types. Every faulty field is found.
 
 use crate::admission::Import;
-use crate::clock::Month;
+use crate::clock::{Day, Month};
 use crate::config::MEMBER_BYTES_MAX;
 use crate::grpc::fault::Violations;
 use crate::grpc::{bill, parse, proto};
-use crate::invoice::PAGE_MAX;
+use crate::invoice::{CorrectOrder, PAGE_MAX};
 use crate::operator::{Order, RecountOrder};
 use crate::quota::{AppId, Limit, ObjectId};
 use crate::store::{AUDIT_MAX, AUDIT_TEXT_MAX, HOLDS_MAX, OBJECTS_MAX};
@@ -78,6 +78,43 @@ pub(super) fn run_bills(request: &proto::RunBillsRequest) -> Result<(Month, Cut)
     let size = faults.check("page_size", size);
     let page = size.map(|size| (AppId::new(request.after_app_id), size));
     faults.or((|| Some((month?, page?)))())
+}
+
+/// Reads a CorrectDay that `who` asks for.
+pub(super) fn correct_day(
+    request: &proto::CorrectDayRequest,
+    who: &str,
+) -> Result<CorrectOrder, Violations> {
+    let mut faults = Violations::default();
+    let app = parse::app(request.app_id, &mut faults);
+    let day = Day::parse(&request.day).ok_or("must be a day such as 2026-11-14");
+    let day = faults.check("day", day);
+    for (field, count) in [
+        ("daily_active", request.daily_active),
+        ("groups", request.groups),
+    ] {
+        if count.is_some_and(|count| count > Limit::MAX) {
+            faults.add(field, format!("must be at most {}", Limit::MAX));
+        }
+    }
+    if request.daily_active.is_none() && request.groups.is_none() {
+        faults.add("daily_active", "must be given, or groups must be");
+    }
+    let why = reason(&request.reason, &mut faults);
+    if why.is_some_and(str::is_empty) {
+        faults.add("reason", "must be given: it stands on the bill");
+    }
+    let parsed = (|| {
+        Some(CorrectOrder {
+            app: app?,
+            day: day?,
+            daily_active: request.daily_active,
+            groups: request.groups,
+            who: who.into(),
+            why: why?.into(),
+        })
+    })();
+    faults.or(parsed)
 }
 
 /// Reads a RetireMember: whom, and why.

@@ -1,14 +1,14 @@
 //! What was done for operators, in the contract's words.
 
 use crate::admission::Imported;
-use crate::clock::Millis;
+use crate::clock::{Day, Millis};
 use crate::grpc::bill::report_of;
 use crate::grpc::proto;
 use crate::grpc::render::timestamp;
-use crate::invoice::{Page, Run};
+use crate::invoice::{Corrected, Page, Run};
 use crate::operator::Counted;
 use crate::quota::{AppId, Counter};
-use crate::store::{AuditEntry, Hold, MemberInfo, Retired, Standing};
+use crate::store::{AuditEntry, Change, Hold, MemberInfo, Retired, Standing};
 
 /// Writes the answer to a Recount.
 pub(super) fn recount(counted: &Counted) -> proto::RecountResponse {
@@ -41,6 +41,22 @@ pub(super) fn bills(page: &Page) -> proto::RunBillsResponse {
     proto::RunBillsResponse {
         bills: page.runs.iter().map(bill).collect(),
         next_after_app_id: page.next.map_or(0, AppId::get),
+    }
+}
+
+/// Writes the answer to a CorrectDay.
+pub(super) fn corrected(day: Day, corrected: &Corrected) -> proto::CorrectDayResponse {
+    let change = |change: Change| proto::CountChange {
+        from: change.from,
+        to: change.to,
+    };
+    proto::CorrectDayResponse {
+        day: day.to_string(),
+        daily_active: corrected.daily_active.map(change),
+        groups: corrected.groups.map(change),
+        bill: Some(report_of(&corrected.report)),
+        total_before: corrected.total_before.to_string(),
+        difference: corrected.difference.to_string(),
     }
 }
 
@@ -132,7 +148,6 @@ fn member(member: &MemberInfo) -> proto::MemberInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Day;
     use crate::quota::{Amount, Charge, Limits, RequestId, Resource};
     use crate::store::{Fingerprint, HoldState, RecordKey};
 

@@ -15,6 +15,7 @@ pub use nearest::{Active, Near};
 pub use times::Passings;
 use times::Times;
 
+use super::lines::{Line, Lines};
 use crate::billing;
 use crate::clock::{Day, Millis};
 use crate::quota::{AppId, AppRules, COUNTERS, Counter, MeteredFee};
@@ -22,8 +23,6 @@ use crate::quota::{AppId, AppRules, COUNTERS, Counter, MeteredFee};
 /// The most counts of which it is kept which mark they have passed; about 60 bytes each. What comes on top is
 /// not told.
 pub const MARKS_MAX: usize = 100_000;
-/// The most lines of one minute.
-const LINES_A_MINUTE_MAX: u32 = 30;
 /// For how long a count that goes up and down around a mark is not told again.
 const QUIET_MS: u64 = 10 * 60 * 1000;
 /// The marks of a hard limit, and that of a day's gain, in percent (domain page).
@@ -89,18 +88,7 @@ pub struct Marks {
 #[derive(Debug, Default)]
 struct Known {
     passed: FxHashMap<(AppId, Subject), Passed>,
-    minute: i64,
-    lines: u32,
-    hushed: u64,
-}
-
-/// Something that is to be told.
-#[derive(Debug, PartialEq, Eq)]
-enum News {
-    /// That a mark is passed.
-    Passed,
-    /// The same, after so many that were not told.
-    AfterOthers(u64),
+    lines: Lines,
 }
 
 impl Marks {
@@ -113,9 +101,9 @@ impl Marks {
             };
             self.ranks.look(app, counter, count, limit, day);
             let mark = mark_of_limit(counter, count, limit);
-            if let Some(news) = self.note(app, Subject::Limit(counter), mark, 0, now) {
+            if let Some(line) = self.note(app, Subject::Limit(counter), mark, 0, now) {
                 let percent = percent(count, limit);
-                tracing::warn!(%app, ?counter, count, limit, percent, "near a limit{}", hushed(&news));
+                tracing::warn!(%app, ?counter, count, limit, percent, "near a limit{}", line.end());
             }
         }
         let groups = u64::try_from(counts[Counter::Groups.index()]).unwrap_or(0);
@@ -144,11 +132,11 @@ impl Marks {
         now: Millis,
     ) {
         let blocks = count.saturating_sub(fee.free).div_ceil(fee.block);
-        if let Some(news) = self.note(app, subject, blocks, day.month().number(), now) {
+        if let Some(line) = self.note(app, subject, blocks, day.month().number(), now) {
             let (free, block) = (fee.free, fee.block);
             tracing::warn!(
                 %app, billed = ?subject, count, free, blocks, block,
-                "above the free quantity: each begun block is billed{}", hushed(&news)
+                "above the free quantity: each begun block is billed{}", line.end()
             );
         }
     }
@@ -176,7 +164,7 @@ impl Marks {
         mark: u64,
         month: i32,
         now: Millis,
-    ) -> Option<News> {
+    ) -> Option<Line> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if mark == 0 && known.passed.is_empty() {
             return None;
@@ -206,34 +194,7 @@ impl Marks {
             return None;
         }
         self.times.count(subject, mark);
-        known.line(now)
-    }
-}
-
-impl Known {
-    /// Whether one more line may be written in this minute.
-    fn line(&mut self, now: Millis) -> Option<News> {
-        let minute = now.0.div_euclid(60_000);
-        if minute != self.minute {
-            self.minute = minute;
-            self.lines = 0;
-        }
-        if self.lines >= LINES_A_MINUTE_MAX {
-            self.hushed += 1;
-            return None;
-        }
-        self.lines += 1;
-        Some(match std::mem::take(&mut self.hushed) {
-            0 => News::Passed,
-            others => News::AfterOthers(others),
-        })
-    }
-}
-
-fn hushed(news: &News) -> String {
-    match news {
-        News::Passed => String::new(),
-        News::AfterOthers(others) => format!("; {others} more such lines were left out"),
+        known.lines.line(now)
     }
 }
 
@@ -264,7 +225,7 @@ mod tests {
         AppId::new(1).expect("not 0")
     }
 
-    fn note(marks: &Marks, mark: u64, month: i32, now: Millis) -> Option<News> {
+    fn note(marks: &Marks, mark: u64, month: i32, now: Millis) -> Option<Line> {
         marks.note(app(), Subject::Groups, mark, month, now)
     }
 
@@ -292,17 +253,17 @@ mod tests {
     fn a_mark_is_told_once_and_the_next_one_is_news() {
         let marks = Marks::default();
         assert_eq!(note(&marks, 0, 0, NOW), None);
-        assert_eq!(note(&marks, 1, 0, NOW), Some(News::Passed));
+        assert_eq!(note(&marks, 1, 0, NOW), Some(Line::default()));
         assert_eq!(note(&marks, 1, 0, NOW), None);
-        assert_eq!(note(&marks, 2, 0, NOW), Some(News::Passed));
+        assert_eq!(note(&marks, 2, 0, NOW), Some(Line::default()));
         // Up and down around it is no news for a while.
         assert_eq!(note(&marks, 0, 0, NOW.plus(1_000)), None);
         assert_eq!(note(&marks, 1, 0, NOW.plus(2_000)), None);
         assert_eq!(note(&marks, 0, 0, NOW.plus(3_000)), None);
         let later = NOW.plus(11 * 60_000);
-        assert_eq!(note(&marks, 1, 0, later), Some(News::Passed));
+        assert_eq!(note(&marks, 1, 0, later), Some(Line::default()));
         // Nor around a higher one.
-        assert_eq!(note(&marks, 2, 0, later), Some(News::Passed));
+        assert_eq!(note(&marks, 2, 0, later), Some(Line::default()));
         for second in 1..10_i64 {
             let mark = 1 + second.rem_euclid(2).unsigned_abs();
             assert_eq!(note(&marks, mark, 0, later.plus(second * 1_000)), None);
@@ -312,16 +273,16 @@ mod tests {
     #[test]
     fn a_block_is_billed_once_a_month() {
         let marks = Marks::default();
-        assert_eq!(note(&marks, 2, 5, NOW), Some(News::Passed));
+        assert_eq!(note(&marks, 2, 5, NOW), Some(Line::default()));
         let later = NOW.plus(86_400_000);
         assert_eq!(note(&marks, 0, 5, later), None);
         assert_eq!(note(&marks, 2, 5, later), None);
-        assert_eq!(note(&marks, 3, 5, later), Some(News::Passed));
-        assert_eq!(note(&marks, 1, 6, later), Some(News::Passed));
+        assert_eq!(note(&marks, 3, 5, later), Some(Line::default()));
+        assert_eq!(note(&marks, 1, 6, later), Some(Line::default()));
         // What comes late is no news, and the new month goes on.
         assert_eq!(note(&marks, 4, 5, later), None);
         assert_eq!(note(&marks, 1, 6, later), None);
-        assert_eq!(note(&marks, 2, 6, later), Some(News::Passed));
+        assert_eq!(note(&marks, 2, 6, later), Some(Line::default()));
     }
 
     #[test]
@@ -332,10 +293,10 @@ mod tests {
             marks.note(app, Subject::DailyActive, 1, 5, NOW)
         };
         let told = (1..=100).filter(|id| of(*id).is_some()).count();
-        assert_eq!(told, LINES_A_MINUTE_MAX as usize);
+        assert_eq!(told, 30);
         let later = NOW.plus(60_000);
         let next = marks.note(app(), Subject::DailyActive, 2, 5, later);
-        assert_eq!(next, Some(News::AfterOthers(70)));
+        assert!(next.expect("a new minute").end().contains("70 more"));
         // All are counted, told or not.
         let counted: Vec<_> = marks.passings();
         let counted: Vec<_> = counted.iter().filter(|one| one.times > 0).collect();

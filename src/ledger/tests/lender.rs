@@ -411,7 +411,11 @@ impl Shared {
         }
         self.assert_counted_once();
         let views = report.apps.iter().map(|_| self.view(member)).collect();
-        Settled { views, acks }
+        Settled {
+            views,
+            acks,
+            too_late: Vec::new(),
+        }
     }
 }
 

@@ -5,21 +5,22 @@ use std::sync::Arc;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::file::{
-    APPS, BILLS, LedgerFile, META, OBJECTS, OPEN_FROM, PAST_DAYS, PAST_MONTHS, RECORDS, TOMBS,
-    USERS,
+    APPS, BILLS, LedgerFile, META, NOTES, OBJECTS, OPEN_FROM, PAST_DAYS, PAST_MONTHS, RECORDS,
+    TOMBS, USERS,
 };
-use super::format;
 use super::kept::Round;
 use super::objects::{Layer, Name, Place};
 use super::record::{Minute, Record, RecordId};
 use super::records::Frozen;
+use super::{format, notes};
 use crate::clock::{Day, Millis, Month, Zone};
 use crate::quota::AppId;
-use crate::store::{DAYS_KEPT_MONTHS, ID_WINDOW_MS, MONTHS_KEPT, Shard, StoreFault};
+use crate::store::{
+    DAYS_KEPT_MONTHS, ID_WINDOW_MS, MONTHS_KEPT, SEALED_AFTER_MS, Shard, StoreFault,
+};
 
-/// For how long after its end a day stays open here: the 48 hours of the seal, and a margin for
-/// events that were accepted just before it and are reported late.
-const DAY_OPEN_MS: i64 = (48 + 2) * 60 * 60 * 1000;
+/// For how long after its end a day stays open here: until it is sealed, and an hour more for clocks that are set.
+const DAY_OPEN_MS: i64 = SEALED_AFTER_MS + 60 * 60 * 1000;
 /// How much older than the journal a record must be to be folded: longer than any call takes from
 /// its record to its journal entry.
 const JOURNAL_MARGIN_MS: i64 = 60 * 1000;
@@ -88,6 +89,8 @@ pub(super) struct Batch {
     pub(super) chunks: Vec<((i32, u64, u32), Vec<u8>)>,
     /// Objects that came or went.
     pub(super) objects: Arc<Layer>,
+    /// Users who came when their day was closed.
+    pub(super) too_late: Vec<(AppId, Day, u64)>,
     /// Apps whose tombstones are forgotten.
     pub(super) without_tombs: Vec<AppId>,
 }
@@ -103,6 +106,7 @@ impl Batch {
             past_months: Vec::new(),
             chunks: Vec::new(),
             objects: Arc::default(),
+            too_late: Vec::new(),
             without_tombs: Vec::new(),
         }
     }
@@ -115,11 +119,15 @@ impl Batch {
         cutoffs: Cutoffs,
         txn: &WriteTransaction,
     ) -> Result<bool, redb::Error> {
+        let has_notes = !self.too_late.is_empty();
+        if has_notes {
+            notes::write(txn, &self.too_late)?;
+        }
         let (gone, records) = self.records.rows(cutoffs);
         let objects = self.objects.rows();
         let nothing = self.apps.is_empty() && self.chunks.is_empty() && objects.is_empty();
         if nothing && gone.is_empty() && records.is_empty() {
-            return Ok(false);
+            return Ok(has_notes);
         }
         self.write_objects(&objects, txn)?;
         let mut table = txn.open_table(RECORDS)?;
@@ -260,19 +268,38 @@ fn close_days(txn: &WriteTransaction, open_from: Day) -> Result<bool, redb::Erro
     Ok(true)
 }
 
-/// Removes days and months whose time is over in the month of that number, some with each checkpoint.
+/// Removes days and months whose time is over in the month of that number, some with each checkpoint. A month that
+/// was corrected keeps its days: its peaks are found from them.
 fn forget(txn: &WriteTransaction, month: i32) -> Result<bool, redb::Error> {
     let kept_from = |months: i32| Month::from_number(month - months + 1);
     let days = kept_from(DAYS_KEPT_MONTHS).map(|first| first.first_day().number());
     let months = kept_from(MONTHS_KEPT).map(Month::number);
+    let oldest = kept_from(MONTHS_KEPT).map(|first| first.first_day().number());
+    let corrected = notes::corrected_months(txn)?;
+    let stays = |(number, app): (i32, u64)| {
+        let month = Day::from_number(number).map(|day| (day.month().number(), app));
+        let is_corrected = month.is_some_and(|month| corrected.contains(&month));
+        is_corrected && oldest.is_none_or(|oldest| number >= oldest)
+    };
     let mut removed = false;
-    for (past, until) in [(PAST_DAYS, days), (PAST_MONTHS, months), (BILLS, months)] {
+    for (past, until, are_days) in [
+        (PAST_DAYS, days, true),
+        (PAST_MONTHS, months, false),
+        (BILLS, months, false),
+        (NOTES, months, false),
+    ] {
         let Some(until) = until else { continue };
         let mut table = txn.open_table(past)?;
-        let old = table.range(..(until, 0))?.take(FORGET_MAX);
-        let old: Vec<(i32, u64)> = old
-            .map(|row| row.map(|(key, _)| key.value()))
-            .collect::<Result<_, _>>()?;
+        let mut old = Vec::new();
+        for row in table.range(..(until, 0))? {
+            let key = row?.0.value();
+            if !(are_days && stays(key)) {
+                old.push(key);
+            }
+            if old.len() >= FORGET_MAX {
+                break;
+            }
+        }
         removed |= !old.is_empty();
         for key in old {
             table.remove(key)?;

@@ -40,6 +40,8 @@ pub(super) const PAST_DAYS: Past<'_> = TableDefinition::new("past_days");
 pub(super) const PAST_MONTHS: Past<'_> = TableDefinition::new("past_months");
 /// Bills of months.
 pub(super) const BILLS: Past<'_> = TableDefinition::new("bills");
+/// What lies beside the counts of months: corrections, users who came too late.
+pub(super) const NOTES: Past<'_> = TableDefinition::new("notes");
 /// Records by (own, minute, shard, id): what is to be folded lies side by side.
 pub(super) const RECORDS: TableDefinition<RecordRow, &[u8]> = TableDefinition::new("records");
 /// Users of open days by (day, app, number of the chunk).
@@ -173,6 +175,7 @@ impl LedgerFile {
             txn.open_table(PAST_DAYS)?;
             txn.open_table(PAST_MONTHS)?;
             txn.open_table(BILLS)?;
+            txn.open_table(NOTES)?;
             txn.open_table(RECORDS)?;
             txn.open_table(USERS)?;
             txn.open_table(OBJECTS)?;

@@ -3,6 +3,10 @@
 //! Reading never panics: whatever is not a value of this form is `None`, which the file reports as
 //! damage.
 
+mod notes;
+
+pub(super) use notes::{read_notes, write_notes};
+
 use super::app::{App, DayCounts, Parts};
 use super::hold::{Confirmed, Reservation};
 use super::peaks::{MonthGroups, MonthPeaks};

@@ -11,6 +11,7 @@ use super::shard::{Caller, LedgerShard};
 use crate::billing::Peak;
 use crate::clock::{Day, Month};
 use crate::quota::AppId;
+use crate::store::amended::{Counted, Notes};
 use crate::store::past::{self, KeptDay};
 use crate::store::{AuditEntry, MONTHS_KEPT, MonthHistory, StoreFault};
 
@@ -77,6 +78,21 @@ fn left_before(file: &LedgerFile, app: AppId, counts: &App, month: i32) -> Resul
 }
 
 impl LedgerShard {
+    /// What lies beside the counts of a month.
+    pub(super) fn notes(
+        &self,
+        file: &LedgerFile,
+        app: AppId,
+        month: Month,
+    ) -> Result<Notes, StoreFault> {
+        if !self.beside.knows(app, month) {
+            return Ok(Notes::default());
+        }
+        let mut notes = file.notes(app, month)?;
+        self.beside.add_to(app, month, &mut notes);
+        Ok(notes)
+    }
+
     /// What is kept of an app's month.
     pub(super) fn month(
         &mut self,
@@ -88,9 +104,16 @@ impl LedgerShard {
         if !past::keeps_month(month, today) {
             return Ok(MonthHistory::default());
         }
+        let notes = self.notes(by.file, app, month)?;
         let told = match self.apps.look(by.file, app)? {
-            Some(counts) => tell(by.file, app, (counts, self.open_from), month, today),
-            None => Ok(MonthHistory::default()),
+            Some(counts) => tell(
+                by.file,
+                app,
+                (counts, self.open_from),
+                (month, today),
+                notes,
+            ),
+            None => Ok(Counted::default().told(notes)),
         };
         self.apps.rest(app);
         Ok(MonthHistory {
@@ -100,35 +123,39 @@ impl LedgerShard {
     }
 }
 
-fn tell(
+/// An app's month without its bill, on a day.
+pub(super) fn tell(
     file: &LedgerFile,
     app: AppId,
     (counts, open_from): (&App, Day),
-    month: Month,
-    today: Day,
+    (month, today): (Month, Day),
+    notes: Notes,
 ) -> Result<MonthHistory, StoreFault> {
     let of = MonthOf::look(file, app, (counts, open_from), month)?;
-    let days = if past::keeps_days(month, today) {
+    let is_corrected = !notes.corrections.is_empty();
+    let keeps_days = past::keeps_days(month, today);
+    let days = if keeps_days || is_corrected {
         days_of(file, app, counts, month)?
     } else {
         Vec::new()
     };
-    let (days, _) = past::fill(of.carried_in, days.into_iter());
-    let groups_at_end = if month == today.month() {
-        counts.groups()
-    } else {
-        of.changes().map_or(of.carried_in, |groups| groups.last)
-    };
-    Ok(MonthHistory {
+    let counted = Counted {
         carried_in: of.carried_in,
         groups: of.groups(),
-        groups_at_end,
         daily_active: of.daily_active(),
         days,
-        plans: past::plans_of(&counts.plans, month),
-        told_again: Vec::new(),
-        bill: None,
-    })
+    };
+    let mut told = counted.told(notes);
+    if month == today.month() {
+        told.groups_at_end = counts.groups();
+    } else if !is_corrected {
+        told.groups_at_end = of.changes().map_or(of.carried_in, |groups| groups.last);
+    }
+    if !keeps_days {
+        told.days.clear();
+    }
+    told.plans = past::plans_of(&counts.plans, month);
+    Ok(told)
 }
 
 /// The days of a month on which something was counted, in order.

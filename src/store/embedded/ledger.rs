@@ -12,7 +12,7 @@ use super::shard::{Caller, LedgerShard};
 use crate::chance;
 use crate::clock::{Clock, Millis, Month, Zone};
 use crate::quota::AppId;
-use crate::store::{AuditEntry, Installation, Shard, StoreFault};
+use crate::store::{Amendment, AuditEntry, Installation, Shard, StoreFault};
 
 /// How many records are told to a shard under one hold of its lock.
 const SLICE: usize = 1024;
@@ -50,6 +50,11 @@ impl Ledger {
             .map(|shard| LedgerShard::new(shard, open_from))
             .collect();
         if installation.get().is_some() {
+            for (app, month) in file.noted_months()? {
+                if let Some(shard) = shards.get_mut(usize::from(Shard::of(app).number())) {
+                    shard.beside.noted(app, month);
+                }
+            }
             file.each_record(|shard, id, minute, open| {
                 if let Some(shard) = shards.get_mut(usize::from(shard)) {
                     shard.note_stored(id, minute, open);
@@ -240,6 +245,31 @@ impl Ledger {
             let _ = self.file.reopen();
         }
         written
+    }
+
+    /// Corrects a day. Waits for the disk.
+    pub(super) fn amend(&self, by: &Amendment) -> Result<bool, StoreFault> {
+        let _writing = self.writing()?;
+        let entry = AuditEntry {
+            at: Clock::system(),
+            who: by.who.clone(),
+            what: "correct".into(),
+            app: Some(by.app),
+            subject: "".into(),
+            from: None,
+            to: None,
+            why: by.why.clone(),
+        };
+        let done = self.file.amend(by, &entry);
+        if let Err(StoreFault::Away(_)) = done {
+            // The next who writes opens the file if it cannot be opened now.
+            let _ = self.file.reopen();
+        }
+        if done == Ok(true) {
+            let mut shard = self.shard(Shard::of(by.app))?;
+            shard.beside.noted(by.app, by.day.month());
+        }
+        done
     }
 
     /// Takes note that an app is about to be frozen.

@@ -6,7 +6,7 @@
 //! checkpoint does not have. A checkpoint copies what changed, shard by shard, and writes it in one
 //! transaction while calls go on.
 //!
-//! - `app`, `totals`, `peaks`: an app's counts, pure; `history`: what is kept of them;
+//! - `app`, `totals`, `peaks`: an app's counts, pure; `history`: what is kept of them, `notes`: what lies beside it;
 //! - `record`: a request id's record, or an object's; `hold`: what it is as a reservation;
 //! - `steps`: what the calls do with both, in a `shard`: `holds` with reservations, `named` with objects,
 //!   `keep` when their answers are reported, all of them through a record's `spot`;
@@ -34,6 +34,7 @@ mod keep;
 mod kept;
 mod ledger;
 mod named;
+mod notes;
 mod objects;
 mod operator;
 mod peaks;
@@ -53,9 +54,9 @@ use std::sync::{Arc, OnceLock};
 use self::ledger::{Ledger, stranger};
 use self::shard::{Caller, LedgerShard};
 use super::{
-    Ack, Active, Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login,
-    Member, MonthHistory, RegisterPage, Reply, Report, Settled, Shard, Statement, Store,
-    StoreFault, Take, Taken, Usage, View,
+    Active, Adopted, Bases, Beat, Beaten, GiveBack, GivenBack, Hold, Installation, Login, Member,
+    MonthHistory, RegisterPage, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take,
+    Taken, Usage, View,
 };
 use crate::clock::{Day, Millis, Month, Zone};
 use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource};
@@ -145,9 +146,7 @@ impl Store for EmbeddedStore {
         now: Millis,
     ) -> Reply<'a, Settled> {
         let settled = self.step(shard, |at, by| at.settle(by, report, day, now));
-        // A record is its own count here: nothing waits for anybody's totals.
-        let acks = vec![Ack::Counted; report.answered.len()];
-        Box::pin(ready(settled.map(|views| Settled { views, acks })))
+        Box::pin(ready(settled))
     }
 
     fn beat<'a>(&'a self, _beat: &'a Beat) -> Reply<'a, Beaten> {

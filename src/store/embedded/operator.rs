@@ -9,8 +9,8 @@ use crate::clock::{Clock, Month};
 use crate::quota::{AppId, Resource};
 use crate::store::past;
 use crate::store::{
-    AuditEntry, Entered, Freeze, MemberInfo, Operator, Recount, Recounted, Registration, Reply,
-    Retired, Shard, Standing, StoreFault,
+    Amendment, AuditEntry, Entered, Freeze, MemberInfo, Operator, Recount, Recounted, Registration,
+    Reply, Retired, Shard, Standing, StoreFault,
 };
 
 impl Operator for EmbeddedStore {
@@ -108,6 +108,18 @@ impl Operator for EmbeddedStore {
             let entered = tokio::task::spawn_blocking(move || ledger.enter(&change));
             entered.await.unwrap_or_else(|stopped| {
                 Err(StoreFault::Away(format!("the writing stopped: {stopped}")))
+            })
+        })
+    }
+
+    fn amend<'a>(&'a self, amendment: &'a Amendment) -> Reply<'a, bool> {
+        let (ledger, amendment) = (Arc::clone(&self.ledger), amendment.clone());
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || ledger.amend(&amendment));
+            done.await.unwrap_or_else(|stopped| {
+                Err(StoreFault::Away(format!(
+                    "the correction stopped: {stopped}"
+                )))
             })
         })
     }

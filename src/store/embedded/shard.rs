@@ -7,9 +7,10 @@ use super::apps::Apps;
 use super::checkpoint::{Batch, Cutoffs};
 use super::file::LedgerFile;
 use super::freezes::Freezes;
-use super::history::MonthOf;
+use super::history::{MonthOf, tell};
 use super::hold::OpenHolds;
 use super::kept::Round;
+use super::notes::Beside;
 use super::objects::Objects;
 use super::record::{Minute, RecordId};
 use super::records::Records;
@@ -37,6 +38,7 @@ pub(super) struct LedgerShard {
     pub(super) actives: Actives,
     pub(super) objects: Objects,
     pub(super) holds: OpenHolds,
+    pub(super) beside: Beside,
     /// Days before this one are closed: nothing is counted for them any more.
     pub(super) open_from: Day,
     pub(super) round: Round,
@@ -53,6 +55,7 @@ impl LedgerShard {
             actives: Actives::default(),
             objects: Objects::default(),
             holds: OpenHolds::default(),
+            beside: Beside::default(),
             open_from,
             round: Round::FIRST,
             freezes: Freezes::new(),
@@ -85,8 +88,13 @@ impl LedgerShard {
     ) -> Result<Vec<Active>, StoreFault> {
         let mut answers = Vec::with_capacity(logins.len());
         for login in logins {
+            let too_late = login.day < self.open_from;
+            if too_late {
+                self.beside.note(login.app, login.day, 1);
+            }
             answers.push(Active {
-                newly: self.add_login(by.file, login)?,
+                newly: !too_late && self.add_login(by.file, login)?,
+                too_late,
                 daily_active: 0,
             });
         }
@@ -98,9 +106,6 @@ impl LedgerShard {
 
     fn add_login(&mut self, file: &LedgerFile, login: &Login) -> Result<bool, StoreFault> {
         let Login { app, day, user } = *login;
-        if day < self.open_from {
-            return Ok(false);
-        }
         let counts = self.apps.touch(file, app)?;
         let known = counts.get().day(day).map_or(0, |counts| counts.actives);
         let newly = self
@@ -162,14 +167,21 @@ impl LedgerShard {
 
     fn look_up(&mut self, by: Caller<'_>, app: AppId, day: Day) -> Result<Usage, StoreFault> {
         let daily_active = self.daily_active(by.file, app, day)?;
+        let notes = self.notes(by.file, app, day.month())?;
         let Some(counts) = self.apps.look(by.file, app)? else {
             return Ok(Usage {
                 view: self.freezes.mark(app, View::default()),
                 ..Usage::default()
             });
         };
-        let month = MonthOf::look(by.file, app, (counts, self.open_from), day.month())?;
-        let mut groups = month.groups().count;
+        let open = (counts, self.open_from);
+        let (actives, mut groups) = if notes.corrections.is_empty() {
+            let month = MonthOf::look(by.file, app, open, day.month())?;
+            (month.daily_active().count, month.groups().count)
+        } else {
+            let month = tell(by.file, app, open, (day.month(), day), notes)?;
+            (month.daily_active.count, month.groups.count)
+        };
         if counts.is_newest(day.month().number()) {
             groups = groups.max(counts.groups());
         }
@@ -181,7 +193,7 @@ impl LedgerShard {
             view: self.freezes.mark(app, counts.view(by.member, day)),
             daily_active,
             my_increment: mine.map_or(0, |told| told.totals.consumed),
-            month_peak_daily_active: month.daily_active().count,
+            month_peak_daily_active: actives,
             month_peak_groups: groups,
         })
     }
@@ -190,6 +202,7 @@ impl LedgerShard {
     pub(super) fn snapshot(&mut self, open_from: Day) -> Batch {
         self.open_from = self.open_from.max(open_from);
         let mut batch = Batch::new(self.round, self.records.snapshot());
+        batch.too_late = self.beside.snapshot();
         batch.without_tombs = self.apps.forget_tombs();
         batch.objects = self.objects.snapshot();
         self.apps.snapshot(self.open_from, &mut batch);
@@ -202,6 +215,7 @@ impl LedgerShard {
     pub(super) fn saved(&mut self, round: Round, cutoffs: Cutoffs) {
         self.apps.saved(round, self.open_from);
         self.actives.saved(round, self.open_from);
+        self.beside.saved();
         self.withdrawn.retain(|_, minute| *minute >= cutoffs.own);
     }
 }

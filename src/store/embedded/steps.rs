@@ -11,8 +11,8 @@ use crate::clock::{Day, Millis};
 use crate::quota::{Counter, Limit};
 use crate::store::past;
 use crate::store::{
-    AppReport, Beside, GiveBack, GivenBack, Intent, RecordKey, Report, StoreFault, Take, Taken,
-    Undecided, View,
+    Ack, AppReport, Beside, Cell, GiveBack, GivenBack, Intent, RecordKey, Report, Settled,
+    StoreFault, Take, Taken, TooLate, Undecided,
 };
 
 /// The most withdrawn attempts that one shard remembers between two checkpoints.
@@ -253,10 +253,11 @@ impl LedgerShard {
         report: &Report,
         today: Day,
         now: Millis,
-    ) -> Result<Vec<View>, StoreFault> {
+    ) -> Result<Settled, StoreFault> {
         report.apps.iter().try_for_each(check_totals)?;
+        let mut too_late = Vec::new();
         for told in &report.apps {
-            self.merge(by, told, today)?;
+            self.merge(by, told, today, &mut too_late)?;
         }
         for answered in &report.answered {
             self.keep(by, answered, today, now)?;
@@ -270,17 +271,38 @@ impl LedgerShard {
             }
         }
         let apps = report.apps.iter();
-        apps.map(|told| self.glance(by, told.app, today)).collect()
+        let views = apps.map(|told| self.glance(by, told.app, today));
+        Ok(Settled {
+            views: views.collect::<Result<_, _>>()?,
+            // A record is its own count here: nothing waits for anybody's totals.
+            acks: vec![Ack::Counted; report.answered.len()],
+            too_late,
+        })
     }
 
-    fn merge(&mut self, by: Caller<'_>, told: &AppReport, today: Day) -> Result<(), StoreFault> {
+    fn merge(
+        &mut self,
+        by: Caller<'_>,
+        told: &AppReport,
+        today: Day,
+        too_late: &mut Vec<TooLate>,
+    ) -> Result<(), StoreFault> {
         let today = self.open_day(today);
         let app = self.apps.touch(by.file, told.app)?;
         for cell in &told.cells {
-            let closed = cell.cell.day().is_some_and(|day| day < self.open_from);
-            if !closed && !app.get().knows(by.member, cell) {
-                app.change(self.round).settle(by.member, cell, today);
+            match cell.cell {
+                Cell::Increment(day) if day < self.open_from => too_late.push(TooLate {
+                    app: told.app,
+                    day,
+                    users: cell.totals.consumed,
+                }),
+                Cell::Gained(day) if day < self.open_from => {}
+                _ if app.get().knows(by.member, cell) => {}
+                _ => app.change(self.round).settle(by.member, cell, today),
             }
+        }
+        for late in too_late.iter().filter(|late| late.app == told.app) {
+            self.beside.note(late.app, late.day, late.users);
         }
         if let Some(plan) = &told.plan
             && app.get().plans.last().is_none_or(|(_, last)| last != plan)

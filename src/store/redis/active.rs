@@ -47,6 +47,7 @@ impl RedisStore {
         let mut actives = vec![
             Active {
                 newly: false,
+                too_late: false,
                 daily_active: 0,
             };
             logins.len()
@@ -59,6 +60,7 @@ impl RedisStore {
         }
         for (&at, new) in order.iter().zip(newly.bytes()) {
             actives[at].newly = new == b'1';
+            actives[at].too_late = new == b'2';
         }
         Ok(actives)
     }
@@ -73,13 +75,21 @@ impl RedisStore {
             .key(&self.keys.users(app, day));
         step.arg(day.number());
         let (seq, mut answer) = self.run(&link, shard, &self.scripts.usage, step).await?;
-        Ok(Usage {
+        let mut usage = Usage {
             daily_active: answer.count()?,
             my_increment: answer.count()?,
             month_peak_daily_active: answer.count()?,
             month_peak_groups: answer.count()?,
-            view: answer.view(seq)?,
-        })
+            ..Usage::default()
+        };
+        let is_corrected = answer.flag()?;
+        usage.view = answer.view(seq)?;
+        if is_corrected {
+            let month = self.read_history(app, day.month(), day).await?;
+            usage.month_peak_daily_active = month.daily_active.count;
+            usage.month_peak_groups = month.groups.count;
+        }
+        Ok(usage)
     }
 }
 

@@ -9,10 +9,11 @@ use super::answer::{Answer, unexpected};
 use super::beat::replicas_have_it;
 use super::{RedisStore, audit, fault};
 use crate::billing::Peak;
-use crate::clock::{Day, Month};
+use crate::clock::{Day, Millis, Month};
 use crate::quota::{AppId, PlanName};
+use crate::store::amended::{Counted, Notes};
 use crate::store::past::{self, KeptDay};
-use crate::store::{MONTHS_KEPT, MonthHistory, Shard, StoreFault};
+use crate::store::{Amendment, Change, Correction, MONTHS_KEPT, MonthHistory, Shard, StoreFault};
 
 /// How many shards are asked at a time for their apps.
 const TOGETHER_MAX: usize = 16;
@@ -37,30 +38,46 @@ impl RedisStore {
         let (carried_in, now) = (answer.count()?, answer.count()?);
         let plans = read_plans(&answer.text()?)?;
         let bill = answer.text()?;
-        let mut kept = Kept::read(&mut answer)?;
-        if !past::keeps_days(month, today) {
-            kept.forget_days();
+        let kept = Kept::read(&mut answer)?;
+        let (told_again, ended) = (kept.told_again(month)?, kept.ended);
+        let mut told = kept.counted(carried_in).told(kept.notes);
+        if month == today.month() {
+            told.groups_at_end = now;
+        } else if let Some(ended) = ended {
+            told.groups_at_end = ended;
         }
-        let told_again = kept.told_again(month)?;
-        let (days, last) = past::fill(carried_in, kept.days.values().copied());
-        let carried = Peak {
-            count: carried_in,
-            day: None,
-        };
+        if !past::keeps_days(month, today) {
+            told.days.clear();
+        }
         Ok(MonthHistory {
-            carried_in,
-            groups: kept.groups.unwrap_or(carried),
-            groups_at_end: match kept.ended {
-                _ if month == today.month() => now,
-                Some(ended) => ended,
-                None => last,
-            },
-            daily_active: kept.daily_active,
-            days,
             plans: past::plans_of(&plans, month),
             told_again,
             bill: (!bill.is_empty()).then(|| bill.into()),
+            ..told
         })
+    }
+
+    pub(super) async fn amend_once(&self, by: &Amendment) -> Result<bool, StoreFault> {
+        let link = self.linked_to_stay()?;
+        let shard = Shard::of(by.app);
+        let mut step = self.step(&link, shard)?;
+        step.key(&self.keys.month(by.app, by.day.month()));
+        step.arg(by.app).arg(by.day.number()).arg(by.day);
+        for change in [by.daily_active, by.groups] {
+            match change {
+                Some(Change { from, to }) => step.arg(to).arg(from),
+                None => step.arg('-').arg('-'),
+            };
+        }
+        step.arg(by.revision)
+            .arg(audit::word(&by.who))
+            .arg(audit::word(&by.why));
+        let (_, mut answer) = self.run(&link, shard, &self.scripts.amend, step).await?;
+        let done = answer.flag()?;
+        if done && !replicas_have_it(&link.wire).await {
+            return Err(fault::unconfirmed());
+        }
+        Ok(done)
     }
 
     pub(super) async fn write_bill_once(
@@ -117,6 +134,7 @@ struct Kept {
     days: BTreeMap<Day, KeptDay>,
     ended: Option<u64>,
     told_again: u64,
+    notes: Notes,
 }
 
 impl Kept {
@@ -132,10 +150,14 @@ impl Kept {
                 "ad" => actives_day = Some(day(&value)?),
                 "e" => kept.ended = Some(number(&value)?),
                 "ta" => kept.told_again = number(&value)?,
+                "cv" => kept.notes.revision = number(&value)?,
                 "ep" | "ci" | "pm" => {}
                 other => kept.read_day(other, &value)?,
             }
         }
+        let notes = &mut kept.notes;
+        notes.too_late.sort_unstable();
+        notes.corrections.sort_unstable_by_key(|of| of.day);
         if let Some(groups) = &mut kept.groups {
             groups.day = groups_day;
         }
@@ -146,23 +168,32 @@ impl Kept {
     fn read_day(&mut self, field: &str, value: &str) -> Result<(), StoreFault> {
         let (kind, of) = field.split_at_checked(1).ok_or_else(unexpected)?;
         let of = day(of)?;
-        let kept = self.days.entry(of).or_insert(KeptDay::new(of));
+        let kept = || KeptDay::new(of);
         match kind {
-            "d" => kept.daily_active = number(value)?,
+            "d" => self.days.entry(of).or_insert_with(kept).daily_active = number(value)?,
             "p" => {
                 let (highest, last) = value.split_once(' ').ok_or_else(unexpected)?;
-                kept.groups = Some((number(highest)?, number(last)?));
+                let groups = Some((number(highest)?, number(last)?));
+                self.days.entry(of).or_insert_with(kept).groups = groups;
             }
+            "l" => self.notes.too_late.push((of, number(value)?)),
+            "c" => self.notes.corrections.push(correction(of, value)?),
             _ => return Err(unexpected()),
         }
         Ok(())
     }
 
-    /// Leaves what the days came to: they go when a month begins that is told of later.
-    fn forget_days(&mut self) {
-        let changed = self.days.values().rev().find_map(|day| day.groups);
-        self.ended = self.ended.or(changed.map(|(_, last)| last));
-        self.days.clear();
+    fn counted(&self, carried_in: u64) -> Counted {
+        let carried = Peak {
+            count: carried_in,
+            day: None,
+        };
+        Counted {
+            carried_in,
+            groups: self.groups.unwrap_or(carried),
+            daily_active: self.daily_active,
+            days: self.days.values().copied().collect(),
+        }
     }
 
     fn told_again(&self, month: Month) -> Result<Vec<Day>, StoreFault> {
@@ -171,6 +202,20 @@ impl Kept {
         let days = told.map(|bit| Day::from_number(first + bit).ok_or_else(unexpected));
         days.collect()
     }
+}
+
+/// What `amend.lua` writes.
+fn correction(day: Day, value: &str) -> Result<Correction, StoreFault> {
+    let mut words = value.splitn(4, ' ');
+    let mut word = || words.next().ok_or_else(unexpected);
+    let count = |word: &str| (word != "-").then(|| number(word)).transpose();
+    Ok(Correction {
+        day,
+        daily_active: count(word()?)?,
+        groups: count(word()?)?,
+        at: Millis(word()?.parse().map_err(|_| unexpected())?),
+        why: word()?.into(),
+    })
 }
 
 fn read_plans(text: &str) -> Result<Vec<(Day, PlanName)>, StoreFault> {

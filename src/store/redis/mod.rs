@@ -126,15 +126,13 @@ use self::seen::Seen;
 use self::standing::{Heard, Stance};
 use super::{
     Adopted, Bases, Beat, Beaten, Calls, GiveBack, GivenBack, Hold, Installation, Login, Member,
-    MonthHistory, RegisterPage, Reply, Report, Settled, Shard, Statement, Store, StoreFault, Take,
-    Taken, Usage, View,
+    MonthHistory, RegisterPage, Reply, Report, SEALED_AFTER_MS, Settled, Shard, Statement, Store,
+    StoreFault, Take, Taken, Usage, View,
 };
 use crate::chance;
 use crate::clock::{Clock, Day, Millis, Month, Zone};
 use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource};
 
-/// How long after its end a day takes events.
-const SEALED_AFTER_MS: i64 = 48 * 3_600_000;
 /// How long after that its keys go: nothing writes them any more.
 const KEPT_AFTER_MS: i64 = 24 * 3_600_000;
 

@@ -12,8 +12,8 @@ use super::{RedisStore, audit};
 use crate::clock::{Millis, Month};
 use crate::quota::{AppId, Resource};
 use crate::store::{
-    AuditEntry, Entered, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount, Recounted,
-    Registration, Reply, Retired, Shard, Standing, StoreFault,
+    Amendment, AuditEntry, Entered, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount,
+    Recounted, Registration, Reply, Retired, Shard, Standing, StoreFault,
 };
 
 /// The members' key: what is written for each incarnation, by letter.
@@ -298,6 +298,10 @@ impl Operator for RedisStore {
 
     fn enter<'a>(&'a self, change: &'a Registration) -> Reply<'a, Entered> {
         Box::pin(self.enter_once(change))
+    }
+
+    fn amend<'a>(&'a self, amendment: &'a Amendment) -> Reply<'a, bool> {
+        Box::pin(self.amend_once(amendment))
     }
 
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>> {

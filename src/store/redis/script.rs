@@ -80,6 +80,7 @@ pub(super) struct Scripts {
     pub(super) register: Script,
     pub(super) registered: Script,
     pub(super) state_register: Script,
+    pub(super) amend: Script,
 }
 
 impl Scripts {
@@ -124,12 +125,13 @@ impl Scripts {
             bill: script!(guard audit bill),
             forget_names: script!(guard forget_names),
             register: script!(guard audit registry register),
+            amend: script!(guard counts month audit amend),
             registered: script!(registered),
             state_register: script!(guard registry state_register),
         }
     }
 
-    pub(super) fn all(&self) -> [&Script; 31] {
+    pub(super) fn all(&self) -> [&Script; 32] {
         [
             &self.hello,
             &self.mark,
@@ -162,6 +164,7 @@ impl Scripts {
             &self.register,
             &self.registered,
             &self.state_register,
+            &self.amend,
         ]
     }
 }

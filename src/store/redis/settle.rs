@@ -4,7 +4,10 @@ use super::RedisStore;
 use super::answer::unexpected;
 use super::report::{Blocks, Kind, Part};
 use crate::clock::Day;
-use crate::store::{Ack, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Settled, Shard, StoreFault};
+use crate::quota::AppId;
+use crate::store::{
+    Ack, REPORT_APPS_MAX, REPORT_RECORDS_MAX, Report, Settled, Shard, StoreFault, TooLate,
+};
 
 impl RedisStore {
     pub(super) async fn settle_once(
@@ -44,9 +47,27 @@ impl RedisStore {
                 _ => return Err(unexpected()),
             };
         }
+        let too_late = read_too_late(&answer.text()?)?;
         let views = blocks.all.iter().map(|_| answer.view(seq));
         let views = views.collect::<Result<Vec<_>, _>>()?;
         let views = blocks.shown.iter().map(|&block| views[block]).collect();
-        Ok(Settled { views, acks })
+        Ok(Settled {
+            views,
+            acks,
+            too_late,
+        })
     }
+}
+
+fn read_too_late(text: &str) -> Result<Vec<TooLate>, StoreFault> {
+    let read = |one: &str| {
+        let mut words = one.split(' ');
+        Some(TooLate {
+            app: AppId::new(words.next()?.parse().ok()?)?,
+            day: Day::from_number(words.next()?.parse().ok()?)?,
+            users: words.next()?.parse().ok()?,
+        })
+    };
+    let all = text.split(',').filter(|one| !one.is_empty());
+    all.map(|one| read(one).ok_or_else(unexpected)).collect()
 }

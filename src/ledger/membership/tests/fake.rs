@@ -167,6 +167,7 @@ impl Store for Fake {
             Settled {
                 views: vec![View::default(); report.apps.len()],
                 acks: vec![Ack::Counted; report.answered.len()],
+                too_late: Vec::new(),
             }
         })
     }
@@ -251,6 +252,7 @@ impl Store for Fake {
         self.answer(Call::Logins(logins.to_vec()), |state| {
             let told = logins.iter().map(|login| Active {
                 newly: state.users.insert((login.app, login.user)),
+                too_late: false,
                 daily_active: 1,
             });
             told.collect()

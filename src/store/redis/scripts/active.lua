@@ -7,7 +7,8 @@
 --     the low 20 bits of the member × 2^24 + the low 24 bits of the user hash's high half
 --     the member: 64 bits of the user hash, as a signed decimal
 --
--- Answers after the head: a '1' for each login that was new, else '0'; then each day's count.
+-- Answers after the head: a '1' for each login that was new, a '2' for one that is not counted, since its day is
+-- sealed, else '0'; then each day's count.
 --
 -- Unlike the other steps this one writes as it goes: a set is idempotent, and the count is written
 -- with the last of it.
@@ -36,21 +37,35 @@ local function first_width(day, month)
   return k
 end
 
+-- Of a sealed day: whom it does not have is noted beside it. Its sets may have gone.
+local function refuse_day(u, month_key, day, logins)
+  local late = 0
+  for at = arg_at + 1, arg_at + 2 * logins, 2 do
+    local is_known = u.k and redis.call('SISMEMBER', buckets.key_of(u, tonumber(ARGV[at])), ARGV[at + 1]) == 1
+    late = late + (is_known and 0 or 1)
+    newly[#newly + 1] = is_known and '0' or '2'
+  end
+  arg_at = arg_at + 2 * logins
+  if late > 0 then
+    months.note_too_late(month_key, day, late)
+  end
+  return num(redis.call('HGET', month_key, 'd' .. day))
+end
+
 local apps = {}
 
 local function add_day(users_key, month_key, month_before, app_key)
   local day, ends, sealed, logins = next_arg(), next_arg(), tonumber(next_arg()), tonumber(next_arg())
-  if now >= sealed then
-    arg_at = arg_at + 2 * logins
-    newly[#newly + 1] = string.rep('0', logins)
-    return num(redis.call('HGET', month_key, 'd' .. day))
-  end
   local u = read_users(users_key, '')
+  u.buckets = users_key .. ':'
+  if now >= sealed then
+    return refuse_day(u, month_key, day, logins)
+  end
   if not u.k then
     u.k = first_width(day, month_before)
     note(u, 'k', str(u.k))
   end
-  u.buckets, u.fill, u.lasts = users_key .. ':', fill, ends
+  u.fill, u.lasts = fill, ends
   local users_before = u.users
   for at = arg_at + 1, arg_at + 2 * logins, 2 do
     local key = buckets.key_of(u, tonumber(ARGV[at]))

@@ -5,7 +5,8 @@
 -- peak, and its day: without one it was carried in); a and ad (the peak of daily active users and its day); for
 -- each day dDAY (its users) and, if groups changed on it, pDAY ('highest last'); e (what the month ended with, when its
 -- days are gone); ta (on which days members told again what had been forgotten: 1 for the first, 2 for the
--- second, 4 …, added up).
+-- second, 4 …, added up); lDAY (users of whom members told when the day was sealed); cv (how often an operator
+-- corrected anything) and for each day that one did cDAY ('users groups ms why', '-' for what stays).
 
 local months = {}
 do
@@ -47,13 +48,15 @@ do
     end
   end
 
-  -- Forgets the days of a month. Answers whether there was one that had none any more.
+  -- A month that was corrected keeps its days: its peaks are found from them.
   local function forget_days_of(key)
     local f, gone = redis.call('HGETALL', key), {}
     local last, ended
     for i = 1, #f, 2 do
       local kind, day = string.match(f[i], '^([dp])(%-?%d+)$')
-      if kind then
+      if f[i] == 'cv' then
+        return
+      elseif kind then
         gone[#gone + 1] = f[i]
       end
       if kind == 'p' and (not last or tonumber(day) > last) then
@@ -66,7 +69,6 @@ do
     if gone[1] then
       put('HDEL', key, unpack(gone))
     end
-    return f[1] and not gone[1]
   end
 
   -- When a month is new, the days go of the one that is too old from then on; and of a few before it, which an app
@@ -74,25 +76,13 @@ do
   local function forget_days(month)
     local newest = month.number - DAYS_KEPT_MONTHS
     for number = newest, newest - OLD_MONTHS_MAX + 1, -1 do
-      local key = months.key(month.id, number)
-      local f, gone = redis.call('HGETALL', key), {}
-      local last, ended
-      for i = 1, #f, 2 do
-        local kind, day = string.match(f[i], '^([dp])(%-?%d+)$')
-        if kind then
-          gone[#gone + 1] = f[i]
-        end
-        if kind == 'p' and (not last or tonumber(day) > last) then
-          last, ended = tonumber(day), string.match(f[i + 1], '(%d+)$')
-        end
-      end
-      if ended then
-        put('HSET', key, 'e', ended)
-      end
-      if gone[1] then
-        put('HDEL', key, unpack(gone))
-      end
+      forget_days_of(months.key(month.id, number))
     end
+  end
+
+  -- A day more, wherever days begin.
+  local function keep(month)
+    month.ends = str((first_day(month.number + MONTHS_KEPT) + 1) * DAY_SECONDS)
   end
 
   local function note_told_again(month, day)
@@ -114,11 +104,25 @@ do
     end
     if not month.epoch then
       forget_days(month)
-      -- A day more, wherever days begin.
-      month.ends = str((first_day(month.number + MONTHS_KEPT) + 1) * DAY_SECONDS)
+      keep(month)
     end
     month.epoch = epoch
     note(month, 'ep', str(epoch))
+  end
+
+  -- Notes beside the counts, for people: it is no event of the month.
+  function months.remark(month, field, value)
+    if not month.epoch then
+      keep(month)
+    end
+    note(month, field, value)
+  end
+
+  -- Users of whom the ledger was told when their day was sealed.
+  function months.note_too_late(key, day, users)
+    local month = months.read(key, day)
+    local before = month.at['l' .. day] and month.writes[month.at['l' .. day]] or redis.call('HGET', key, 'l' .. day)
+    months.remark(month, 'l' .. day, str(num(before) + users))
   end
 
   local function begin_month(app, month, carried)

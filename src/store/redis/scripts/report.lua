@@ -92,10 +92,18 @@ local function next_records()
   return said
 end
 
-local function merge_increment(app)
+-- `too_late`: a list for what is not counted, since its day is sealed.
+local function merge_increment(app, too_late)
   local users, month_key = read_users(next_key(), member), next_key()
   local day, ends, sealed, total = next_arg(), next_arg(), next_number(), next_number()
-  if now >= sealed or total <= users.mine then
+  if total <= users.mine then
+    return
+  end
+  if now >= sealed then
+    if too_late then
+      too_late[#too_late + 1] = app.id .. ' ' .. day .. ' ' .. str(total - users.mine)
+      months.note_too_late(month_key, day, total - users.mine)
+    end
     return
   end
   users.increments = users.increments + total - users.mine

@@ -7,7 +7,8 @@
 -- ARGV[9]  the number of apps; then for each what `report` says
 --
 -- Answers after the head: what becomes of the answered takes, a digit for each (0 counted, 1 the caller's,
--- 2 to be reported again, 3 its object is deleted), then a view for each app.
+-- 2 to be reported again, 3 its object is deleted); the users that are not counted, since their day is sealed, 'app
+-- day users' each, comma separated; then a view for each app.
 
 local FOLD = 16
 
@@ -20,7 +21,7 @@ local today, today_ends = ARGV[6], ARGV[7]
 local queue = KEYS[2]
 key_at, arg_at = 2, 9
 
-local acks = {}
+local acks, too_late = {}, {}
 -- Whether a member knows of a recount that is not known here.
 local forgotten = false
 
@@ -30,7 +31,7 @@ local function merge_cells(app, gains, wishes)
   for _ = 1, next_number() do
     local kind = next_arg()
     if kind == 'i' then
-      merge_increment(app)
+      merge_increment(app, too_late)
     elseif kind == 'g' then
       local key, ends = next_key(), next_arg()
       gains[key] = gains[key] or read_gain(key, ends)
@@ -116,7 +117,7 @@ local function settle_app(answer)
   show(answer, app, gains[gain_key])
 end
 
-local answer = {FINE, 0, 0, now, ''}
+local answer = {FINE, 0, 0, now, '', ''}
 for _ = 1, tonumber(ARGV[9]) do
   settle_app(answer)
 end
@@ -124,7 +125,7 @@ if forgotten then
   writes, header = {}, {'HSET', KEYS[1]}
   return {LOST, epoch, seq, now}
 end
-answer[5] = table.concat(acks)
+answer[5], answer[6] = table.concat(acks), table.concat(too_late, ',')
 months.save()
 objects.save()
 save_rest(queue)

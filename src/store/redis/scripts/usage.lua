@@ -4,7 +4,7 @@
 -- ARGV[6]  the day's number
 --
 -- Answers after the head: the day's users, this member's increments among them, the month's highest day,
--- the month's highest net groups, view.
+-- the month's highest net groups, 1 if an operator corrected the month, view.
 
 local refusal = refused(ALWAYS)
 if refusal then
@@ -14,7 +14,7 @@ end
 local app = read_app(KEYS[2])
 local gain = read_gain(KEYS[3], 0)
 local users = read_users(KEYS[5], member)
-local m = redis.call('HMGET', KEYS[4], 'g', 'a', 'd' .. ARGV[6])
+local m = redis.call('HMGET', KEYS[4], 'g', 'a', 'd' .. ARGV[6], 'cv')
 -- The day's own keys go when it is sealed; its month remembers the count.
 local daily_active = users.empty and num(m[3]) or users.users + users.increments
 local month = tonumber(string.match(KEYS[4], '(%d+)$'))
@@ -24,4 +24,4 @@ if month >= app.month then
   -- yet for the bill. A reservation does not.
   peak = math.max(peak, shown(app[1]) - app[1].reserved)
 end
-return seal(show({FINE, 0, 0, now, daily_active, users.mine, num(m[2]), peak}, app, gain))
+return seal(show({FINE, 0, 0, now, daily_active, users.mine, num(m[2]), peak, m[4] and 1 or 0}, app, gain))
