@@ -25,6 +25,7 @@ use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues, Saving};
 use crate::listeners::{self, ListenFault, Listeners};
 use crate::metrics::Metrics;
 use crate::operator::Operations;
+use crate::reload::{Live, Origin};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{self, RedisOptions, RedisStore};
 use crate::store::{Operator, Store, StoreFault};
@@ -69,22 +70,23 @@ pub enum Fault {
     Task(String),
 }
 
-/// Serves until SIGTERM or SIGINT, then drains.
+/// Serves until SIGTERM or SIGINT, then drains. What of the settings can change is read again from `origin`.
 ///
 /// # Errors
 /// [`Fault`]; what was answered is in the journal.
-pub fn serve(settings: &Settings) -> Result<(), Fault> {
+pub fn serve(settings: &Settings, origin: Origin) -> Result<(), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(run(settings));
+    let outcome = runtime.block_on(run(settings, origin));
     // A name look-up or a disk that hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
 }
 
-async fn run(settings: &Settings) -> Result<(), Fault> {
+async fn run(settings: &Settings, origin: Origin) -> Result<(), Fault> {
     let stop = stop_signal()?;
+    let hangup = signal(SignalKind::hangup())?;
     let listeners = Listeners::bind(settings)?;
     let access = settings.auth.as_deref().map(Access::open).transpose()?;
     let opened = open_ledger(settings)?;
@@ -108,10 +110,17 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
     if let Some(access) = &access {
         followed.spawn(access.clone().follow());
     }
+    let invoices = Arc::new(Invoices::new(ledger.clone(), prices(settings)));
+    let live = Live {
+        ledger: ledger.clone(),
+        invoices: invoices.clone(),
+    };
+    followed.spawn(live.follow(origin, settings.clone(), hangup));
     let follower = tokio::spawn(follow(ledger.clone(), readiness.clone()));
     let server = Server {
         settings,
         ledger: &ledger,
+        invoices,
         readiness,
         access,
         certificates: listeners.certificates,
@@ -149,6 +158,7 @@ async fn run(settings: &Settings) -> Result<(), Fault> {
 struct Server<'a> {
     settings: &'a Settings,
     ledger: &'a Arc<Ledger>,
+    invoices: Arc<Invoices>,
     readiness: Readiness,
     access: Option<Access>,
     certificates: Vec<(&'static str, ServerTls)>,
@@ -172,14 +182,9 @@ impl Server<'_> {
             StoreSettings::Embedded => LOCAL_WAIT,
             StoreSettings::Redis { wait, .. } => *wait,
         };
-        let prices = Prices {
-            plans: self.settings.plans.clone(),
-            currency: self.settings.currency,
-            wait: BILL_WAIT,
-        };
         let doors = Doors {
             admission: Arc::new(Admission::new(self.ledger.clone(), wait)),
-            invoices: Arc::new(Invoices::new(self.ledger.clone(), prices)),
+            invoices: self.invoices,
         };
         let (stop_others, others_stop) = watch::channel(false);
         let stopped = |mut stop: watch::Receiver<bool>| async move {
@@ -262,6 +267,14 @@ fn addresses(listeners: &[Bound]) -> String {
         .map(|bound| bound.endpoint().to_string())
         .collect();
     all.join(", ")
+}
+
+fn prices(settings: &Settings) -> Prices {
+    Prices {
+        plans: settings.plans.clone(),
+        currency: settings.currency,
+        wait: BILL_WAIT,
+    }
 }
 
 /// Who is let in as an operator. Over TCP that takes a token; the data folder is locked by now.
@@ -382,14 +395,10 @@ async fn follow(ledger: Arc<Ledger>, readiness: Readiness) {
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return tracing::info!("SIGTERM: draining"),
-                _ = interrupt.recv() => return tracing::info!("SIGINT: draining"),
-                _ = hangup.recv() => tracing::info!("SIGHUP: settings are read at the start alone"),
-            }
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
         }
     })
 }

@@ -45,6 +45,7 @@
 //! | [`listeners`] | all sockets of a server, with their certificates |
 //! | [`observe`] | log lines |
 //! | [`precaution`] | no core dumps, enough descriptors |
+//! | [`reload`] | the settings file while the server runs |
 //! | [`app`] | puts the parts together, in the order in which they start and end |
 //! | [`cli`] | the program's verbs; its clients speak the contract |
 //!
@@ -102,5 +103,6 @@ pub mod observe;
 pub mod operator;
 pub mod precaution;
 pub mod quota;
+pub mod reload;
 pub mod store;
 pub mod tls;

@@ -7,9 +7,10 @@ use clap::Parser;
 
 use imquota::app;
 use imquota::cli::{self, Ask, Cli, Command, Exit, ServeArgs, say};
-use imquota::config::{self, Environment, Host};
+use imquota::config::{Environment, Host};
 use imquota::observe;
 use imquota::precaution;
+use imquota::reload::Origin;
 
 /// A server's calls allocate little and often: measured against the system's allocator, this one
 /// answers about a third more of them.
@@ -54,7 +55,12 @@ fn serve(args: ServeArgs) -> Exit {
     let taken = precaution::take();
     let environment: Environment = std::env::vars_os().collect();
     let host = Host::here(&environment);
-    let settings = match config::load(&args.into(), &environment, &host) {
+    let origin = Origin {
+        flags: args.into(),
+        environment,
+        host,
+    };
+    let settings = match origin.load() {
         Ok(settings) => settings,
         Err(faults) => {
             say(&mut stderr(), &faults.to_string());
@@ -72,7 +78,7 @@ fn serve(args: ServeArgs) -> Exit {
     for notice in &settings.notices {
         tracing::warn!("{notice}");
     }
-    match app::serve(&settings) {
+    match app::serve(&settings, origin) {
         Ok(()) => Exit::Done,
         Err(fault) => {
             say(&mut stderr(), &format!("imquota: {fault}"));

@@ -100,11 +100,17 @@ const KEYS: [&str; 21] = [
 /// # Errors
 /// All faults.
 pub fn load(flags: &Flags, environment: &Environment, host: &Host) -> Result<Settings, Faults> {
-    let named = environment.raw(CONFIG_VARIABLE).map(PathBuf::from);
-    match flags.config.clone().or(named) {
+    match file(flags, environment) {
         Some(path) => of_file(&path, flags, environment, host),
         None => settings(None, flags, environment, host, Findings::default()),
     }
+}
+
+/// The settings file that a server with these flags and this environment reads, if it reads one.
+#[must_use]
+pub fn file(flags: &Flags, environment: &Environment) -> Option<PathBuf> {
+    let named = environment.raw(CONFIG_VARIABLE).map(PathBuf::from);
+    flags.config.clone().or(named)
 }
 
 /// The data folder of a server with this environment and without flags.

@@ -65,6 +65,41 @@ pub struct Settings {
     pub notices: Vec<Finding>,
 }
 
+impl Settings {
+    /// The keys in which `new` differs, and that hold from a start on alone.
+    #[must_use]
+    pub fn fixed_changes(&self, new: &Self) -> Vec<&'static str> {
+        let tls = |settings: &Self| format!("{:?}", settings.tls);
+        let auth = |settings: &Self| format!("{:?}", settings.auth);
+        let series = |settings: &Self| format!("{:?}", settings.app_series);
+        [
+            ("listen", self.listen == new.listen),
+            ("admin_listen", self.admin_listen == new.admin_listen),
+            ("health_listen", self.health_listen == new.health_listen),
+            ("http_listen", self.http_listen == new.http_listen),
+            ("tls", tls(self) == tls(new)),
+            (
+                "allow_plaintext",
+                self.allow_plaintext == new.allow_plaintext,
+            ),
+            ("auth", auth(self) == auth(new)),
+            ("data_dir", self.data_dir == new.data_dir),
+            ("store", self.store == new.store),
+            ("request_ids", self.request_ids == new.request_ids),
+            ("billing.zone", self.zone.name() == new.zone.name()),
+            ("billing.currency", self.currency == new.currency),
+            ("member", self.member == new.member),
+            ("workers", self.workers == new.workers),
+            ("log_format", self.log_format == new.log_format),
+            ("metrics", series(self) == series(new)),
+        ]
+        .into_iter()
+        .filter(|(_, same)| !same)
+        .map(|(key, _)| key)
+        .collect()
+    }
+}
+
 /// Settings that came from the machine because nobody chose them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByDefault {

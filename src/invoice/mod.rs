@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::time::timeout;
 
 use crate::billing::{self, MonthUsage};
@@ -40,7 +41,7 @@ pub struct Prices {
 /// Makes bills.
 pub struct Invoices {
     ledger: Arc<Ledger>,
-    prices: Prices,
+    prices: ArcSwap<Prices>,
 }
 
 /// A month, as seen from now.
@@ -54,7 +55,18 @@ struct Seen {
 impl Invoices {
     /// Makes bills of what `ledger` counts.
     pub fn new(ledger: Arc<Ledger>, prices: Prices) -> Self {
+        let prices = ArcSwap::from_pointee(prices);
         Self { ledger, prices }
+    }
+
+    /// From now on goes by these plans and their prices. What is written stays as it is.
+    pub fn go_by(&self, plans: BTreeMap<PlanName, Arc<Plan>>) {
+        let Prices { currency, wait, .. } = **self.prices.load();
+        self.prices.store(Arc::new(Prices {
+            plans,
+            currency,
+            wait,
+        }));
     }
 
     /// The bill of a month: of one that is over, or how the running one stands.
@@ -145,7 +157,8 @@ impl Invoices {
     /// Waits for the store, but not beyond the call's time.
     async fn ask<T>(&self, reply: Reply<'_, T>, until: Option<Instant>) -> Result<T, Fault> {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let wait = left.map_or(self.prices.wait, |left| left.min(self.prices.wait));
+        let most = self.prices.load().wait;
+        let wait = left.map_or(most, |left| left.min(most));
         match timeout(wait, reply).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(fault)) => {
@@ -163,7 +176,8 @@ impl Invoices {
             today,
             now,
         } = seen;
-        let editions = editions(&self.prices.plans, rules.as_deref(), history, month, *today)
+        let prices = self.prices.load_full();
+        let editions = editions(&prices.plans, rules.as_deref(), history, month, *today)
             .ok_or(Fault::UnknownApp(app))?;
         let usage = MonthUsage {
             month,
@@ -172,7 +186,7 @@ impl Invoices {
             groups_at_end: history.groups_at_end,
             as_of: month.last_day().min(*today),
         };
-        let currency = self.prices.currency;
+        let currency = prices.currency;
         let activated = rules.as_ref().and_then(|rules| rules.activated);
         // Before it was activated it owes no plan fee, either.
         let first = month.first_day().date();

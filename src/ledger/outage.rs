@@ -1,8 +1,10 @@
 //! Since when the ledger is missed, and what is admitted beyond control meanwhile.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
 use tokio::time::MissedTickBehavior;
@@ -25,7 +27,7 @@ const NEVER: u64 = u64::MAX;
 /// Since when the ledger is missed. Checks read it and never wait; times are of the steady clock.
 #[derive(Debug)]
 pub struct Missed {
-    policy: OutagePolicy,
+    policy: ArcSwap<OutagePolicy>,
     /// Nanoseconds; [`NEVER`]: it is not. Set by the first failure alone, so that none after it moves it.
     since: AtomicU64,
     /// Apps of which a creation was not decided: a ledger that answers may refuse some. As many as there
@@ -60,7 +62,7 @@ impl Missed {
     /// Nothing is missed yet.
     pub fn under(policy: OutagePolicy) -> Self {
         Self {
-            policy,
+            policy: ArcSwap::from_pointee(policy),
             since: AtomicU64::new(NEVER),
             apps: DashMap::default(),
             windows: Default::default(),
@@ -68,13 +70,18 @@ impl Missed {
     }
 
     /// What is admitted in an outage.
-    pub fn policy(&self) -> &OutagePolicy {
-        &self.policy
+    pub fn policy(&self) -> OutagePolicy {
+        **self.policy.load()
+    }
+
+    /// From now on another policy holds, also in an outage that is under way.
+    pub fn change(&self, policy: OutagePolicy) {
+        self.policy.store(Arc::new(policy));
     }
 
     /// What an outage means, for the log.
     pub fn words(&self) -> &'static str {
-        if self.policy.is_strict() {
+        if self.policy().is_strict() {
             "hard limits are refused, metered resources go on"
         } else {
             "each resource goes by its outage policy"
@@ -87,7 +94,7 @@ impl Missed {
         let (_, first) = self.begin(now);
         if first && may_lift {
             for (counter, window) in HARD.into_iter().zip(&self.windows) {
-                if self.policy.of(counter).admits(now, now) {
+                if self.policy().of(counter).admits(now, now) {
                     self.open(counter, window);
                 }
             }
@@ -102,7 +109,7 @@ impl Missed {
         } else {
             self.since().unwrap_or(now)
         };
-        if self.policy == OutagePolicy::default() {
+        if self.policy() == OutagePolicy::default() {
             return since;
         }
         let own = Refused {
@@ -154,7 +161,7 @@ impl Missed {
             if !window.open.load(Ordering::Relaxed) {
                 continue;
             }
-            let rule = self.policy.of(counter);
+            let rule = self.policy().of(counter);
             let admits = if away {
                 rule.admits(since, now)
             } else {
@@ -204,7 +211,7 @@ impl Missed {
 
     fn open(&self, counter: Counter, window: &Window) {
         if !window.open.swap(true, Ordering::AcqRel) {
-            let rule = self.policy.of(counter);
+            let rule = self.policy().of(counter);
             tracing::warn!(
                 ?counter, %rule,
                 "the ledger cannot tell: limits are lifted, and what is admitted may pass them"

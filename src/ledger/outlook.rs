@@ -54,8 +54,13 @@ impl Outlook {
     }
 
     /// What is admitted while the ledger is away.
-    pub fn policy(&self) -> &OutagePolicy {
+    pub fn policy(&self) -> OutagePolicy {
         self.missed.policy()
+    }
+
+    /// From now on goes by `policy`, while others look.
+    pub fn change(&self, policy: OutagePolicy) {
+        self.missed.change(policy);
     }
 
     /// The state, as last found out.

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
 
+use super::generation::Generations;
 use crate::quota::{AppId, AppRules, Registered, Rulebook};
 
 /// All rules.
@@ -17,6 +18,7 @@ pub struct Rules {
     registered: DashMap<AppId, Arc<Registered>, FxBuildHasher>,
     /// Whether the register was ever read whole: else an app that is not known here may be there.
     heard: AtomicBool,
+    generations: Generations,
 }
 
 /// What is known of an app.
@@ -47,12 +49,18 @@ impl Rules {
             file: ArcSwap::from_pointee(file),
             registered: DashMap::default(),
             heard: AtomicBool::new(false),
+            generations: Generations::default(),
         }
     }
 
     /// What the settings file says.
     pub fn file(&self) -> Arc<Rulebook> {
         self.file.load_full()
+    }
+
+    /// Which settings are in force, and since when.
+    pub fn generations(&self) -> &Generations {
+        &self.generations
     }
 
     /// From now on goes by another file.

@@ -4,6 +4,7 @@ mod apps;
 mod checks;
 mod ledger;
 mod process;
+mod settings;
 mod sheet;
 
 use std::fmt;
@@ -16,7 +17,7 @@ use prometheus_client::registry::Registry;
 
 use crate::admission::{Admission, Totals};
 use crate::clock::Millis;
-use crate::ledger::{Figures, Ledger};
+use crate::ledger::{Figures, Generation, Ledger};
 use crate::quota::{AppSeries, Counter, Resource};
 use crate::store::CallCounts;
 use crate::tls::ServerTls;
@@ -77,6 +78,7 @@ struct Reading {
     calls: Option<CallCounts>,
     apps: AppFigures,
     certificates: Vec<(&'static str, i64)>,
+    settings: Generation,
     since: Millis,
 }
 
@@ -130,6 +132,7 @@ impl Metrics {
             apps: apps::read(ledger, series),
             ledger: ledger.figures().await,
             certificates: certificates.iter().map(ends).collect(),
+            settings: ledger.rules().generations().now(),
             since: *since,
         }
     }
@@ -145,6 +148,7 @@ impl Collector for Reading {
         }
         apps::write(&mut sheet, &self.nearest, &self.apps)?;
         process::write_certificates(&mut sheet, &self.certificates)?;
+        settings::write(&mut sheet, &self.settings)?;
         let since = Duration::from_millis(self.since.since(Millis(0)));
         process::write(&mut sheet, since)
     }

@@ -45,6 +45,7 @@ mod past;
 mod recount;
 mod register;
 mod releases;
+mod reload;
 mod repeats;
 mod rollout;
 mod secure;
