@@ -6,10 +6,11 @@ use std::{env, error, fs};
 
 use prost::Message as _;
 
-const CONTRACT: [&str; 3] = [
+const CONTRACT: [&str; 4] = [
     "imquota/v1/imquota.proto",
     "imquota/v1/billing.proto",
     "imquota/v1/admin.proto",
+    "envoy/service/ratelimit/v3/rls.proto",
 ];
 
 fn main() -> Result<(), Box<dyn error::Error>> {

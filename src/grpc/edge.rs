@@ -16,6 +16,7 @@ use tonic_reflection::server::Builder;
 
 use super::admin::Admin;
 use super::bill::Billing;
+use super::envoy::Envoy;
 use super::health::Probes;
 use super::pages::Pages;
 use super::pass::{self, OfApps, Pass};
@@ -23,6 +24,9 @@ use super::peer::Peer;
 use super::proto::FILE_DESCRIPTOR_SET;
 use super::proto::admin_service_server::{self, AdminServiceServer};
 use super::proto::billing_service_server::{self, BillingServiceServer};
+use super::proto::envoy::service::ratelimit::v3::rate_limit_service_server::{
+    self, RateLimitServiceServer,
+};
 use super::proto::quota_service_server::{self, QuotaServiceServer};
 use super::service::Quota;
 use super::unary::{self, Body};
@@ -58,10 +62,11 @@ struct Services {
 }
 
 impl Edge {
-    /// The quota service, the billing service, health and reflection.
+    /// The quota service, the billing service, Envoy's rate limit service, health and reflection.
     pub(super) fn new(
         quota: Quota,
         billing: Billing,
+        envoy: Envoy,
         probes: Probes,
         access: Option<Access>,
     ) -> Self {
@@ -71,11 +76,14 @@ impl Edge {
         let served = [
             quota_service_server::SERVICE_NAME,
             billing_service_server::SERVICE_NAME,
+            rate_limit_service_server::SERVICE_NAME,
         ];
+        let envoy = RateLimitServiceServer::new(envoy).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let billing = BillingServiceServer::new(billing)
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let routes = reflection(health(probes), &served).add_service(billing);
+        let routes = reflection(health(probes), &served);
+        let routes = routes.add_service(billing).add_service(envoy);
         Self::of(Some(quota), routes.add_service(generated), access)
     }
 

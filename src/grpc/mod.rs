@@ -12,6 +12,7 @@ mod bind;
 mod connection;
 mod deadline;
 mod edge;
+mod envoy;
 mod fault;
 mod health;
 mod many;

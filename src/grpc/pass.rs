@@ -14,6 +14,9 @@ use crate::access::{Access, Grant, Role};
 /// What a header begins with that carries a token; letters of either case.
 const BEARER: &[u8] = b"bearer ";
 
+/// What the path of every call to Envoy's rate limit service begins with.
+const ENVOY_PATH: &str = "/envoy.service.ratelimit.v3.RateLimitService/";
+
 /// What a call may do.
 #[derive(Debug, Clone)]
 pub(super) enum Pass {
@@ -52,6 +55,9 @@ impl Pass {
 
 /// The role that a call needs, by its path; `None`: nobody is asked.
 pub(super) fn role_of(path: &str) -> Option<Role> {
+    if path.starts_with(ENVOY_PATH) {
+        return Some(Role::Check);
+    }
     let call = path.strip_prefix("/imquota.v1.")?;
     match call.split_once('/')? {
         ("QuotaService", "RecordActive") => Some(Role::Report),

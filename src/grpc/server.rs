@@ -22,6 +22,7 @@ use super::admin::Admin;
 use super::bill::Billing;
 use super::bind::Bound;
 use super::edge::Edge;
+use super::envoy::Envoy;
 use super::health::{Probes, Readiness};
 use super::pages::Pages;
 use super::peer::Guard;
@@ -118,9 +119,16 @@ pub async fn serve(
 ) -> Result<(), ServeFault> {
     let acceptors = acceptors(listeners)?;
     let (drain, draining) = watch::channel(false);
+    let envoy = Envoy::new(doors.admission.clone());
     let quota = Quota::new(doors.admission, draining.clone());
     let billing = Billing::new(doors.invoices);
-    let edge = Edge::new(quota, billing, Probes::new(readiness.clone()), access);
+    let edge = Edge::new(
+        quota,
+        billing,
+        envoy,
+        Probes::new(readiness.clone()),
+        access,
+    );
     // Room for the end of every worker.
     let (ends, mut ended) = mpsc::channel(bounds.workers.get());
     let mut inboxes = Vec::with_capacity(bounds.workers.get());

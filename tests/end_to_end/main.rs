@@ -21,6 +21,7 @@ mod plain;
 mod policies;
 
 mod ending;
+mod envoy;
 mod exists;
 mod figures;
 mod fleet;
