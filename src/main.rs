@@ -22,7 +22,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command {
         Command::Serve(args) => serve(args),
-        Command::CheckConfig { file } => cli::check_config(&file, &mut stdout(), &mut stderr()),
+        Command::CheckConfig(args) => {
+            let environment = std::env::vars_os().collect();
+            cli::check_config(*args, &environment, &mut stdout(), &mut stderr())
+        }
         Command::Bill(args) => {
             let environment = std::env::vars_os().collect();
             cli::bill(*args, &environment, &mut stdout(), &mut stderr())
@@ -55,11 +58,7 @@ fn serve(args: ServeArgs) -> Exit {
     let taken = precaution::take();
     let environment: Environment = std::env::vars_os().collect();
     let host = Host::here(&environment);
-    let origin = Origin {
-        flags: args.into(),
-        environment,
-        host,
-    };
+    let origin = Origin::new(args.into(), environment, host);
     let settings = match origin.load() {
         Ok(settings) => settings,
         Err(faults) => {

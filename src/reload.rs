@@ -24,15 +24,27 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Where the settings come from, to have them again.
 #[derive(Clone)]
 pub struct Origin {
-    /// The flags of this process.
-    pub flags: Flags,
-    /// Its environment.
-    pub environment: Environment,
-    /// Its machine.
-    pub host: Host,
+    flags: Flags,
+    environment: Environment,
+    host: Host,
+    /// The file as it was before anything of it was read.
+    first: Option<Mark>,
 }
 
 impl Origin {
+    /// The settings of a process with these flags and this environment, on this machine.
+    #[must_use]
+    pub fn new(flags: Flags, environment: Environment, host: Host) -> Self {
+        let file = config::file(&flags, &environment);
+        let first = file.map(|path| Mark::of(&path));
+        Self {
+            flags,
+            environment,
+            host,
+            first,
+        }
+    }
+
     fn file(&self) -> Option<PathBuf> {
         config::file(&self.flags, &self.environment)
     }
@@ -76,7 +88,7 @@ impl Live {
         };
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut mark = Mark::of(&path);
+        let mut mark = origin.first.unwrap_or(Mark(None));
         let mut about = mark;
         loop {
             let asked = tokio::select! {

@@ -44,10 +44,7 @@ pub enum Command {
     /// Serve until SIGTERM. A flag wins over the environment, the environment over the file
     Serve(ServeArgs),
     /// Say what a settings file means, or everything that is wrong with it
-    CheckConfig {
-        /// The settings file
-        file: PathBuf,
-    },
+    CheckConfig(Box<CheckConfigArgs>),
     /// Show what a month costs, and why
     Bill(Box<BillArgs>),
     /// Ask a running server.
@@ -139,6 +136,24 @@ impl Ask {
             Self::Audit(args) => args.common.manner(),
         }
     }
+}
+
+/// The flags of `check-config`.
+#[derive(Debug, Args)]
+pub struct CheckConfigArgs {
+    /// The settings file
+    pub(super) file: PathBuf,
+    /// A running server's --admin-listen: say what the file would change of its limits, prices and apps
+    #[arg(long, value_name = "URL", value_parser = Target::parse_admin)]
+    pub(super) against: Option<Target>,
+    #[command(flatten)]
+    pub(super) security: Security,
+    /// The file with the token, as for the operators' verbs
+    #[arg(long, value_name = "FILE", env = "IMQUOTA_TOKEN_FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// How long to wait for that server
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
+    pub(super) timeout: Duration,
 }
 
 /// The flags of `serve`. Their values are checked with the other settings, so that all faults are

@@ -123,6 +123,12 @@ pub fn ask(
     }
 }
 
+/// Does what a verb asks of a server, on a runtime of its own.
+pub(super) fn on_a_runtime<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    Ok(runtime.enable_all().build()?.block_on(work))
+}
+
 fn show(manner: Manner<'_>, answer: &Answer, out: &mut dyn Write) -> Exit {
     if manner.json {
         say(out, &answer.json.to_string());
@@ -196,7 +202,7 @@ pub(super) fn shown<T>(request: &mut tonic::Request<T>, bearer: Option<&Metadata
     }
 }
 
-fn explain(manner: Manner<'_>, no_answer: &NoAnswer) -> String {
+pub(super) fn explain(manner: Manner<'_>, no_answer: &NoAnswer) -> String {
     let (target, timeout) = (manner.target, manner.timeout);
     let (serve, endpoint) = match manner.audience {
         Audience::Gateways => ("imquota serve", "--endpoint"),

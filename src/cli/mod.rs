@@ -2,6 +2,7 @@
 //! running server.
 
 mod admin;
+mod against;
 mod args;
 mod bill;
 mod check_config;
@@ -19,7 +20,7 @@ mod tests;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-pub use args::{Ask, BillArgs, Cli, Command, Common, ServeArgs};
+pub use args::{Ask, BillArgs, CheckConfigArgs, Cli, Command, Common, ServeArgs};
 pub use check_config::check_config;
 pub use client::ask;
 pub use target::Target;

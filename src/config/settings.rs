@@ -85,6 +85,10 @@ impl Settings {
             ("auth", auth(self) == auth(new)),
             ("data_dir", self.data_dir == new.data_dir),
             ("store", self.store == new.store),
+            (
+                "connections",
+                format!("{:?}", self.connections) == format!("{:?}", new.connections),
+            ),
             ("request_ids", self.request_ids == new.request_ids),
             ("billing.zone", self.zone.name() == new.zone.name()),
             ("billing.currency", self.currency == new.currency),

@@ -33,6 +33,7 @@ mod token;
 mod unary;
 mod worker;
 
+pub use admin::apps::spec as app_message;
 pub use bill::estimate;
 pub use bind::{BindFault, Bound, bind};
 pub use edge::MESSAGE_BYTES_MAX;

@@ -1,7 +1,8 @@
 //! Apps: registered in the ledger, shown, changed, deleted.
 
 use super::{Fault, Operations, Order, RecountOrder, bounded};
-use crate::quota::{AppId, AppSpec, RESOURCES, Registered};
+use crate::ledger::Generation;
+use crate::quota::{AppId, AppSpec, Line, RESOURCES, Registered};
 use crate::store::{Entered, Registration};
 
 /// The most apps of one page.
@@ -62,6 +63,12 @@ impl Operations {
         all.truncate(most);
         let next = all.last().filter(|_| more).map(Managed::app);
         Ok((all, next))
+    }
+
+    /// What this sidecar goes by beside its apps, and since when.
+    #[must_use]
+    pub fn settings(&self) -> (Vec<Line>, Generation) {
+        self.here.settings()
     }
 
     /// Registers an app, changes it or deletes it. One that was deleted begins anew with counts of 0.

@@ -3,8 +3,8 @@
 use futures_util::future::BoxFuture;
 
 use super::Managed;
-use crate::ledger::Ledger;
-use crate::quota::{AppId, AppSpec, PlanName, Registered};
+use crate::ledger::{Generation, Ledger};
+use crate::quota::{AppId, AppSpec, Line, PlanName, Registered, outline};
 use crate::store::Reply;
 
 /// The most plans that are named to whoever asked for another.
@@ -26,6 +26,9 @@ pub trait Here: Send + Sync + 'static {
     /// # Errors
     /// It has not: what may have been meant, as the end of a sentence.
     fn has_plan(&self, plan: &PlanName) -> Result<(), String>;
+
+    /// What the settings say beside their apps, and since when they are in force.
+    fn settings(&self) -> (Vec<Line>, Generation);
 
     /// Reads what is new in the register.
     fn read_register(&self) -> Reply<'_, ()>;
@@ -78,6 +81,11 @@ impl Here for Ledger {
             .take(PLANS_TOLD_MAX)
             .collect();
         Err(format!("; there are {}", known.join(", ")))
+    }
+
+    fn settings(&self) -> (Vec<Line>, Generation) {
+        let lines = outline(&self.rules().file(), &self.outlook().policy());
+        (lines, self.rules().generations().now())
     }
 
     fn read_register(&self) -> Reply<'_, ()> {

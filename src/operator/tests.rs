@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::clock::{Millis, Month};
-use crate::quota::{PlanName, Registered, Resource};
+use crate::ledger::{Generation, Generations};
+use crate::quota::{Line, PlanName, Registered, Resource};
 use crate::store::{
     Amendment, BEAT_MS, Entered, Freeze, LEASE_TTL_MS, Recount, Recounted, Registration, Standing,
 };
@@ -149,6 +150,10 @@ impl Here for Desk {
 
     fn has_plan(&self, _plan: &PlanName) -> Result<(), String> {
         Ok(())
+    }
+
+    fn settings(&self) -> (Vec<Line>, Generation) {
+        (Vec::new(), Generations::default().now())
     }
 
     fn read_register(&self) -> Reply<'_, ()> {

@@ -14,6 +14,7 @@ mod ids;
 mod limit;
 mod object;
 mod outage;
+mod outline;
 mod plan;
 mod resource;
 mod rulebook;
@@ -30,6 +31,7 @@ pub use ids::{IdFault, REQUEST_ID_BYTES_MAX, RequestId, USER_ID_BYTES_MAX, UserI
 pub use limit::Limit;
 pub use object::{ExpiredHolds, HoldTime, ObjectId, ObjectNumber, RESOURCE_ID_BYTES_MAX};
 pub use outage::{Outage, OutagePolicy, OutageRule};
+pub use outline::{Line, outline};
 pub use plan::{GroupBasis, Limits, MeteredFee, Plan, PlanName, PriceList};
 pub use resource::{COUNTERS, Counter, RESOURCES, Resource};
 pub use rulebook::Rulebook;

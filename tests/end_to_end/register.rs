@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::client::{
     ACCOUNTS_FULL, ALLOW, Client, DISABLED, UNAVAILABLE, UNKNOWN, creation, used, verdict,
 };
+use crate::process::Process;
 use crate::recount::{fault, json, operators};
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
@@ -330,4 +331,52 @@ async fn a_start_without_redis_goes_by_what_was_known_and_guesses_nothing() {
     let fresh = start(&url, SETTINGS).await;
     let answer = fresh.client().await.create(NEW, Account).await;
     assert_eq!(verdict(&answer), UNAVAILABLE, "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_a_file_would_change_is_told_before_it_is_rolled_out() {
+    let sidecar = start("embedded", SETTINGS).await;
+    json(&sidecar, "apps put --app 5 --plan trial").await;
+    let file = sidecar.settings().with_file_name("next.yaml");
+    let next = "
+apps:
+  - { app_id: 5, plan: trial, limits: { accounts: 7 } }
+  - { app_id: 8, plan: own }
+plans:
+  own: { limits: { accounts: 3 } }
+  pro: { limits: { av_rooms: 60, groups_gained_daily: 10000 } }
+outage: { accounts: admit }
+";
+    std::fs::write(&file, next).expect("the folder is ours");
+    let at = operators(&sidecar);
+    let file = file.to_str().expect("text");
+    let ended = Process::imquota(["check-config", file, "--against", &at])
+        .ended()
+        .await;
+    assert_eq!((ended.code(), ended.stderr.as_str()), (0, ""), "{ended:?}");
+    for line in [
+        "ok",
+        "~ outage.accounts: deny -> admit",
+        "~ plans.pro.limits.av_rooms: 50 -> 60",
+        "- plans.pro.fees.2020-01-01.plan: 149.99",
+        "+ plans.own.limits.accounts: 3",
+        "- app 1: plan pro",
+        "+ app 8: plan own",
+        "~ app 5: plan trial (registered in the ledger) -> plan trial, accounts 7 (the file goes before the ledger)",
+    ] {
+        assert!(
+            ended.stdout.lines().any(|said| said == line),
+            "{line:?} in {}",
+            ended.stdout
+        );
+    }
+    // The same again, with what is registered left out.
+    std::fs::write(file, SETTINGS).expect("the folder is ours");
+    let ended = Process::imquota(["check-config", file, "--against", &at])
+        .ended()
+        .await;
+    assert_eq!(
+        ended.stdout, "ok\nnothing would change of limits, prices and apps\n",
+        "{ended:?}"
+    );
 }

@@ -47,7 +47,7 @@ pub struct AdminCommon {
 }
 
 impl AdminCommon {
-    pub(super) fn manner(&self) -> Manner<'_> {
+    pub(in crate::cli) fn manner(&self) -> Manner<'_> {
         Manner {
             target: &self.admin_endpoint,
             json: self.json,

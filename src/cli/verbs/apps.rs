@@ -160,7 +160,7 @@ fn shown(sentence: &str, app: &App) -> Answer {
 }
 
 /// What an app has of its own.
-fn own(app: &App) -> Vec<(&'static str, String)> {
+pub(in crate::cli) fn own(app: &App) -> Vec<(&'static str, String)> {
     let limits = app.limits.unwrap_or_default();
     let mut own: Vec<_> = [
         ("accounts", limits.accounts),

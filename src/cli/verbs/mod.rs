@@ -22,7 +22,9 @@ mod release;
 mod usage;
 mod words;
 
-pub(super) use apps::{delete as apps_delete, get as apps_get, list as apps_list, put as apps_put};
+pub(super) use apps::{
+    delete as apps_delete, get as apps_get, list as apps_list, own as app_words, put as apps_put,
+};
 pub(super) use audit::audit;
 pub(super) use bill::{run as run_bills, show as bill};
 pub(super) use cancel::cancel;

@@ -153,7 +153,8 @@ pub(super) fn registered(registered: &Registered) -> proto::App {
     }
 }
 
-fn spec(app: AppId, spec: &AppSpec) -> proto::App {
+/// Writes an app, with nothing of where it is managed.
+pub fn spec(app: AppId, spec: &AppSpec) -> proto::App {
     use proto::app_limit::Limit as Said;
     let own = &spec.limits;
     let limit = |limit: Option<Limit>| {

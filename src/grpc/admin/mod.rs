@@ -1,6 +1,6 @@
 //! AdminService: lets operators in, reads a request, has it done, writes the answer.
 
-mod apps;
+pub(super) mod apps;
 mod parse;
 mod render;
 
@@ -22,6 +22,8 @@ use super::proto::{
     DeleteAppRequest, DeleteAppResponse, GetAppRequest, GetAppResponse, ListAppsRequest,
     ListAppsResponse, PutAppRequest, PutAppResponse,
 };
+use super::proto::{GetSettingsRequest, GetSettingsResponse, Setting};
+use super::render::timestamp;
 use super::server::Doors;
 use crate::operator::Operations;
 use crate::quota::AppId;
@@ -109,6 +111,20 @@ impl AdminService for Admin {
         let work = pin!(self.operations.enter(&change));
         let app = Some(apps::registered(&within(deadline, work).await?));
         Ok(Response::new(DeleteAppResponse { app }))
+    }
+
+    async fn get_settings(
+        &self,
+        request: Request<GetSettingsRequest>,
+    ) -> Result<Response<GetSettingsResponse>, Status> {
+        self.caller(&request, None)?;
+        let (lines, generation) = self.operations.settings();
+        let said = lines.into_iter().map(|(key, value)| Setting { key, value });
+        Ok(Response::new(GetSettingsResponse {
+            settings: said.collect(),
+            generation: generation.number,
+            since: Some(timestamp(generation.since)),
+        }))
     }
 
     async fn recount(
