@@ -17,7 +17,7 @@ use crate::access::{Access, TokensFault};
 use crate::admission::Admission;
 use crate::board::{About, Board};
 use crate::clock::Clock;
-use crate::config::{Create, Settings, StoreSettings};
+use crate::config::{Settings, StoreSettings};
 use crate::endpoint::Endpoint;
 use crate::grpc::{self, Bound, Bounds, Doors, Guard, Readiness, ServeFault, Token, TokenFault};
 use crate::invoice::{Invoices, Prices};
@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::operator::Operations;
 use crate::reload::{Live, Origin};
 use crate::store::embedded::EmbeddedStore;
-use crate::store::redis::{self, RedisOptions, RedisStore};
+use crate::store::redis::{RedisOptions, RedisStore};
 use crate::store::{Operator, Store, StoreFault};
 use crate::tls::ServerTls;
 
@@ -180,7 +180,7 @@ impl Server<'_> {
     async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Fault> {
         let wait = match &self.settings.store {
             StoreSettings::Embedded => LOCAL_WAIT,
-            StoreSettings::Redis { wait, .. } => *wait,
+            StoreSettings::Redis(redis) => redis.wait,
         };
         let doors = Doors {
             admission: Arc::new(Admission::new(self.ledger.clone(), wait)),
@@ -256,7 +256,7 @@ fn about(settings: &Settings) -> About {
         member: settings.member.clone(),
         store: match &settings.store {
             StoreSettings::Embedded => "embedded".into(),
-            StoreSettings::Redis { url, .. } => url.to_string(),
+            StoreSettings::Redis(redis) => redis.topology.to_string(),
         },
     }
 }
@@ -334,21 +334,8 @@ fn open_store(settings: &Settings, folder: &Path, clock: &Arc<Clock>) -> Result<
     let zone = settings.zone.clone();
     Ok(match &settings.store {
         StoreSettings::Embedded => both(EmbeddedStore::open(&folder.join("ledger.redb"), zone)?),
-        StoreSettings::Redis {
-            url,
-            key_prefix,
-            create,
-            wait,
-            witness_wait,
-        } => {
-            let create = match create {
-                Create::Auto => redis::Create::Auto,
-                Create::Never => redis::Create::Never,
-            };
-            let (url, prefix) = (url.secret().into(), key_prefix.to_string());
-            let mut options = RedisOptions::new(url, prefix, zone, create);
-            options.response_timeout = *wait;
-            options.pace.witness_wait = witness_wait.map_or(0, in_ms);
+        StoreSettings::Redis(redis) => {
+            let options = RedisOptions::of(redis, zone);
             both(RedisStore::new(options, clock.clone())?)
         }
     })
@@ -358,11 +345,6 @@ fn open_store(settings: &Settings, folder: &Path, clock: &Arc<Clock>) -> Result<
 fn both<S: Store + Operator>(store: S) -> Stores {
     let store = Arc::new(store);
     (store.clone(), store)
-}
-
-/// A wait in milliseconds; settings bound it far below what fits.
-fn in_ms(wait: Duration) -> u64 {
-    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Meets the ledger before the first call is answered. One in this process must be there; a shared

@@ -143,6 +143,9 @@ impl Ask {
 pub struct CheckConfigArgs {
     /// The settings file
     pub(super) file: PathBuf,
+    /// Look at the Redis that it names, too: whether a ledger can live there, and what weakens it
+    #[arg(long, conflicts_with = "against")]
+    pub probe: bool,
     /// A running server's --admin-listen: say what the file would change of its limits, prices and apps
     #[arg(long, value_name = "URL", value_parser = Target::parse_admin)]
     pub(super) against: Option<Target>,

@@ -7,7 +7,8 @@ use super::against::differences;
 use super::args::{AdminCommon, CheckConfigArgs};
 use super::client::{explain, on_a_runtime};
 use super::{Exit, say, summary};
-use crate::config::{self, Environment};
+use crate::config::{self, Environment, Settings, StoreSettings};
+use crate::store::redis::{Probed, RedisOptions, probe};
 
 /// Says "ok" and what was understood to `out`, or the faults to `err`. Against a server it says what differs.
 pub fn check_config(
@@ -16,7 +17,7 @@ pub fn check_config(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Exit {
-    let settings = match config::check(&args.file) {
+    let settings = match config::check(&args.file, args.probe.then_some(environment)) {
         Ok(settings) => settings,
         Err(faults) => {
             say(err, &faults.to_string());
@@ -25,6 +26,9 @@ pub fn check_config(
     };
     let Some(target) = args.against else {
         say(out, &format!("ok\n{}", summary::of(&settings)));
+        if args.probe {
+            return probed(&settings, out, err);
+        }
         return Exit::Done;
     };
     let common = AdminCommon {
@@ -55,4 +59,54 @@ pub fn check_config(
             Exit::Fault
         }
     }
+}
+
+/// Looks at the Redis that the settings name.
+fn probed(settings: &Settings, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    match look(settings) {
+        Ok(None) => {
+            say(
+                out,
+                "\nprobe: the ledger is embedded; there is nothing to look at",
+            );
+            Exit::Done
+        }
+        Ok(Some(probed)) => report(&probed, out, err),
+        Err(problem) => {
+            say(err, &format!("probe: {problem}"));
+            Exit::Fault
+        }
+    }
+}
+
+fn look(settings: &Settings) -> std::io::Result<Option<Probed>> {
+    let StoreSettings::Redis(redis) = &settings.store else {
+        return Ok(None);
+    };
+    let options = RedisOptions::of(redis, settings.zone.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(Some(runtime.block_on(probe(&options))))
+}
+
+fn report(probed: &Probed, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    say(out, "");
+    for line in &probed.weak {
+        say(out, &format!("probe: warning: {line}"));
+    }
+    if let Some(fault) = &probed.fault {
+        say(err, &format!("probe: {fault}"));
+        return Exit::Fault;
+    }
+    let ledger = if probed.has_ledger {
+        "has a ledger"
+    } else {
+        "has no ledger yet"
+    };
+    say(
+        out,
+        &format!("probe: {} can be used, and {ledger}", probed.at),
+    );
+    Exit::Done
 }

@@ -1,10 +1,13 @@
 //! Settings as a person reads them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::table::{Side, aligned};
 use crate::access::{Binding, Role};
-use crate::config::{Connections, Create, LogFormat, Settings, StoreSettings};
+use crate::config::{
+    Connections, Create, LogFormat, Password, RedisSettings, Settings, StoreSettings,
+};
 use crate::endpoint::Endpoint;
 use crate::quota::{
     AppRules, AppSeries, ExpiredHolds, GroupBasis, IdPolicy, Limit, Limits, MeteredFee,
@@ -168,22 +171,49 @@ fn tls_of(files: &TlsFiles) -> String {
 }
 
 fn store(store: &StoreSettings) -> String {
-    match store {
-        StoreSettings::Embedded => "embedded (one sidecar)".to_owned(),
-        StoreSettings::Redis {
-            url,
-            key_prefix,
-            create,
-            wait,
-            ..
-        } => {
-            let create = match create {
-                Create::Auto => "made if it is not there",
-                Create::Never => "never made",
-            };
-            format!("{url}, key prefix {key_prefix}, {create}, waited for {wait:?} at most")
-        }
-    }
+    let StoreSettings::Redis(redis) = store else {
+        return "embedded (one sidecar)".to_owned();
+    };
+    let create = match redis.create {
+        Create::Auto => "made if it is not there",
+        Create::Never => "never made",
+    };
+    let RedisSettings {
+        topology,
+        login,
+        tls,
+        key_prefix,
+        wait,
+        ..
+    } = &**redis;
+    let password = match &login.password {
+        Some(Password::File(path)) => Some(path),
+        Some(Password::Text(_)) | None => None,
+    };
+    let certificate = tls.identity.as_ref().map(|(path, _)| path);
+    let from = |what: &str, path: Option<&PathBuf>| {
+        path.map(|path| format!("{what} from {}", path.display()))
+    };
+    let more = [
+        login.username.as_ref().map(|user| format!("user {user}")),
+        from("password", password),
+        from("authorities", tls.ca_file.as_ref()),
+        from("certificate", certificate),
+        tls.server_name
+            .as_ref()
+            .map(|name| format!("server name {name}")),
+    ];
+    let first = [
+        topology.to_string(),
+        format!("key prefix {key_prefix}"),
+        create.to_owned(),
+        format!("waited for {wait:?} at most"),
+    ];
+    let all: Vec<_> = first
+        .into_iter()
+        .chain(more.into_iter().flatten())
+        .collect();
+    all.join(", ")
 }
 
 fn outage(policy: &OutagePolicy) -> String {

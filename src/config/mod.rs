@@ -18,6 +18,7 @@ mod metrics;
 mod outage;
 mod plans;
 mod process;
+mod redis_login;
 mod redis_url;
 mod request_ids;
 mod scalar;
@@ -42,7 +43,10 @@ pub use connections::Connections;
 pub use file::FILE_BYTES_MAX;
 pub use finding::{FINDINGS_MAX, Faults, Finding, Place};
 pub use redis_url::RedisUrl;
-pub use settings::{ByDefault, Create, LogFormat, Settings, StoreSettings};
+pub use settings::{
+    ByDefault, Create, LogFormat, Login, Password, RedisSettings, RedisTls, Settings,
+    StoreSettings, Topology,
+};
 pub use sources::{Environment, Flags, Host};
 pub use tls::ListenerTls;
 
@@ -123,18 +127,20 @@ pub fn data_dir(environment: &Environment) -> Result<PathBuf, Faults> {
 }
 
 /// The settings that the file alone makes, for a check before it is rolled out: nothing of the
-/// machine that checks it counts. What [`Settings::by_default`] names is made up.
+/// machine that checks it counts, but the passwords of Redis that `environment` has, if one is given. What
+/// [`Settings::by_default`] names is made up.
 ///
 /// # Errors
 /// All faults.
-pub fn check(path: &Path) -> Result<Settings, Faults> {
+pub fn check(path: &Path, environment: Option<&Environment>) -> Result<Settings, Faults> {
     let elsewhere = Host {
         name: Some("elsewhere".into()),
         cores: NonZeroUsize::MIN,
         data_home: Some(PathBuf::new()),
     };
-    let (flags, environment) = (Flags::default(), Environment::default());
-    of_file(path, &flags, &environment, &elsewhere)
+    let passwords = [redis_login::OF_REDIS, redis_login::OF_SENTINELS].map(|of| of.variable);
+    let environment = environment.map_or_else(Environment::default, |all| all.only(&passwords));
+    of_file(path, &Flags::default(), &environment, &elsewhere)
 }
 
 /// The plans and the currency that a file says, or the built-in ones.
@@ -145,7 +151,7 @@ pub fn prices(file: Option<&Path>) -> Result<Prices, Faults> {
     if let Some(file) = file {
         let Settings {
             plans, currency, ..
-        } = check(file)?;
+        } = check(file, None)?;
         return Ok(Prices { plans, currency });
     }
     let (mut none, currency) = (Findings::default(), Currency::USD);

@@ -15,9 +15,9 @@ const HIDDEN: &str = "***";
 pub struct RedisUrl(Box<str>);
 
 impl RedisUrl {
-    /// Takes `redis://[user[:password]@]host[:port][/database]` or `redis+unix:///socket`, with
-    /// `protocol=2` or `3` behind a `?`, and for a socket also `db`, `user` and `pass`; `valkey` in
-    /// place of `redis` means the same.
+    /// Takes `redis://[user[:password]@]host[:port][/database]`, `rediss://` for TLS, or
+    /// `redis+unix:///socket`, with `protocol=2` or `3` behind a `?`, and for a socket also `db`, `user`
+    /// and `pass`; `valkey` in place of `redis` means the same.
     ///
     /// # Errors
     /// What is wrong, in words that hold no part of the URL: any part may hold the password.
@@ -33,7 +33,7 @@ impl RedisUrl {
         let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         match scheme {
-            "redis" | "valkey" => {
+            "redis" | "valkey" | "rediss" | "valkeys" => {
                 check_tcp(rest, query)?;
                 check_query(query, &["protocol"])?;
             }
@@ -41,14 +41,55 @@ impl RedisUrl {
                 check_socket(rest)?;
                 check_query(query, &["protocol", "db", "user", "pass"])?;
             }
-            "rediss" | "valkeys" => {
-                return Err("TLS to Redis is not served by this version; use redis://".into());
-            }
             _ => {
                 return Err("must be embedded, or a URL such as redis://127.0.0.1:6379/0".into());
             }
         }
         Ok(Self(text.into()))
+    }
+
+    /// Whether it asks for TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.0.starts_with("rediss:") || self.0.starts_with("valkeys:")
+    }
+
+    /// Whether it names a socket of this machine.
+    #[must_use]
+    pub fn is_socket(&self) -> bool {
+        self.0
+            .split("://")
+            .next()
+            .is_some_and(|scheme| scheme.ends_with("unix"))
+    }
+
+    /// Whether it holds a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.to_string().contains(HIDDEN)
+    }
+
+    /// The same place without user and password.
+    #[must_use]
+    pub fn without_login(&self) -> Self {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
+        let (authority, after) = match rest.find(['/', '?']) {
+            Some(end) => rest.split_at(end),
+            None => (rest, ""),
+        };
+        let (_, address) = authority.rsplit_once('@').unwrap_or(("", authority));
+        Self(format!("{scheme}://{address}{after}").into())
+    }
+
+    /// The number of the database that it names; 0 if it names none.
+    #[must_use]
+    pub fn database(&self) -> u32 {
+        let (_, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let of_query = query.split('&').find_map(|pair| pair.strip_prefix("db="));
+        let of_path = (!self.is_socket()).then(|| rest.split_once('/')).flatten();
+        let text = of_query.or(of_path.map(|(_, database)| database));
+        text.and_then(number).unwrap_or(0)
     }
 
     /// The URL with its password: for the connection, not for logs.
@@ -206,6 +247,8 @@ mod tests {
                 "redis://redis.default.svc:6379/15?protocol=3",
             ),
             ("redis://me@host", "redis://me@host"),
+            ("rediss://:secret@host:1/2", "rediss://:***@host:1/2"),
+            ("valkeys://host", "valkeys://host"),
             ("redis://me:s%40cret@host/1", "redis://me:***@host/1"),
             ("redis://:a:b@host", "redis://:***@host"),
             (
@@ -225,14 +268,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_url_says_is_found_in_it() {
+        for (text, database, is_tls, has_password) in [
+            ("redis://h", 0, false, false),
+            ("redis://u:p@h:1/12?protocol=3", 12, false, true),
+            ("rediss://:p@h/3", 3, true, true),
+            ("unix:///a/7/s?db=2&pass=x", 2, false, true),
+            ("unix:///a/7", 0, false, false),
+        ] {
+            let url = RedisUrl::parse(text).expect(text);
+            let found = (url.database(), url.is_tls(), url.has_password());
+            assert_eq!(found, (database, is_tls, has_password), "{text}");
+        }
+    }
+
+    #[test]
     fn what_cannot_connect_is_refused_without_repeating_it() {
         for (text, hint) in [
             ("", "must be embedded, or a URL"),
             ("Embedded", "must be embedded, or a URL"),
             ("http://secret", "must be embedded, or a URL"),
             ("redis:secret", "must be embedded, or a URL"),
-            ("rediss://:secret@host", "TLS"),
-            ("valkeys://host", "TLS"),
+            ("rediss://:secret@host?insecure=1", "only protocol may"),
+            ("rediss://host/#insecure", "database"),
             ("redis://", "names no host"),
             ("redis://:secret@:6379", "names no host"),
             ("redis://0.0.0.0", "every address"),

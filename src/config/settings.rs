@@ -1,6 +1,7 @@
 //! The settings, typed and valid.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -121,20 +122,98 @@ pub enum StoreSettings {
     /// In this process: one member, nothing shared.
     Embedded,
     /// In a Redis that many members share.
-    Redis {
-        /// Where it is. Shown without its password.
-        url: RedisUrl,
-        /// What every key begins with: 1 to [`super::KEY_PREFIX_BYTES_MAX`] letters, digits, `-`, `_`,
-        /// `.` and `:`.
-        key_prefix: Box<str>,
-        /// Whether a ledger that is not there may be made.
-        create: Create,
-        /// How long a check waits for an answer, 10 ms to 2 s, and never past its caller's deadline.
-        wait: Duration,
-        /// How long a sidecar that is new to the others waits until one of them knows of it, before it may
-        /// create what a limit guards; `None`: for ever.
-        witness_wait: Option<Duration>,
+    Redis(Box<RedisSettings>),
+}
+
+/// A Redis that many members share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// Where it is.
+    pub topology: Topology,
+    /// How to log in at the Redis that holds the ledger, before what the URLs say.
+    pub login: Login,
+    /// The same for Sentinels.
+    pub sentinel_login: Login,
+    /// What is trusted and shown where a URL says TLS.
+    pub tls: RedisTls,
+    /// What every key begins with: 1 to [`super::KEY_PREFIX_BYTES_MAX`] letters, digits, `-`, `_`,
+    /// `.` and `:`.
+    pub key_prefix: Box<str>,
+    /// Whether a ledger that is not there may be made.
+    pub create: Create,
+    /// How long a check waits for an answer, 10 ms to 2 s, and never past its caller's deadline.
+    pub wait: Duration,
+    /// How long a sidecar that is new to the others waits until one of them knows of it, before it may
+    /// create what a limit guards; `None`: for ever.
+    pub witness_wait: Option<Duration>,
+}
+
+/// How many Redis there are and how they hang together. Shown without passwords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topology {
+    /// One, which has an address.
+    Single(RedisUrl),
+    /// One master among replicas, which Sentinels name.
+    Sentinel {
+        /// The Sentinels, at least one; what they say of a database and of TLS goes for the master as well.
+        urls: Box<[RedisUrl]>,
+        /// What they call the master.
+        master_name: Box<str>,
     },
+    /// Several masters that share the slots; the URLs, at least one, are of some of them.
+    Cluster(Box<[RedisUrl]>),
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, urls) = match self {
+            Self::Single(url) => return url.fmt(f),
+            Self::Sentinel { urls, master_name } => {
+                (format!("master {master_name} of Sentinels"), urls)
+            }
+            Self::Cluster(urls) => ("cluster of".to_owned(), urls),
+        };
+        let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
+        write!(f, "{before} {}", urls.join(", "))
+    }
+}
+
+/// How to log in. What is not given is taken from the URL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// The user's name.
+    pub username: Option<Box<str>>,
+    /// The password.
+    pub password: Option<Password>,
+}
+
+/// Where a password comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Password {
+    /// The environment had it.
+    Text(Box<str>),
+    /// This file has it, and is read for every connection: a new one needs no restart.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(***)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// Files for TLS, read for every connection: new ones need no restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RedisTls {
+    /// The authorities that are trusted, in PEM; `None`: those of the machine.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that is shown, in PEM, and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name that the server's certificate must have; `None`: the URL's host.
+    pub server_name: Option<Box<str>>,
 }
 
 /// Whether a ledger that is not there may be made.

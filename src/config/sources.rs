@@ -48,6 +48,15 @@ impl Environment {
         self.0.get(std::ffi::OsStr::new(name))
     }
 
+    /// What it says of some variables alone.
+    pub(super) fn only(&self, names: &[&str]) -> Self {
+        let given = names.iter().filter_map(|name| {
+            let name = OsString::from(name);
+            Some((name.clone(), self.0.get(&name)?.clone()))
+        });
+        Self(given.collect())
+    }
+
     /// Whether the variable is given.
     pub(super) fn has(&self, name: &str) -> bool {
         self.raw(name).is_some()

@@ -102,11 +102,6 @@ impl<'a> Value<'a> {
         self.fault(findings, format!("must be {what}, not {found}"));
     }
 
-    /// Its text, whatever stands there in one piece.
-    pub fn text(&self, findings: &mut Findings) -> Option<&'a str> {
-        self.said(findings, "text")
-    }
-
     fn said(&self, findings: &mut Findings, what: &str) -> Option<&'a str> {
         let text = self.tree.text(self.at).filter(|_| !self.is_nothing());
         if text.is_none() {

@@ -22,13 +22,51 @@ pub enum Failure {
     Broken,
     /// The server answered that it will not.
     Refused,
+    /// It answered so in one of the words that say why.
+    Moved,
+    /// As [`Failure::Moved`], like all that follow.
+    Ask,
+    /// A slot is on its way.
+    TryAgain,
+    /// Slots are nobody's.
+    ClusterDown,
+    /// It loads its data.
+    Loading,
+    /// It is a replica.
+    ReadOnly,
+    /// It does not know a script, which it was given again.
+    NoScript,
+    /// Its memory is full.
+    Oom,
+    /// A script runs too long.
+    Busy,
+    /// It has too few replicas to write.
+    NoReplicas,
 }
 
-const FAILURES: [(Failure, &str); 3] = [
+const FAILURES: [(Failure, &str); 13] = [
     (Failure::Silent, "timeout"),
     (Failure::Broken, "connection"),
     (Failure::Refused, "refused"),
+    (Failure::Moved, "MOVED"),
+    (Failure::Ask, "ASK"),
+    (Failure::TryAgain, "TRYAGAIN"),
+    (Failure::ClusterDown, "CLUSTERDOWN"),
+    (Failure::Loading, "LOADING"),
+    (Failure::ReadOnly, "READONLY"),
+    (Failure::NoScript, "NOSCRIPT"),
+    (Failure::Oom, "OOM"),
+    (Failure::Busy, "BUSY"),
+    (Failure::NoReplicas, "NOREPLICAS"),
 ];
+
+impl Failure {
+    /// By the word that the server's answer begins with, if it is one of those that are told apart.
+    pub fn said(word: Option<&str>) -> Option<Self> {
+        let known = FAILURES.iter().find(|(_, name)| Some(*name) == word);
+        known.map(|(how, _)| *how)
+    }
+}
 
 /// What was counted.
 #[derive(Debug, Clone, Copy)]

@@ -12,10 +12,10 @@ use crate::stores::beside;
 use crate::tally::Progress;
 
 /// How many answers may come while something is hurt, and between two faults.
-const WHILE_HURT: std::ops::Range<u64> = 5..100;
+pub const WHILE_HURT: std::ops::Range<u64> = 5..100;
 const BETWEEN: std::ops::Range<u64> = 20..500;
 /// How many answers of the ledger come before Redis is hurt again.
-const JUDGED: std::ops::Range<u64> = 20..600;
+pub const JUDGED: std::ops::Range<u64> = 20..600;
 /// A start that is killed lives at most so long.
 const SHORT_LIFE_MS: u64 = 60;
 /// Longer than any lease lasts.
@@ -25,7 +25,7 @@ const LONG_HANG: Duration = Duration::from_secs(6);
 pub struct Schedule<'a> {
     until: Instant,
     progress: &'a Progress,
-    rng: SmallRng,
+    pub rng: SmallRng,
 }
 
 impl<'a> Schedule<'a> {
@@ -38,11 +38,11 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    fn goes_on(&self) -> bool {
+    pub fn goes_on(&self) -> bool {
         Instant::now() < self.until
     }
 
-    async fn after(&mut self, answers: std::ops::Range<u64>) {
+    pub async fn after(&mut self, answers: std::ops::Range<u64>) {
         let answers = self.rng.random_range(answers);
         self.progress.after(answers).await;
     }

@@ -13,7 +13,7 @@
     reason = "shared with other test binaries, each of which uses a part"
 )]
 mod support;
-use support::{client, process, redis_server, sidecar, stores, tally, wait};
+use support::{client, process, redis_server, sentinels, sidecar, stores, tally, wait};
 
 mod asking;
 mod book;
@@ -22,9 +22,10 @@ mod faults;
 mod gateway;
 mod run;
 mod settled;
+mod watched;
 
 use redis_server::Persistence;
-use run::run;
+use run::{run, run_watched};
 
 /// What a scenario does to Redis. Whatever that is, every count is the books' in the end, and every place of a
 /// limit can be had: what Redis forgets its members tell it.
@@ -56,6 +57,11 @@ async fn a_redis_that_keeps_each_write() {
 #[tokio::test]
 async fn a_redis_that_keeps_its_writes_each_second() {
     run(EVERY_SECOND).await;
+}
+
+#[tokio::test]
+async fn a_master_among_replicas_and_sentinels() {
+    run_watched().await;
 }
 
 #[tokio::test]

@@ -12,9 +12,11 @@ use crate::client::Client;
 use crate::faults::{Schedule, hurt_redis, hurt_sidecars};
 use crate::gateway::{Gateway, World};
 use crate::redis_server::{Persistence, RedisServer};
+use crate::sentinels::Watched;
 use crate::settled::{all_is_known, every_place_is_given, kills_change_nothing};
 use crate::sidecar::Sidecar;
 use crate::tally::{Progress, Shared};
+use crate::watched::hurt_watched;
 
 const GATEWAYS: usize = 24;
 /// How long a scenario is hurt, unless the environment says otherwise.
@@ -38,10 +40,10 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    async fn start(redis: &RedisServer) -> Self {
+    async fn start(store: &str, settings: &str) -> Self {
         let mut sidecars = Vec::new();
         for _ in 0..SIDECARS {
-            sidecars.push(Sidecar::start(&redis.url(), SETTINGS).await);
+            sidecars.push(Sidecar::start(store, settings).await);
         }
         let doors = sidecars.iter().map(Sidecar::lasting_client).collect();
         Self { sidecars, doors }
@@ -52,15 +54,77 @@ impl Fleet {
     }
 }
 
+/// By what a run's choices are made, and for how long it is hurt.
+fn seed_and_time(what: &str) -> (u64, Duration) {
+    let seed = number("IMQUOTA_CHAOS_SEED").unwrap_or_else(rand::random);
+    let time = Duration::from_secs(number("IMQUOTA_CHAOS_SECONDS").unwrap_or(SECONDS));
+    println!("{what}: IMQUOTA_CHAOS_SEED={seed}, hurt for {time:?}");
+    (seed, time)
+}
+
+/// The same for a master with replicas and Sentinels: it is killed, hung and handed over, with replicas that lag.
+pub async fn run_watched() {
+    let _turn = TURN.lock().await;
+    let (seed, time) = seed_and_time("a master among replicas and Sentinels");
+    let watched = Watched::start(Persistence::None, &[]);
+    let settings = SETTINGS.replace("store: {", &format!("store: {{ {},", watched.settings()));
+    let mut fleet = Fleet::start("", &settings).await;
+    let book = Shared::new(Book::new());
+    let (progress, judged) = (Progress::default(), Progress::default());
+    let world = World {
+        book: &book,
+        progress: &progress,
+        judged: &judged,
+        ids_last: false,
+    };
+    let mut gateways: Vec<_> = (0..GATEWAYS)
+        .map(|number| Gateway::new(number, seed, fleet.clients(), world))
+        .collect();
+    let over = Cell::new(false);
+    let loads = gateways.iter_mut().map(async |gateway| {
+        while !over.get() {
+            gateway.step().await;
+        }
+    });
+    let faults = async {
+        let until = Instant::now() + time;
+        let schedule = |stream| Schedule::new(seed, stream, until, &progress);
+        let (some, redis) = tokio::join!(
+            hurt_sidecars(&mut fleet.sidecars[..SIDECARS / 2], schedule(1)),
+            hurt_watched(watched, &judged, schedule(3)),
+        );
+        over.set(true);
+        println!("sidecars: {some:?}");
+        redis
+    };
+    let (_, watched) = tokio::join!(join_all(loads), faults);
+    heals(&mut fleet, &mut gateways, &book).await;
+    drop(watched);
+}
+
+/// What must hold when all runs again.
+async fn heals(fleet: &mut Fleet, gateways: &mut [Gateway<'_>], book: &Shared<Book>) {
+    book.with(|book| {
+        let Book {
+            answered,
+            unavailable,
+            lost,
+            ..
+        } = book;
+        println!("{answered} answers, {unavailable} without the ledger, {lost} lost");
+    });
+    join_all(gateways.iter_mut().map(Gateway::finish)).await;
+    all_is_known(fleet, book).await;
+    every_place_is_given(fleet, book).await;
+    kills_change_nothing(fleet, book).await;
+}
+
 /// Hurts a fleet under load, heals it, and compares what it says with the gateways' book.
 pub async fn run(scenario: Scenario) {
     let _turn = TURN.lock().await;
-    let seed = number("IMQUOTA_CHAOS_SEED").unwrap_or_else(rand::random);
-    let time = Duration::from_secs(number("IMQUOTA_CHAOS_SECONDS").unwrap_or(SECONDS));
-    println!("{scenario:?}: IMQUOTA_CHAOS_SEED={seed}, hurt for {time:?}");
-
+    let (seed, time) = seed_and_time(&format!("{scenario:?}"));
     let redis = RedisServer::with(scenario.persistence, &[]);
-    let mut fleet = Fleet::start(&redis).await;
+    let mut fleet = Fleet::start(&redis.url(), SETTINGS).await;
     let book = Shared::new(Book::new());
     let (progress, judged) = (Progress::default(), Progress::default());
     let world = World {
@@ -81,20 +145,7 @@ pub async fn run(scenario: Scenario) {
         world,
     )
     .await;
-    book.with(|book| {
-        let Book {
-            answered,
-            unavailable,
-            lost,
-            ..
-        } = book;
-        println!("{answered} answers, {unavailable} without the ledger, {lost} lost");
-    });
-
-    join_all(gateways.iter_mut().map(Gateway::finish)).await;
-    all_is_known(&fleet, &book).await;
-    every_place_is_given(&fleet, &book).await;
-    kills_change_nothing(&mut fleet, &book).await;
+    heals(&mut fleet, &mut gateways, &book).await;
     drop(redis);
 }
 

@@ -137,8 +137,14 @@ async fn sidecar(store: &Store) -> (Sidecar, Zone) {
             fill(&ledger, month).await;
         }
         Store::Redis(server) => {
-            let options =
-                RedisOptions::new(server.url(), "imquota".into(), zone.clone(), Create::Auto);
+            let options = RedisOptions::new(
+                imquota::config::Topology::Single(
+                    imquota::config::RedisUrl::parse(&server.url()).expect("a URL"),
+                ),
+                "imquota".into(),
+                zone.clone(),
+                Create::Auto,
+            );
             let ledger = RedisStore::new(options, Arc::new(Clock::default())).expect("an address");
             fill(&ledger, month).await;
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use imquota::admission::Admission;
 use imquota::clock::{Clock, Zone};
+use imquota::config::{RedisUrl, Topology};
 use imquota::ledger::{Folder, Ledger, Parts, Queues, Saving};
 use imquota::quota::Rulebook;
 use imquota::store::redis::{Create, RedisOptions, RedisStore};
@@ -197,6 +198,7 @@ impl Sidecar {
     fn store(&self, clock: &Arc<Clock>) -> (Arc<RedisStore>, Saving) {
         let url = self.common.url.clone();
         let url = url.unwrap_or("redis://simulated".into());
+        let url = Topology::Single(RedisUrl::parse(&url).expect("a URL"));
         let (prefix, zone) = (self.common.prefix.clone(), self.common.zone.clone());
         // As operators set it once there is a ledger: a new sidecar takes an emptied one for new.
         let create = if self.has_met() {

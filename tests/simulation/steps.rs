@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::future::BoxFuture;
 use imquota::clock::{Clock, Day, Millis, Zone};
+use imquota::config::{RedisUrl, Topology};
 use imquota::quota::{Amount, AppId, Charge, Limit, Limits, RequestId, Resource};
 use imquota::store::redis::{Create, Pace, RedisOptions, RedisStore, Session, Transport};
 use imquota::store::{
@@ -74,7 +75,8 @@ struct One {
 impl One {
     async fn meets(pair: &Arc<Pair>, number: u64, boot: u32, known: Option<Installation>) -> Self {
         let zone = Zone::parse("+08:00").expect("a zone");
-        let (url, prefix) = ("redis://simulated".into(), "steps".into());
+        let url = RedisUrl::parse("redis://simulated").expect("a URL");
+        let (topology, prefix) = (Topology::Single(url), "steps".into());
         let options = RedisOptions {
             pace: Pace {
                 lease_ttl: 1000,
@@ -82,7 +84,7 @@ impl One {
                 patience: 5000,
                 silence: 3000,
             },
-            ..RedisOptions::new(url, prefix, zone.clone(), Create::Auto)
+            ..RedisOptions::new(topology, prefix, zone.clone(), Create::Auto)
         };
         let way = Arc::new(Way(Arc::clone(pair)));
         let store = RedisStore::over(way, options, Arc::new(Clock::default()));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imquota::clock::{Clock, Day, Millis, Zone};
+use imquota::config::{RedisUrl, Topology};
 use imquota::quota::{Amount, AppId, Charge, Counter, Limit, Limits, RequestId, Resource};
 use imquota::store::redis::{Create, Pace, RedisOptions, RedisStore};
 use imquota::store::{
@@ -23,11 +24,15 @@ pub struct Sidecar {
     pub member: Member,
 }
 
+pub fn single(url: &str) -> Topology {
+    Topology::Single(RedisUrl::parse(url).expect("a URL of Redis"))
+}
+
 pub fn options(url: &str) -> RedisOptions {
     RedisOptions {
         // Far above what a busy test machine needs, so that no test depends on its pace.
         response_timeout: Duration::from_secs(10),
-        ..RedisOptions::new(url.to_owned(), "imquota".to_owned(), zone(), Create::Auto)
+        ..RedisOptions::new(single(url), "imquota".to_owned(), zone(), Create::Auto)
     }
 }
 
@@ -77,6 +82,13 @@ impl Sidecar {
 
     pub async fn hello(&self, known: Option<Installation>) -> Result<Installation, StoreFault> {
         self.store.hello(&self.member, known, NOW).await
+    }
+
+    /// How often a call failed in this way.
+    pub fn troubles(&self, kind: &str) -> u64 {
+        let counts = self.store.calls().expect("it is another process").counts();
+        let of = counts.failed.iter().find(|(name, _)| *name == kind);
+        of.expect("it is counted").1
     }
 
     pub async fn take(&self, take: &Take) -> Result<Taken, StoreFault> {

@@ -7,6 +7,13 @@
 )]
 mod redis_server;
 
+#[path = "../support/sentinels.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with other test binaries, each of which uses a part"
+)]
+mod sentinels;
+
 #[path = "../store_suite/mod.rs"]
 #[macro_use]
 #[allow(
@@ -15,8 +22,16 @@ mod redis_server;
 )]
 mod store_suite;
 
+#[path = "../support/cluster_servers.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with other test binaries, each of which uses a part"
+)]
+mod cluster_servers;
+
 mod asks;
 mod bases;
+mod cluster;
 mod crowd;
 mod deletions;
 mod fixture;
@@ -33,7 +48,10 @@ mod operators;
 mod records;
 mod recounts;
 mod restating;
+mod rights;
 mod server_faults;
 mod suite;
+mod tls;
 mod totals;
 mod users;
+mod watched;

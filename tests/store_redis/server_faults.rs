@@ -79,9 +79,35 @@ async fn a_full_server_refuses_without_half_a_write() {
     try_take(&one, 1).await.unwrap();
     server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_away(try_take(&one, 2).await, "OOM");
+    assert_eq!(one.troubles("OOM"), 1);
     assert_eq!(one.usage(app(1)).await.view.net[0], 1);
     server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     assert!(try_take(&one, 3).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_master_that_may_not_write_alone_does_not() {
+    let server = RedisServer::start();
+    let (one, _) = Sidecar::fresh(1, &server).await;
+    try_take(&one, 1).await.unwrap();
+    server.command::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    assert_away(try_take(&one, 2).await, "NOREPLICAS");
+    assert_eq!(one.usage(app(1)).await.view.net[0], 1);
+    assert_eq!(one.troubles("NOREPLICAS"), 1);
+    server.command::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    assert!(try_take(&one, 3).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_server_that_loads_its_data_is_waited_for() {
+    let mut server = RedisServer::start();
+    let (one, known) = Sidecar::fresh(1, &server).await;
+    server.save();
+    server.stop();
+    server.start_loading(3000);
+    let beaten = one.hello(Some(known)).await;
+    assert_away(beaten, "loading its data");
+    server.stop();
 }
 
 #[tokio::test]
@@ -90,6 +116,7 @@ async fn a_replica_is_no_ledger() {
     let (one, known) = Sidecar::fresh(1, &server).await;
     server.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
     assert_away(try_take(&one, 1).await, "READONLY");
+    assert_eq!(one.troubles("READONLY"), 1);
     assert_away(one.hello(Some(known)).await, "replica");
     server.command::<()>(&["REPLICAOF", "NO", "ONE"]);
     assert_eq!(one.hello(Some(known)).await, Ok(known));
@@ -110,6 +137,7 @@ async fn a_busy_server_is_away() {
     let mut other = server.connect();
     while redis::cmd("PING").query::<String>(&mut other).is_ok() {}
     assert_away(try_take(&one, 1).await, "BUSY");
+    assert_eq!(one.troubles("BUSY"), 1);
     redis::cmd("SCRIPT")
         .arg("KILL")
         .query::<()>(&mut other)
@@ -124,6 +152,7 @@ async fn a_server_that_forgot_the_scripts_is_given_them_again() {
     let (one, known) = Sidecar::fresh(1, &server).await;
     server.command::<()>(&["SCRIPT", "FLUSH"]);
     assert!(try_take(&one, 1).await.is_ok());
+    assert_eq!(one.troubles("NOSCRIPT"), 1);
     // So is one that is asked for many steps at once, as a new run makes every shard state itself.
     server.command::<()>(&["SCRIPT", "FLUSH"]);
     server.command::<()>(&["DEBUG", "CHANGE-REPL-ID"]);
@@ -147,7 +176,7 @@ async fn a_server_that_may_evict_is_refused_with_the_line_to_change() {
 async fn passwords_open_the_server_and_are_never_shown() {
     let server = RedisServer::start();
     // What the module's page says a user needs: CONFIG is not among it.
-    let needed = "~{imquota}:* ~{imquota:* +@connection +eval +evalsha +script|load +info +time +expireat +del +wait +@hash +@set +@sortedset +@list";
+    let needed = "~{imquota}:* ~{imquota:* +@connection +eval +evalsha +script|load +script|exists +info +time +expireat +del +@hash +@set +@sortedset +@list";
     let mut acl = vec!["ACL", "SETUSER", "quota", "on", ">s3cret"];
     acl.extend(needed.split(' '));
     server.command::<()>(&acl);
@@ -211,20 +240,75 @@ async fn a_key_of_another_kind_under_our_prefix_is_damage() {
 }
 
 #[test]
-fn an_address_or_prefix_of_no_use_is_refused_before_anything_is_tried() {
-    let refused = |url: &str, prefix: &str| {
-        let mut options = options(url);
+fn a_prefix_of_no_use_is_refused_before_anything_is_tried() {
+    let refused = |prefix: &str| {
+        let mut options = options("redis://host:1/0");
         options.key_prefix = prefix.to_owned();
         match RedisStore::new(options, std::sync::Arc::default()) {
             Err(StoreFault::Unusable(words)) => words,
             other => panic!("{other:?}"),
         }
     };
-    assert!(refused("rediss://host:1/0", "imquota").contains("TLS"));
-    let nonsense = refused("redis://me:s3cret@host:port:1", "imquota");
-    assert!(nonsense.contains("redis://host:port/db") && !nonsense.contains("s3cret"));
-    assert!(refused("redis://host:1/0", "im{quota").contains("key_prefix"));
-    assert!(refused("redis://host:1/0", "").contains("key_prefix"));
+    assert!(refused("im{quota").contains("key_prefix"));
+    assert!(refused("").contains("key_prefix"));
+}
+
+#[tokio::test]
+async fn a_ledger_of_a_later_version_is_left_alone() {
+    let server = RedisServer::start();
+    server.command::<()>(&["HSET", "{imquota}:v4:meta", "inst", "1"]);
+    let one = Sidecar::new(1, &server);
+    let Err(StoreFault::Unusable(words)) = one.hello(None).await else {
+        panic!("it would count anew beside it");
+    };
+    assert!(words.contains("format 4"), "{words}");
+    assert_eq!(server.command::<u64>(&["DBSIZE"]), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_redis_is_said_to_be_none() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 512]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let one = Sidecar::with(1, options(&format!("redis://127.0.0.1:{port}")));
+    assert_away(one.hello(None).await, "what answers there is no Redis");
+}
+
+#[tokio::test]
+async fn many_that_come_back_at_once_tell_the_server_its_scripts_once() {
+    let server = RedisServer::start();
+    let sidecars: Vec<_> = (1..=500)
+        .map(|number| Sidecar::with(number, options(&server.unix_url())))
+        .collect();
+    let (first, others) = sidecars.split_first().expect("there are many");
+    first.hello(None).await.unwrap();
+    let calls = |command: &str| {
+        let info: String = server.command(&["INFO", "commandstats"]);
+        let line = format!("cmdstat_{command}:calls=");
+        let calls = info.lines().find_map(|of| of.strip_prefix(line.as_str()));
+        calls.and_then(|calls| calls.split(',').next()?.parse().ok())
+    };
+    let once: Option<u64> = calls("script|load");
+    let begun = Instant::now();
+    let met = others.iter().map(|one| one.hello(None));
+    for met in futures_util::future::join_all(met).await {
+        met.unwrap();
+    }
+    println!("499 said hello in {:?}", begun.elapsed());
+    assert_eq!(calls("script|load"), once, "the first one told it");
+    let info: String = server.command(&["INFO", "stats"]);
+    let bytes = info
+        .lines()
+        .find_map(|line| line.strip_prefix("total_net_input_bytes:"));
+    let bytes: u64 = bytes.unwrap().trim().parse().unwrap();
+    println!("{} bytes from each", bytes / 500);
+    assert!(bytes / 500 < 8192, "{bytes}");
 }
 
 #[tokio::test]

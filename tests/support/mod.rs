@@ -6,6 +6,7 @@ pub mod http;
 pub mod process;
 pub mod redis_server;
 pub mod relay;
+pub mod sentinels;
 pub mod sidecar;
 pub mod stores;
 pub mod tally;

@@ -84,11 +84,15 @@ impl RedisServer {
 
     /// Runs one command; panics if it fails.
     pub fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_command(words)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// As [`RedisServer::command`], where it may fail.
+    pub fn try_command<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
-        command
-            .query(&mut self.connect())
-            .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+        command.query(&mut self.try_connect()?)
     }
 
     /// Forgets everything, as a careless operator does.
@@ -252,11 +256,11 @@ impl Drop for RedisServer {
     }
 }
 
-fn binary() -> String {
+pub fn binary() -> String {
     std::env::var(BINARY_VARIABLE).unwrap_or_else(|_| "redis-server".to_owned())
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("it is bound").port()
 }

@@ -98,14 +98,13 @@ impl Sidecar {
                 "--data-dir",
                 path(&data),
             ][..],
-            &[
-                "--store",
-                &self.store,
-                "--member",
-                &self.member,
-                "--workers",
-                "2",
-            ],
+            if self.store.is_empty() {
+                // The settings say it.
+                &[]
+            } else {
+                &["--store", &self.store]
+            },
+            &["--member", &self.member, "--workers", "2"],
             flags,
         ];
         Process::imquota(common.concat())

@@ -408,8 +408,14 @@ fn a_store_is_one_place_and_what_is_not_served_is_refused() {
             ],
         ),
         (
-            "store: { url: 'rediss://h' }",
-            &["f.yaml:1: store.url: TLS to Redis is not served by this version; use redis://"],
+            "store:\n  url: redis://h\n  username: a b\n  password_file: pass\n  tls: { ca_file: /ca, cert_file: /c, name: x }\n",
+            &[
+                "f.yaml:3: store.username: must be 1 to 512 bytes without a space, not \"a b\"",
+                "f.yaml:4: store.password_file: must be the whole path of a file, from / on, not \"pass\"",
+                "f.yaml:5: store.tls.name: unknown key; known here are ca_file, cert_file, key_file, server_name",
+                "f.yaml:5: store.tls.cert_file: needs key_file beside it",
+                "f.yaml:5: store.tls: is for a URL that begins with rediss://, and there is none",
+            ],
         ),
         (
             "store: { url: redis://h, key_prefix: 'a{b}', timeout: 5s, mode: simple }",
@@ -422,16 +428,32 @@ fn a_store_is_one_place_and_what_is_not_served_is_refused() {
         (
             "store:\n  url: redis://h\n  mode: sentinel\n  urls: [redis://a, x]\n  master_name: m\n",
             &[
-                "f.yaml:3: store.mode: only single is served by this version",
+                "f.yaml:2: store.url: is for mode single; name all of them by urls",
                 "f.yaml:4: store.urls[1]: must be embedded, or a URL such as redis://127.0.0.1:6379/0",
             ],
         ),
         (
             "store:\n  mode: cluster\n  urls: [redis://a]\n  master_name: m\n",
+            &["f.yaml:4: store.master_name: is for mode sentinel"],
+        ),
+        (
+            "store:\n  mode: sentinel\n  urls:\n    - redis://a/1\n    - redis://b\n    - rediss://c/1\n    - redis+unix:///s\n",
             &[
+                "f.yaml:1: store.master_name: is missing",
+                "f.yaml:5: store.urls[1]: must name the same database as the first one",
+                "f.yaml:6: store.urls[2]: must be redis:// or rediss:// as the first one is",
+                "f.yaml:7: store.urls[3]: is a socket; name a host and its port",
+            ],
+        ),
+        (
+            "store:\n  mode: cluster\n  urls: [redis://a/1]\n",
+            &["f.yaml:3: store.urls[0]: names a database; a Cluster has none but 0"],
+        ),
+        (
+            "store:\n  mode: cluster\n",
+            &[
+                "f.yaml:1: store.urls: is missing",
                 "f.yaml:1: store.url: is missing",
-                "f.yaml:2: store.mode: only single is served by this version",
-                "f.yaml:4: store.master_name: is for mode sentinel",
             ],
         ),
         (

@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use super::host;
 use crate::config::{
-    Environment, Faults, Flags, Host, LogFormat, Settings, StoreSettings, load, of_text,
+    Environment, Faults, Flags, Host, LogFormat, Password, Settings, StoreSettings, load, of_text,
 };
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -57,7 +57,7 @@ fn line(settings: &Settings) -> String {
     let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
     let store = match &settings.store {
         StoreSettings::Embedded => "embedded".into(),
-        StoreSettings::Redis { url, .. } => url.to_string(),
+        StoreSettings::Redis(redis) => redis.topology.to_string(),
     };
     let log = match settings.log_format {
         LogFormat::Text => "text",
@@ -115,12 +115,61 @@ fn a_store_named_elsewhere_keeps_what_the_file_says_of_it() {
         ..Flags::default()
     };
     let settings = read(&flags, &[], file).expect("no fault");
-    let StoreSettings::Redis { key_prefix, .. } = settings.store else {
+    let StoreSettings::Redis(redis) = settings.store else {
         panic!("{:?}", settings.store);
     };
-    assert_eq!(&*key_prefix, "p");
+    assert_eq!(&*redis.key_prefix, "p");
+    let many = "store: { mode: cluster, urls: [redis://a, redis://b], key_prefix: p }\n";
+    for (flags, variables, store) in [
+        (&flags, &[][..], "redis://flag"),
+        (
+            &Flags::default(),
+            &[("IMQUOTA_STORE", "redis://v")],
+            "redis://v",
+        ),
+        (&Flags::default(), &[], "cluster of redis://a, redis://b"),
+    ] {
+        let settings = read(flags, variables, many).expect("no fault");
+        assert!(line(&settings).contains(store), "{}", line(&settings));
+    }
     let faults = read(&Flags::default(), &[], file).expect_err("which store?");
     assert_eq!(faults.to_string(), "f.yaml:1: store.url: is missing");
+}
+
+#[test]
+fn a_password_comes_from_the_environment_and_never_from_the_command_line() {
+    let flags = Flags {
+        store: Some("redis://me@h".into()),
+        ..Flags::default()
+    };
+    let variables = [("IMQUOTA_REDIS_PASSWORD", "s3cret")];
+    let file = "store: { password_file: /p }\n";
+    let settings = read(&flags, &variables, file).expect("no fault");
+    let StoreSettings::Redis(redis) = &settings.store else {
+        panic!("{:?}", settings.store);
+    };
+    assert_eq!(redis.login.password, Some(Password::Text("s3cret".into())));
+    assert!(!format!("{settings:?}").contains("s3cret"));
+    let flags = Flags {
+        store: Some("redis://me:s3cret@h".into()),
+        ..Flags::default()
+    };
+    let faults = read(&flags, &[], "")
+        .expect_err("everybody sees it")
+        .to_string();
+    assert!(
+        faults.starts_with("--store: a password on the command line"),
+        "{faults}"
+    );
+    assert!(!faults.contains("s3cret"));
+    assert!(
+        read(
+            &Flags::default(),
+            &[("IMQUOTA_STORE", "redis://me:s3cret@h")],
+            ""
+        )
+        .is_ok()
+    );
 }
 
 #[test]
@@ -161,7 +210,7 @@ fn faults_name_the_flag_or_the_variable_and_covered_ones_are_told_too() {
             "--listen: 0.0.0.0:1 can be reached from other machines and is not encrypted: give it a \
              certificate under tls.listen in the settings file; or, if that is meant, add it to allow_plaintext",
             "--log-format: must be text or json, not \"jsn\"; did you mean \"json\"?",
-            "--store: TLS to Redis is not served by this version; use redis://",
+            "--store: a password on the command line is seen by everybody on the machine; write it to a file (store.password_file) or to IMQUOTA_REDIS_PASSWORD",
             "--workers: must be at least 1, not \"0\"",
         ]
     );

@@ -5,8 +5,8 @@ use rust_decimal::Decimal;
 
 use super::{in_repository, read};
 use crate::config::{
-    Create, Environment, FILE_BYTES_MAX, Flags, Host, LogFormat, Settings, StoreSettings, check,
-    load,
+    Create, Environment, FILE_BYTES_MAX, Flags, Host, LogFormat, Password, Settings, StoreSettings,
+    Topology, check, load,
 };
 use crate::quota::{
     AppId, AppRules, AppSeries, ExpiredHolds, GroupBasis, IdPolicy, Limit, PlanName,
@@ -51,20 +51,16 @@ fn the_contracts_example_is_understood_as_it_stands() {
     let admin = settings.admin_listen.as_ref().expect("an admin listener");
     assert_eq!(admin.to_string(), "127.0.0.1:50052");
     assert_eq!(settings.data_dir.to_str(), Some("/var/lib/imquota"));
-    let StoreSettings::Redis {
-        url,
-        key_prefix,
-        create,
-        wait,
-        witness_wait,
-    } = &settings.store
-    else {
+    let StoreSettings::Redis(redis) = &settings.store else {
         panic!("{:?}", settings.store);
     };
-    assert_eq!(*witness_wait, Some(Duration::from_secs(5)));
+    assert_eq!(redis.witness_wait, Some(Duration::from_secs(5)));
+    let Topology::Single(url) = &redis.topology else {
+        panic!("{redis:?}");
+    };
     assert_eq!(url.secret(), "redis://127.0.0.1:6379/0");
     assert_eq!(
-        (&**key_prefix, *create, *wait),
+        (&*redis.key_prefix, redis.create, redis.wait),
         ("imquota", Create::Auto, Duration::from_millis(500))
     );
     assert!(settings.rulebook.unknown.is_none());
@@ -210,24 +206,52 @@ fn a_redis_is_told_everything_and_never_shows_its_password() {
 ",
     )
     .expect("no fault");
-    let StoreSettings::Redis {
-        key_prefix,
-        create,
-        wait,
-        witness_wait,
-        ..
-    } = &settings.store
-    else {
+    let StoreSettings::Redis(redis) = &settings.store else {
         panic!("{:?}", settings.store);
     };
-    assert_eq!(*witness_wait, None, "for ever");
+    assert_eq!(redis.witness_wait, None, "for ever");
     assert_eq!(
-        (&**key_prefix, *create, *wait),
+        (&*redis.key_prefix, redis.create, redis.wait),
         ("a.b:c-1_", Create::Never, Duration::from_secs(2))
     );
     let shown = format!("{settings:?}");
     assert!(shown.contains("redis://me:***@10.0.0.1/3"));
     assert!(!shown.contains("secret"));
+}
+
+#[test]
+fn sentinels_their_logins_and_certificates_are_understood() {
+    let settings = read(
+        "store:
+  mode: sentinel
+  urls: [rediss://s1:26379/2, 'rediss://:secret@s2:26379/2']
+  master_name: quota
+  username: imquota
+  password_file: /run/secrets/redis
+  sentinel_password_file: /run/secrets/sentinel
+  tls: { ca_file: /ca.pem, cert_file: /c.pem, key_file: /k.pem, server_name: redis.internal }
+",
+    )
+    .expect("no fault");
+    let StoreSettings::Redis(redis) = &settings.store else {
+        panic!("{:?}", settings.store);
+    };
+    let Topology::Sentinel { urls, master_name } = &redis.topology else {
+        panic!("{redis:?}");
+    };
+    let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (urls.join(" ").as_str(), &**master_name),
+        ("rediss://s1:26379/2 rediss://:***@s2:26379/2", "quota")
+    );
+    assert_eq!(redis.login.username.as_deref(), Some("imquota"));
+    let file = |path: &str| Some(Password::File(path.into()));
+    assert_eq!(redis.login.password, file("/run/secrets/redis"));
+    assert_eq!(redis.sentinel_login.password, file("/run/secrets/sentinel"));
+    let identity = ("/c.pem".into(), "/k.pem".into());
+    assert_eq!(redis.tls.identity, Some(identity));
+    assert_eq!(redis.tls.server_name.as_deref(), Some("redis.internal"));
+    assert!(!format!("{settings:?}").contains("secret@"));
 }
 
 #[test]
@@ -277,7 +301,7 @@ fn a_file_that_cannot_be_read_is_one_clear_line() {
     };
     let missing = folder.path().join("missing.yaml");
     let line = |path: &std::path::Path| {
-        let faults = check(path).expect_err("no settings");
+        let faults = check(path, None).expect_err("no settings");
         faults.to_string().replace(&path.display().to_string(), "F")
     };
     assert_eq!(
@@ -305,8 +329,8 @@ fn a_file_that_cannot_be_read_is_one_clear_line() {
 
 #[test]
 fn the_shipped_example_starts_as_it_stands() {
-    let settings =
-        check(&in_repository("examples/imquota.yaml")).unwrap_or_else(|faults| panic!("{faults}"));
+    let settings = check(&in_repository("examples/imquota.yaml"), None)
+        .unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(settings.store, StoreSettings::Embedded);
     assert!(settings.by_default.data_dir);
     assert!(settings.notices.is_empty());

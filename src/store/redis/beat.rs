@@ -34,7 +34,16 @@ impl RedisStore {
         let link = self.linked()?;
         let step = self.beat_step(&link, beat);
         let asked = self.clock.own();
-        let value = link.wire.run(&self.scripts.beat, &step).await?;
+        // Who has other masters before it than its fellows must not say what runs.
+        let (meta, run) = (self.keys.meta(), link.run());
+        link.wire.leads_to_masters(&meta, &run).await?;
+        // The lease that a master gives which is one no longer is worth nothing.
+        let (value, is_master) = tokio::join!(
+            link.wire.run(&self.scripts.beat, &step),
+            link.wire.leads_to_master()
+        );
+        is_master?;
+        let value = value?;
         let Told {
             time,
             standing,
@@ -52,7 +61,7 @@ impl RedisStore {
             link.unconfirmed.store(true, Ordering::Relaxed);
         }
         if beaten.leased && link.unconfirmed.load(Ordering::Relaxed) {
-            beaten.leased = replicas_have_it(&link.wire).await;
+            beaten.leased = replicas_have_it(&link.wire, &self.keys.meta()).await;
             link.unconfirmed.store(!beaten.leased, Ordering::Relaxed);
         }
         if !silent.is_empty()
@@ -140,8 +149,9 @@ impl RedisStore {
     }
 }
 
-/// Whether all connected replicas have what this connection wrote so far.
-pub(super) async fn replicas_have_it(wire: &Wire) -> bool {
+/// Whether all connected replicas of the server that has `key` have what this connection wrote so far.
+pub(super) async fn replicas_have_it(wire: &Wire, key: &str) -> bool {
+    let wire = wire.of(key);
     let mut ask = redis::cmd("INFO");
     ask.arg("replication");
     let Ok(Ok(info)) = wire.ask(ask).await.map(redis::from_redis_value::<String>) else {

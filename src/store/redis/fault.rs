@@ -3,6 +3,7 @@
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::answer::Status;
+use super::tls;
 use crate::store::{Shard, StoreFault};
 
 /// Whether the connection is still worth using after a failure.
@@ -14,6 +15,8 @@ pub(super) enum Connection {
     Spent,
 }
 
+const LOGIN_HINT: &str = "; check user and password (store.username, store.password_file, IMQUOTA_REDIS_PASSWORD or the URL)";
+
 /// Reads an error of the client library. `at` is the server's address as it may be shown.
 pub(super) fn read(error: &RedisError, at: &str) -> (StoreFault, Connection) {
     let words = words(error);
@@ -21,19 +24,29 @@ pub(super) fn read(error: &RedisError, at: &str) -> (StoreFault, Connection) {
     let spent = |fault| (fault, Connection::Spent);
     let good = |fault| (fault, Connection::Good);
     match error.kind() {
-        ErrorKind::AuthenticationFailed => spent(away("; check user and password in store.url")),
-        ErrorKind::Io | ErrorKind::Parse | ErrorKind::Client => spent(away("")),
+        ErrorKind::AuthenticationFailed => spent(away(LOGIN_HINT)),
+        ErrorKind::Parse => spent(away("; what answers there is no Redis")),
+        ErrorKind::Io | ErrorKind::Client => spent(away(tls::of_alert(&words))),
         ErrorKind::Server(ServerErrorKind::ReadOnly) => {
             spent(away("; store.url must name the master"))
         }
-        ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            good(away("; the user in store.url lacks a permission"))
+        // Known to be not done: a slot is on its way from one master to another.
+        ErrorKind::Server(ServerErrorKind::TryAgain | ServerErrorKind::Ask) => {
+            good(StoreFault::Frozen(format!(
+                "a part of the ledger is being moved to another node of the Cluster: {words}"
+            )))
         }
+        ErrorKind::Server(ServerErrorKind::Moved) => spent(away(
+            "; it has moved to a node that was not known, which is looked for",
+        )),
+        ErrorKind::Server(ServerErrorKind::NoPerm) => good(away(
+            "; the user lacks this permission: the README has the whole rule",
+        )),
         _ => match error.code() {
             Some("WRONGTYPE" | "DAMAGED") => good(StoreFault::Unusable(format!(
                 "the ledger in Redis at {at} is damaged, or its prefix is shared with another program: {words}"
             ))),
-            Some("WRONGPASS" | "NOAUTH") => spent(away("; check user and password in store.url")),
+            Some("WRONGPASS" | "NOAUTH") => spent(away(LOGIN_HINT)),
             _ => good(away("")),
         },
     }

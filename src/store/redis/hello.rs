@@ -8,6 +8,7 @@ use redis::Value;
 use super::keys::FORMAT;
 use super::link::Wire;
 use super::meta::{Found, Meta, id_text, key_text};
+use super::probe::look_over;
 use super::script::Step;
 use super::survey::{Survey, survey};
 use super::{Create, Link, RedisStore};
@@ -29,6 +30,8 @@ impl RedisStore {
             (Some(_), Some(known)) => known,
             _ => meta.accept(self.zone.name(), self.keys.prefix())?,
         };
+        // Of a server that is refused, the reason alone is said.
+        self.told.tell(&survey);
         if meta.found == Found::Creating && frozen.is_none() {
             self.create(&wire, &meta.id).await?;
         }
@@ -57,8 +60,13 @@ impl RedisStore {
         {
             return Ok((link.wire.clone(), survey));
         }
-        let wire = self.dialer.connect(&self.scripts).await?;
-        let survey = survey(&wire).await?;
+        let wire = self.dialer.reach().await?;
+        let survey = if self.dialer.is_real() {
+            look_over(&wire, &self.keys).await?
+        } else {
+            survey(&wire).await?
+        };
+        wire.learn(&self.scripts).await?;
         Ok((wire, survey))
     }
 

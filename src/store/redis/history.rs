@@ -74,7 +74,7 @@ impl RedisStore {
             .arg(audit::word(&by.why));
         let (_, mut answer) = self.run(&link, shard, &self.scripts.amend, step).await?;
         let done = answer.flag()?;
-        if done && !replicas_have_it(&link.wire).await {
+        if done && !replicas_have_it(&link.wire, &self.keys.header(shard)).await {
             return Err(fault::unconfirmed());
         }
         Ok(done)
@@ -102,7 +102,7 @@ impl RedisStore {
         let (_, mut answer) = self.run(&link, shard, &self.scripts.bill, step).await?;
         let (written, is_this) = (answer.text()?, answer.flag()?);
         // Whoever asks again because of this is told the bill that stands.
-        if !replicas_have_it(&link.wire).await {
+        if !replicas_have_it(&link.wire, &self.keys.header(shard)).await {
             return Err(fault::unconfirmed());
         }
         Ok((written.into(), is_this))

@@ -17,6 +17,20 @@ pub(super) struct Keys {
     prefix: Box<str>,
 }
 
+/// The meta key of a ledger of some layout.
+pub(super) fn meta_of(prefix: &str, format: u32) -> String {
+    format!("{{{prefix}}}:v{format}:meta")
+}
+
+/// A key of the same slot as `key` that is never there.
+pub(super) fn absent(key: &[u8]) -> Vec<u8> {
+    let tag = key
+        .iter()
+        .position(|byte| *byte == b'}')
+        .map_or(key, |end| &key[..=end]);
+    [tag, b":absent"].concat()
+}
+
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
         Self {
@@ -30,7 +44,7 @@ impl Keys {
 
     /// Who the ledger is: installation, zone, shards, state.
     pub(super) fn meta(&self) -> String {
-        format!("{{{}}}:v{FORMAT}:meta", self.prefix)
+        meta_of(&self.prefix, FORMAT)
     }
 
     /// Who its members are.

@@ -109,7 +109,7 @@ impl RedisStore {
             return Err(fault::unchanged(status));
         }
         let number = answer.count()?;
-        if !replicas_have_it(&link.wire).await {
+        if !replicas_have_it(&link.wire, &self.keys.meta()).await {
             return Err(fault::unconfirmed());
         }
         Ok(number)

@@ -1,154 +1,24 @@
-//! One connection to Redis: made, looked over, used, given up.
+//! The connection in use: shared by many calls, each with its time; given up by the first that finds it
+//! broken.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError};
-use redis::{RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
+use super::dial::no_answer;
 use super::fault::{self, Connection};
+use super::line::Line;
 use super::script::{Script, Scripts, Step};
+use super::way::Named;
+use super::{slot, survey};
 use crate::store::{Calls, Failure, StoreFault};
 
 /// The most calls in flight on the connection; more wait, within their own time.
 const IN_FLIGHT_MAX: usize = 1024;
-
-/// Connecting takes a few round trips: so many answers' time it may have.
-const CONNECT_ANSWERS: u32 = 3;
-
-/// A way to a server that is no connection to an address: a simulated network, for one.
-pub trait Transport: fmt::Debug + Send + Sync {
-    /// Makes a session.
-    fn connect(&self) -> BoxFuture<'_, RedisResult<Arc<dyn Session>>>;
-}
-
-/// A connection made by a [`Transport`], shared by many calls at a time.
-pub trait Session: fmt::Debug + Send + Sync {
-    /// Sends commands in one write and answers each one's reply, an error among them as
-    /// [`Value::ServerError`]. A dropped future may still take effect.
-    fn send(&self, commands: Vec<Cmd>) -> BoxFuture<'_, RedisResult<Vec<Value>>>;
-}
-
-/// How the server is reached.
-#[derive(Debug)]
-pub(super) enum Way {
-    Direct(Box<ConnectionInfo>),
-    Other(Arc<dyn Transport>),
-}
-
-/// Where Redis is, and how patient we are with it.
-#[derive(Debug)]
-pub(super) struct Dialer {
-    way: Way,
-    /// The address as logs may show it: without user and password.
-    pub(super) shown: String,
-    patience: Duration,
-    pub(super) calls: Arc<Calls>,
-}
-
-impl Dialer {
-    pub(super) fn new(way: Way, shown: String, patience: Duration) -> Self {
-        Self {
-            way,
-            shown,
-            patience,
-            calls: Arc::default(),
-        }
-    }
-
-    /// Connects and loads the scripts. The name is resolved anew each time.
-    pub(super) async fn connect(&self, scripts: &Scripts) -> Result<Wire, StoreFault> {
-        let patience = self.patience * CONNECT_ANSWERS;
-        let line = timeout(patience, self.way.connect())
-            .await
-            .map_err(|_| self.no_answer(patience))?
-            .map_err(|error| self.fault(&error))?;
-        let wire = Wire {
-            line,
-            turns: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
-            spent: Arc::new(AtomicBool::new(false)),
-            shown: self.shown.as_str().into(),
-            patience: self.patience,
-            calls: self.calls.clone(),
-        };
-        self.calls.connected();
-        for loaded in join_all(scripts.all().map(|script| wire.ask(script.load()))).await {
-            loaded?;
-        }
-        Ok(wire)
-    }
-
-    fn fault(&self, error: &RedisError) -> StoreFault {
-        fault::read(error, &self.shown).0
-    }
-
-    fn no_answer(&self, waited: Duration) -> StoreFault {
-        no_answer(&self.shown, waited)
-    }
-}
-
-fn no_answer(at: &str, waited: Duration) -> StoreFault {
-    StoreFault::Away(format!(
-        "Redis at {at}: no answer within {} ms",
-        waited.as_millis()
-    ))
-}
-
-impl Way {
-    async fn connect(&self) -> RedisResult<Line> {
-        match self {
-            Self::Direct(info) => {
-                // Each call has its time-out from us, with the wait for its turn included.
-                let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(None)
-                    .set_response_timeout(None);
-                let client = Client::open(info.as_ref().clone())?;
-                let connecting = client.get_multiplexed_async_connection_with_config(&config);
-                connecting.await.map(Line::Direct)
-            }
-            Self::Other(transport) => transport.connect().await.map(Line::Other),
-        }
-    }
-}
-
-/// What carries commands.
-#[derive(Debug, Clone)]
-enum Line {
-    Direct(MultiplexedConnection),
-    Other(Arc<dyn Session>),
-}
-
-impl Line {
-    async fn send(&self, cmd: &Cmd) -> RedisResult<Value> {
-        match self {
-            Self::Direct(connection) => connection.clone().send_packed_command(cmd).await,
-            Self::Other(session) => {
-                let mut values = session.send(vec![cmd.clone()]).await?;
-                values.pop().ok_or_else(unanswered)
-            }
-        }
-    }
-
-    async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-        match self {
-            Self::Direct(connection) => pipeline.query_async(&mut connection.clone()).await,
-            Self::Other(session) => {
-                let values = session.send(pipeline.cmd_iter().cloned().collect()).await?;
-                values.into_iter().map(Value::extract_error).collect()
-            }
-        }
-    }
-}
-
-fn unanswered() -> RedisError {
-    (ErrorKind::Client, "a command was left without an answer").into()
-}
 
 /// A connection that many calls share.
 #[derive(Debug, Clone)]
@@ -158,11 +28,125 @@ pub(super) struct Wire {
     /// Set by the first call that found it broken or silent, so that no other finds out again.
     spent: Arc<AtomicBool>,
     shown: Arc<str>,
+    named: Option<Arc<Named>>,
     patience: Duration,
     calls: Arc<Calls>,
 }
 
 impl Wire {
+    pub(super) fn new(
+        line: Line,
+        shown: &str,
+        named: Option<Named>,
+        patience: Duration,
+        calls: Arc<Calls>,
+    ) -> Self {
+        Self {
+            line,
+            turns: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+            spent: Arc::new(AtomicBool::new(false)),
+            shown: shown.into(),
+            named: named.map(Arc::new),
+            patience,
+            calls,
+        }
+    }
+
+    /// Whether it leads to the master still, as far as a Sentinel knows that can be reached. If not, the
+    /// connection is given up: a master that is cut off would go on answering.
+    pub(super) async fn leads_to_master(&self) -> Result<(), StoreFault> {
+        let Some(named) = &self.named else {
+            return Ok(());
+        };
+        let asked = timeout(self.patience, named.by.successor(&named.master));
+        let Ok(Some(successor)) = asked.await else {
+            return Ok(());
+        };
+        self.spent.store(true, Ordering::Relaxed);
+        Err(StoreFault::Away(format!(
+            "Redis at {} is no longer the master; Sentinels name {}",
+            self.shown, successor.address
+        )))
+    }
+
+    /// Loads the scripts that the server does not know. Many clients come to a server that comes back, and the
+    /// first has told it all.
+    pub(super) async fn learn(&self, scripts: &Scripts) -> Result<(), StoreFault> {
+        if self.is_cluster() {
+            for one in self.each() {
+                Box::pin(one.learn(scripts)).await?;
+            }
+            return Ok(());
+        }
+        if let Line::Other(_) = self.line {
+            // Nobody pays for what crosses no network.
+            let all: Vec<Cmd> = scripts.all().map(Script::load).collect();
+            return self.ask_all(&all).await.map(drop);
+        }
+        let mut known = redis::cmd("SCRIPT");
+        known.arg("EXISTS");
+        for script in scripts.all() {
+            known.arg(script.hash());
+        }
+        let known: Vec<bool> = redis::from_redis_value(self.ask(known).await?)
+            .map_err(|_| super::answer::unexpected())?;
+        let unknown: Vec<Cmd> = scripts
+            .all()
+            .zip(known)
+            .filter(|(_, known)| !known)
+            .map(|(script, _)| script.load())
+            .collect();
+        self.ask_all(&unknown).await.map(drop)
+    }
+
+    /// The same for each server that there is.
+    pub(super) fn each(&self) -> Vec<Self> {
+        let lines = self.line.each().into_iter();
+        lines
+            .map(|line| Self {
+                line,
+                ..self.clone()
+            })
+            .collect()
+    }
+
+    /// The same for the server that has a key.
+    pub(super) fn of(&self, key: &str) -> Self {
+        Self {
+            line: self.line.of(key),
+            ..self.clone()
+        }
+    }
+
+    /// Whether there are many masters.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.line, Line::Cluster(_))
+    }
+
+    /// Whether the masters of a Cluster are those that were connected to, as the one says that has `key`, and
+    /// all of them run as they did. If not, the connections are given up: who sees other masters than
+    /// its fellows opens a recovery with each beat.
+    pub(super) async fn leads_to_masters(&self, key: &str, run: &str) -> Result<(), StoreFault> {
+        let Line::Cluster(cluster) = &self.line else {
+            return Ok(());
+        };
+        let looked = self.within(async {
+            let whole = cluster.is_whole(slot::of_key(key.as_bytes())).await;
+            Ok::<_, StoreFault>(whole? && survey::run(self).await? == run)
+        });
+        let looked = looked.await?;
+        if matches!(looked, Ok(true)) {
+            return Ok(());
+        }
+        self.spent.store(true, Ordering::Relaxed);
+        looked.and_then(|_| {
+            Err(StoreFault::Away(format!(
+                "the masters of {} have changed",
+                self.shown
+            )))
+        })
+    }
+
     /// Whether it must be made anew.
     pub(super) fn is_spent(&self) -> bool {
         self.spent.load(Ordering::Relaxed)
@@ -182,6 +166,7 @@ impl Wire {
                 match self.send(&script.by_hash(step)).await {
                     // A server that does not know the script has not run it.
                     Err(error) if is_unknown_script(&error) => {
+                        self.calls.failed(Failure::NoScript);
                         self.send(&script.by_source(step)).await
                     }
                     answer => answer,
@@ -196,11 +181,7 @@ impl Wire {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        for command in commands {
-            pipeline.add_command(command.clone());
-        }
-        self.within(self.send_all(&pipeline))
+        self.within(self.send_all(commands))
             .await?
             .map_err(|error| self.fault(&error))
     }
@@ -214,16 +195,16 @@ impl Wire {
         if steps.is_empty() {
             return Ok(Vec::new());
         }
-        let mut pipeline = Pipeline::with_capacity(steps.len());
-        for step in steps {
-            pipeline.add_command(script.by_hash(step));
-        }
+        let commands: Vec<Cmd> = steps.iter().map(|step| script.by_hash(step)).collect();
         let answers = self
             .within(async {
-                match self.send_all(&pipeline).await {
+                match self.send_all(&commands).await {
                     Err(error) if is_unknown_script(&error) => {
-                        self.send(&script.load()).await?;
-                        self.send_all(&pipeline).await
+                        self.calls.failed(Failure::NoScript);
+                        for line in self.line.each() {
+                            line.send(&script.load()).await?;
+                        }
+                        self.send_all(&commands).await
                     }
                     answers => answers,
                 }
@@ -232,15 +213,15 @@ impl Wire {
         answers.map_err(|error| self.fault(&error))
     }
 
-    async fn send_all(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
+    async fn send_all(&self, commands: &[Cmd]) -> Result<Vec<Value>, RedisError> {
         let _turn = self.turns.acquire().await;
-        self.line.send_all(pipeline).await
+        self.line.send_all(commands).await
     }
 
     async fn send(&self, cmd: &Cmd) -> Result<Value, RedisError> {
         // The semaphore is never closed: a turn always comes.
         let _turn = self.turns.acquire().await;
-        self.line.send(cmd).await?.extract_error()
+        self.line.send(cmd).await
     }
 
     async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, StoreFault> {
@@ -262,11 +243,14 @@ impl Wire {
 
     fn fault(&self, error: &RedisError) -> StoreFault {
         let (fault, connection) = fault::read(error, &self.shown);
+        let by_connection = match connection {
+            Connection::Spent => Failure::Broken,
+            Connection::Good => Failure::Refused,
+        };
+        self.calls
+            .failed(Failure::said(error.code()).unwrap_or(by_connection));
         if connection == Connection::Spent {
             self.spent.store(true, Ordering::Relaxed);
-            self.calls.failed(Failure::Broken);
-        } else {
-            self.calls.failed(Failure::Refused);
         }
         fault
     }

@@ -37,8 +37,8 @@
 //! them: `guard`, `counts`, `month`, `plan`, `record`, `hold`, `objects`, `users`, `audit`; `roll` has those of the
 //! meta key.
 //!
-//! A user of Redis needs these keys, `+@connection`, `+eval`, `+evalsha`, `+script|load`, `+info`, `+time`,
-//! `+expireat`, `+del`, `+wait`, `+@hash`, `+@set`, `+@sortedset` and `+@list`; with `+config|get` the store
+//! A user of Redis needs these keys, `+@connection`, `+eval`, `+evalsha`, `+script|load`, `+script|exists`, `+info`, `+time`,
+//! `+expireat`, `+del`, `+@hash`, `+@set`, `+@sortedset` and `+@list`; with `+config|get` the store
 //! learns how large integer sets may be, where that is not the default.
 //!
 //! # What a forgetful Redis cannot hide
@@ -82,36 +82,48 @@
 //!   nothing is known. It is noted in an app's month on which days it was told again.
 
 mod active;
+mod address;
 mod answer;
 mod audit;
 mod beat;
+mod cluster;
+mod dial;
 mod fault;
 mod hello;
 mod history;
 mod hold;
 mod keys;
 mod leave;
+mod line;
 mod link;
 mod meta;
 mod operator;
 mod options;
 mod place;
+mod probe;
 mod record;
 mod register;
 mod report;
 mod restate;
+mod rights;
 mod roll;
 mod script;
 mod seen;
+mod sentinel;
 mod settle;
+mod slot;
 mod standing;
 mod survey;
+mod tls;
+mod way;
 
 #[cfg(any(test, fuzzing))]
 pub use answer::fuzz;
 
-pub use link::{Session, Transport};
-pub use options::{Create, Pace, RedisOptions};
+pub use crate::config::Create;
+pub use line::{Session, Transport};
+pub use options::{Pace, RedisOptions};
+pub use probe::{Probed, probe};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
@@ -120,10 +132,12 @@ use tokio::sync::Mutex;
 
 use self::answer::{Answer, Status};
 use self::keys::Keys;
-use self::link::{Dialer, Way, Wire};
+use self::link::Wire;
+use self::probe::Told;
 use self::script::{Script, Scripts, Step};
 use self::seen::Seen;
 use self::standing::{Heard, Stance};
+use self::way::Dialer;
 use super::{
     Adopted, Bases, Beat, Beaten, Calls, GiveBack, GivenBack, Hold, Installation, Login, Member,
     MonthHistory, RegisterPage, Reply, Report, SEALED_AFTER_MS, Settled, Shard, Statement, Store,
@@ -151,6 +165,7 @@ pub struct RedisStore {
     clock: Arc<Clock>,
     seen: Seen,
     heard: Heard,
+    told: Told,
     link: RwLock<Option<Arc<Link>>>,
     /// One hello at a time, so that one connection is made however many ask for it.
     greeting: Mutex<()>,
@@ -206,16 +221,10 @@ impl RedisStore {
     /// Makes the store; it connects at the first [`Store::hello`].
     ///
     /// # Errors
-    /// [`StoreFault::Unusable`] if the address or the key prefix has not the form that
-    /// [`RedisOptions`] describes.
+    /// [`StoreFault::Unusable`] if an address cannot be understood or the key prefix has not the form
+    /// that [`RedisOptions`] describes.
     pub fn new(options: RedisOptions, clock: Arc<Clock>) -> Result<Self, StoreFault> {
-        let (info, shown) = options.address()?;
-        let way = Way::Direct(Box::new(info));
-        Self::by(
-            Dialer::new(way, shown, options.response_timeout),
-            options,
-            clock,
-        )
+        Self::by(Dialer::new(&options)?, options, clock)
     }
 
     /// As [`RedisStore::new`], with the server reached by `transport` instead of a connection to the
@@ -228,27 +237,22 @@ impl RedisStore {
         options: RedisOptions,
         clock: Arc<Clock>,
     ) -> Result<Self, StoreFault> {
-        let (_, shown) = options.address()?;
-        let way = Way::Other(transport);
-        Self::by(
-            Dialer::new(way, shown, options.response_timeout),
-            options,
-            clock,
-        )
+        Self::by(Dialer::over(transport, &options), options, clock)
     }
 
     fn by(dialer: Dialer, options: RedisOptions, clock: Arc<Clock>) -> Result<Self, StoreFault> {
         Ok(Self {
             keys: Keys::new(options.prefix()?),
-            dialer,
             zone: options.zone,
             create: options.create,
             pace: options.pace,
             nonce: format!("{:016x}{:016x}", options.machine, chance::draw::<u64>()),
-            scripts: Scripts::new(),
+            scripts: Scripts::new(dialer.is_cluster()),
+            dialer,
             clock,
             seen: Seen::new(),
             heard: Heard::default(),
+            told: Told::default(),
             link: RwLock::new(None),
             greeting: Mutex::new(()),
         })
@@ -271,10 +275,7 @@ impl RedisStore {
 
     fn linked(&self) -> Result<Arc<Link>, StoreFault> {
         self.link().ok_or_else(|| {
-            StoreFault::Away(format!(
-                "Redis at {} has not answered yet",
-                self.dialer.shown
-            ))
+            StoreFault::Away(format!("{} has not answered yet", self.dialer.shown()))
         })
     }
 
@@ -479,13 +480,15 @@ impl Store for RedisStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{RedisUrl, Topology};
 
     #[test]
     fn the_clock_follows_the_server_only_where_it_must() {
         let clock = Arc::new(Clock::default());
-        let (url, prefix) = ("redis://127.0.0.1:1/0".into(), "imquota".into());
+        let url = RedisUrl::parse("redis://127.0.0.1:1/0").unwrap();
         let zone = Zone::parse("+08:00").unwrap();
-        let options = RedisOptions::new(url, prefix, zone, Create::Auto);
+        let topology = Topology::Single(url);
+        let options = RedisOptions::new(topology, "imquota".into(), zone, Create::Auto);
         let store = RedisStore::new(options, Arc::clone(&clock)).unwrap();
         // Two readings, so that a millisecond may pass between them.
         let is_ahead = |ms: i64| (clock.now().0 - Clock::system().0).abs_diff(ms) <= 20;

@@ -1,22 +1,26 @@
 //! What a Redis ledger is told before it connects.
 
-use std::fmt;
 use std::time::Duration;
-
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use crate::chance;
 use crate::clock::Zone;
+use crate::config::{Create, Login, RedisSettings, RedisTls, Topology};
 use crate::store::{LEASE_TTL_MS, StoreFault};
 
 /// The longest key prefix, in bytes.
 const PREFIX_BYTES_MAX: usize = 64;
 
 /// Where the ledger is and what it must be like.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct RedisOptions {
-    /// `redis://[user:password@]host:port/db` or `redis+unix:///path`.
-    pub url: String,
+    /// How many Redis there are, and where.
+    pub topology: Topology,
+    /// How to log in at the Redis that has the ledger, before what its URL says.
+    pub login: Login,
+    /// The same for Sentinels.
+    pub sentinel_login: Login,
+    /// What is trusted and shown where a URL says TLS.
+    pub tls: RedisTls,
     /// What every key begins with: 1 to 64 bytes of `A-Z`, `a-z`, `0-9`, `-`, `_`, `.`, `:`.
     pub key_prefix: String,
     /// The billing zone; a ledger that counts days in another is refused.
@@ -71,33 +75,15 @@ const PATIENCE_MS: u64 = 60_000;
 /// After how long without a beat a member is noted as silent.
 const SILENCE_MS: u64 = 60_000;
 
-/// Whether a member that remembers no ledger may make one where there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Create {
-    /// It may.
-    Auto,
-    /// The ledger must be there.
-    Never,
-}
-
-impl fmt::Debug for RedisOptions {
-    /// Without the address, which may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisOptions")
-            .field("key_prefix", &self.key_prefix)
-            .field("zone", &self.zone.name())
-            .field("create", &self.create)
-            .field("response_timeout", &self.response_timeout)
-            .finish_non_exhaustive()
-    }
-}
-
 impl RedisOptions {
-    /// With all times as they are by default.
+    /// With all times as they are by default, and what the URLs say of logins.
     #[must_use]
-    pub fn new(url: String, key_prefix: String, zone: Zone, create: Create) -> Self {
+    pub fn new(topology: Topology, key_prefix: String, zone: Zone, create: Create) -> Self {
         Self {
-            url,
+            topology,
+            login: Login::default(),
+            sentinel_login: Login::default(),
+            tls: RedisTls::default(),
             key_prefix,
             zone,
             create,
@@ -107,27 +93,17 @@ impl RedisOptions {
         }
     }
 
-    /// The address as the client library takes it, and as it may be shown.
-    pub(super) fn address(&self) -> Result<(ConnectionInfo, String), StoreFault> {
-        let unusable = |what: &str| StoreFault::Unusable(format!("store.url: {what}"));
-        if self.url.starts_with("rediss:") || self.url.starts_with("valkeys:") {
-            return Err(unusable(
-                "rediss:// needs TLS, which this build does not have; use redis://",
-            ));
-        }
-        // The library's own words may repeat the address with its password.
-        let info = self.url.as_str().into_connection_info().map_err(|_| {
-            unusable("is no Redis address; write redis://host:port/db or redis+unix:///path")
-        })?;
-        let shown = match info.addr() {
-            ConnectionAddr::Unix(path) => path.display().to_string(),
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                format!("{host}:{port}")
-            }
-            _ => return Err(unusable("is of a kind that is not supported")),
-        };
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        Ok((info.set_tcp_settings(tcp), shown))
+    /// As the settings say, with days of `zone`.
+    #[must_use]
+    pub fn of(settings: &RedisSettings, zone: Zone) -> Self {
+        let (topology, prefix) = (settings.topology.clone(), settings.key_prefix.to_string());
+        let mut options = Self::new(topology, prefix, zone, settings.create);
+        options.login = settings.login.clone();
+        options.sentinel_login = settings.sentinel_login.clone();
+        options.tls = settings.tls.clone();
+        options.response_timeout = settings.wait;
+        options.pace.witness_wait = settings.witness_wait.map_or(0, in_ms);
+        options
     }
 
     /// The prefix, if keys can begin with it: a brace would break the hash tag.
@@ -143,4 +119,9 @@ impl RedisOptions {
             ))
         })
     }
+}
+
+/// A wait in milliseconds; settings bound it far below what fits.
+fn in_ms(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }

@@ -88,7 +88,7 @@ impl RedisStore {
         let registered = row.map(|row| row.registered);
         match (outcome, registered) {
             (DONE, Some(registered)) => {
-                if !replicas_have_it(&link.wire).await {
+                if !replicas_have_it(&link.wire, &self.keys.header(home)).await {
                     return Err(fault::unconfirmed());
                 }
                 Ok(Entered::Done(registered))

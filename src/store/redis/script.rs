@@ -5,6 +5,7 @@ use std::io::Write;
 
 use redis::Cmd;
 
+use super::keys;
 use super::standing::Standing;
 
 /// A script with what it shares with others in front of it.
@@ -12,13 +13,33 @@ use super::standing::Standing;
 pub(super) struct Script {
     source: String,
     hash: String,
+    /// Whether calls name the key that is never there, see [`cluster`](super::cluster).
+    is_whole: bool,
 }
 
 impl Script {
-    fn new(parts: &[&str]) -> Self {
-        let source = parts.concat();
+    fn new(parts: &[&str], is_whole: bool) -> Self {
+        // The key that is never there is for the server alone.
+        let first = if is_whole { "KEYS[#KEYS] = nil\n" } else { "" };
+        let source = [first, &parts.concat()].concat();
         let hash = redis::Script::new(&source).get_hash().to_owned();
-        Self { source, hash }
+        Self {
+            source,
+            hash,
+            is_whole,
+        }
+    }
+
+    /// A call of a source that is asked once, on `key`.
+    pub(super) fn plain(source: &str, key: &str) -> Cmd {
+        let mut cmd = redis::cmd("EVAL");
+        cmd.arg(source).arg(1).arg(key);
+        cmd
+    }
+
+    /// By which the server knows it.
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// Gives the server the source, so that the hash is enough from then on.
@@ -30,19 +51,19 @@ impl Script {
 
     /// Runs a step by the script's hash.
     pub(super) fn by_hash(&self, step: &Step) -> Cmd {
-        step.complete(redis::cmd("EVALSHA"), &self.hash)
+        step.complete(redis::cmd("EVALSHA"), &self.hash, self.is_whole)
     }
 
     /// Runs a step by the script's source, for a server that has forgotten the hash.
     pub(super) fn by_source(&self, step: &Step) -> Cmd {
-        step.complete(redis::cmd("EVAL"), &self.source)
+        step.complete(redis::cmd("EVAL"), &self.source, self.is_whole)
     }
 }
 
 /// A script by the names of its parts' files.
 macro_rules! script {
-    ($($part:ident)+) => {
-        Script::new(&[$(include_str!(concat!("scripts/", stringify!($part), ".lua"))),+])
+    ($is_whole:ident: $($part:ident)+) => {
+        Script::new(&[$(include_str!(concat!("scripts/", stringify!($part), ".lua"))),+], $is_whole)
     };
 }
 
@@ -84,54 +105,51 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    pub(super) fn new() -> Self {
+    /// `is_whole`: each step is done only where its whole slot is.
+    pub(super) fn new(is_whole: bool) -> Self {
         Self {
-            hello: script!(hello),
-            mark: script!(mark),
-            open: script!(open),
-            take: script!(guard counts limit record judge take),
-            take_object: script!(
-                guard counts limit record judge buckets objects hold records asking take_object
+            hello: script!(is_whole: hello),
+            mark: script!(is_whole: mark),
+            open: script!(is_whole: open),
+            take: script!(is_whole: guard counts limit record judge take),
+            take_object: script!(is_whole: guard counts limit record judge buckets objects hold records asking take_object
             ),
-            end_hold: script!(guard counts record buckets objects hold records asking end_hold),
-            release: script!(guard counts month record giving release),
-            release_object: script!(
-                guard counts month record giving buckets objects hold records asking release_object
+            end_hold: script!(is_whole: guard counts record buckets objects hold records asking end_hold),
+            release: script!(is_whole: guard counts month record giving release),
+            release_object: script!(is_whole: guard counts month record giving buckets objects hold records asking release_object
             ),
-            held: script!(guard counts record buckets objects hold held),
-            known: script!(guard counts record buckets objects hold known),
-            adopt: script!(guard counts record giving buckets objects hold records adopt),
-            settle: script!(
-                guard counts month plan limit record buckets objects hold records users merge told
+            held: script!(is_whole: guard counts record buckets objects hold held),
+            known: script!(is_whole: guard counts record buckets objects hold known),
+            adopt: script!(is_whole: guard counts record giving buckets objects hold records adopt),
+            settle: script!(is_whole: guard counts month plan limit record buckets objects hold records users merge told
                 told_hold report grant settle
             ),
-            active: script!(guard counts month buckets users active),
-            usage: script!(guard counts month users usage),
-            history: script!(guard counts month history),
-            beat: script!(roll beat),
-            noted: script!(roll noted),
-            leave: script!(roll leave),
-            recall: script!(recall),
-            notice: script!(notice),
-            restate: script!(
-                guard counts month plan record buckets objects hold records users merge told told_hold
+            active: script!(is_whole: guard counts month buckets users active),
+            usage: script!(is_whole: guard counts month users usage),
+            history: script!(is_whole: guard counts month history),
+            beat: script!(is_whole: roll beat),
+            noted: script!(is_whole: roll noted),
+            leave: script!(is_whole: roll leave),
+            recall: script!(is_whole: recall),
+            notice: script!(is_whole: notice),
+            restate: script!(is_whole: guard counts month plan record buckets objects hold records users merge told told_hold
                 report base restate
             ),
-            bases: script!(guard bases),
-            fold: script!(guard counts month base fold),
-            freeze: script!(guard counts freeze),
-            recount: script!(guard counts month base audit recount),
-            retired: script!(guard audit retired),
-            bill: script!(guard audit bill),
-            forget_names: script!(guard forget_names),
-            register: script!(guard audit registry register),
-            amend: script!(guard counts month audit amend),
-            registered: script!(registered),
-            state_register: script!(guard registry state_register),
+            bases: script!(is_whole: guard bases),
+            fold: script!(is_whole: guard counts month base fold),
+            freeze: script!(is_whole: guard counts freeze),
+            recount: script!(is_whole: guard counts month base audit recount),
+            retired: script!(is_whole: guard audit retired),
+            bill: script!(is_whole: guard audit bill),
+            forget_names: script!(is_whole: guard forget_names),
+            register: script!(is_whole: guard audit registry register),
+            amend: script!(is_whole: guard counts month audit amend),
+            registered: script!(is_whole: registered),
+            state_register: script!(is_whole: guard registry state_register),
         }
     }
 
-    pub(super) fn all(&self) -> [&Script; 32] {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Script> {
         [
             &self.hello,
             &self.mark,
@@ -166,6 +184,7 @@ impl Scripts {
             &self.state_register,
             &self.amend,
         ]
+        .into_iter()
     }
 }
 
@@ -191,9 +210,14 @@ impl Step {
         self
     }
 
-    fn complete(&self, mut cmd: Cmd, script: &str) -> Cmd {
-        cmd.arg(script).arg(self.keys.ends.len());
-        for piece in self.keys.iter().chain(self.args.iter()) {
+    /// With the key that is never there behind the others, where the call must find its slot whole.
+    fn complete(&self, mut cmd: Cmd, script: &str, is_whole: bool) -> Cmd {
+        let first = self.keys.iter().next().filter(|_| is_whole);
+        let absent = first.map(keys::absent);
+        let keys = self.keys.ends.len() + usize::from(absent.is_some());
+        cmd.arg(script).arg(keys);
+        let absent = absent.as_deref();
+        for piece in self.keys.iter().chain(absent).chain(self.args.iter()) {
             cmd.arg(piece);
         }
         cmd

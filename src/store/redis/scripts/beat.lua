@@ -35,6 +35,10 @@ local leaving, fresh = ARGV[16] == '1', ARGV[17] == '1'
 local ttl, witness_wait, patience, silence = num(ARGV[18]), num(ARGV[19]), num(ARGV[20]), num(ARGV[21])
 
 local function true_run()
+  -- Of a Cluster one server's word is not enough: the caller has just asked all of them.
+  if string.sub(ARGV[1], 1, 8) == 'cluster:' then
+    return ARGV[1]
+  end
   local id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
   return (id or '') .. ':' .. (replid or '')
