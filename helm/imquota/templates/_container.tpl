@@ -24,13 +24,6 @@ env:
         resource: requests.cpu
         divisor: "1"
     {{- end }}
-  {{- if and (eq $v.store "redis") $v.redis.urlSecret.name }}
-  - name: IMQUOTA_STORE
-    valueFrom:
-      secretKeyRef:
-        name: {{ $v.redis.urlSecret.name }}
-        key: {{ $v.redis.urlSecret.key }}
-  {{- end }}
   - name: RUST_LOG
     value: {{ $v.logFilter | quote }}
   # For the verbs, as in: kubectl exec POD -c imquota -- /imquota members list
@@ -103,6 +96,11 @@ volumeMounts:
     mountPath: /var/lib/imquota
   - name: imquota-run
     mountPath: /run/imquota
+  {{- if include "imquota.redisSecrets" . }}
+  - name: imquota-redis
+    mountPath: /etc/imquota-redis
+    readOnly: true
+  {{- end }}
   {{- if $v.tls.secretName }}
   - name: imquota-tls
     mountPath: /etc/imquota-tls
@@ -134,11 +132,43 @@ volumeMounts:
 - name: imquota-run
   emptyDir:
     sizeLimit: 1Mi
+{{- with include "imquota.redisSecrets" . }}
+- name: imquota-redis
+  projected:
+    sources:
+      {{- . | trim | nindent 6 }}
+{{- end }}
 {{- with .Values.tls.secretName }}
 - name: imquota-tls
   secret:
     secretName: {{ . }}
 {{- end }}
+{{- end -}}
+
+{{/* The Secrets of which the folder /etc/imquota-redis is made; empty without any. */}}
+{{- define "imquota.redisSecrets" -}}
+{{- with .Values.redis -}}
+{{- with .passwordSecret }}{{ if .name }}
+- secret:
+    name: {{ .name }}
+    items: [{ key: {{ .key | quote }}, path: password }]
+{{- end }}{{ end }}
+{{- with .sentinel.passwordSecret }}{{ if .name }}
+- secret:
+    name: {{ .name }}
+    items: [{ key: {{ .key | quote }}, path: sentinel-password }]
+{{- end }}{{ end }}
+{{- if .tls.secretName }}
+- secret:
+    name: {{ .tls.secretName }}
+    items:
+      - { key: ca.crt, path: ca.crt }
+      {{- if .tls.clientCertificate }}
+      - { key: tls.crt, path: tls.crt }
+      - { key: tls.key, path: tls.key }
+      {{- end }}
+{{- end }}
+{{- end -}}
 {{- end -}}
 
 {{- define "imquota.dataEmptyDir" -}}

@@ -17,16 +17,11 @@ do. What a schema can say alone is in values.schema.json.
   {{- if not $v.persistence.enabled -}}
     {{- fail "persistence.enabled: the embedded ledger is in the Pod's volume, without one each restart forgets all counts; set it to true, or store to redis" -}}
   {{- end -}}
-  {{- if or $v.redis.url $v.redis.urlSecret.name -}}
+  {{- if or $v.redis.url $v.redis.urls -}}
     {{- fail "redis.url: a Redis is named while store is embedded; set store to redis, or leave it out" -}}
   {{- end -}}
 {{- else -}}
-  {{- if not (or $v.redis.url $v.redis.urlSecret.name) -}}
-    {{- fail "redis.url: store is redis and none is named; set redis.url, or redis.urlSecret.name for one with a password" -}}
-  {{- end -}}
-  {{- if contains "@" $v.redis.url -}}
-    {{- fail "redis.url: holds a user or a password, which values and ConfigMaps show to many; put the whole URL in a Secret and name that in redis.urlSecret.name" -}}
-  {{- end -}}
+  {{- include "imquota.redisRefusals" $v.redis -}}
 {{- end -}}
 {{- if and (eq $v.mode "sidecar") $v.tls.secretName -}}
   {{- fail "tls.secretName: a sidecar is asked over loopback and has no listener that others reach; leave it out" -}}
@@ -55,4 +50,44 @@ do. What a schema can say alone is in values.schema.json.
 {{- fail "mode: a chart that includes the sidecar must set it to sidecar, or a workload is installed beside" -}}
 {{- end -}}
 {{- include "imquota.refusals" . -}}
+{{- end -}}
+
+{{/* Of the Redis alone; given `.Values.redis`. */}}
+{{- define "imquota.redisRefusals" -}}
+{{- if eq .mode "single" -}}
+  {{- if not .url -}}
+    {{- fail "redis.url: store is redis and none is named" -}}
+  {{- end -}}
+  {{- if .urls -}}
+    {{- fail "redis.urls: is for mode sentinel; one Redis is named by redis.url" -}}
+  {{- end -}}
+{{- else -}}
+  {{- if not .urls -}}
+    {{- fail "redis.urls: mode sentinel needs at least one" -}}
+  {{- end -}}
+  {{- if .url -}}
+    {{- fail "redis.url: mode sentinel is told by redis.urls" -}}
+  {{- end -}}
+{{- end -}}
+{{- if and (eq .mode "sentinel") (not .masterName) -}}
+  {{- fail "redis.masterName: the Sentinels must be asked for a master by its name" -}}
+{{- end -}}
+{{- if and (ne .mode "sentinel") (or .masterName .sentinel.username .sentinel.passwordSecret.name) -}}
+  {{- fail "redis.masterName: it and redis.sentinel are for mode sentinel" -}}
+{{- end -}}
+{{- $tls := false -}}
+{{- range compact (append .urls .url) -}}
+  {{- if contains "@" . -}}
+    {{- fail "redis.url: holds a user or a password, which values and ConfigMaps show to many; name them in redis.username and redis.passwordSecret.name" -}}
+  {{- end -}}
+  {{- if or (hasPrefix "rediss://" .) (hasPrefix "valkeys://" .) -}}
+    {{- $tls = true -}}
+  {{- end -}}
+{{- end -}}
+{{- if and $tls (not .tls.secretName) -}}
+  {{- fail "redis.tls.secretName: the image trusts no authority by itself; name a Secret with the ca.crt that Redis' certificate is by" -}}
+{{- end -}}
+{{- if and .tls.secretName (not $tls) -}}
+  {{- fail "redis.tls.secretName: no URL begins with rediss://" -}}
+{{- end -}}
 {{- end -}}

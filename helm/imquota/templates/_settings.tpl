@@ -37,10 +37,7 @@ store:
   {{- if eq $v.store "embedded" }}
   url: embedded
   {{- else }}
-  {{- if $v.redis.urlSecret.name }}
-  # IMQUOTA_STORE has the one that counts, from a Secret.
-  {{- end }}
-  url: {{ default "redis://in-a-secret" $v.redis.url | quote }}
+  {{- include "imquota.redisSettings" $v.redis | nindent 2 }}
   key_prefix: {{ $v.redis.keyPrefix | quote }}
   create: {{ $v.redis.create }}
   timeout: {{ $v.redis.timeout }}
@@ -56,6 +53,42 @@ unknown_app_plan: {{ $v.settings.unknown_app_plan | toJson }}
 {{ $key }}:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Where Redis is and how to log in there; given `.Values.redis`. */}}
+{{- define "imquota.redisSettings" -}}
+{{- if eq .mode "single" -}}
+url: {{ .url | quote }}
+{{- else -}}
+mode: {{ .mode }}
+urls: {{ .urls | toJson }}
+{{- end }}
+{{- with .masterName }}
+master_name: {{ . | quote }}
+{{- end }}
+{{- with .username }}
+username: {{ . | quote }}
+{{- end }}
+{{- if .passwordSecret.name }}
+password_file: /etc/imquota-redis/password
+{{- end }}
+{{- with .sentinel.username }}
+sentinel_username: {{ . | quote }}
+{{- end }}
+{{- if .sentinel.passwordSecret.name }}
+sentinel_password_file: /etc/imquota-redis/sentinel-password
+{{- end }}
+{{- if .tls.secretName }}
+tls:
+  ca_file: /etc/imquota-redis/ca.crt
+  {{- if .tls.clientCertificate }}
+  cert_file: /etc/imquota-redis/tls.crt
+  key_file: /etc/imquota-redis/tls.key
+  {{- end }}
+  {{- with .tls.serverName }}
+  server_name: {{ . | quote }}
+  {{- end }}
 {{- end }}
 {{- end -}}
 
