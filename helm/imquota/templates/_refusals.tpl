@@ -59,14 +59,14 @@ do. What a schema can say alone is in values.schema.json.
     {{- fail "redis.url: store is redis and none is named" -}}
   {{- end -}}
   {{- if .urls -}}
-    {{- fail "redis.urls: is for mode sentinel; one Redis is named by redis.url" -}}
+    {{- fail "redis.urls: is for mode sentinel or cluster; one Redis is named by redis.url" -}}
   {{- end -}}
 {{- else -}}
   {{- if not .urls -}}
-    {{- fail "redis.urls: mode sentinel needs at least one" -}}
+    {{- fail (printf "redis.urls: mode %s needs at least one" .mode) -}}
   {{- end -}}
   {{- if .url -}}
-    {{- fail "redis.url: mode sentinel is told by redis.urls" -}}
+    {{- fail (printf "redis.url: mode %s is told by redis.urls" .mode) -}}
   {{- end -}}
 {{- end -}}
 {{- if and (eq .mode "sentinel") (not .masterName) -}}
@@ -74,6 +74,13 @@ do. What a schema can say alone is in values.schema.json.
 {{- end -}}
 {{- if and (ne .mode "sentinel") (or .masterName .sentinel.username .sentinel.passwordSecret.name) -}}
   {{- fail "redis.masterName: it and redis.sentinel are for mode sentinel" -}}
+{{- end -}}
+{{- if eq .mode "cluster" -}}
+  {{- range .urls -}}
+    {{- if not (has (trimPrefix "/" (urlParse .).path) (list "" "0")) -}}
+      {{- fail "redis.urls: one names a database; a Cluster has none but 0" -}}
+    {{- end -}}
+  {{- end -}}
 {{- end -}}
 {{- $tls := false -}}
 {{- range compact (append .urls .url) -}}
