@@ -30,6 +30,13 @@ fn main() -> ExitCode {
             let environment = std::env::vars_os().collect();
             cli::bill(*args, &environment, &mut stdout(), &mut stderr())
         }
+        Command::Top(args) => {
+            let is_terminal = stdout().is_terminal();
+            cli::top(&args, &mut stdout(), &mut stderr(), is_terminal)
+        }
+        Command::Support(args) => cli::support(&args, &mut stdout(), &mut stderr()),
+        Command::Completions { shell } => cli::completions(shell, &mut stdout()),
+        Command::Man { dir } => cli::manual(dir.as_deref(), &mut stdout(), &mut stderr()),
         Command::Version => {
             say(
                 &mut stdout(),

@@ -6,6 +6,7 @@ mod holds;
 mod objects;
 mod operators;
 mod security;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub use objects::{ImportArgs, ObjectsVerb};
 pub(super) use operators::AdminCommon;
 pub use operators::{AuditArgs, Members, MembersListArgs, RecountArgs, RetireArgs};
 pub use security::Security;
+
+pub use watch::{SupportArgs, TopArgs};
 
 use super::target::Target;
 use crate::config::{Flags, duration};
@@ -50,6 +53,21 @@ pub enum Command {
     /// Ask a running server.
     #[command(flatten)]
     Ask(Ask),
+    /// Show a sidecar at a glance: on a terminal again and again until Ctrl-C, else once
+    Top(TopArgs),
+    /// Write what somebody needs to see who is asked for help: settings without passwords, status, the log's end
+    Support(SupportArgs),
+    /// Write completions for a shell: source <(imquota completions bash)
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual: imquota man | man -l -
+    Man {
+        /// Write a page for each verb into this folder
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
     /// Show the program's version
     Version,
 }

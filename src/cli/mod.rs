@@ -8,10 +8,15 @@ mod bill;
 mod check_config;
 mod client;
 mod estimate;
+mod glance;
+mod manual;
+mod page;
 mod secure;
 mod summary;
+mod support;
 mod table;
 mod target;
+mod top;
 mod verbs;
 
 #[cfg(test)]
@@ -23,7 +28,10 @@ use std::process::ExitCode;
 pub use args::{Ask, BillArgs, CheckConfigArgs, Cli, Command, Common, ServeArgs};
 pub use check_config::check_config;
 pub use client::ask;
+pub use manual::{completions, manual};
+pub use support::support;
 pub use target::Target;
+pub use top::top;
 
 use args::BillVerb;
 use estimate::estimate;

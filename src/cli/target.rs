@@ -9,6 +9,8 @@ use tonic::transport::Endpoint;
 pub(super) const DEFAULT: &str = "http://127.0.0.1:50051";
 /// The operators' server that is asked if nobody names one.
 pub(super) const ADMIN_DEFAULT: &str = "http://127.0.0.1:50052";
+/// The sidecar whose pages are read if nobody names one.
+pub(super) const HTTP_DEFAULT: &str = "http://127.0.0.1:9090";
 /// How long connecting may take; the answer has a bound of its own.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
@@ -34,6 +36,14 @@ impl Target {
     /// What is wrong and what to write instead.
     pub fn parse_admin(text: &str) -> Result<Self, String> {
         Self::parse_or(text, ADMIN_DEFAULT)
+    }
+
+    /// As [`Target::parse`], with the default of who reads pages.
+    ///
+    /// # Errors
+    /// What is wrong and what to write instead.
+    pub fn parse_http(text: &str) -> Result<Self, String> {
+        Self::parse_or(text, HTTP_DEFAULT)
     }
 
     fn parse_or(text: &str, default: &str) -> Result<Self, String> {
@@ -70,6 +80,17 @@ impl Target {
     /// Whether it is spoken to over TLS.
     pub(super) fn is_tls(&self) -> bool {
         self.text.starts_with("https:")
+    }
+
+    /// The path of the socket that it is.
+    pub(super) fn socket(&self) -> Option<&str> {
+        self.text.strip_prefix("unix:")
+    }
+
+    /// Host and port, where it is no socket.
+    pub(super) fn host_and_port(&self) -> &str {
+        let text = self.text.strip_prefix("http://").unwrap_or(&self.text);
+        text.trim_end_matches('/')
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {

@@ -54,5 +54,6 @@ mod shadow;
 mod sharing;
 mod side_services;
 mod starting;
+mod terminal;
 mod troubles;
 mod verbs;
