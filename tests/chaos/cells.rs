@@ -37,6 +37,8 @@ apps:
   - { app_id: 3, plan: pro, limits: { accounts: 20000 }, share_ids: true }
   - { app_id: 4, plan: pro, limits: { groups_gained_daily: 2000 }, share_ids: true }
   - { app_id: 5, plan: flagship, limits: { groups_gained_daily: unlimited }, share_ids: true }
+  - { app_id: 6, plan: pro, limits: { accounts: 40 } }
+  - { app_id: 7, plan: pro, limits: { av_rooms: 30 } }
 ";
 
 pub const CELLS: [Cell; 5] = [

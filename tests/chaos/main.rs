@@ -20,6 +20,7 @@ mod book;
 mod cells;
 mod faults;
 mod gateway;
+mod names;
 mod run;
 mod settled;
 mod watched;

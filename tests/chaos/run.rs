@@ -11,6 +11,7 @@ use crate::cells::SETTINGS;
 use crate::client::Client;
 use crate::faults::{Schedule, hurt_redis, hurt_sidecars};
 use crate::gateway::{Gateway, World};
+use crate::names::{Allowed, Namer, each_object_is_known};
 use crate::redis_server::{Persistence, RedisServer};
 use crate::sentinels::Watched;
 use crate::settled::{all_is_known, every_place_is_given, kills_change_nothing};
@@ -19,6 +20,8 @@ use crate::tally::{Progress, Shared};
 use crate::watched::hurt_watched;
 
 const GATEWAYS: usize = 24;
+/// As many know each object by its name. Where Redis forgets, names are forgotten with the process that was asked for them.
+const NAMERS: usize = 6;
 /// How long a scenario is hurt, unless the environment says otherwise.
 const SECONDS: u64 = 3;
 
@@ -98,12 +101,17 @@ pub async fn run_watched() {
         redis
     };
     let (_, watched) = tokio::join!(join_all(loads), faults);
-    heals(&mut fleet, &mut gateways, &book).await;
+    heals(&mut fleet, &mut gateways, &mut [], &book).await;
     drop(watched);
 }
 
 /// What must hold when all runs again.
-async fn heals(fleet: &mut Fleet, gateways: &mut [Gateway<'_>], book: &Shared<Book>) {
+async fn heals(
+    fleet: &mut Fleet,
+    gateways: &mut [Gateway<'_>],
+    namers: &mut [Namer<'_>],
+    book: &Shared<Book>,
+) {
     book.with(|book| {
         let Book {
             answered,
@@ -114,9 +122,12 @@ async fn heals(fleet: &mut Fleet, gateways: &mut [Gateway<'_>], book: &Shared<Bo
         println!("{answered} answers, {unavailable} without the ledger, {lost} lost");
     });
     join_all(gateways.iter_mut().map(Gateway::finish)).await;
+    join_all(namers.iter_mut().map(Namer::finish)).await;
     all_is_known(fleet, book).await;
+    each_object_is_known(&fleet.doors, namers).await;
     every_place_is_given(fleet, book).await;
     kills_change_nothing(fleet, book).await;
+    each_object_is_known(&fleet.doors, namers).await;
 }
 
 /// Hurts a fleet under load, heals it, and compares what it says with the gateways' book.
@@ -136,16 +147,20 @@ pub async fn run(scenario: Scenario) {
     let mut gateways: Vec<_> = (0..GATEWAYS)
         .map(|number| Gateway::new(number, seed, fleet.clients(), world))
         .collect();
+    let allowed = Allowed::default();
+    let mut namers: Vec<_> = (0..if scenario.forgets { 0 } else { NAMERS })
+        .map(|number| Namer::new(number, seed, fleet.clients(), (&allowed, &progress)))
+        .collect();
     let redis = hurt(
         scenario,
         (seed, time),
         redis,
         &mut fleet,
-        &mut gateways,
+        (&mut gateways, &mut namers),
         world,
     )
     .await;
-    heals(&mut fleet, &mut gateways, &book).await;
+    heals(&mut fleet, &mut gateways, &mut namers, &book).await;
     drop(redis);
 }
 
@@ -155,13 +170,18 @@ async fn hurt(
     (seed, time): (u64, Duration),
     redis: RedisServer,
     fleet: &mut Fleet,
-    gateways: &mut [Gateway<'_>],
+    (gateways, namers): (&mut [Gateway<'_>], &mut [Namer<'_>]),
     world: World<'_>,
 ) -> RedisServer {
     let over = Cell::new(false);
     let loads = gateways.iter_mut().map(async |gateway| {
         while !over.get() {
             gateway.step().await;
+        }
+    });
+    let names = namers.iter_mut().map(async |namer| {
+        while !over.get() {
+            namer.step().await;
         }
     });
     let (begun, schedule) = (Instant::now(), |stream| {
@@ -186,6 +206,6 @@ async fn hurt(
         );
         redis
     };
-    let (_, redis) = tokio::join!(join_all(loads), faults);
+    let (_, _, redis) = tokio::join!(join_all(loads), join_all(names), faults);
     redis
 }
