@@ -14,6 +14,7 @@
 //! | `aims` | plans in which a certain mistake shows |
 //! | `steps` | the store's calls one by one, on the fake and a real server |
 //! | `run`, `seeds`, `mutants`, `mutants_of_members`, `mutants_of_repeats`, `with_redis` | one run, many, with mistakes, with a real server |
+//! | `regions` | a product in many regions on one ledger: what is answered from memory, and what Redis bears |
 //! | `broken_off` | one call that nobody waits for any more |
 //!
 //! A new fault is a variant of `FaultKind`, its place in a list of `scenario` and its arm in `chaos`. A
@@ -21,7 +22,8 @@
 //!
 //! `IMQUOTA_SIM_SEEDS` says how many seeds are run, `IMQUOTA_SIM_FROM` with which one they begin. A seed
 //! that fails is printed with the command that tells its story again, with a log; with
-//! `IMQUOTA_SIM_ALL=1` the faults of all that fail are, in a line for each.
+//! `IMQUOTA_SIM_ALL=1` the faults of all that fail are, in a line for each. How large the product of `regions` is,
+//! is said there.
 
 mod aims;
 mod auditor;
@@ -36,6 +38,7 @@ mod mutants_of_members;
 mod mutants_of_repeats;
 mod network;
 mod operators;
+mod regions;
 mod run;
 mod scenario;
 mod seeds;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct Cable {
     rng: Mutex<StdRng>,
     weather: Mutex<Weather>,
     cut: AtomicBool,
+    /// What every way takes at least.
+    distance_ms: AtomicU64,
     passing: [Notify; 2],
 }
 
@@ -84,6 +86,7 @@ impl Cable {
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             weather: Mutex::new(weather),
             cut: AtomicBool::new(false),
+            distance_ms: AtomicU64::new(0),
             passing: Default::default(),
         }
     }
@@ -102,6 +105,11 @@ impl Cable {
         self.cut.store(cut, Ordering::Relaxed);
     }
 
+    /// How far the server is, one way.
+    pub fn set_distance(&self, ms: u64) {
+        self.distance_ms.store(ms, Ordering::Relaxed);
+    }
+
     pub fn set_weather(&self, weather: Weather) {
         *self.weather.lock().expect("never poisoned") = weather;
     }
@@ -114,14 +122,15 @@ impl Cable {
         let (doubled, late) = (of_thousand(weather.doubled), of_thousand(weather.late));
         let mut delay = |max: u64| rng.random_range(0..=max);
         let far = weather.late_ms_max;
+        let distance = self.distance_ms.load(Ordering::Relaxed);
         let there_ms = if late {
             delay(far)
         } else {
             delay(weather.delay_ms_max)
         };
         Fate {
-            there_ms,
-            back_ms: delay(weather.delay_ms_max),
+            there_ms: distance + there_ms,
+            back_ms: distance + delay(weather.delay_ms_max),
             arrives: !lost,
             again_ms: doubled.then(|| delay(far.max(weather.delay_ms_max))),
             answered: !answer_lost,

@@ -10,7 +10,8 @@ use crate::scenario::Scenario;
 /// How many seeds are run where nobody says otherwise.
 const SEEDS: u64 = 300;
 
-fn number(variable: &str, otherwise: u64) -> u64 {
+/// The number that a variable of the environment holds.
+pub fn number(variable: &str, otherwise: u64) -> u64 {
     match std::env::var(variable) {
         Ok(text) => text
             .parse()

@@ -27,6 +27,8 @@ pub struct Server {
     /// Which process of the server this is: connections to an earlier one are broken.
     run: AtomicU64,
     stalled: AtomicBool,
+    /// How many commands came over connections.
+    commands: AtomicU64,
 }
 
 impl fmt::Debug for Server {
@@ -44,11 +46,17 @@ impl Server {
             auditor,
             run: AtomicU64::new(1),
             stalled: AtomicBool::new(false),
+            commands: AtomicU64::new(0),
         }
     }
 
     pub fn run(&self) -> u64 {
         self.run.load(Ordering::Relaxed)
+    }
+
+    /// How many commands it was sent.
+    pub fn commands(&self) -> u64 {
+        self.commands.load(Ordering::Relaxed)
     }
 
     /// A server that is stopped by a signal: it takes everything and answers nothing until it goes on.
@@ -66,6 +74,7 @@ impl Server {
         }
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
+            self.commands.fetch_add(1, Ordering::Relaxed);
             let now_us = self.dial.wall().0 * 1000;
             let answer = match &self.twin {
                 None => self.fake.run(command, now_us),
