@@ -61,10 +61,13 @@ fn write_page(
     write!(
         page,
         "</main>\n<footer><span>imquota {}</span><span>as of <time datetime=\"{now}\">{now}</time></span>\
-         <span>up for {}</span></footer>\n</body>\n</html>\n",
+         <span>up for {}</span><span>settings {} since <time datetime=\"{holds}\">{holds}</time></span>\
+         </footer>\n</body>\n</html>\n",
         env!("CARGO_PKG_VERSION"),
         spoken(Duration::from_millis(status.now.since(status.since))),
+        status.settings.number,
         now = time(status.now),
+        holds = time(status.settings.since),
     )
 }
 
@@ -96,6 +99,11 @@ fn troubles(status: &Status, health: Health) -> Vec<(Grade, String)> {
             let text = format!("The limit of {what} is lifted by the outage policy.");
             troubles.push((Grade::Bad, text));
         }
+    }
+    if !status.settings.is_current {
+        let text =
+            "The settings file has a fault, which the log names: the last good settings hold.";
+        troubles.push((Grade::Near, text.into()));
     }
     if figures.state == State::Up && figures.sync_age.is_some_and(|age| age > LATE) {
         troubles.push((Grade::Near, "Settling is behind.".into()));

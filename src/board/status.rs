@@ -7,7 +7,7 @@ use super::refusals::refused;
 use super::{About, Inner, REFUSALS_MAX, SHOWN_MAX};
 use crate::admission::{Refused, Totals};
 use crate::clock::{Day, Millis};
-use crate::ledger::{Active, Figures, Near, State};
+use crate::ledger::{Active, Figures, Generation, Near, State};
 use crate::metrics::{counter_name, resource_name};
 use crate::quota::AppId;
 
@@ -18,6 +18,7 @@ pub struct Status {
     pub(super) now: Millis,
     pub(super) since: Millis,
     pub(super) today: Day,
+    pub(super) settings: Generation,
     pub(super) figures: Figures,
     pub(super) checks: Totals,
     pub(super) nearest: Vec<Near>,
@@ -100,6 +101,7 @@ impl Inner {
             now,
             since: self.since,
             today,
+            settings: self.ledger.rules().generations().now(),
             checks: self.admission.tally().totals(),
             nearest: self.nearest(),
             active: most_active.into_iter().zip(forecasts).collect(),
@@ -155,6 +157,12 @@ impl Status {
             "now": time(self.now),
             "since": time(self.since),
             "ready": health.is_ready(),
+            "settings": {
+                "generation": self.settings.number,
+                "since": time(self.settings.since),
+                "current": self.settings.is_current,
+                "refused": self.settings.refused,
+            },
             "ledger": self.ledger_json(),
             "waiting": {
                 "apps": unsettled_apps,

@@ -53,6 +53,8 @@ async fn what_is_known_is_told_as_json(store: Store) {
     .await;
     assert_eq!(status["ready"], true);
     assert_eq!(status["ledger"]["state"], "up");
+    assert_eq!(status["settings"]["generation"], 1);
+    assert_eq!(status["settings"]["current"], true);
     let near = &status["nearest_to_limits"][0];
     assert_eq!(
         (&near["app_id"], &near["of"]),
