@@ -376,7 +376,7 @@ outage: { accounts: admit }
         .ended()
         .await;
     assert_eq!(
-        ended.stdout, "ok\nnothing would change of limits, prices and apps\n",
+        ended.stdout, "ok\nnothing would change of limits, prices and apps",
         "{ended:?}"
     );
 }

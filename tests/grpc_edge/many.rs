@@ -65,7 +65,7 @@ impl Expected {
 
 #[tokio::test]
 async fn each_item_of_a_batch_is_judged_by_itself() {
-    let server = Server::start();
+    let server = Server::start_met().await;
     let mut client = server.quota().await;
     let (checks, expected): (Vec<_>, Vec<_>) = mixed().into_iter().unzip();
     let answer = soon(client.batch_check(BatchCheckRequest { checks })).await;
@@ -131,7 +131,7 @@ async fn stream(server: &Server) -> (mpsc::Sender<CheckRequest>, Streaming<Check
 
 #[tokio::test]
 async fn a_stream_answers_in_order_and_goes_on_behind_a_bad_check() {
-    let server = Server::start();
+    let server = Server::start_met().await;
     let (send, mut answers) = stream(&server).await;
     // One by one: each is answered without another behind it.
     for (check, expected) in mixed() {

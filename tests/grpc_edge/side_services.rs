@@ -100,7 +100,8 @@ async fn health_can_have_a_listener_of_its_own() {
         .expect("it ends without a fault");
 }
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
+    "envoy.service.ratelimit.v3.RateLimitService",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
