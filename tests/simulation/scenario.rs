@@ -166,7 +166,12 @@ impl Scenario {
         };
         // Drawn apart, so that a plan without them is what it is to `aims`.
         let rng = &mut StdRng::seed_from_u64(!seed);
-        plan.habits = Habits::draw(rng);
+        // Where the ledger forgets, objects and reservations have runs of their own (`aims`): a reservation whose
+        // confirmation is forgotten may be counted twice, which the README says and a recount mends.
+        let drawn = Habits::draw(rng);
+        if !plan.forgets() {
+            plan.habits = drawn;
+        }
         if rng.random_ratio(1, 3) {
             let tenants = plan.tenants.iter_mut();
             tenants.for_each(|tenant| keeps_ids(tenant, rng));
@@ -177,11 +182,19 @@ impl Scenario {
     /// Whether it stays known that a name was deleted: the ledger keeps it, or the process that asked for that goes on
     /// and tells it again; and nobody sets a count, beside which a deletion may be left out.
     pub fn remembers(&self) -> bool {
-        use FaultKind::{Flush, Kill, LoseJournal, Recount, Restart, Restore, Rollback};
-        let has = |some: &[FaultKind]| self.faults.iter().any(|fault| some.contains(fault));
-        let forgets = has(&[Rollback, Restore, Flush]);
-        let ends = has(&[Kill, LoseJournal, Restart]);
-        !(has(&[Recount]) || forgets && ends)
+        use FaultKind::{Kill, LoseJournal, Recount, Restart};
+        let ends = self.has(&[Kill, LoseJournal, Restart]);
+        !(self.has(&[Recount]) || self.forgets() && ends)
+    }
+
+    /// Whether the ledger may lose what it acknowledged.
+    fn forgets(&self) -> bool {
+        use FaultKind::{Flush, Restore, Rollback};
+        self.has(&[Rollback, Restore, Flush])
+    }
+
+    fn has(&self, some: &[FaultKind]) -> bool {
+        self.faults.iter().any(|fault| some.contains(fault))
     }
 }
 
