@@ -256,6 +256,9 @@ impl Sidecar {
             past.processes += 1;
             let incarnation = past.incarnation;
             if !past.members.contains(&incarnation) {
+                if let Some(before) = past.members.last() {
+                    self.common.auditor.replaced((self.number, *before));
+                }
                 past.members.push(incarnation);
             }
         }

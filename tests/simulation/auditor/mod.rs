@@ -136,6 +136,8 @@ struct Known {
     faults: Vec<String>,
     /// Processes that are over: what they knew beside their journals is forgotten.
     ended: BTreeSet<Process>,
+    /// Members in whose place another one is: they left, or their journals are lost.
+    replaced: BTreeSet<Member>,
     /// The ledger that was made first: no other one may take its place.
     installation: Option<String>,
     /// The newest recovery that the ledger ever had, and the first.
@@ -151,6 +153,7 @@ struct Known {
     unknowable: BTreeSet<(AppId, Sum)>,
     /// Users told apart by gateways, as a member said that had left when the ledger forgot them. What is
     /// wrong with them is a gap of the program: no base has what left members added to a day's users.
+    /// So it is with the gain of a day, where a member had left and the leaving itself was forgotten.
     left: BTreeSet<(AppId, Sum)>,
     /// The gains of days that such a member moved. Bases have those. But one who left when nobody else was there has its
     /// base in the ledger alone until its next start has read it: if that is forgotten, the recovery ends incomplete, a
@@ -276,6 +279,9 @@ impl Auditor {
                         Sum::Increments(_) => known.left.insert(*sum),
                         Sum::Gained(_) | Sum::Live(_) => known.left_gains.insert(*sum),
                     };
+                } else if by.iter().any(|member| known.replaced.contains(member)) {
+                    // Its leaving was forgotten with what it left: no base was told to anybody.
+                    known.left.insert(*sum);
                 }
             }
             known.forgot = Some(known.epoch);
@@ -299,6 +305,11 @@ impl Auditor {
     /// Whether it may be that no ledger is there.
     pub fn ledger_may_be_gone(&self) -> bool {
         self.with(|known| known.forgot.is_some())
+    }
+
+    /// Another member began in the place of this one.
+    pub fn replaced(&self, member: Member) {
+        self.with(|known| known.replaced.insert(member));
     }
 
     /// A process ends, however it does.
