@@ -50,7 +50,7 @@ fn bundle(args: &SupportArgs) -> String {
         },
         None => "none were named: --config FILE".to_owned(),
     };
-    let told = |path| page::read(&args.endpoint, path).unwrap_or_else(|problem| problem);
+    let told = |path| page::read(&args.pages.endpoint, path).unwrap_or_else(|problem| problem);
     let log = match &args.log {
         Some(file) => end_of(file).unwrap_or_else(|why| format!("{}: {why}", file.display())),
         None => "none was named: --log FILE".to_owned(),

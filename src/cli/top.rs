@@ -20,7 +20,7 @@ pub(super) const EVERY: (Duration, Duration) =
 pub fn top(args: &TopArgs, out: &mut dyn Write, err: &mut dyn Write, is_terminal: bool) -> Exit {
     let mut before = None;
     loop {
-        let text = match page::read(&args.endpoint, "/status") {
+        let text = match page::read(&args.pages.endpoint, "/status") {
             Ok(text) => text,
             Err(problem) => {
                 say(err, &format!("imquota: {problem}"));
@@ -28,7 +28,10 @@ pub fn top(args: &TopArgs, out: &mut dyn Write, err: &mut dyn Write, is_terminal
             }
         };
         let Ok(status) = serde_json::from_str::<Value>(&text) else {
-            say(err, &format!("imquota: {} tells no status", args.endpoint));
+            say(
+                err,
+                &format!("imquota: {} tells no status", args.pages.endpoint),
+            );
             return Exit::Fault;
         };
         if args.json {

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::Date;
 
-use super::AdminCommon;
+use super::operators::{AdminCommon, Why};
 use crate::grpc::proto;
 use crate::quota::Limit;
 
@@ -82,14 +82,8 @@ pub struct AppsPutArgs {
     /// The version that this change is made from, if somebody looked at it before: of another one nothing is changed
     #[arg(long, value_name = "VERSION")]
     pub(in crate::cli) version: Option<u64>,
-    /// Why, for the audit list
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(in crate::cli) reason: String,
+    #[command(flatten)]
+    pub(in crate::cli) why: Why,
     #[command(flatten)]
     pub(in crate::cli) common: AdminCommon,
 }
@@ -103,14 +97,8 @@ pub struct AppsDeleteArgs {
     /// The version that was looked at: of another one nothing is deleted
     #[arg(long, value_name = "VERSION")]
     pub(in crate::cli) version: Option<u64>,
-    /// Why, for the audit list
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(in crate::cli) reason: String,
+    #[command(flatten)]
+    pub(in crate::cli) why: Why,
     #[command(flatten)]
     pub(in crate::cli) common: AdminCommon,
 }

@@ -57,6 +57,19 @@ impl AdminCommon {
     }
 }
 
+/// What an act is written down with.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Why {
+    /// Why, for the audit list
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(in crate::cli) reason: String,
+}
+
 /// The flags of `recount`.
 #[derive(Debug, Args)]
 pub struct RecountArgs {
@@ -84,14 +97,8 @@ pub struct RecountArgs {
     /// Change nothing, and end the freeze of the dry run with that token
     #[arg(long, requires = "token", conflicts_with = "to")]
     pub(in crate::cli) cancel: bool,
-    /// Why, for the audit list
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(in crate::cli) reason: String,
+    #[command(flatten)]
+    pub(in crate::cli) why: Why,
     #[command(flatten)]
     pub(in crate::cli) common: AdminCommon,
 }
@@ -109,14 +116,8 @@ pub struct RetireArgs {
     /// Its name, or its incarnation where several bear the name
     #[arg(value_name = "NAME")]
     pub(in crate::cli) member: String,
-    /// Why, for the audit list
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(in crate::cli) reason: String,
+    #[command(flatten)]
+    pub(in crate::cli) why: Why,
     #[command(flatten)]
     pub(in crate::cli) common: AdminCommon,
 }

@@ -9,9 +9,9 @@ use crate::cli::target::Target;
 use crate::cli::top::EVERY;
 use crate::config::duration;
 
-/// The flags of `top`.
+/// Where the pages are.
 #[derive(Debug, Args)]
-pub struct TopArgs {
+pub(in crate::cli) struct Pages {
     /// The sidecar's --http-listen: http://host:port or unix:/path
     #[arg(
         long,
@@ -21,6 +21,13 @@ pub struct TopArgs {
         value_parser = Target::parse_http
     )]
     pub(in crate::cli) endpoint: Target,
+}
+
+/// The flags of `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    #[command(flatten)]
+    pub(in crate::cli) pages: Pages,
     /// How often it is shown anew on a terminal
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = every)]
     pub(in crate::cli) every: Duration,
@@ -35,15 +42,8 @@ pub struct TopArgs {
 /// The flags of `support`.
 #[derive(Debug, Args)]
 pub struct SupportArgs {
-    /// The sidecar's --http-listen: http://host:port or unix:/path
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "IMQUOTA_HTTP_ENDPOINT",
-        default_value = crate::cli::target::HTTP_DEFAULT,
-        value_parser = Target::parse_http
-    )]
-    pub(in crate::cli) endpoint: Target,
+    #[command(flatten)]
+    pub(in crate::cli) pages: Pages,
     /// The settings file, which is shown as it is understood, without passwords
     #[arg(long, value_name = "FILE", env = "IMQUOTA_CONFIG")]
     pub(in crate::cli) config: Option<PathBuf>,

@@ -71,7 +71,7 @@ pub(in crate::cli) async fn put(
     let is_new = there.version == Some(0);
     let request = client.request(PutAppRequest {
         app: Some(changed(there, args)),
-        reason: args.reason.clone(),
+        reason: args.why.reason.clone(),
     });
     let app = client.service.put_app(request).await?.into_inner().app;
     let app = app.unwrap_or_default();
@@ -87,7 +87,7 @@ pub(in crate::cli) async fn delete(
     let request = client.request(DeleteAppRequest {
         app_id: args.app,
         version: args.version,
-        reason: args.reason.clone(),
+        reason: args.why.reason.clone(),
     });
     let app = client.service.delete_app(request).await?.into_inner().app;
     let app = app.unwrap_or_default();

@@ -35,7 +35,7 @@ pub(in crate::cli) async fn retire(
     let mut client = connect(&args.common, environment).await?;
     let request = client.request(RetireMemberRequest {
         member: args.member.clone(),
-        reason: args.reason.clone(),
+        reason: args.why.reason.clone(),
     });
     let reply = client.service.retire_member(request).await?.into_inner();
     let member = reply.member.as_ref().map(member_json);

@@ -21,7 +21,7 @@ pub(in crate::cli) async fn recount(
         to: args.to,
         dry_run: args.dry_run,
         token: args.token.unwrap_or(0),
-        reason: args.reason.clone(),
+        reason: args.why.reason.clone(),
         cancel: args.cancel,
     };
     recounted(&args.common, environment, order).await
