@@ -94,6 +94,8 @@ fn plans_that_once_failed() {
     is_kept(171, aims::recounts_forgotten);
     // The only sidecar left, and the ledger forgot before its next start had read what it left.
     is_kept(1392, |_| {});
+    // A journal was lost whose member had yet to leave for the one before it.
+    is_kept(195, |_| {});
 }
 
 /// Runs a seed once more, with its log.

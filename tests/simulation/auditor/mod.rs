@@ -136,7 +136,7 @@ struct Known {
     faults: Vec<String>,
     /// Processes that are over: what they knew beside their journals is forgotten.
     ended: BTreeSet<Process>,
-    /// Members in whose place another one is: they left, or their journals are lost.
+    /// Members in whose place another one began. Until the ledger has marked one gone, its successor's journal is its own.
     replaced: BTreeSet<Member>,
     /// The ledger that was made first: no other one may take its place.
     installation: Option<String>,
@@ -153,7 +153,6 @@ struct Known {
     unknowable: BTreeSet<(AppId, Sum)>,
     /// Users told apart by gateways, as a member said that had left when the ledger forgot them. What is
     /// wrong with them is a gap of the program: no base has what left members added to a day's users.
-    /// So it is with the gain of a day, where a member had left and the leaving itself was forgotten.
     left: BTreeSet<(AppId, Sum)>,
     /// The gains of days that such a member moved. Bases have those. But one who left when nobody else was there has its
     /// base in the ledger alone until its next start has read it: if that is forgotten, the recovery ends incomplete, a
@@ -272,16 +271,13 @@ impl Auditor {
     pub fn ledger_forgot(&self, keys: &Keyspace) {
         self.with(|known| {
             for (sum, by) in &known.daily {
-                if by.iter().any(|member| known.lost.contains(member)) {
+                if by.iter().any(|member| known.is_lost(*member, keys)) {
                     known.unknowable.insert(*sum);
                 } else if by.iter().any(|(_, of)| books::is_gone(keys, *of)) {
                     match sum.1 {
                         Sum::Increments(_) => known.left.insert(*sum),
                         Sum::Gained(_) | Sum::Live(_) => known.left_gains.insert(*sum),
                     };
-                } else if by.iter().any(|member| known.replaced.contains(member)) {
-                    // Its leaving was forgotten with what it left: no base was told to anybody.
-                    known.left.insert(*sum);
                 }
             }
             known.forgot = Some(known.epoch);
@@ -378,6 +374,15 @@ impl Known {
                     .insert(deal.member);
             }
         }
+    }
+
+    /// Whether the journal that speaks for the member is lost: its own, or that of a successor which had yet to leave for it.
+    /// `keys`: what the ledger knows.
+    fn is_lost(&self, member: Member, keys: &Keyspace) -> bool {
+        let (number, of) = member;
+        let was_leaving = || self.replaced.contains(&member) && !books::is_gone(keys, of);
+        let its_folder = || self.lost.iter().any(|(lost, _)| *lost == number);
+        self.lost.contains(&member) || was_leaving() && its_folder()
     }
 
     /// Nobody tells users again whom only this process knew.
