@@ -19,7 +19,9 @@ use crate::board::{About, Board};
 use crate::clock::Clock;
 use crate::config::{Settings, StoreSettings};
 use crate::endpoint::Endpoint;
-use crate::grpc::{self, Bound, Bounds, Doors, Guard, Readiness, ServeFault, Token, TokenFault};
+use crate::grpc::{
+    self, Bound, Bounds, Doors, Guard, Readiness, ServeFault, Token, TokenFault, Witness,
+};
 use crate::invoice::{Invoices, Prices};
 use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues, Saving};
 use crate::listeners::{self, ListenFault, Listeners};
@@ -111,9 +113,11 @@ async fn run(settings: &Settings, origin: Origin) -> Result<(), Fault> {
         followed.spawn(access.clone().follow());
     }
     let invoices = Arc::new(Invoices::new(ledger.clone(), prices(settings)));
+    let witness = Witness::new(settings.decisions);
     let live = Live {
         ledger: ledger.clone(),
         invoices: invoices.clone(),
+        witness: witness.clone(),
     };
     followed.spawn(live.follow(origin, settings.clone(), hangup));
     let follower = tokio::spawn(follow(ledger.clone(), readiness.clone()));
@@ -121,6 +125,7 @@ async fn run(settings: &Settings, origin: Origin) -> Result<(), Fault> {
         settings,
         ledger: &ledger,
         invoices,
+        witness,
         readiness,
         access,
         certificates: listeners.certificates,
@@ -159,6 +164,7 @@ struct Server<'a> {
     settings: &'a Settings,
     ledger: &'a Arc<Ledger>,
     invoices: Arc<Invoices>,
+    witness: Witness,
     readiness: Readiness,
     access: Option<Access>,
     certificates: Vec<(&'static str, ServerTls)>,
@@ -185,6 +191,7 @@ impl Server<'_> {
         let doors = Doors {
             admission: Arc::new(Admission::new(self.ledger.clone(), wait)),
             invoices: self.invoices,
+            witness: self.witness,
         };
         let (stop_others, others_stop) = watch::channel(false);
         let stopped = |mut stop: watch::Receiver<bool>| async move {

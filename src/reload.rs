@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{self, Environment, Faults, Flags, Host, Settings};
+use crate::grpc::Witness;
 use crate::invoice::Invoices;
 use crate::ledger::Ledger;
 
@@ -64,6 +65,8 @@ pub struct Live {
     pub ledger: Arc<Ledger>,
     /// Prices.
     pub invoices: Arc<Invoices>,
+    /// Which decisions are logged.
+    pub witness: Witness,
 }
 
 /// What tells one file from another: links are followed, so that a folder that is swapped shows another file.
@@ -118,6 +121,7 @@ impl Live {
                     self.take(&first, settings.clone());
                     first.rulebook = settings.rulebook;
                     (first.plans, first.outage) = (settings.plans, settings.outage);
+                    first.decisions = settings.decisions;
                 }
                 Ok(Err(faults)) => self.refuse(&path, &faults),
                 // A panic in there is a fault of ours; what was in force stays so.
@@ -137,13 +141,15 @@ impl Live {
             );
         }
         let generations = self.ledger.rules().generations();
-        if old.rulebook == new.rulebook && old.outage == new.outage {
+        let same_apps = old.rulebook == new.rulebook && old.outage == new.outage;
+        if same_apps && old.decisions == new.decisions {
             generations.same();
             tracing::info!(
                 "the settings file was read again: nothing has changed of what can change at run time"
             );
             return;
         }
+        self.witness.go_by(new.decisions);
         self.invoices.go_by(new.plans);
         self.ledger.outlook().change(new.outage);
         self.ledger.go_by(new.rulebook);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::table::{Side, aligned};
 use crate::access::{Binding, Role};
 use crate::config::{
-    Connections, Create, LogFormat, Password, RedisSettings, Settings, StoreSettings,
+    Connections, Create, DecisionRates, LogFormat, Password, RedisSettings, Settings, StoreSettings,
 };
 use crate::endpoint::Endpoint;
 use crate::quota::{
@@ -103,6 +103,7 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
             ),
         ),
         ("log_format", log.to_owned()),
+        ("log_decisions", decisions(settings.decisions)),
         ("metrics", app_series(&settings.app_series)),
         (
             "unknown apps",
@@ -236,6 +237,18 @@ fn app_series(series: &AppSeries) -> String {
         (top, named) => format!(
             "series of their own: the {top} counts nearest to their limits, and {named} apps by name"
         ),
+    }
+}
+
+fn decisions(rates: DecisionRates) -> String {
+    let DecisionRates {
+        refusals_a_second,
+        one_in,
+    } = rates;
+    let refusals = format!("at most {refusals_a_second} refusals a second");
+    match one_in {
+        0 => refusals,
+        _ => format!("{refusals}, and one decision in {one_in}"),
     }
 }
 

@@ -8,6 +8,7 @@ mod apps;
 mod auth;
 mod billing;
 mod connections;
+mod decisions;
 mod fees;
 mod file;
 mod finding;
@@ -40,6 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use connections::Connections;
+pub use decisions::DecisionRates;
 pub use file::FILE_BYTES_MAX;
 pub use finding::{FINDINGS_MAX, Faults, Finding, Place};
 pub use redis_url::RedisUrl;
@@ -74,7 +76,7 @@ pub const KEY_PREFIX_BYTES_MAX: usize = 64;
 const CONFIG_VARIABLE: &str = "IMQUOTA_CONFIG";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "listen",
     "admin_listen",
     "http_listen",
@@ -95,6 +97,7 @@ const KEYS: [&str; 21] = [
     "member",
     "workers",
     "log_format",
+    "log_decisions",
     "metrics",
 ];
 
@@ -237,6 +240,7 @@ fn settings(
     let request_ids = request_ids::read(file, findings_of_all);
     let (zone, currency) = billing::read(file, findings_of_all);
     let app_series = metrics::read(file, findings_of_all);
+    let decisions = decisions::read(file, findings_of_all);
     let plans = plans::read(file, currency, findings_of_all);
     let rulebook = apps::read(file, &plans, findings_of_all);
     let notices = findings.verdict()?;
@@ -259,6 +263,7 @@ fn settings(
         rulebook,
         member: process.member,
         app_series,
+        decisions,
         workers: process.workers,
         log_format: process.log_format,
         by_default: process.by_default,

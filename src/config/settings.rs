@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connections::Connections;
+use super::decisions::DecisionRates;
 use super::finding::Finding;
 use super::redis_url::RedisUrl;
 use super::tls::ListenerTls;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub member: Arc<str>,
     /// Which apps have series of their own in the figures.
     pub app_series: AppSeries,
+    /// Which decisions are written to the log.
+    pub decisions: DecisionRates,
     /// Serving threads, one core each.
     pub workers: NonZeroUsize,
     /// How log lines are written.

@@ -17,6 +17,7 @@ use super::proto::envoy::service::ratelimit::v3::rate_limit_response::{
 };
 use super::proto::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
 use super::proto::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
+use super::witness::Witness;
 use super::{parse, proto, render};
 use crate::access::Role;
 use crate::admission::Admission;
@@ -34,12 +35,15 @@ const RESOURCES: [(&str, proto::Resource); 3] = [
 
 /// The service; its clones share one [`Admission`].
 #[derive(Clone)]
-pub(super) struct Envoy(Arc<Admission>);
+pub(super) struct Envoy {
+    admission: Arc<Admission>,
+    witness: Witness,
+}
 
 impl Envoy {
     /// The service in front of `admission`.
-    pub(super) fn new(admission: Arc<Admission>) -> Self {
-        Self(admission)
+    pub(super) fn new(admission: Arc<Admission>, witness: Witness) -> Self {
+        Self { admission, witness }
     }
 }
 
@@ -65,10 +69,12 @@ impl RateLimitService for Envoy {
             return Ok(Response::new(response));
         };
         pass.admits(Role::Check, &check)?;
-        let check = parse::check(&check)?;
-        let work = pin!(self.0.check(check, deadline.patience(Instant::now)));
+        let creation = parse::check(&check)?;
+        let patience = deadline.patience(Instant::now);
+        let work = pin!(self.admission.check(creation, patience));
         let verdict = within(deadline, work).await?;
         let answer = render::check(&verdict);
+        self.witness.saw(metadata.as_ref(), &check, &answer);
         let status = status(&answer);
         response.overall_code = status.code;
         response.response_headers_to_add = headers(&answer);

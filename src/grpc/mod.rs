@@ -31,6 +31,7 @@ mod socket_file;
 mod stream;
 mod token;
 mod unary;
+mod witness;
 mod worker;
 
 pub use admin::apps::spec as app_message;
@@ -47,3 +48,4 @@ pub use server::{
     serve_pages,
 };
 pub use token::{TOKEN_FILE, Token, TokenFault};
+pub use witness::Witness;

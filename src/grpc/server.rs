@@ -28,6 +28,7 @@ use super::pages::Pages;
 use super::peer::Guard;
 use super::places::Places;
 use super::service::Quota;
+use super::witness::Witness;
 use super::worker::{self, End, INBOX};
 
 /// The most connections at a time, unless the settings say otherwise.
@@ -78,6 +79,8 @@ pub struct Doors {
     pub admission: Arc<Admission>,
     /// What makes bills.
     pub invoices: Arc<Invoices>,
+    /// What sees each decision.
+    pub witness: Witness,
 }
 
 /// Why a server ended that should not have.
@@ -119,8 +122,8 @@ pub async fn serve(
 ) -> Result<(), ServeFault> {
     let acceptors = acceptors(listeners)?;
     let (drain, draining) = watch::channel(false);
-    let envoy = Envoy::new(doors.admission.clone());
-    let quota = Quota::new(doors.admission, draining.clone());
+    let envoy = Envoy::new(doors.admission.clone(), doors.witness.clone());
+    let quota = Quota::new(doors.admission, doors.witness, draining.clone());
     let billing = Billing::new(doors.invoices);
     let edge = Edge::new(
         quota,

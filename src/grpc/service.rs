@@ -21,21 +21,28 @@ use super::proto::{
     CheckResponse, ConfirmRequest, ConfirmResponse, GetUsageRequest, GetUsageResponse,
     RecordActiveRequest, RecordActiveResponse, ReleaseRequest, ReleaseResponse,
 };
-use super::stream::answers;
+use super::stream::{Told, answers};
+use super::witness::Witness;
 use super::{parse, render};
 
 /// The service; its clones share one [`Admission`].
 #[derive(Clone)]
 pub(super) struct Quota {
     admission: Arc<Admission>,
+    witness: Witness,
     draining: watch::Receiver<bool>,
 }
 
 impl Quota {
     /// The service in front of `admission`. Streams end when `draining` turns true.
-    pub(super) fn new(admission: Arc<Admission>, draining: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        admission: Arc<Admission>,
+        witness: Witness,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             admission,
+            witness,
             draining,
         }
     }
@@ -52,7 +59,9 @@ impl Quota {
         let check = parse::check(&request)?;
         let work = pin!(self.admission.check(check, deadline.patience(Instant::now)));
         let verdict = within(deadline, work).await?;
-        Ok(render::check(&verdict))
+        let answer = render::check(&verdict);
+        self.witness.saw(headers, &request, &answer);
+        Ok(answer)
     }
 
     /// Decides many creations.
@@ -66,6 +75,9 @@ impl Quota {
         let patience = deadline.patience(Instant::now);
         let work = pin!(async {
             let results = judge_all(&self.admission, &request.checks, patience).await;
+            for (check, answer) in request.checks.iter().zip(&results) {
+                self.witness.saw(headers, check, answer);
+            }
             Ok::<_, Status>(BatchCheckResponse { results })
         });
         within(deadline, work).await
@@ -176,7 +188,8 @@ impl QuotaService for Quota {
         let (metadata, _, checks) = request.into_parts();
         let deadline = deadline(metadata.as_ref())?;
         let (admission, draining) = (self.admission.clone(), self.draining.clone());
-        let answers = answers(admission, checks, pass, deadline, draining);
+        let told = Told::new(self.witness.clone(), metadata.into_headers());
+        let answers = answers(admission, checks, pass, deadline, draining, told);
         Ok(Response::new(Box::pin(answers)))
     }
 

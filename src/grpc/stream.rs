@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use futures_util::stream::FuturesOrdered;
 use futures_util::{Stream, StreamExt as _, stream};
+use http::HeaderMap;
 use tokio::sync::watch;
 use tonic::{Status, Streaming};
 
@@ -14,6 +15,7 @@ use super::fault;
 use super::many::{Item, WAITING_MAX, judge};
 use super::pass::Pass;
 use super::proto::{CheckRequest, CheckResponse};
+use super::witness::Witness;
 use crate::access::Role;
 use crate::admission::{Admission, Patience};
 
@@ -28,6 +30,7 @@ pub(super) fn answers(
     pass: Pass,
     deadline: Deadline,
     draining: watch::Receiver<bool>,
+    told: Told,
 ) -> impl Stream<Item = Result<CheckResponse, Status>> + Send + 'static {
     let checks = Checks {
         admission,
@@ -38,6 +41,7 @@ pub(super) fn answers(
         draining: Box::pin(drained(draining)),
         waiting: FuturesOrdered::new(),
         ended: None,
+        told,
     };
     stream::unfold(Some(checks), |checks| async {
         let mut checks = checks?;
@@ -75,6 +79,23 @@ struct Checks {
     waiting: FuturesOrdered<Answer>,
     /// Why no more is read.
     ended: Option<End>,
+    told: Told,
+}
+
+/// Who sees what is decided, and the headers of the call that it belongs to.
+#[derive(Clone)]
+pub(super) struct Told(Arc<(Witness, HeaderMap)>);
+
+impl Told {
+    /// The decisions of a call with these headers.
+    pub(super) fn new(witness: Witness, headers: HeaderMap) -> Self {
+        Self(Arc::new((witness, headers)))
+    }
+
+    fn saw(&self, check: &CheckRequest, answer: &CheckResponse) {
+        let (witness, headers) = &*self.0;
+        witness.saw(headers, check, answer);
+    }
 }
 
 /// How a stream ends.
@@ -113,7 +134,7 @@ impl Checks {
                 Ok(Some(request))
             });
             match admitted {
-                Ok(Some(request)) => match self.judge(&request) {
+                Ok(Some(request)) => match self.judge(request) {
                     Item::Answered(answer) if self.waiting.is_empty() => return Ok(answer),
                     Item::Answered(answer) => {
                         self.waiting.push_back(Box::pin(std::future::ready(answer)));
@@ -126,10 +147,20 @@ impl Checks {
         }
     }
 
-    fn judge(&self, request: &CheckRequest) -> Item<Answer> {
-        match judge(self.admission.clone(), request, self.patience) {
-            Item::Answered(answer) => Item::Answered(answer),
-            Item::Waits(waits) => Item::Waits(Box::pin(waits)),
+    fn judge(&self, request: CheckRequest) -> Item<Answer> {
+        match judge(self.admission.clone(), &request, self.patience) {
+            Item::Answered(answer) => {
+                self.told.saw(&request, &answer);
+                Item::Answered(answer)
+            }
+            Item::Waits(waits) => {
+                let told = self.told.clone();
+                Item::Waits(Box::pin(async move {
+                    let answer = waits.await;
+                    told.saw(&request, &answer);
+                    answer
+                }))
+            }
         }
     }
 }

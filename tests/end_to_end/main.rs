@@ -17,6 +17,7 @@ mod apps;
 mod away;
 mod bills;
 mod damage;
+mod decisions;
 mod plain;
 mod policies;
 

@@ -9,7 +9,7 @@ use imquota::admission::Admission;
 use imquota::clock::Zone;
 use imquota::endpoint::Endpoint;
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
-use imquota::grpc::{Bounds, Doors, Readiness, ServeFault, bind, serve};
+use imquota::grpc::{Bounds, Doors, Readiness, ServeFault, Witness, bind, serve};
 use imquota::invoice::{Invoices, Prices};
 use imquota::ledger::{Folder, Ledger, Parts, Saving};
 use imquota::quota::{AppId, AppRules, Limits, Plan, PlanName, Rulebook};
@@ -95,6 +95,7 @@ pub fn doors(ledger: Arc<Ledger>) -> Doors {
     Doors {
         invoices: Arc::new(Invoices::new(ledger.clone(), prices)),
         admission: admission(ledger),
+        witness: Witness::default(),
     }
 }
 

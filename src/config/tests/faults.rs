@@ -126,7 +126,7 @@ fn unknown_keys_are_refused_at_every_level() {
             &[
                 "f.yaml:1: passwords: unknown key; known here are listen, admin_listen, http_listen, \
                health_listen, allow_plaintext, tls, auth, connections, request_ids, data_dir, store, outage, unknown_app_plan, \
-               shadow, billing, plans, apps, member, workers, log_format, metrics",
+               shadow, billing, plans, apps, member, workers, log_format, log_decisions, metrics",
             ],
         ),
         (
@@ -490,6 +490,13 @@ fn the_rest_has_a_form_too() {
                 "f.yaml:1: metrics.top_apps: must be at most 100, not \"101\"",
                 "f.yaml:1: metrics.apps[0]: must be at least 1, not \"0\"",
                 "f.yaml:1: metrics.apps[1]: must be a whole number, not \"x\"",
+            ],
+        ),
+        (
+            "log_decisions: { one_in: -1, refusals_a_second: 10001 }",
+            &[
+                "f.yaml:1: log_decisions.refusals_a_second: must be at most 10000, not \"10001\"",
+                "f.yaml:1: log_decisions.one_in: must be a whole number, not \"-1\"",
             ],
         ),
         (

@@ -5,8 +5,8 @@ use rust_decimal::Decimal;
 
 use super::{in_repository, read};
 use crate::config::{
-    Create, Environment, FILE_BYTES_MAX, Flags, Host, LogFormat, Password, Settings, StoreSettings,
-    Topology, check, load,
+    Create, DecisionRates, Environment, FILE_BYTES_MAX, Flags, Host, LogFormat, Password, Settings,
+    StoreSettings, Topology, check, load,
 };
 use crate::quota::{
     AppId, AppRules, AppSeries, ExpiredHolds, GroupBasis, IdPolicy, Limit, PlanName,
@@ -92,6 +92,16 @@ fn apps_with_series_of_their_own_are_named_or_counted() {
         (10, &named[..])
     );
     assert_eq!(read("").expect("no fault").app_series, AppSeries::default());
+}
+
+#[test]
+fn decisions_are_logged_as_the_file_says() {
+    let settings = read("log_decisions: { one_in: 100 }").expect("no fault");
+    let rates = DecisionRates {
+        one_in: 100,
+        refusals_a_second: 10,
+    };
+    assert_eq!(settings.decisions, rates);
 }
 
 #[test]

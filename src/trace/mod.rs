@@ -1,0 +1,5 @@
+//! Traces: which of them a call belongs to.
+
+mod context;
+
+pub use context::{Context, SpanId, TraceId};
