@@ -25,7 +25,7 @@
 //! | module | one idea |
 //! |---|---|
 //! | [`quota`] | values that cannot be wrong: app, resource, limit, plan, charge, outage policy |
-//! | [`clock`] | the only reader of "now"; days and months of the billing zone |
+//! | [`clock`] | the only reader of "now"; days and months, and the schedule of billing zones |
 //! | [`chance`] | the only source of randomness |
 //! | [`histogram`] | how long things take, counted in buckets |
 //! | [`billing`] | what a month costs, from its peaks and prices |

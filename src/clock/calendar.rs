@@ -1,73 +1,19 @@
-//! The calendar of the billing zone: its days and months.
+//! Days and months.
 
 use std::fmt;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
-
-use super::Millis;
-
-/// The billing zone: what a day and a month are.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Zone {
-    name: Box<str>,
-    zone: TimeZone,
-}
-
-impl Zone {
-    /// Reads a fixed offset (`+08:00`) or a name of the zone database (`Asia/Shanghai`).
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let zone = match text.as_bytes() {
-            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2]
-                if [h1, h2, m1, m2].iter().all(|b| b.is_ascii_digit()) =>
-            {
-                let two = |a: &u8, b: &u8| i32::from(a - b'0') * 10 + i32::from(b - b'0');
-                let (hours, minutes) = (two(h1, h2), two(m1, m2));
-                if minutes > 59 || hours > 14 {
-                    return None;
-                }
-                let seconds = (hours * 60 + minutes) * 60;
-                let seconds = if *sign == b'-' { -seconds } else { seconds };
-                TimeZone::fixed(jiff::tz::Offset::from_seconds(seconds).ok()?)
-            }
-            _ => TimeZone::get(text).ok()?,
-        };
-        Some(Self {
-            name: text.into(),
-            zone,
-        })
-    }
-
-    /// The name it was read from.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The day that `at` falls on.
-    #[must_use]
-    pub fn day(&self, at: Millis) -> Day {
-        Day(self.zone.to_datetime(at.timestamp()).date())
-    }
-
-    /// The first instant of `day`.
-    #[must_use]
-    pub fn start_of(&self, day: Day) -> Millis {
-        let start = day
-            .0
-            .to_zoned(self.zone.clone())
-            .map(|zoned| zoned.timestamp());
-        Millis(start.map_or(i64::MAX, Timestamp::as_millisecond))
-    }
-}
 
 /// A calendar day in the billing zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(Date);
 
 impl Day {
+    /// The day of a date.
+    pub(super) fn of(date: Date) -> Self {
+        Self(date)
+    }
+
     /// 1970-01-01.
     pub const EPOCH: Self = Self(EPOCH);
 

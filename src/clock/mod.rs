@@ -6,13 +6,15 @@
 mod calendar;
 #[cfg(test)]
 mod tests;
+mod zone;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use calendar::{Day, Month, Zone};
+pub use calendar::{Day, Month};
+pub use zone::{Followed, Zone};
 
 use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};

@@ -201,7 +201,12 @@ impl Invoices {
         let forecast = forecast.and_then(Result::ok);
         Ok(Report {
             app,
-            notes: report::notes(history, &editions, month, self.ledger.clock_error_ms()),
+            notes: report::notes(
+                history,
+                &editions,
+                month,
+                (self.ledger.zone(), self.ledger.clock_error_ms()),
+            ),
             is_final: self.is_sealed(month.last_day(), *now),
             written: false,
             revision: history.revision,

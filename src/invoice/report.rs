@@ -2,7 +2,7 @@
 
 use super::editions::MonthEditions;
 use crate::billing::{Bill, Forecast};
-use crate::clock::{self, Day, Month};
+use crate::clock::{self, Day, Month, Zone};
 use crate::quota::AppId;
 use crate::store::{Correction, MonthHistory};
 
@@ -46,9 +46,9 @@ pub(super) fn notes(
     history: &MonthHistory,
     editions: &MonthEditions,
     month: Month,
-    clock_error_ms: u64,
+    (zone, clock_error_ms): (&Zone, u64),
 ) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes = zones(zone, month);
     if history.carried_in > 0 && history.groups.day.is_none() {
         notes.push(format!(
             "the highest group count, {}, was carried in from the month before",
@@ -93,6 +93,23 @@ pub(super) fn notes(
         ));
     }
     notes
+}
+
+fn zones(zone: &Zone, month: Month) -> Vec<String> {
+    let changes = zone.changed().filter_map(|(from, name)| {
+        if from == month {
+            Some(format!(
+                "days are counted in {name} from this month on, which began when it had begun in the zone before, too"
+            ))
+        } else if from == month.next() {
+            Some(format!(
+                "days are counted in {name} from {from} on: this month ends when that has begun in both zones"
+            ))
+        } else {
+            None
+        }
+    });
+    changes.collect()
 }
 
 fn too_late(days: &[(Day, u64)]) -> Option<String> {

@@ -122,13 +122,20 @@ fn a_second_process_is_told_that_there_is_a_first() {
 }
 
 #[test]
-fn the_zone_of_a_ledger_stays() {
-    let (folder, _, _) = used();
-    let Err(StoreFault::Unusable(line)) = folder.open_in(Zone::parse("+09:00").unwrap()) else {
-        panic!("it was opened");
-    };
-    assert!(line.contains("+08:00") && line.contains("+09:00"), "{line}");
-    assert!(folder.open().is_ok());
+fn a_ledger_keeps_its_zone_until_a_month_is_over() {
+    let (folder, installation, _) = used();
+    let mut schedules = Vec::new();
+    for name in ["+09:00", "+08:00", "+09:00"] {
+        let zone = Zone::parse(name).unwrap();
+        let store = folder.open_in(zone.clone()).unwrap();
+        run(async {
+            Seat::with(Arc::new(store), 1, Some(installation)).await;
+        });
+        schedules.push(zone.schedule());
+    }
+    assert!(schedules[0].starts_with("+08:00 2"), "{schedules:?}");
+    assert!(schedules[0].ends_with(" +09:00"), "{schedules:?}");
+    assert!(schedules.iter().all(|schedule| *schedule == schedules[0]));
 }
 
 #[test]

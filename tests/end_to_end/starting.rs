@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use imquota::clock::{Clock, Zone};
 use imquota::grpc::proto::Resource;
 use rustix::process::Signal;
 
@@ -118,26 +119,41 @@ async fn refuses_without_data_dir(sidecar: &Sidecar, store: &Store, flags: &[&st
     ended.stderr
 }
 
-async fn another_billing_zone_is_refused(store: Store) {
+/// New settings take effect with a month, and old ones do not undo it.
+async fn another_billing_zone_takes_effect_with_a_month(store: Store) {
     let zone = |zone: &str| format!("billing: {{ zone: \"{zone}\" }}{SETTINGS}");
     let mut sidecar = Sidecar::start(&store.url(), &zone("+08:00")).await;
     still_serves(&sidecar).await;
-    sidecar.stop().await;
-    sidecar.set(&zone("Europe/Berlin"));
-    let line = sidecar.refuses(&ANY_PORT).await;
-    assert!(
-        line.contains("+08:00") && line.contains("Europe/Berlin"),
-        "{line}"
-    );
-    sidecar.set(&zone("+08:00"));
-    sidecar.start_again().await;
+    let mut told = Vec::new();
+    for settings in ["Europe/Berlin", "+08:00"] {
+        sidecar.stop().await;
+        sidecar.set(&zone(settings));
+        sidecar.start_again().await;
+        let line = sidecar.process().says("+08:00 2").await;
+        let from = line.split("+08:00 ").nth(1).expect("the schedule");
+        let (month, rest) = from.split_at(7);
+        assert!(rest.starts_with(" Europe/Berlin"), "{line}");
+        told.push(month.to_owned());
+    }
+    assert_eq!(told[0], told[1]);
     assert_eq!(sidecar.client().await.used(1, Resource::Account).await, 2);
+    // The month that ends with it says so on its bill.
+    let running = Zone::parse("+08:00")
+        .expect("a zone")
+        .day(Clock::system())
+        .month();
+    let bill = sidecar.client().await.bill(1, &running.to_string()).await;
+    let said = bill
+        .notes
+        .iter()
+        .any(|note| note.contains("days are counted in Europe/Berlin"));
+    assert_eq!(said, told[0] == running.next().to_string(), "{bill:?}");
 }
 
 on_both_stores!(
     a_second_process_on_one_data_folder_is_refused,
     a_data_folder_that_cannot_be_made_is_told,
-    another_billing_zone_is_refused,
+    another_billing_zone_takes_effect_with_a_month,
 );
 
 #[tokio::test]

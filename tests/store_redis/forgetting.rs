@@ -416,7 +416,7 @@ async fn another_installation_is_not_ours() {
 }
 
 #[tokio::test]
-async fn another_zone_and_a_missing_ledger_are_refused_for_good() {
+async fn another_format_and_a_missing_ledger_are_refused_for_good() {
     let server = RedisServer::start();
     let unusable = |answer: Result<Installation, StoreFault>, word: &str| match answer {
         Err(StoreFault::Unusable(words)) if words.contains(word) => {}
@@ -431,10 +431,6 @@ async fn another_zone_and_a_missing_ledger_are_refused_for_good() {
     assert_eq!(server.command::<i64>(&["DBSIZE"]), 0);
     let (_, known) = Sidecar::fresh(2, &server).await;
     assert_eq!(never().hello(None).await, Ok(known));
-    let mut elsewhere = options(&server.url());
-    elsewhere.zone = imquota::clock::Zone::parse("Europe/London").unwrap();
-    let words = "the ledger counts days in +08:00, the settings say Europe/London";
-    unusable(Sidecar::with(3, elsewhere).hello(None).await, words);
     server.command::<()>(&["HSET", META, "format", "1"]);
     unusable(Sidecar::new(3, &server).hello(None).await, "format 1");
 }

@@ -55,3 +55,4 @@ mod tls;
 mod totals;
 mod users;
 mod watched;
+mod zones;

@@ -16,7 +16,7 @@ use imquota::invoice::{Invoices, Prices, Report};
 use imquota::ledger::{Folder, Ledger, Parts, Saving};
 use imquota::quota::{
     Amount, AppId, AppRules, Currency, ExpiredHolds, GroupBasis, Limits, MeteredFee, Plan,
-    PlanName, PriceList, Resource, Rulebook,
+    PlanName, PriceList, Resource, Rulebook, UserId,
 };
 use imquota::store::embedded::EmbeddedStore;
 use jiff::civil::date;
@@ -28,7 +28,18 @@ use tempfile::TempDir;
 use oracle::{Fee, Oracle, PLANS};
 
 const APPS: u64 = 200;
+/// The billing zone of the settings, each from a day on: one with short and long days, one further east, whose first
+/// month begins late in the day, and one far in the west, before which a day is longer.
+const ZONES: [(&str, &str); 3] = [
+    ("2027-12-31", ZONE),
+    ("2028-05-10", "Asia/Kolkata"),
+    ("2028-09-20", "America/Los_Angeles"),
+];
 const ZONE: &str = "America/New_York";
+/// Apps that were activated within the year: the month has no plan fee.
+const ACTIVATED_EACH: u64 = 10;
+/// An app that goes within the year.
+const GONE: (u64, &str) = (APPS, "2028-07-20");
 
 /// A machine whose clock the test sets.
 #[derive(Debug)]
@@ -42,6 +53,16 @@ impl Machine for Dial {
     fn steady(&self) -> Duration {
         Duration::from_millis(self.0.load(Ordering::Relaxed).unsigned_abs())
     }
+}
+
+fn day_of(text: &str) -> Day {
+    Day::parse(text).expect("a day")
+}
+
+fn activated(app: AppId) -> Option<Day> {
+    app.get()
+        .is_multiple_of(ACTIVATED_EACH)
+        .then(|| day_of("2028-03-15"))
 }
 
 fn plan_of(at: usize) -> Arc<Plan> {
@@ -79,8 +100,13 @@ struct Sidecar {
 }
 
 impl Sidecar {
-    async fn start(folder: &TempDir, dial: &Arc<Dial>, plans: &BTreeMap<AppId, usize>) -> Self {
-        let zone = Zone::parse(ZONE).expect("a zone");
+    async fn start(
+        folder: &TempDir,
+        dial: &Arc<Dial>,
+        plans: &BTreeMap<AppId, usize>,
+        zone: &str,
+    ) -> Self {
+        let zone = Zone::parse(zone).expect("a zone");
         let file = folder.path().join("ledger.redb");
         let store = EmbeddedStore::open(&file, zone.clone()).expect("it can be opened");
         let rules = plans.iter().map(|(app, plan)| {
@@ -94,7 +120,7 @@ impl Sidecar {
                 share_ids: false,
                 track_objects: true,
                 expired_holds: ExpiredHolds::Ask,
-                activated: None,
+                activated: activated(*app).map(Day::date),
             };
             (*app, Arc::new(rules))
         });
@@ -169,6 +195,23 @@ impl Sidecar {
     }
 }
 
+impl Sidecar {
+    async fn names(&self, app: AppId, users: &[u64]) {
+        let names: Vec<String> = users.iter().map(|user| format!("user-{user}")).collect();
+        let ids = names
+            .iter()
+            .map(|name| UserId::parse(name).expect("a user"));
+        let record = Record {
+            app,
+            at: None,
+            who: Who::Users(ids.collect()),
+            request_id: None,
+        };
+        let recorded = self.admission.record_active(record, Patience(None)).await;
+        recorded.expect("it is answered");
+    }
+}
+
 /// What a bill and the oracle's have in common.
 fn plainly(report: &Report) -> oracle::Plain {
     let line = |item| report.bill.lines.iter().find(|line| line.item == item);
@@ -212,10 +255,18 @@ async fn bills_are_right(sidecar: &Sidecar, oracles: &BTreeMap<AppId, Oracle>, m
     }
 }
 
+fn oracles_of(plans: &BTreeMap<AppId, usize>, first: Day) -> BTreeMap<AppId, Oracle> {
+    let oracles = plans.iter().map(|(app, plan)| {
+        let activated = activated(*app).map(Day::month);
+        (*app, Oracle::new(first, *plan, activated))
+    });
+    oracles.collect()
+}
+
 #[tokio::test]
 async fn a_year_of_many_apps_is_billed_to_the_cent() {
     let mut rng = StdRng::seed_from_u64(2028);
-    let zone = Zone::parse(ZONE).expect("a zone");
+    let mut zone = Zone::parse(ZONE).expect("a zone");
     let first = Month::parse("2027-12").expect("a month").last_day();
     let last = Month::parse("2029-01")
         .expect("a month")
@@ -224,20 +275,23 @@ async fn a_year_of_many_apps_is_billed_to_the_cent() {
     let folder = tempfile::tempdir().expect("there is room");
     let dial = Arc::new(Dial(AtomicI64::new(zone.start_of(first).0)));
     let apps = (1..=APPS).map(|id| AppId::new(id).expect("not 0"));
-    let mut plans: BTreeMap<AppId, usize> = apps
-        .map(|app| (app, rng.random_range(0..PLANS.len())))
-        .collect();
-    let mut oracles: BTreeMap<AppId, Oracle> = plans
-        .iter()
-        .map(|(app, plan)| (*app, Oracle::new(first, *plan)))
-        .collect();
-    let mut sidecar = Sidecar::start(&folder, &dial, &plans).await;
+    let plans = apps.map(|app| (app, rng.random_range(0..PLANS.len())));
+    let mut plans: BTreeMap<AppId, usize> = plans.collect();
+    let mut oracles = oracles_of(&plans, first);
+    let mut settings_zone = ZONE;
+    let mut sidecar = Sidecar::start(&folder, &dial, &plans, settings_zone).await;
     let mut day = first;
     while day <= last {
         let start = zone.start_of(day);
         let length = zone.start_of(day.next()).since(start);
         dial.0.store(start.0, Ordering::Relaxed);
-        let changes = rng.random_ratio(1, 40);
+        let new_zone = ZONES.iter().find(|(from, _)| day_of(from) == day);
+        settings_zone = new_zone.map_or(settings_zone, |(_, name)| name);
+        let goes = day == day_of(GONE.1);
+        if goes {
+            plans.pop_last();
+        }
+        let changes = rng.random_ratio(1, 40) || new_zone.is_some() || goes;
         if changes {
             sidecar.stop().await;
             for plan in plans.values_mut() {
@@ -245,15 +299,17 @@ async fn a_year_of_many_apps_is_billed_to_the_cent() {
                     *plan = rng.random_range(0..PLANS.len());
                 }
             }
-            sidecar = Sidecar::start(&folder, &dial, &plans).await;
+            sidecar = Sidecar::start(&folder, &dial, &plans, settings_zone).await;
+            zone = sidecar.ledger.zone().clone();
         }
         for (app, oracle) in &mut oracles {
-            oracle.plan(day, plans[app]);
+            let Some(plan) = plans.get(app) else { continue };
+            oracle.plan(day, *plan);
             for _ in 0..rng.random_range(u32::from(changes)..3) {
                 // At any moment of a day that may have 23 hours or 25.
                 let moment = start.plus(i64::try_from(rng.random_range(0..length)).expect("a day"));
                 dial.0.fetch_max(moment.0, Ordering::Relaxed);
-                match rng.random_range(0..5) {
+                match rng.random_range(0..6) {
                     0..2 => {
                         let amount = rng.random_range(1..=100);
                         sidecar.create(*app, amount).await;
@@ -272,6 +328,14 @@ async fn a_year_of_many_apps_is_billed_to_the_cent() {
                         let before = zone.start_of(day).plus(-1);
                         sidecar.log_in(*app, by, Some(before)).await;
                         oracle.logins(zone.day(before), by);
+                    }
+                    4 => {
+                        // Some of few: many come again, on the same day and on others.
+                        let users = rng.random_range(1..40);
+                        let users: Vec<u64> =
+                            (0..users).map(|_| rng.random_range(0..300)).collect();
+                        sidecar.names(*app, &users).await;
+                        oracle.names(day, &users);
                     }
                     _ => {
                         let by = rng.random_range(1..400);
@@ -292,21 +356,30 @@ async fn a_year_of_many_apps_is_billed_to_the_cent() {
         // On the fourth of a month the one before is over for good.
         if Some(day) == day.month().day(4) {
             let before = Month::from_number(day.month().number() - 1).expect("a month");
+            if before > day_of(GONE.1).month() {
+                oracles.retain(|app, _| plans.contains_key(app));
+            }
             bills_are_right(&sidecar, &oracles, before).await;
         }
         day = day.next();
     }
+    let schedule = "America/New_York 2028-06 Asia/Kolkata 2028-10 America/Los_Angeles";
+    assert_eq!(zone.schedule(), schedule);
+    let of = |day| hours(&zone, day);
+    assert_eq!((of("2028-06-01"), of("2028-09-30")), (14, 36));
     sidecar.stop().await;
+}
+
+fn hours(zone: &Zone, day: &str) -> u64 {
+    let day = day_of(day);
+    zone.start_of(day.next()).since(zone.start_of(day)) / 3_600_000
 }
 
 /// Which day it is, for those who count by hand.
 #[test]
 fn the_zone_has_short_and_long_days() {
     let zone = Zone::parse(ZONE).expect("a zone");
-    let hours = |day: &str| {
-        let day = Day::parse(day).expect("a day");
-        zone.start_of(day.next()).since(zone.start_of(day)) / 3_600_000
-    };
-    assert_eq!((hours("2028-03-12"), hours("2028-11-05")), (23, 25));
-    assert_eq!(hours("2028-02-29"), 24);
+    let of = |day| hours(&zone, day);
+    assert_eq!((of("2028-03-12"), of("2028-11-05")), (23, 25));
+    assert_eq!(of("2028-02-29"), 24);
 }

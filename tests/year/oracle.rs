@@ -1,6 +1,6 @@
 //! What a month costs, by another way: every event is kept, and amounts are added up in cents, block after block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imquota::clock::{Day, Month};
 
@@ -95,18 +95,34 @@ pub struct Oracle {
     groups: Vec<(Day, i64)>,
     /// What was there when each day ended.
     ends: BTreeMap<Day, i64>,
-    logins: BTreeMap<Day, u64>,
+    logins: BTreeMap<Day, Logins>,
     there: i64,
+    /// No plan fee is due until it is over.
+    activated: Option<Month>,
+}
+
+/// A day's users: those that a gateway counted itself, and those by name.
+#[derive(Default)]
+struct Logins {
+    counted: u64,
+    named: BTreeSet<u64>,
+}
+
+impl Logins {
+    fn users(&self) -> u64 {
+        self.counted + self.named.len() as u64
+    }
 }
 
 impl Oracle {
-    pub fn new(day: Day, plan: usize) -> Self {
+    pub fn new(day: Day, plan: usize, activated: Option<Month>) -> Self {
         Self {
             plans: [(day, plan)].into(),
             groups: Vec::new(),
             ends: BTreeMap::new(),
             logins: BTreeMap::new(),
             there: 0,
+            activated,
         }
     }
 
@@ -126,7 +142,11 @@ impl Oracle {
     }
 
     pub fn logins(&mut self, day: Day, by: u64) {
-        *self.logins.entry(day).or_default() += by;
+        self.logins.entry(day).or_default().counted += by;
+    }
+
+    pub fn names(&mut self, day: Day, users: &[u64]) {
+        self.logins.entry(day).or_default().named.extend(users);
     }
 
     pub fn ends(&mut self, day: Day) {
@@ -134,15 +154,15 @@ impl Oracle {
     }
 
     pub fn actives_on(&self, day: Day) -> u64 {
-        self.logins.get(&day).copied().unwrap_or(0)
+        self.logins.get(&day).map_or(0, Logins::users)
     }
 
     pub fn bill(&self, month: Month) -> Plain {
         let (first, last) = (month.first_day(), month.last_day());
         let mut actives = (0, None);
-        for (day, count) in self.logins.range(first..=last) {
-            if *count > actives.0 {
-                actives = (*count, Some(*day));
+        for (day, logins) in self.logins.range(first..=last) {
+            if logins.users() > actives.0 {
+                actives = (logins.users(), Some(*day));
             }
         }
         let carried = self
@@ -175,6 +195,8 @@ impl Oracle {
         } else {
             ((0, None), None)
         };
+        let is_waived = self.activated.is_some_and(|activated| month <= activated);
+        let own = own.filter(|_| !is_waived);
         let plan = own.map_or(0, |list| list.plan_cents);
         let due_actives = of_actives.map_or(0, |list| cents(actives.0, &list.actives));
         let due_groups = list.map_or(0, |list| cents(billed.0, &list.groups));

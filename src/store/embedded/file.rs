@@ -185,6 +185,15 @@ impl LedgerFile {
         })
     }
 
+    /// Says anew who the ledger is.
+    pub(super) fn identify(&self, identity: &Identity) -> Result<(), StoreFault> {
+        self.write(|txn| {
+            txn.open_table(META)?
+                .insert(IDENTITY, format::write_identity(identity).as_slice())?;
+            Ok(true)
+        })
+    }
+
     /// The first day that is still open, as of the last checkpoint.
     pub(super) fn open_from(&self) -> Result<Option<Day>, StoreFault> {
         self.read(|txn| {

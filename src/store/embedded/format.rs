@@ -25,7 +25,7 @@ pub(super) const VERSION: u8 = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) installation: Installation,
-    /// The billing zone's name.
+    /// The schedule of billing zones.
     pub(super) zone: String,
 }
 

@@ -10,7 +10,7 @@ use super::file::LedgerFile;
 use super::format::Identity;
 use super::shard::{Caller, LedgerShard};
 use crate::chance;
-use crate::clock::{Clock, Millis, Month, Zone};
+use crate::clock::{Clock, Followed, Millis, Month, Zone};
 use crate::quota::AppId;
 use crate::store::{Amendment, AuditEntry, Installation, Shard, StoreFault};
 
@@ -42,7 +42,7 @@ impl Ledger {
         let mut open_from = zone.day(Millis(i64::MIN));
         let installation = OnceLock::new();
         if let Some(identity) = identity {
-            check_zone(file.path(), &identity, &zone)?;
+            follow(file.path(), &zone, &identity.zone)?;
             open_from = file.open_from()?.unwrap_or(open_from);
             let _ = installation.set(identity.installation);
         }
@@ -76,13 +76,14 @@ impl Ledger {
     pub(super) fn hello(
         &self,
         remembered: Option<Installation>,
+        now: Millis,
     ) -> Result<Installation, StoreFault> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.file.path().display();
         let found = self.installation.get().copied();
         match (found, remembered) {
-            (Some(found), None) => Ok(found),
-            (Some(found), Some(remembered)) if found == remembered => Ok(found),
+            (Some(found), None) => self.heed_zone(found, now),
+            (Some(found), Some(remembered)) if found == remembered => self.heed_zone(found, now),
             (Some(_), Some(_)) => Err(StoreFault::Frozen(format!(
                 "{path} belongs to another ledger than the journal beside it; put back the two that belong together"
             ))),
@@ -94,13 +95,31 @@ impl Ledger {
                     id: chance::draw(),
                     user_key: chance::draw(),
                 };
+                let zone = self.zone.schedule();
                 self.file.found(&Identity {
                     installation,
-                    zone: self.zone.name().into(),
+                    zone: zone.clone(),
                 })?;
+                follow(self.file.path(), &self.zone, &zone)?;
                 Ok(*self.installation.get_or_init(|| installation))
             }
         }
+    }
+
+    /// New settings ask for a change of the zone.
+    fn heed_zone(
+        &self,
+        installation: Installation,
+        now: Millis,
+    ) -> Result<Installation, StoreFault> {
+        if let Some(zone) = self.zone.wished(now) {
+            self.file.identify(&Identity {
+                installation,
+                zone: zone.clone(),
+            })?;
+            follow(self.file.path(), &self.zone, &zone)?;
+        }
+        Ok(installation)
     }
 
     /// One shard, locked. Never hold it over anything that waits.
@@ -321,14 +340,21 @@ pub(super) fn stranger() -> StoreFault {
     StoreFault::Away("no member has said hello to the ledger yet".into())
 }
 
-fn check_zone(path: &Path, identity: &Identity, zone: &Zone) -> Result<(), StoreFault> {
-    if identity.zone == zone.name() {
-        return Ok(());
+/// Follows the zones that a ledger has.
+fn follow(path: &Path, zone: &Zone, told: &str) -> Result<(), StoreFault> {
+    match zone.follow(told) {
+        Followed::Same | Followed::Ahead => {}
+        Followed::News => tracing::warn!(
+            schedule = zone.schedule(),
+            settings = zone.name(),
+            "the ledger counts days by this schedule of zones, whatever the settings say"
+        ),
+        Followed::Other => {
+            return Err(StoreFault::Unusable(format!(
+                "{} counts days in {told:?}, which this program does not know",
+                path.display()
+            )));
+        }
     }
-    Err(StoreFault::Unusable(format!(
-        "{} counts days in the billing zone {}, the settings say {}; set billing.zone back, or take a new data folder",
-        path.display(),
-        identity.zone,
-        zone.name()
-    )))
+    Ok(())
 }

@@ -73,8 +73,8 @@ impl EmbeddedStore {
     /// missing is made, but is no ledger before a member that remembers none has said hello.
     ///
     /// # Errors
-    /// [`StoreFault::Unusable`] if another process has the file, if it is damaged, of another format
-    /// or of another zone, or if the system refuses it.
+    /// [`StoreFault::Unusable`] if another process has the file, if it is damaged, of another
+    /// format, or if the system refuses it.
     pub fn open(path: &Path, zone: Zone) -> Result<Self, StoreFault> {
         Ok(Self::of(Ledger::open(path, zone)?))
     }
@@ -112,9 +112,9 @@ impl Store for EmbeddedStore {
         &'a self,
         member: &'a Member,
         remembered: Option<Installation>,
-        _now: Millis,
+        now: Millis,
     ) -> Reply<'a, Installation> {
-        let found = self.ledger.hello(remembered).and_then(|installation| {
+        let found = self.ledger.hello(remembered, now).and_then(|installation| {
             let known = self.member.get_or_init(|| member.clone());
             if known.incarnation == member.incarnation {
                 return Ok(installation);

@@ -25,6 +25,8 @@ struct Told {
     run: String,
     joined: bool,
     beaten: Beaten,
+    /// The schedule of billing zones.
+    zones: String,
     /// Members to be noted as silent, and silent ones whose calls are asked for in a recovery.
     silent: Vec<String>,
 }
@@ -50,9 +52,12 @@ impl RedisStore {
             run,
             joined,
             mut beaten,
+            zones,
             silent,
         } = read(value)?;
         self.correct(time, asked, self.clock.own());
+        self.heed_zone(&link.wire, &link.installation, &zones, time)
+            .await?;
         self.heard.note(standing);
         self.heard.note_beat(standing.epoch);
         link.set_run(run);
@@ -84,7 +89,7 @@ impl RedisStore {
         step.arg(link.run())
             .arg(&link.installation)
             .arg(&link.user_key)
-            .arg(self.zone.name())
+            .arg(self.zone.schedule())
             .arg(SHARDS)
             .arg(FORMAT)
             .arg(&link.incarnation)
@@ -232,6 +237,7 @@ fn read(value: Value) -> Result<Told, StoreFault> {
             notices,
             recalls,
         },
+        zones: answer.text()?,
         silent,
     })
 }

@@ -26,9 +26,13 @@ impl RedisStore {
         let (wire, survey) = self.reach().await?;
         let meta = self.meet(&wire, &survey, member, remembered).await?;
         let frozen = meta.frozen(remembered);
-        let installation = match (&frozen, remembered) {
-            (Some(_), Some(known)) => known,
-            _ => meta.accept(self.zone.name(), self.keys.prefix())?,
+        let installation = if let (Some(_), Some(known)) = (&frozen, remembered) {
+            known
+        } else {
+            let installation = meta.accept(self.keys.prefix())?;
+            self.heed_zone(&wire, &meta.id, &meta.zone, meta.time)
+                .await?;
+            installation
         };
         // Of a server that is refused, the reason alone is said.
         self.told.tell(&survey);
@@ -90,7 +94,7 @@ impl RedisStore {
         } else {
             step.arg("").arg("");
         }
-        step.arg(self.zone.name())
+        step.arg(self.zone.schedule())
             .arg(SHARDS)
             .arg(FORMAT)
             .arg(id_text(member.incarnation))

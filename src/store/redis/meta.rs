@@ -15,7 +15,7 @@ pub(super) struct Meta {
     pub(super) time: Millis,
     pub(super) id: String,
     user_key: String,
-    zone: String,
+    pub(super) zone: String,
     shards: String,
     format: String,
     pub(super) run: String,
@@ -65,7 +65,7 @@ impl Meta {
     }
 
     /// Who the ledger is, unless this program cannot work with it.
-    pub(super) fn accept(&self, zone: &str, prefix: &str) -> Result<Installation, StoreFault> {
+    pub(super) fn accept(&self, prefix: &str) -> Result<Installation, StoreFault> {
         let unusable = |words: String| Err(StoreFault::Unusable(words));
         if self.found == Found::Absent {
             return unusable(format!(
@@ -76,12 +76,6 @@ impl Meta {
             return unusable(format!(
                 "the ledger has format {} and {} shards; this program knows format {FORMAT} with {SHARDS}",
                 self.format, self.shards
-            ));
-        }
-        if self.zone != zone {
-            return unusable(format!(
-                "the ledger counts days in {}, the settings say {zone}; billing.zone must be the same everywhere",
-                self.zone
             ));
         }
         let id = u64::from_str_radix(&self.id, 16);

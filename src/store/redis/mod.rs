@@ -116,6 +116,7 @@ mod standing;
 mod survey;
 mod tls;
 mod way;
+mod zone;
 
 #[cfg(any(test, fuzzing))]
 pub use answer::fuzz;

@@ -23,7 +23,7 @@ pub struct RedisOptions {
     pub tls: RedisTls,
     /// What every key begins with: 1 to 64 bytes of `A-Z`, `a-z`, `0-9`, `-`, `_`, `.`, `:`.
     pub key_prefix: String,
-    /// The billing zone; a ledger that counts days in another is refused.
+    /// The billing zone; a ledger that counts in another is asked to change with the next month.
     pub zone: Zone,
     /// Whether an empty prefix may be initialised.
     pub create: Create,

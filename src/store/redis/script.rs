@@ -102,6 +102,7 @@ pub(super) struct Scripts {
     pub(super) registered: Script,
     pub(super) state_register: Script,
     pub(super) amend: Script,
+    pub(super) rezone: Script,
 }
 
 impl Scripts {
@@ -144,6 +145,7 @@ impl Scripts {
             forget_names: script!(is_whole: guard forget_names),
             register: script!(is_whole: guard audit registry register),
             amend: script!(is_whole: guard counts month audit amend),
+            rezone: script!(is_whole: rezone),
             registered: script!(is_whole: registered),
             state_register: script!(is_whole: guard registry state_register),
         }
@@ -183,6 +185,7 @@ impl Scripts {
             &self.registered,
             &self.state_register,
             &self.amend,
+            &self.rezone,
         ]
         .into_iter()
     }

@@ -31,7 +31,7 @@ impl Seat {
         let Self { store, disk } = self;
         drop(store);
         let store = open(&disk);
-        let installation = store.ledger.hello(None).unwrap();
+        let installation = store.ledger.hello(None, NOW).unwrap();
         let member = crate::store::Member {
             name: "one".into(),
             incarnation: 1,

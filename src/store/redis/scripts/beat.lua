@@ -74,7 +74,7 @@ if is_missing then
   if fresh or leaving then
     return {ABSENT, now}
   end
-elseif meta.inst ~= ARGV[2] or meta.zone ~= ARGV[4] or meta.shards ~= ARGV[5] or meta.format ~= ARGV[6] then
+elseif meta.inst ~= ARGV[2] or meta.shards ~= ARGV[5] or meta.format ~= ARGV[6] then
   return {OTHER, now}
 end
 
@@ -174,6 +174,7 @@ local function answer(leased, gone, joined)
   a[list_of(starving)] = #starving
   a[list_of(meta.silent or {})] = #(meta.silent or {})
   a[list_of(meta.asked or {})] = #(meta.asked or {})
+  a[#a + 1] = is_missing and ARGV[4] or meta.zone
   return a
 end
 

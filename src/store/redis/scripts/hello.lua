@@ -5,7 +5,7 @@
 -- KEYS[2]  the members: INCARNATION: 'boot nonce time name', and what `beat` says
 -- ARGV[1]  the id that the member remembers, or ''
 -- ARGV[2]  an id and ARGV[3] a key for a new installation, or '' if none may be made
--- ARGV[4]  the billing zone, ARGV[5] the number of shards, ARGV[6] the format
+-- ARGV[4]  the billing zone of a new installation, ARGV[5] the number of shards, ARGV[6] the format
 -- ARGV[7]  the member's incarnation, ARGV[8] its boot number, ARGV[9] its name
 -- ARGV[10] the run, ARGV[11] the nonce of the member's process, whose first 16 digits are its machine's
 -- ARGV[12] a lease's time, in ms
@@ -57,9 +57,8 @@ if not inst then
     'inc', '0')
 else
   -- Whoever cannot work with it leaves no trace in it.
-  local m = redis.call('HMGET', KEYS[1], 'zone', 'shards', 'format')
-  if ARGV[1] ~= '' and ARGV[1] ~= inst
-    or m[1] ~= ARGV[4] or m[2] ~= ARGV[5] or m[3] ~= ARGV[6] then
+  local m = redis.call('HMGET', KEYS[1], 'shards', 'format')
+  if ARGV[1] ~= '' and ARGV[1] ~= inst or m[1] ~= ARGV[5] or m[2] ~= ARGV[6] then
     return answer(READY)
   end
 end
