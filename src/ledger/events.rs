@@ -13,6 +13,7 @@ pub struct Events {
     recalls_asked: AtomicU64,
     recalls_heard: AtomicU64,
     epochs: AtomicU64,
+    users_told_again: AtomicU64,
     /// When the ledger was last known to have all that was due, in nanoseconds of the steady clock.
     in_step: AtomicU64,
 }
@@ -24,6 +25,7 @@ impl Default for Events {
             recalls_asked: AtomicU64::new(0),
             recalls_heard: AtomicU64::new(0),
             epochs: AtomicU64::new(0),
+            users_told_again: AtomicU64::new(0),
             in_step: AtomicU64::new(NEVER),
         }
     }
@@ -50,6 +52,11 @@ impl Events {
         self.epochs.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// So many users were told again to a ledger that may have forgotten them.
+    pub fn told_users_again(&self, users: u64) {
+        self.users_told_again.fetch_add(users, Ordering::Relaxed);
+    }
+
     /// All that was due is settled at `now`, by the steady clock.
     pub fn in_step(&self, now: Duration) {
         let nanos = u64::try_from(now.as_nanos()).unwrap_or(NEVER - 1);
@@ -70,6 +77,11 @@ impl Events {
     /// How often the ledger was found to have forgotten something.
     pub fn epochs(&self) -> u64 {
         self.epochs.load(Ordering::Relaxed)
+    }
+
+    /// How many users were told again to a ledger that may have forgotten them.
+    pub fn users_told_again(&self) -> u64 {
+        self.users_told_again.load(Ordering::Relaxed)
     }
 
     /// How long ago all that was due was settled; `None`: never yet.

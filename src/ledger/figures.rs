@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::entry::Entry;
 use super::{Ledger, Passings, State};
 use crate::quota::{AppId, COUNTERS, Counter, Limit};
-use crate::store::Shard;
+use crate::store::{SEALED_AFTER_MS, Shard};
 
 /// How this sidecar stands with the ledger.
 #[derive(Debug, Clone)]
@@ -59,6 +59,10 @@ pub struct Figures {
     pub marks: Vec<Passings>,
     /// Active users of whom the ledger was told when their day was sealed, since the start.
     pub users_too_late: u64,
+    /// Users who were told again to a ledger that may have forgotten them, since the start.
+    pub users_told_again: u64,
+    /// Users of days that are not sealed whom the ledger acknowledged and nobody here remembers.
+    pub users_not_remembered: u64,
 }
 
 impl Ledger {
@@ -96,6 +100,10 @@ impl Ledger {
             in_doubt: self.holding.in_doubt(),
             marks: self.marks_passed(),
             users_too_late: self.users_too_late(),
+            users_told_again: self.events.users_told_again(),
+            users_not_remembered: self
+                .logins
+                .forgotten(self.zone.day(now.plus(-SEALED_AFTER_MS))),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Users whom the ledger has acknowledged. May forget, never falsely remembers: whole hashes are
-//! kept, no digest of them.
+//! kept, no digest of them. How many it forgot is known by the day: a ledger that forgets, too, is not told of these.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxBuildHasher;
@@ -15,6 +15,8 @@ pub const KNOWN_MAX: usize = 2_000_000;
 /// How many parts the memory has.
 pub const KNOWN_PARTS: usize = 64;
 const GENERATION_MAX: usize = KNOWN_MAX / KNOWN_PARTS / 2;
+/// Of how many days it is kept how many users were forgotten; more than take events at a time.
+const FORGOTTEN_DAYS_MAX: usize = 8;
 
 /// Two generations of users: when the younger is full, the elder is forgotten.
 #[derive(Debug, Default)]
@@ -35,12 +37,15 @@ struct Mark {
 #[derive(Debug)]
 pub struct Known {
     parts: Box<[Mutex<Part>]>,
+    /// How many users of each of the newest days were forgotten.
+    forgotten: Mutex<BTreeMap<Day, u64>>,
 }
 
 impl Default for Known {
     fn default() -> Self {
         Self {
             parts: (0..KNOWN_PARTS).map(|_| Mutex::default()).collect(),
+            forgotten: Mutex::default(),
         }
     }
 }
@@ -56,27 +61,45 @@ impl Known {
     pub fn insert(&self, login: &Login) {
         let mut part = self.part(login);
         if part.younger.len() >= GENERATION_MAX {
-            part.elder = std::mem::take(&mut part.younger);
+            let younger = std::mem::take(&mut part.younger);
+            let elder = std::mem::replace(&mut part.elder, younger);
+            self.forget(&elder, &part.elder);
         }
         part.younger.insert(mark(login));
     }
 
+    /// How many users of `from` and later days were acknowledged, and are not remembered any more.
+    pub fn forgotten(&self, from: Day) -> u64 {
+        let forgotten = whole(&self.forgotten);
+        forgotten.range(from..).map(|(_, users)| users).sum()
+    }
+
+    fn forget(&self, elder: &HashSet<Mark, FxBuildHasher>, kept: &HashSet<Mark, FxBuildHasher>) {
+        let mut forgotten = whole(&self.forgotten);
+        for mark in elder.difference(kept) {
+            *forgotten.entry(mark.day).or_default() += 1;
+        }
+        while forgotten.len() > FORGOTTEN_DAYS_MAX {
+            forgotten.pop_first();
+        }
+    }
+
     /// What part number `at` remembers: at most a 64th of [`KNOWN_MAX`].
     pub fn of_part(&self, at: usize) -> Vec<Login> {
-        let part = lock(&self.parts[at % KNOWN_PARTS]);
+        let part = whole(&self.parts[at % KNOWN_PARTS]);
         part.younger.union(&part.elder).map(login).collect()
     }
 
     fn part(&self, login: &Login) -> MutexGuard<'_, Part> {
         // The remainder of a division by 64 fits any usize.
         let at = usize::try_from(login.user % KNOWN_PARTS as u128).unwrap_or(0);
-        lock(&self.parts[at])
+        whole(&self.parts[at])
     }
 }
 
-fn lock(part: &Mutex<Part>) -> MutexGuard<'_, Part> {
-    // Sets are changed in one step; a poisoned one is still whole.
-    part.lock().unwrap_or_else(PoisonError::into_inner)
+fn whole<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Sets and maps are changed in one step; a poisoned one is still whole.
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn mark(login: &Login) -> Mark {
@@ -144,6 +167,10 @@ mod tests {
             part.younger.len() + part.elder.len()
         });
         assert!(sizes.max().unwrap() <= 2 * GENERATION_MAX);
+        let (day, next) = (in_one_part(0).day, in_one_part(0).day.next());
+        let kept = 2 * GENERATION_MAX;
+        assert_eq!(known.forgotten(day), (3 * GENERATION_MAX - kept) as u64);
+        assert_eq!(known.forgotten(next), 0);
         assert!(known.contains(&in_one_part(3 * GENERATION_MAX - 1)));
         assert!(!known.contains(&in_one_part(0)));
     }

@@ -12,6 +12,7 @@ use super::Ledger;
 use super::journal::LoginKey;
 use super::known::Known;
 use super::owed::Full;
+use crate::clock::Day;
 use crate::quota::AppId;
 use crate::store::{Active, LOGINS_MAX, Login, SHARDS, Shard, StoreFault};
 
@@ -71,6 +72,11 @@ impl Logins {
     /// Some of the users that the ledger acknowledged: part number `at` of those remembered.
     pub fn known_part(&self, at: usize) -> Vec<Login> {
         self.known.of_part(at)
+    }
+
+    /// How many users of `from` and later days the ledger acknowledged and nobody here remembers.
+    pub fn forgotten(&self, from: Day) -> u64 {
+        self.known.forgotten(from)
     }
 
     /// Tells the ledger, together with whoever does at the same time.

@@ -37,6 +37,8 @@ pub(super) fn write(sheet: &mut Sheet<'_>, figures: &Figures) -> fmt::Result {
         in_doubt,
         marks,
         users_too_late,
+        users_told_again,
+        users_not_remembered,
     } = figures;
     let one_if = |yes: bool| if yes { 1.0 } else { 0.0 };
     sheet.gauge(
@@ -161,6 +163,17 @@ pub(super) fn write(sheet: &mut Sheet<'_>, figures: &Figures) -> fmt::Result {
         "Active users of whom the ledger was told when their day was sealed: they are in no count, and the bill of \
          their month has a note; the log names the app and the day",
         *users_too_late,
+    )?;
+    sheet.counter(
+        "imquota_active_users_told_again",
+        "Active users whom this sidecar told again to a ledger that may have forgotten them",
+        *users_told_again,
+    )?;
+    sheet.gauge(
+        "imquota_active_users_not_remembered",
+        "Active users of days that are not sealed whom this sidecar recorded and does not remember any more, since \
+         there were too many: a ledger that forgets them, too, is not told of them",
+        whole(*users_not_remembered),
     )?;
     sheet.counters(
         "imquota_marks_passed",

@@ -8,6 +8,7 @@ use imquota::grpc::proto::{Decision, Resource, Source};
 use tokio::time::Instant;
 
 use crate::client::{ACCOUNTS_FULL, ALLOW, Client, UNAVAILABLE, used, verdict};
+use crate::http;
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::stores::beside;
@@ -176,6 +177,54 @@ async fn metered_resources_go_on_while_members_tell_what_they_know() {
         }
     })
     .await;
+}
+
+/// Who was active is told again by whoever recorded it, and what may be missing is said: by the figures, in the log,
+/// on the bill.
+#[tokio::test]
+async fn active_users_are_told_again_and_the_bill_says_that_some_may_be_missing() {
+    let redis = RedisServer::start();
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let pages = folder.path().join("pages");
+    let settings = format!("http_listen: \"unix:{}\"{SETTINGS}", pages.display());
+    let mut first = Sidecar::start(&redis.url(), &settings).await;
+    let one = first.client().await;
+    let (_second, two) = start(&redis).await;
+    one.record(PRO, ["ann", "bob", "cid"]).await;
+    // Of those whom two sidecars know each is one.
+    two.record(PRO, ["cid", "dan"]).await;
+    redis.flush_all();
+    first.process().says("all sidecars tell it").await;
+    let line = first.process().says("told again who was active").await;
+    assert!(line.contains("\"users\":3"), "{line}");
+    until("all are there again", async || {
+        let (a, b) = (one.usage(PRO).await, two.usage(PRO).await);
+        let counts = (a.daily_active, b.daily_active);
+        if counts == (4, 4) {
+            Ok(())
+        } else {
+            Err(counts)
+        }
+    })
+    .await;
+    let answer = two.record(PRO, ["ann", "eve"]).await;
+    assert_eq!((answer.newly_active, answer.daily_active), (1, 5));
+    let page = http::get(&pages, "/metrics").await;
+    for (name, worth) in [
+        ("imquota_active_users_told_again_total", 3.0),
+        ("imquota_active_users_not_remembered", 0.0),
+        ("imquota_ledger_epoch_changes_total", 1.0),
+    ] {
+        assert_eq!(page.series(name), Some(worth), "{name}: {}", page.body);
+    }
+    let today = &answer.day;
+    let bill = one.bill(PRO, &today[..7]).await;
+    let note = format!(
+        "the ledger was told again what it had forgotten, on {today}: active users of that time may be missing"
+    );
+    assert!(bill.notes.contains(&note), "{bill:?}");
+    assert_eq!(bill.lines[1].peak, 5);
+    first.stop().await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use support::{
 };
 
 mod actives;
+mod alarms;
 mod alerts;
 mod apps;
 mod away;
