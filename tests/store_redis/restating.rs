@@ -10,7 +10,7 @@ use imquota::store::{
 };
 
 use crate::fixture::{
-    Sidecar, app, app_report, cell_report, client, give_back, header, limits, roll_of,
+    Sidecar, app, app_report, cell_report, client, give_back, header, limits, quick, roll_of,
     states_accounts, take, today, try_take, with_roll,
 };
 use crate::redis_server::RedisServer;
@@ -124,7 +124,12 @@ async fn what_a_member_forgot_because_it_came_to_rest_holds_nothing() {
 async fn the_silent_of_whom_nothing_was_lost_are_not_waited_for() {
     for lost in [false, true] {
         let mut server = RedisServer::start();
-        let one = Sidecar::quick(1, &server, None).await;
+        let mut options = quick(&server.unix_url());
+        if !lost {
+            // Whoever waits waits longer than this test may take.
+            options.pace.patience = 60_000;
+        }
+        let one = Sidecar::with(1, options);
         let known = one.hello(None).await.unwrap();
         let two = Sidecar::quick(2, &server, Some(known)).await;
         one.beats().await;
@@ -152,7 +157,6 @@ async fn the_silent_of_whom_nothing_was_lost_are_not_waited_for() {
         server.restore(&snapshot);
         server.start_again();
         one.hello(Some(known)).await.unwrap();
-        let began = std::time::Instant::now();
         let closed = one
             .recovers(&states_accounts(0, Escrow::default()), with_roll(roll))
             .await;
@@ -160,7 +164,6 @@ async fn the_silent_of_whom_nothing_was_lost_are_not_waited_for() {
             assert_eq!(closed.recovery, Recovery::Incomplete);
         } else {
             assert_eq!(closed.recovery, Recovery::Closed);
-            assert!(began.elapsed() < Duration::from_millis(590));
             assert_eq!(one.usage(app(1)).await.view.net[0], 4);
         }
     }

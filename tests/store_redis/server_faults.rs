@@ -42,25 +42,23 @@ async fn a_server_that_is_not_there_is_away_until_it_is() {
 
 #[tokio::test]
 async fn a_silent_server_costs_one_wait_and_no_more() {
+    // No busy machine takes so long for what must not fail.
+    const WAIT: Duration = Duration::from_secs(3);
     let server = RedisServer::start();
     let mut impatient = options(&server.url());
-    impatient.response_timeout = Duration::from_millis(300);
+    impatient.response_timeout = WAIT;
     let one = Sidecar::with(1, impatient);
     let known = one.hello(None).await.unwrap();
     server.suspend();
     let began = Instant::now();
-    assert_away(try_take(&one, 1).await, "no answer within 300 ms");
+    assert_away(try_take(&one, 1).await, "no answer within 3000 ms");
     let waited = began.elapsed();
-    assert!(waited >= Duration::from_millis(290), "{waited:?}");
+    assert!(waited + Duration::from_millis(10) >= WAIT, "{waited:?}");
     let began = Instant::now();
     for attempt in 2..100 {
         assert_away(try_take(&one, attempt).await, "made anew");
     }
-    assert!(
-        began.elapsed() < Duration::from_millis(250),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < WAIT, "{:?}", began.elapsed());
     assert_away(one.hello(Some(known)).await, "no answer");
     server.resume();
     one.hello(Some(known)).await.unwrap();

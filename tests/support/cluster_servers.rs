@@ -7,13 +7,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::redis_server::{Persistence, RedisServer, free_port};
+use crate::redis_server::{Persistence, RedisServer};
 
 /// How many slots there are.
 const SLOTS: u32 = 16_384;
 const MASTERS: u32 = 3;
-/// How long anything may take until it is so.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// After how long without an answer a node is down, in ms. One that waits for a core is none the less there.
+const DOWN_AFTER_MS: &str = "5000";
+/// How long anything may take until it is so. It is the nodes' time, not ours: they find out and vote.
+const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(20);
 
 /// All of them; the first three begin as masters, and replica N follows master N − 3.
@@ -25,38 +27,32 @@ impl Cluster {
     pub fn start() -> Self {
         let servers: Vec<_> = (0..2 * MASTERS)
             .map(|_| {
-                let bus = free_port().to_string();
                 let settings = [
                     "--cluster-enabled",
                     "yes",
-                    "--cluster-port",
-                    &bus,
                     "--cluster-node-timeout",
-                    "1000",
+                    DOWN_AFTER_MS,
                     "--cluster-replica-validity-factor",
                     "0",
                     "--repl-diskless-sync-delay",
                     "0",
                 ];
-                (RedisServer::with(Persistence::None, &settings), bus)
+                RedisServer::with(Persistence::None, &settings)
             })
             .collect();
-        for (number, (server, _)) in (0_u32..).zip(servers.iter().take(3)) {
+        for (number, server) in (0_u32..).zip(servers.iter().take(3)) {
             let (first, last) = (SLOTS * number / MASTERS, SLOTS * (number + 1) / MASTERS - 1);
             let range = [first.to_string(), last.to_string()];
             server.command::<()>(&["CLUSTER", "ADDSLOTSRANGE", &range[0], &range[1]]);
         }
-        for (number, (server, _)) in servers.iter().enumerate() {
+        for (number, server) in servers.iter().enumerate() {
             let epoch = (number + 1).to_string();
             server.command::<()>(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
         }
-        for (server, bus) in &servers[1..] {
+        for server in &servers[1..] {
             let port = server.port().to_string();
-            servers[0]
-                .0
-                .command::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port, bus]);
+            servers[0].command::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port]);
         }
-        let servers: Vec<_> = servers.into_iter().map(|(server, _)| server).collect();
         let this = Self { servers };
         this.until("all have met", || {
             this.servers.iter().all(|server| {

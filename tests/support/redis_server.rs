@@ -1,8 +1,11 @@
 //! A real `redis-server` of a test's own: started, hurt and stopped by the test, gone when it ends.
 
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,6 +17,8 @@ const BINARY_VARIABLE: &str = "IMQUOTA_TEST_REDIS";
 const START_MAX: Duration = Duration::from_secs(20);
 /// How often it is asked meanwhile.
 const START_POLL: Duration = Duration::from_millis(10);
+/// Where servers listen: below what systems give to outgoing connections.
+const PORTS: Range<u16> = 12_000..22_000;
 /// How many free ports are tried: another process may take one before the server does.
 const PORT_TRIES: usize = 5;
 
@@ -148,7 +153,8 @@ impl RedisServer {
         self.folder.path().join("dump.rdb")
     }
 
-    fn log(&self) -> String {
+    /// What it logged.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("redis.log")).unwrap_or_default()
     }
 
@@ -260,7 +266,20 @@ pub fn binary() -> String {
     std::env::var(BINARY_VARIABLE).unwrap_or_else(|_| "redis-server".to_owned())
 }
 
+/// A port that nobody listens on and that no outgoing connection gets: a server that is killed finds its own again. Ten
+/// thousand above are left to the nodes of a Cluster, which talk there among themselves.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
+        // Test binaries that run side by side begin far from each other.
+        AtomicU32::new(std::process::id().wrapping_mul(619))
+    });
+    (0..PORTS.len())
+        .find_map(|_| {
+            let next = NEXT.fetch_add(1, Ordering::Relaxed) as usize % PORTS.len();
+            let port = PORTS.clone().nth(next)?;
+            TcpListener::bind(("127.0.0.1", port))
+                .is_ok()
+                .then_some(port)
+        })
+        .expect("a free port")
 }

@@ -1,5 +1,6 @@
 //! A master, two replicas and three Sentinels of a test's own.
 
+use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,23 @@ use crate::redis_server::{Persistence, RedisServer, binary, free_port};
 
 /// What the Sentinels call the master.
 pub const MASTER: &str = "quota";
-/// After how long without an answer a master is down, in ms.
-const DOWN_AFTER_MS: u32 = 500;
-/// How long anything may take until it is so.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// After how long without an answer a master is down, in ms. A process that waits for a core is none the less there:
+/// a shorter time has it replaced again and again on a busy machine, and the successor after it.
+const DOWN_AFTER_MS: u32 = 5000;
+/// What is shorter than in production, in ms: how often a Sentinel asks for the parts that servers have, and tells of
+/// itself (one that comes back as a master is told to follow after four of these), and how long it does nothing after
+/// its own clock stood still.
+const PERIODS: [&str; 6] = [
+    "info-period",
+    "2000",
+    "publish-period",
+    "1000",
+    "tilt-period",
+    "5000",
+];
+/// How long anything may take until it is so. It is the Sentinels' time, not ours: an election that fails is held
+/// again after eight seconds, and a server that was thought down must be up for some seconds until it is trusted.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(20);
 
 /// One Sentinel and its folder.
@@ -52,6 +66,11 @@ impl Sentinel {
             .stderr(Stdio::null())
             .spawn();
         self.child = Some(child.expect("redis-server can be run"));
+        until("a Sentinel answers", String::new, || {
+            let set: redis::RedisResult<String> =
+                self.ask(&[&["SENTINEL", "DEBUG"], &PERIODS[..]].concat());
+            set.is_ok()
+        });
     }
 
     pub fn kill(&mut self) {
@@ -83,11 +102,24 @@ impl Sentinel {
         port.parse().ok()
     }
 
-    fn knows(&self) -> Option<(u32, u32)> {
-        let of: std::collections::HashMap<String, String> =
-            self.ask(&["SENTINEL", "MASTER", MASTER]).ok()?;
-        let number = |name: &str| of.get(name)?.parse().ok();
-        Some((number("num-slaves")?, number("num-other-sentinels")?))
+    /// Whether it knows all others, sees nobody down, and has nothing to do.
+    fn rests(&self) -> bool {
+        let master: redis::RedisResult<HashMap<String, String>> =
+            self.ask(&["SENTINEL", "MASTER", MASTER]);
+        let replicas: redis::RedisResult<Vec<HashMap<String, String>>> =
+            self.ask(&["SENTINEL", "REPLICAS", MASTER]);
+        let (Ok(master), Ok(replicas)) = (master, replicas) else {
+            return false;
+        };
+        let is = |of: &HashMap<String, String>, name: &str, what: &str| {
+            of.get(name).is_some_and(|value| value == what)
+        };
+        is(&master, "flags", "master")
+            && is(&master, "num-other-sentinels", "2")
+            && replicas.len() == 2
+            && replicas
+                .iter()
+                .all(|of| is(of, "flags", "slave") && is(of, "master-link-status", "ok"))
     }
 }
 
@@ -122,13 +154,22 @@ impl Watched {
         let port = servers[0].port();
         let sentinels = (0..3).map(|_| Sentinel::start(port)).collect();
         let this = Self { servers, sentinels };
-        this.until("all know each other", || {
-            this.sentinels
-                .iter()
-                .all(|sentinel| sentinel.knows() == Some((2, 2)))
-                && this.replicas_of(0) == 2
-        });
+        this.settled();
         this
+    }
+
+    /// Waits until one is the master, the others follow it, and all Sentinels see it so; the master's number. Whom it
+    /// was waited for must not be remembered meanwhile: Sentinels may change their mind.
+    pub fn settled(&self) -> usize {
+        self.until("one is the master and all others follow it", || {
+            let master = self.master();
+            master < self.servers.len()
+                && (0..self.servers.len())
+                    .all(|server| (self.role(server) == "master") == (server == master))
+                && self.replicas_of(master) == self.servers.len() - 1
+                && self.sentinels.iter().all(Sentinel::rests)
+        });
+        self.master()
     }
 
     /// The lines of a `store` section that names them.
@@ -189,18 +230,32 @@ impl Watched {
         self.until("the fail-over begins", || done(&self.sentinels[0]));
     }
 
-    #[allow(
-        clippy::unused_self,
-        reason = "it reads as what is waited for: that these are so"
-    )]
+    /// What each of them logged, which tells why something did not come.
+    fn logs(&self) -> String {
+        let servers = self.servers.iter().map(|server| {
+            let port = server.port();
+            format!("server {port}:\n{}", server.log())
+        });
+        let sentinels = self.sentinels.iter().map(|sentinel| {
+            let log = std::fs::read_to_string(sentinel.folder.path().join("log"));
+            format!("Sentinel {}:\n{}", sentinel.port, log.unwrap_or_default())
+        });
+        servers.chain(sentinels).collect()
+    }
+
     pub fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !is_so() {
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "not within {PATIENCE:?}: {what}"
-            );
-            std::thread::sleep(POLL);
-        }
+        until(what, || self.logs(), is_so);
+    }
+}
+
+fn until(what: &str, why: impl Fn() -> String, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}\n{}",
+            why()
+        );
+        std::thread::sleep(POLL);
     }
 }
