@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::access::{Access, TokensFault};
@@ -32,6 +33,7 @@ use crate::store::embedded::EmbeddedStore;
 use crate::store::redis::{RedisOptions, RedisStore};
 use crate::store::{Operator, Store, StoreFault};
 use crate::tls::ServerTls;
+use crate::trace::{self, Spans};
 
 /// How long the first meeting with a shared ledger, the first lease included, may take before the server
 /// starts without it.
@@ -40,6 +42,8 @@ const FIRST_MEETING_MAX: Duration = Duration::from_secs(2);
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// How long a check waits for a ledger in this process: it never does.
 const LOCAL_WAIT: Duration = Duration::from_millis(500);
+/// How long the last spans may take to get to their receiver.
+const LAST_SPANS_MAX: Duration = Duration::from_secs(1);
 /// How long a bill waits for the ledger.
 const BILL_WAIT: Duration = Duration::from_secs(2);
 
@@ -113,7 +117,8 @@ async fn run(settings: &Settings, origin: Origin) -> Result<(), Fault> {
         followed.spawn(access.clone().follow());
     }
     let invoices = Arc::new(Invoices::new(ledger.clone(), prices(settings)));
-    let witness = Witness::new(settings.decisions);
+    let (spans, exporting) = exporter(settings)?;
+    let witness = Witness::new(settings.decisions, spans.clone());
     let live = Live {
         ledger: ledger.clone(),
         invoices: invoices.clone(),
@@ -126,6 +131,7 @@ async fn run(settings: &Settings, origin: Origin) -> Result<(), Fault> {
         ledger: &ledger,
         invoices,
         witness,
+        spans,
         readiness,
         access,
         certificates: listeners.certificates,
@@ -144,6 +150,7 @@ async fn run(settings: &Settings, origin: Origin) -> Result<(), Fault> {
 
     follower.abort();
     drop(followed);
+    last_spans(exporting).await;
     stop_tasks.send_replace(true);
     if !tasks.is_finished() {
         // Dropped half-way, a checkpoint would be lost; each task ends after what it is at.
@@ -165,6 +172,7 @@ struct Server<'a> {
     ledger: &'a Arc<Ledger>,
     invoices: Arc<Invoices>,
     witness: Witness,
+    spans: Option<Spans>,
     readiness: Readiness,
     access: Option<Access>,
     certificates: Vec<(&'static str, ServerTls)>,
@@ -210,6 +218,7 @@ impl Server<'_> {
                 doors.admission.clone(),
                 self.settings.app_series.clone(),
                 self.certificates,
+                self.spans,
             ),
             Board::new(
                 self.ledger.clone(),
@@ -254,6 +263,28 @@ impl Server<'_> {
         };
         let (outcome, probes, pages, admin) = tokio::join!(serving, probes, pages, admin);
         Ok(outcome.and(probes).and(pages).and(admin)?)
+    }
+}
+
+/// The way of spans to their receiver, and what sends them, where the settings name one.
+fn exporter(settings: &Settings) -> Result<(Option<Spans>, Option<JoinHandle<()>>), Fault> {
+    let Some(traces) = &settings.traces else {
+        return Ok((None, None));
+    };
+    let (spans, exporter) =
+        trace::exporter(traces, settings.member.clone()).map_err(std::io::Error::other)?;
+    Ok((Some(spans), Some(tokio::spawn(exporter.run()))))
+}
+
+/// Lets what sends spans send the rest, once nobody is left who could hand over more.
+async fn last_spans(exporting: Option<JoinHandle<()>>) {
+    let Some(mut exporting) = exporting else {
+        return;
+    };
+    match timeout(LAST_SPANS_MAX, &mut exporting).await {
+        Ok(Ok(())) => {}
+        Ok(Err(died)) => tracing::error!(%died, "traces were no longer sent"),
+        Err(_) => exporting.abort(),
     }
 }
 

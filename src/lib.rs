@@ -33,7 +33,7 @@
 //! | [`endpoint`] | an address to listen on or to dial |
 //! | [`tls`] | certificates of listeners, followed while they change; whose name a client's bears |
 //! | [`access`] | who may do what, by certificate, user or token |
-//! | [`trace`] | which trace a call belongs to |
+//! | [`trace`] | which trace a call belongs to, which calls are recorded, and how that gets to a receiver |
 //! | [`config`] | text to typed settings, every fault at once |
 //! | [`store`] | the shared ledger behind one trait; `embedded` and `redis` |
 //! | [`ledger`] | what this sidecar knows, was lent and owes; its journal; its membership; the rules in force; the tasks that settle it |

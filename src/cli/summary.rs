@@ -14,6 +14,7 @@ use crate::quota::{
     OutagePolicy, Plan, PlanName, PriceList,
 };
 use crate::tls::{ClientCert, TlsFiles};
+use crate::trace::Traces;
 
 /// The most apps with limits of their own, and the most notices, that are listed one by one.
 const LISTED_MAX: usize = 20;
@@ -105,6 +106,7 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
         ("log_format", log.to_owned()),
         ("log_decisions", decisions(settings.decisions)),
         ("metrics", app_series(&settings.app_series)),
+        ("traces", traces(settings.traces.as_ref())),
         (
             "unknown apps",
             unknown.map_or_else(
@@ -249,6 +251,19 @@ fn decisions(rates: DecisionRates) -> String {
     match one_in {
         0 => refusals,
         _ => format!("{refusals}, and one decision in {one_in}"),
+    }
+}
+
+fn traces(traces: Option<&Traces>) -> String {
+    match traces {
+        None => "none".to_owned(),
+        Some(Traces {
+            endpoint,
+            one_in: 0,
+        }) => format!("to {endpoint}: what callers record"),
+        Some(Traces { endpoint, one_in }) => {
+            format!("to {endpoint}: what callers record, and one in {one_in} of other calls")
+        }
     }
 }
 

@@ -23,6 +23,15 @@ use rustix::time::{ClockId, clock_gettime};
 /// final by it (domain page).
 pub const ERROR_MAX_MS: u64 = 60_000;
 
+/// Nanoseconds since the Unix epoch, by the system's clock alone: for traces, which others put in order.
+#[must_use]
+pub fn unix_ns() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub i64);

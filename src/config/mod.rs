@@ -27,6 +27,7 @@ mod settings;
 mod sources;
 mod store;
 mod tls;
+mod traces;
 mod tree;
 mod value;
 mod words;
@@ -76,7 +77,7 @@ pub const KEY_PREFIX_BYTES_MAX: usize = 64;
 const CONFIG_VARIABLE: &str = "IMQUOTA_CONFIG";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "listen",
     "admin_listen",
     "http_listen",
@@ -99,6 +100,7 @@ const KEYS: [&str; 22] = [
     "log_format",
     "log_decisions",
     "metrics",
+    "traces",
 ];
 
 /// The settings of a server: the file that `--config` or `IMQUOTA_CONFIG` names, if one does, and
@@ -241,6 +243,7 @@ fn settings(
     let (zone, currency) = billing::read(file, findings_of_all);
     let app_series = metrics::read(file, findings_of_all);
     let decisions = decisions::read(file, findings_of_all);
+    let traces = traces::read(file, findings_of_all);
     let plans = plans::read(file, currency, findings_of_all);
     let rulebook = apps::read(file, &plans, findings_of_all);
     let notices = findings.verdict()?;
@@ -264,6 +267,7 @@ fn settings(
         member: process.member,
         app_series,
         decisions,
+        traces,
         workers: process.workers,
         log_format: process.log_format,
         by_default: process.by_default,

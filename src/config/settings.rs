@@ -16,6 +16,7 @@ use crate::access::Binding;
 use crate::clock::Zone;
 use crate::endpoint::Endpoint;
 use crate::quota::{AppSeries, Currency, IdPolicy, OutagePolicy, Plan, PlanName, Rulebook};
+use crate::trace::Traces;
 
 /// Everything that a server is told: flags over environment over file over defaults.
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ pub struct Settings {
     pub app_series: AppSeries,
     /// Which decisions are written to the log.
     pub decisions: DecisionRates,
+    /// Where traces go. `None`: nowhere.
+    pub traces: Option<Traces>,
     /// Serving threads, one core each.
     pub workers: NonZeroUsize,
     /// How log lines are written.
@@ -100,6 +103,7 @@ impl Settings {
             ("workers", self.workers == new.workers),
             ("log_format", self.log_format == new.log_format),
             ("metrics", series(self) == series(new)),
+            ("traces", self.traces == new.traces),
         ]
         .into_iter()
         .filter(|(_, same)| !same)

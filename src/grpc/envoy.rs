@@ -55,31 +55,37 @@ impl RateLimitService for Envoy {
     ) -> Result<Response<RateLimitResponse>, Status> {
         let pass = Pass::of(&request);
         let (metadata, _, message) = request.into_parts();
-        let deadline = deadline(metadata.as_ref())?;
-        let passed = DescriptorStatus {
-            code: Code::Ok.into(),
-            ..DescriptorStatus::default()
+        let mut call = self.witness.envoys_call(metadata.as_ref());
+        let answer = async {
+            let deadline = deadline(metadata.as_ref())?;
+            let passed = DescriptorStatus {
+                code: Code::Ok.into(),
+                ..DescriptorStatus::default()
+            };
+            let mut response = RateLimitResponse {
+                overall_code: Code::Ok.into(),
+                statuses: vec![passed; message.descriptors.len()],
+                ..RateLimitResponse::default()
+            };
+            let Some((at, check)) = asked(&message)? else {
+                return Ok(response);
+            };
+            pass.admits(Role::Check, &check)?;
+            let creation = parse::check(&check)?;
+            let patience = deadline.patience(Instant::now);
+            let work = pin!(self.admission.check(creation, patience));
+            let verdict = within(deadline, work).await?;
+            let answer = render::check(&verdict);
+            call = call.about(check.app_id);
+            call.decided(&check, &answer);
+            let status = status(&answer);
+            response.overall_code = status.code;
+            response.response_headers_to_add = headers(&answer);
+            response.statuses[at] = status;
+            Ok(response)
         };
-        let mut response = RateLimitResponse {
-            overall_code: Code::Ok.into(),
-            statuses: vec![passed; message.descriptors.len()],
-            ..RateLimitResponse::default()
-        };
-        let Some((at, check)) = asked(&message)? else {
-            return Ok(Response::new(response));
-        };
-        pass.admits(Role::Check, &check)?;
-        let creation = parse::check(&check)?;
-        let patience = deadline.patience(Instant::now);
-        let work = pin!(self.admission.check(creation, patience));
-        let verdict = within(deadline, work).await?;
-        let answer = render::check(&verdict);
-        self.witness.saw(metadata.as_ref(), &check, &answer);
-        let status = status(&answer);
-        response.overall_code = status.code;
-        response.response_headers_to_add = headers(&answer);
-        response.statuses[at] = status;
-        Ok(Response::new(response))
+        let answer = answer.await;
+        call.end(answer).map(Response::new)
     }
 }
 

@@ -55,13 +55,18 @@ impl Quota {
         headers: &HeaderMap,
         request: CheckRequest,
     ) -> Result<CheckResponse, Status> {
-        let deadline = deadline(headers)?;
-        let check = parse::check(&request)?;
-        let work = pin!(self.admission.check(check, deadline.patience(Instant::now)));
-        let verdict = within(deadline, work).await?;
-        let answer = render::check(&verdict);
-        self.witness.saw(headers, &request, &answer);
-        Ok(answer)
+        let mut call = self.witness.call("Check", headers).about(request.app_id);
+        let answer = async {
+            let deadline = deadline(headers)?;
+            let check = parse::check(&request)?;
+            let work = pin!(self.admission.check(check, deadline.patience(Instant::now)));
+            let verdict = within(deadline, work).await?;
+            let answer = render::check(&verdict);
+            call.decided(&request, &answer);
+            Ok(answer)
+        };
+        let answer = answer.await;
+        call.end(answer)
     }
 
     /// Decides many creations.
@@ -70,17 +75,22 @@ impl Quota {
         headers: &HeaderMap,
         request: BatchCheckRequest,
     ) -> Result<BatchCheckResponse, Status> {
-        let deadline = deadline(headers)?;
-        parse::batch(&request)?;
-        let patience = deadline.patience(Instant::now);
-        let work = pin!(async {
-            let results = judge_all(&self.admission, &request.checks, patience).await;
-            for (check, answer) in request.checks.iter().zip(&results) {
-                self.witness.saw(headers, check, answer);
-            }
-            Ok::<_, Status>(BatchCheckResponse { results })
-        });
-        within(deadline, work).await
+        let mut call = self.witness.call("BatchCheck", headers);
+        let answer = async {
+            let deadline = deadline(headers)?;
+            parse::batch(&request)?;
+            let patience = deadline.patience(Instant::now);
+            let work = pin!(async {
+                let results = judge_all(&self.admission, &request.checks, patience).await;
+                for (check, answer) in request.checks.iter().zip(&results) {
+                    call.saw(check, answer);
+                }
+                Ok::<_, Status>(BatchCheckResponse { results })
+            });
+            within(deadline, work).await
+        };
+        let answer = answer.await;
+        call.end(answer)
     }
 
     /// Makes a reservation a count.
@@ -89,12 +99,17 @@ impl Quota {
         headers: &HeaderMap,
         request: ConfirmRequest,
     ) -> Result<ConfirmResponse, Status> {
-        let deadline = deadline(headers)?;
-        let confirm = parse::confirm(&request)?;
-        let patience = deadline.patience(Instant::now);
-        let work = pin!(self.admission.confirm(confirm, patience));
-        let confirmed = within(deadline, work).await?;
-        Ok(render::confirm(confirmed))
+        let call = self.witness.call("Confirm", headers).about(request.app_id);
+        let answer = async {
+            let deadline = deadline(headers)?;
+            let confirm = parse::confirm(&request)?;
+            let patience = deadline.patience(Instant::now);
+            let work = pin!(self.admission.confirm(confirm, patience));
+            let confirmed = within(deadline, work).await?;
+            Ok(render::confirm(confirmed))
+        };
+        let answer = answer.await;
+        call.end(answer)
     }
 
     /// Ends a reservation that came to nothing.
@@ -103,12 +118,17 @@ impl Quota {
         headers: &HeaderMap,
         request: CancelRequest,
     ) -> Result<CancelResponse, Status> {
-        let deadline = deadline(headers)?;
-        let cancel = parse::cancel(&request)?;
-        let patience = deadline.patience(Instant::now);
-        let work = pin!(self.admission.cancel(cancel, patience));
-        let cancelled = within(deadline, work).await?;
-        Ok(render::cancel(cancelled))
+        let call = self.witness.call("Cancel", headers).about(request.app_id);
+        let answer = async {
+            let deadline = deadline(headers)?;
+            let cancel = parse::cancel(&request)?;
+            let patience = deadline.patience(Instant::now);
+            let work = pin!(self.admission.cancel(cancel, patience));
+            let cancelled = within(deadline, work).await?;
+            Ok(render::cancel(cancelled))
+        };
+        let answer = answer.await;
+        call.end(answer)
     }
 
     /// Gives back what was deleted.
@@ -117,14 +137,19 @@ impl Quota {
         headers: &HeaderMap,
         request: ReleaseRequest,
     ) -> Result<ReleaseResponse, Status> {
-        let deadline = deadline(headers)?;
-        let release = parse::release(&request)?;
-        let work = pin!(
-            self.admission
-                .release(release, deadline.patience(Instant::now))
-        );
-        let released = within(deadline, work).await?;
-        Ok(render::release(&released))
+        let call = self.witness.call("Release", headers).about(request.app_id);
+        let answer = async {
+            let deadline = deadline(headers)?;
+            let release = parse::release(&request)?;
+            let work = pin!(
+                self.admission
+                    .release(release, deadline.patience(Instant::now))
+            );
+            let released = within(deadline, work).await?;
+            Ok(render::release(&released))
+        };
+        let answer = answer.await;
+        call.end(answer)
     }
 
     /// Records users who logged in.
@@ -133,12 +158,20 @@ impl Quota {
         headers: &HeaderMap,
         request: RecordActiveRequest,
     ) -> Result<RecordActiveResponse, Status> {
-        let deadline = deadline(headers)?;
-        let record = parse::record(&request)?;
-        let patience = deadline.patience(Instant::now);
-        let work = pin!(self.admission.record_active(record, patience));
-        let active = within(deadline, work).await?;
-        Ok(render::active(&active))
+        let call = self
+            .witness
+            .call("RecordActive", headers)
+            .about(request.app_id);
+        let answer = async {
+            let deadline = deadline(headers)?;
+            let record = parse::record(&request)?;
+            let patience = deadline.patience(Instant::now);
+            let work = pin!(self.admission.record_active(record, patience));
+            let active = within(deadline, work).await?;
+            Ok(render::active(&active))
+        };
+        let answer = answer.await;
+        call.end(answer)
     }
 
     /// Reads an app's counts.
@@ -147,11 +180,16 @@ impl Quota {
         headers: &HeaderMap,
         request: GetUsageRequest,
     ) -> Result<GetUsageResponse, Status> {
-        let deadline = deadline(headers)?;
-        let app = parse::usage(request)?;
-        let work = pin!(self.admission.usage(app, deadline.patience(Instant::now)));
-        let report = within(deadline, work).await?;
-        Ok(render::usage(&report))
+        let call = self.witness.call("GetUsage", headers).about(request.app_id);
+        let answer = async {
+            let deadline = deadline(headers)?;
+            let app = parse::usage(request)?;
+            let work = pin!(self.admission.usage(app, deadline.patience(Instant::now)));
+            let report = within(deadline, work).await?;
+            Ok(render::usage(&report))
+        };
+        let answer = answer.await;
+        call.end(answer)
     }
 }
 

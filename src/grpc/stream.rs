@@ -8,18 +8,20 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{Stream, StreamExt as _, stream};
 use http::HeaderMap;
 use tokio::sync::watch;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::deadline::Deadline;
 use super::fault;
 use super::many::{Item, WAITING_MAX, judge};
 use super::pass::Pass;
 use super::proto::{CheckRequest, CheckResponse};
-use super::witness::Witness;
+use super::witness::{Open, STREAM, Witness};
 use crate::access::Role;
 use crate::admission::{Admission, Patience};
 
-type Answer = Pin<Box<dyn Future<Output = CheckResponse> + Send>>;
+/// A check and its answer.
+type Decided = (CheckRequest, CheckResponse);
+type Answer = Pin<Box<dyn Future<Output = Decided> + Send>>;
 type Event = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The answers to `requests`. Nothing is read from the moment that `draining` turns true, or that the
@@ -47,8 +49,14 @@ pub(super) fn answers(
         let mut checks = checks?;
         match checks.next().await {
             Ok(answer) => Some((Ok(answer), Some(checks))),
-            Err(End::Clean) => None,
-            Err(End::Fault(status)) => Some((Err(status), None)),
+            Err(End::Clean) => {
+                checks.told.end(Code::Ok);
+                None
+            }
+            Err(End::Fault(status)) => {
+                checks.told.end(status.code());
+                Some((Err(status), None))
+            }
         }
     })
 }
@@ -82,19 +90,35 @@ struct Checks {
     told: Told,
 }
 
-/// Who sees what is decided, and the headers of the call that it belongs to.
-#[derive(Clone)]
-pub(super) struct Told(Arc<(Witness, HeaderMap)>);
+/// Who sees what is decided, and the call that it belongs to.
+pub(super) struct Told {
+    witness: Witness,
+    headers: HeaderMap,
+    open: Option<Box<Open>>,
+}
 
 impl Told {
     /// The decisions of a call with these headers.
     pub(super) fn new(witness: Witness, headers: HeaderMap) -> Self {
-        Self(Arc::new((witness, headers)))
+        Self {
+            open: witness.open(STREAM, &headers),
+            witness,
+            headers,
+        }
     }
 
-    fn saw(&self, check: &CheckRequest, answer: &CheckResponse) {
-        let (witness, headers) = &*self.0;
-        witness.saw(headers, check, answer);
+    fn saw(&mut self, (check, answer): Decided) -> CheckResponse {
+        self.witness.saw(&self.headers, &check, &answer);
+        if let Some(open) = &mut self.open {
+            open.count(&answer);
+        }
+        answer
+    }
+
+    fn end(&mut self, status: Code) {
+        if let Some(open) = self.open.take() {
+            open.end(status);
+        }
     }
 }
 
@@ -112,13 +136,13 @@ impl Checks {
         loop {
             if self.ended.is_some() {
                 return match self.waiting.next().await {
-                    Some(answer) => Ok(answer),
+                    Some(decided) => Ok(self.told.saw(decided)),
                     None => Err(self.ended.take().unwrap_or(End::Clean)),
                 };
             }
             let request = tokio::select! {
                 biased;
-                Some(answer) = self.waiting.next() => return Ok(answer),
+                Some(decided) = self.waiting.next() => return Ok(self.told.saw(decided)),
                 () = &mut self.over => return Err(End::Fault(fault::too_late())),
                 () = &mut self.draining => {
                     self.ended = Some(End::Fault(fault::stopping()));
@@ -134,32 +158,21 @@ impl Checks {
                 Ok(Some(request))
             });
             match admitted {
-                Ok(Some(request)) => match self.judge(request) {
-                    Item::Answered(answer) if self.waiting.is_empty() => return Ok(answer),
-                    Item::Answered(answer) => {
-                        self.waiting.push_back(Box::pin(std::future::ready(answer)));
+                Ok(Some(request)) => match judge(self.admission.clone(), &request, self.patience) {
+                    Item::Answered(answer) if self.waiting.is_empty() => {
+                        return Ok(self.told.saw((request, answer)));
                     }
-                    Item::Waits(waits) => self.waiting.push_back(waits),
+                    Item::Answered(answer) => {
+                        let decided = std::future::ready((request, answer));
+                        self.waiting.push_back(Box::pin(decided));
+                    }
+                    Item::Waits(waits) => {
+                        let decided = async move { (request, waits.await) };
+                        self.waiting.push_back(Box::pin(decided));
+                    }
                 },
                 Ok(None) => self.ended = Some(End::Clean),
                 Err(status) => self.ended = Some(End::Fault(status)),
-            }
-        }
-    }
-
-    fn judge(&self, request: CheckRequest) -> Item<Answer> {
-        match judge(self.admission.clone(), &request, self.patience) {
-            Item::Answered(answer) => {
-                self.told.saw(&request, &answer);
-                Item::Answered(answer)
-            }
-            Item::Waits(waits) => {
-                let told = self.told.clone();
-                Item::Waits(Box::pin(async move {
-                    let answer = waits.await;
-                    told.saw(&request, &answer);
-                    answer
-                }))
             }
         }
     }

@@ -6,6 +6,7 @@ mod ledger;
 mod process;
 mod settings;
 mod sheet;
+mod traces;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::ledger::{Figures, Generation, Ledger};
 use crate::quota::{AppSeries, Counter, Resource};
 use crate::store::CallCounts;
 use crate::tls::ServerTls;
+use crate::trace::{SpanCounts, Spans};
 use apps::AppFigures;
 use sheet::Sheet;
 
@@ -60,6 +62,7 @@ struct Sources {
     admission: Arc<Admission>,
     series: AppSeries,
     certificates: Vec<(&'static str, ServerTls)>,
+    spans: Option<Spans>,
     since: Millis,
 }
 
@@ -79,18 +82,20 @@ struct Reading {
     apps: AppFigures,
     certificates: Vec<(&'static str, i64)>,
     settings: Generation,
+    spans: SpanCounts,
     since: Millis,
 }
 
 impl Metrics {
     /// The figures of `ledger`'s sidecar, whose checks `admission` decides, and of the certificates of its
-    /// listeners, by their keys.
+    /// listeners, by their keys, and of what takes spans, if anybody does.
     #[must_use]
     pub fn new(
         ledger: Arc<Ledger>,
         admission: Arc<Admission>,
         series: AppSeries,
         certificates: Vec<(&'static str, ServerTls)>,
+        spans: Option<Spans>,
     ) -> Self {
         Self(Arc::new(Sources {
             since: ledger.now(),
@@ -98,6 +103,7 @@ impl Metrics {
             admission,
             series,
             certificates,
+            spans,
         }))
     }
 
@@ -122,6 +128,7 @@ impl Metrics {
             admission,
             series,
             certificates,
+            spans,
             since,
         } = &*self.0;
         let ends = |(listener, tls): &(&'static str, ServerTls)| (*listener, tls.not_after());
@@ -133,6 +140,7 @@ impl Metrics {
             ledger: ledger.figures().await,
             certificates: certificates.iter().map(ends).collect(),
             settings: ledger.rules().generations().now(),
+            spans: spans.as_ref().map(Spans::counts).unwrap_or_default(),
             since: *since,
         }
     }
@@ -149,6 +157,7 @@ impl Collector for Reading {
         apps::write(&mut sheet, &self.nearest, &self.apps)?;
         process::write_certificates(&mut sheet, &self.certificates)?;
         settings::write(&mut sheet, &self.settings)?;
+        traces::write(&mut sheet, self.spans)?;
         let since = Duration::from_millis(self.since.since(Millis(0)));
         process::write(&mut sheet, since)
     }

@@ -57,5 +57,6 @@ mod sharing;
 mod side_services;
 mod starting;
 mod terminal;
+mod traces;
 mod troubles;
 mod verbs;

@@ -126,7 +126,7 @@ fn unknown_keys_are_refused_at_every_level() {
             &[
                 "f.yaml:1: passwords: unknown key; known here are listen, admin_listen, http_listen, \
                health_listen, allow_plaintext, tls, auth, connections, request_ids, data_dir, store, outage, unknown_app_plan, \
-               shadow, billing, plans, apps, member, workers, log_format, log_decisions, metrics",
+               shadow, billing, plans, apps, member, workers, log_format, log_decisions, metrics, traces",
             ],
         ),
         (
@@ -498,6 +498,17 @@ fn the_rest_has_a_form_too() {
                 "f.yaml:1: log_decisions.refusals_a_second: must be at most 10000, not \"10001\"",
                 "f.yaml:1: log_decisions.one_in: must be a whole number, not \"-1\"",
             ],
+        ),
+        (
+            "traces: { endpoint: \"https://a:1\", one_in: x }",
+            &[
+                "f.yaml:1: traces.one_in: must be a whole number, not \"x\"",
+                "f.yaml:1: traces.endpoint: must be http://host:port, where OTLP is received over gRPC, not \"https://a:1\"",
+            ],
+        ),
+        (
+            "traces: { one_in: 7 }",
+            &["f.yaml:1: traces.endpoint: is missing"],
         ),
         (
             "request_ids: { window: 0s, floor: 1 s, max_memory: 1KiB }",

@@ -105,6 +105,17 @@ fn decisions_are_logged_as_the_file_says() {
 }
 
 #[test]
+fn traces_go_nowhere_or_where_the_file_says() {
+    assert_eq!(read("").expect("no fault").traces, None);
+    let settings = read("traces: { endpoint: \"http://[::1]:4317\" }").expect("no fault");
+    let traces = settings.traces.expect("a receiver");
+    assert_eq!(
+        (traces.endpoint.as_str(), traces.one_in),
+        ("http://[::1]:4317", 1_000)
+    );
+}
+
+#[test]
 fn nothing_at_all_is_a_server_on_loopback_with_the_built_in_plans() {
     for nothing in [
         "",

@@ -1,8 +1,9 @@
-//! What is told of decisions beside their answers.
+//! What is told of calls and decisions beside their answers.
 //!
-//! Refusals are logged, within a bound, and of all decisions one in so many, where the settings say so. A check of
-//! which nothing is told pays some comparisons, and no allocation.
+//! Refusals are logged, within a bound, and of all decisions one in so many, where the settings say so. Calls that
+//! belong to a recorded trace become spans. One of which nothing is told pays some comparisons, and no allocation.
 
+mod call;
 mod line;
 mod room;
 
@@ -14,12 +15,27 @@ use http::HeaderMap;
 
 use super::proto::{CheckMode, CheckRequest, CheckResponse, Decision};
 use crate::config::DecisionRates;
-use crate::trace::Context;
+use crate::trace::{Context, Spans};
+pub(super) use call::{Call, Open};
 use room::Room;
 
-/// Sees every decision. Its clones share what they have seen.
+/// The service that most calls are of.
+const SERVICE: &str = "imquota.v1.QuotaService";
+/// The call that is a stream of checks.
+pub(super) const STREAM: (&str, &str) = (SERVICE, "StreamChecks");
+/// Envoy's service and its call.
+const ENVOY: (&str, &str) = (
+    "envoy.service.ratelimit.v3.RateLimitService",
+    "ShouldRateLimit",
+);
+
+/// Sees every call and every decision. Its clones share what they have seen.
 #[derive(Debug, Clone, Default)]
-pub struct Witness(Arc<Log>);
+pub struct Witness {
+    log: Arc<Log>,
+    /// Who takes spans, if anybody does.
+    spans: Option<Spans>,
+}
 
 /// What of the decisions goes to the log.
 #[derive(Debug, Default)]
@@ -32,10 +48,11 @@ struct Log {
 }
 
 impl Witness {
-    /// One that logs at these rates.
+    /// One that logs at these rates, and hands spans to `spans`.
     #[must_use]
-    pub fn new(rates: DecisionRates) -> Self {
-        let witness = Self::default();
+    pub fn new(rates: DecisionRates, spans: Option<Spans>) -> Self {
+        let log = Arc::default();
+        let witness = Self { log, spans };
         witness.go_by(rates);
         witness
     }
@@ -46,15 +63,38 @@ impl Witness {
             refusals_a_second,
             one_in,
             ..
-        } = &*self.0;
+        } = &*self.log;
         refusals_a_second.store(rates.refusals_a_second, Ordering::Relaxed);
         one_in.store(rates.one_in, Ordering::Relaxed);
+    }
+
+    /// A call of QuotaService begins.
+    #[inline]
+    pub(super) fn call<'a>(&'a self, method: &'static str, headers: &'a HeaderMap) -> Call<'a> {
+        Call::begin(self, (SERVICE, method), headers)
+    }
+
+    /// A call of Envoy's begins.
+    pub(super) fn envoys_call<'a>(&'a self, headers: &'a HeaderMap) -> Call<'a> {
+        Call::begin(self, ENVOY, headers)
+    }
+
+    /// The span of a call with these headers, if it is recorded.
+    #[inline]
+    pub(super) fn open(
+        &self,
+        call: (&'static str, &'static str),
+        headers: &HeaderMap,
+    ) -> Option<Box<Open>> {
+        let spans = self.spans.as_ref()?;
+        let context = spans.sample(Context::of(headers))?;
+        Some(Open::begin(spans.clone(), context, call))
     }
 
     /// A check was decided, in a call with these headers.
     #[inline]
     pub(super) fn saw(&self, headers: &HeaderMap, check: &CheckRequest, answer: &CheckResponse) {
-        if is_refusal(answer) || self.0.one_in.load(Ordering::Relaxed) > 0 {
+        if is_refusal(answer) || self.log.one_in.load(Ordering::Relaxed) > 0 {
             self.consider(headers, check, answer);
         }
     }
@@ -65,7 +105,7 @@ impl Witness {
         if check.mode == i32::from(CheckMode::DryRun) || answer.fault.is_some() {
             return;
         }
-        let log = &*self.0;
+        let log = &*self.log;
         let is_refusal = is_refusal(answer);
         let most = log.refusals_a_second.load(Ordering::Relaxed);
         if is_refusal && log.room.take(most) {
