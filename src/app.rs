@@ -200,6 +200,7 @@ impl Server<'_> {
             admission: Arc::new(Admission::new(self.ledger.clone(), wait)),
             invoices: self.invoices,
             witness: self.witness,
+            envoy_keys: self.settings.envoy_keys.clone(),
         };
         let (stop_others, others_stop) = watch::channel(false);
         let stopped = |mut stop: watch::Receiver<bool>| async move {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::table::{Side, aligned};
 use crate::access::{Binding, Role};
 use crate::config::{
-    Connections, Create, DecisionRates, LogFormat, Password, RedisSettings, Settings, StoreSettings,
+    Connections, Create, DecisionRates, EnvoyKeys, LogFormat, Password, RedisSettings, Settings,
+    StoreSettings,
 };
 use crate::endpoint::Endpoint;
 use crate::quota::{
@@ -85,6 +86,7 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
         ("http_listen", http),
         ("auth", auth(settings)),
         ("connections", connections),
+        ("envoy_keys", envoy_keys(&settings.envoy_keys)),
         ("store", store(&settings.store)),
         ("outage", outage(&settings.outage)),
         ("request_ids", request_ids(&settings.request_ids)),
@@ -240,6 +242,10 @@ fn app_series(series: &AppSeries) -> String {
             "series of their own: the {top} counts nearest to their limits, and {named} apps by name"
         ),
     }
+}
+
+fn envoy_keys(keys: &EnvoyKeys) -> String {
+    keys.all().map(|key| &**key).join(", ")
 }
 
 fn decisions(rates: DecisionRates) -> String {

@@ -9,6 +9,7 @@ mod auth;
 mod billing;
 mod connections;
 mod decisions;
+mod envoy;
 mod fees;
 mod file;
 mod finding;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 
 pub use connections::Connections;
 pub use decisions::DecisionRates;
+pub use envoy::EnvoyKeys;
 pub use file::FILE_BYTES_MAX;
 pub use finding::{FINDINGS_MAX, Faults, Finding, Place};
 pub use redis_url::RedisUrl;
@@ -77,7 +79,7 @@ pub const KEY_PREFIX_BYTES_MAX: usize = 64;
 const CONFIG_VARIABLE: &str = "IMQUOTA_CONFIG";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "listen",
     "admin_listen",
     "http_listen",
@@ -86,6 +88,7 @@ const KEYS: [&str; 23] = [
     "tls",
     "auth",
     "connections",
+    "envoy_keys",
     "request_ids",
     "data_dir",
     "store",
@@ -236,6 +239,7 @@ fn settings(
     let findings_of_all = &mut findings;
     let listeners = listeners::read(flags, environment, file, findings_of_all);
     let connections = connections::read(file, findings_of_all);
+    let envoy_keys = envoy::read(file, findings_of_all);
     let process = process::read(flags, environment, host, file, findings_of_all);
     let store = store::read(flags, environment, file, findings_of_all);
     let outage = outage::read(file, findings_of_all);
@@ -256,6 +260,7 @@ fn settings(
         allow_plaintext: listeners.plain,
         auth: listeners.auth,
         connections,
+        envoy_keys,
         data_dir: process.data_dir,
         store,
         outage,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::connections::Connections;
 use super::decisions::DecisionRates;
+use super::envoy::EnvoyKeys;
 use super::finding::Finding;
 use super::redis_url::RedisUrl;
 use super::tls::ListenerTls;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub auth: Option<Vec<Binding>>,
     /// How many connections gateways may have.
     pub connections: Connections,
+    /// By which keys Envoy's descriptors say what is created.
+    pub envoy_keys: EnvoyKeys,
     /// The folder of the journal and of the embedded store.
     pub data_dir: PathBuf,
     /// The shared ledger.
@@ -96,6 +99,7 @@ impl Settings {
                 "connections",
                 format!("{:?}", self.connections) == format!("{:?}", new.connections),
             ),
+            ("envoy_keys", self.envoy_keys == new.envoy_keys),
             ("request_ids", self.request_ids == new.request_ids),
             ("billing.zone", self.zone.name() == new.zone.name()),
             ("billing.currency", self.currency == new.currency),

@@ -21,11 +21,10 @@ use super::witness::Witness;
 use super::{parse, proto, render};
 use crate::access::Role;
 use crate::admission::Admission;
+use crate::config::EnvoyKeys;
 
 /// The most descriptors of one request.
 const DESCRIPTORS_MAX: usize = 32;
-/// The key by which a descriptor asks for a place: the others are this program's only beside it.
-const APP_ID: &str = "app_id";
 /// What a resource is called, as in the verbs of the program.
 const RESOURCES: [(&str, proto::Resource); 3] = [
     ("account", proto::Resource::Account),
@@ -38,12 +37,17 @@ const RESOURCES: [(&str, proto::Resource); 3] = [
 pub(super) struct Envoy {
     admission: Arc<Admission>,
     witness: Witness,
+    keys: EnvoyKeys,
 }
 
 impl Envoy {
     /// The service in front of `admission`.
-    pub(super) fn new(admission: Arc<Admission>, witness: Witness) -> Self {
-        Self { admission, witness }
+    pub(super) fn new(admission: Arc<Admission>, witness: Witness, keys: EnvoyKeys) -> Self {
+        Self {
+            admission,
+            witness,
+            keys,
+        }
     }
 }
 
@@ -67,7 +71,7 @@ impl RateLimitService for Envoy {
                 statuses: vec![passed; message.descriptors.len()],
                 ..RateLimitResponse::default()
             };
-            let Some((at, check)) = asked(&message)? else {
+            let Some((at, check)) = asked(&message, &self.keys)? else {
                 return Ok(response);
             };
             pass.admits(Role::Check, &check)?;
@@ -76,13 +80,13 @@ impl RateLimitService for Envoy {
             let work = pin!(self.admission.check(creation, patience));
             let verdict = within(deadline, work).await?;
             let answer = render::check(&verdict);
-            call = call.about(check.app_id);
+            call.about(check.app_id);
             call.decided(&check, &answer);
             let status = status(&answer);
             response.overall_code = status.code;
             response.response_headers_to_add = headers(&answer);
             response.statuses[at] = status;
-            Ok(response)
+            Ok::<_, Status>(response)
         };
         let answer = answer.await;
         call.end(answer).map(Response::new)
@@ -90,7 +94,10 @@ impl RateLimitService for Envoy {
 }
 
 /// The creation that a request asks for, and by which of its descriptors; `None`: none of them is this program's.
-fn asked(request: &RateLimitRequest) -> Result<Option<(usize, proto::CheckRequest)>, Violations> {
+fn asked(
+    request: &RateLimitRequest,
+    keys: &EnvoyKeys,
+) -> Result<Option<(usize, proto::CheckRequest)>, Violations> {
     let mut faults = Violations::default();
     let all = &request.descriptors;
     if all.len() > DESCRIPTORS_MAX {
@@ -101,7 +108,7 @@ fn asked(request: &RateLimitRequest) -> Result<Option<(usize, proto::CheckReques
     let mut ours = all
         .iter()
         .enumerate()
-        .filter(|(_, of)| word(of, APP_ID).is_some());
+        .filter(|(_, of)| word(of, &keys.app_id).is_some());
     let Some((at, descriptor)) = ours.next() else {
         return Ok(None);
     };
@@ -109,17 +116,20 @@ fn asked(request: &RateLimitRequest) -> Result<Option<(usize, proto::CheckReques
         // One of two could be counted, and the other refused.
         faults.add(
             "descriptors",
-            "more than one has app_id: one request creates one thing",
+            format!(
+                "more than one has {}: one request creates one thing",
+                keys.app_id
+            ),
         );
         return Err(faults);
     }
     let field = |name: &str| format!("descriptors[{at}].{name}");
-    let id = word(descriptor, APP_ID).and_then(|text| text.parse::<u64>().ok());
-    let id = faults.check(&field(APP_ID), id.ok_or("must be a whole number"));
-    let name = word(descriptor, "resource").unwrap_or_default();
+    let id = word(descriptor, &keys.app_id).and_then(|text| text.parse::<u64>().ok());
+    let id = faults.check(&field(&keys.app_id), id.ok_or("must be a whole number"));
+    let name = word(descriptor, &keys.resource).unwrap_or_default();
     let resource = RESOURCES.iter().find(|(known, _)| *known == name);
     let resource = resource.ok_or("must be account, group or av-room");
-    let resource = faults.check(&field("resource"), resource);
+    let resource = faults.check(&field(&keys.resource), resource);
     let hits = match &descriptor.hits_addend {
         Some(own) => u32::try_from(*own).map_err(|_| "is too large"),
         None => Ok(request.hits_addend),
@@ -131,8 +141,8 @@ fn asked(request: &RateLimitRequest) -> Result<Option<(usize, proto::CheckReques
             app_id: id?,
             resource: resource?.1.into(),
             amount: amount?,
-            request_id: text("request_id"),
-            resource_id: text("resource_id"),
+            request_id: text(&keys.request_id),
+            resource_id: text(&keys.resource_id),
             ..proto::CheckRequest::default()
         })
     })();

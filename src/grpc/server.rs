@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::access::Access;
 use crate::admission::Admission;
 use crate::board::Board;
+use crate::config::EnvoyKeys;
 use crate::invoice::Invoices;
 use crate::metrics::Metrics;
 use crate::operator::Operations;
@@ -81,6 +82,8 @@ pub struct Doors {
     pub invoices: Arc<Invoices>,
     /// What sees each decision.
     pub witness: Witness,
+    /// How an Envoy says what is created.
+    pub envoy_keys: EnvoyKeys,
 }
 
 /// Why a server ended that should not have.
@@ -122,7 +125,11 @@ pub async fn serve(
 ) -> Result<(), ServeFault> {
     let acceptors = acceptors(listeners)?;
     let (drain, draining) = watch::channel(false);
-    let envoy = Envoy::new(doors.admission.clone(), doors.witness.clone());
+    let envoy = Envoy::new(
+        doors.admission.clone(),
+        doors.witness.clone(),
+        doors.envoy_keys,
+    );
     let quota = Quota::new(doors.admission, doors.witness, draining.clone());
     let billing = Billing::new(doors.invoices);
     let edge = Edge::new(

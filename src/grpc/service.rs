@@ -55,7 +55,8 @@ impl Quota {
         headers: &HeaderMap,
         request: CheckRequest,
     ) -> Result<CheckResponse, Status> {
-        let mut call = self.witness.call("Check", headers).about(request.app_id);
+        let mut call = self.witness.call("Check", headers);
+        call.about(request.app_id);
         let answer = async {
             let deadline = deadline(headers)?;
             let check = parse::check(&request)?;
@@ -63,7 +64,7 @@ impl Quota {
             let verdict = within(deadline, work).await?;
             let answer = render::check(&verdict);
             call.decided(&request, &answer);
-            Ok(answer)
+            Ok::<_, Status>(answer)
         };
         let answer = answer.await;
         call.end(answer)
@@ -99,14 +100,15 @@ impl Quota {
         headers: &HeaderMap,
         request: ConfirmRequest,
     ) -> Result<ConfirmResponse, Status> {
-        let call = self.witness.call("Confirm", headers).about(request.app_id);
+        let mut call = self.witness.call("Confirm", headers);
+        call.about(request.app_id);
         let answer = async {
             let deadline = deadline(headers)?;
             let confirm = parse::confirm(&request)?;
             let patience = deadline.patience(Instant::now);
             let work = pin!(self.admission.confirm(confirm, patience));
             let confirmed = within(deadline, work).await?;
-            Ok(render::confirm(confirmed))
+            Ok::<_, Status>(render::confirm(confirmed))
         };
         let answer = answer.await;
         call.end(answer)
@@ -118,14 +120,15 @@ impl Quota {
         headers: &HeaderMap,
         request: CancelRequest,
     ) -> Result<CancelResponse, Status> {
-        let call = self.witness.call("Cancel", headers).about(request.app_id);
+        let mut call = self.witness.call("Cancel", headers);
+        call.about(request.app_id);
         let answer = async {
             let deadline = deadline(headers)?;
             let cancel = parse::cancel(&request)?;
             let patience = deadline.patience(Instant::now);
             let work = pin!(self.admission.cancel(cancel, patience));
             let cancelled = within(deadline, work).await?;
-            Ok(render::cancel(cancelled))
+            Ok::<_, Status>(render::cancel(cancelled))
         };
         let answer = answer.await;
         call.end(answer)
@@ -137,7 +140,8 @@ impl Quota {
         headers: &HeaderMap,
         request: ReleaseRequest,
     ) -> Result<ReleaseResponse, Status> {
-        let call = self.witness.call("Release", headers).about(request.app_id);
+        let mut call = self.witness.call("Release", headers);
+        call.about(request.app_id);
         let answer = async {
             let deadline = deadline(headers)?;
             let release = parse::release(&request)?;
@@ -146,7 +150,7 @@ impl Quota {
                     .release(release, deadline.patience(Instant::now))
             );
             let released = within(deadline, work).await?;
-            Ok(render::release(&released))
+            Ok::<_, Status>(render::release(&released))
         };
         let answer = answer.await;
         call.end(answer)
@@ -158,17 +162,15 @@ impl Quota {
         headers: &HeaderMap,
         request: RecordActiveRequest,
     ) -> Result<RecordActiveResponse, Status> {
-        let call = self
-            .witness
-            .call("RecordActive", headers)
-            .about(request.app_id);
+        let mut call = self.witness.call("RecordActive", headers);
+        call.about(request.app_id);
         let answer = async {
             let deadline = deadline(headers)?;
             let record = parse::record(&request)?;
             let patience = deadline.patience(Instant::now);
             let work = pin!(self.admission.record_active(record, patience));
             let active = within(deadline, work).await?;
-            Ok(render::active(&active))
+            Ok::<_, Status>(render::active(&active))
         };
         let answer = answer.await;
         call.end(answer)
@@ -180,13 +182,14 @@ impl Quota {
         headers: &HeaderMap,
         request: GetUsageRequest,
     ) -> Result<GetUsageResponse, Status> {
-        let call = self.witness.call("GetUsage", headers).about(request.app_id);
+        let mut call = self.witness.call("GetUsage", headers);
+        call.about(request.app_id);
         let answer = async {
             let deadline = deadline(headers)?;
             let app = parse::usage(request)?;
             let work = pin!(self.admission.usage(app, deadline.patience(Instant::now)));
             let report = within(deadline, work).await?;
-            Ok(render::usage(&report))
+            Ok::<_, Status>(render::usage(&report))
         };
         let answer = answer.await;
         call.end(answer)

@@ -20,6 +20,7 @@ apps:
 on_both_stores!(
     an_envoy_is_told_what_fits_and_what_does_not,
     descriptors_of_others_pass_and_wrong_ones_are_named,
+    an_envoy_may_have_names_of_its_own,
 );
 
 /// A descriptor of these words, `key=value`.
@@ -139,5 +140,31 @@ async fn descriptors_of_others_pass_and_wrong_ones_are_named(store: Store) {
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
         assert!(status.message().contains(field), "{status:?}");
     }
+    assert_eq!(used(&client.usage(1).await, Resource::Account), 1);
+}
+
+async fn an_envoy_may_have_names_of_its_own(store: Store) {
+    let named = "envoy_keys: { app_id: sdkappid, resource: kind, request_id: x-request-id }\n";
+    let sidecar = Sidecar::start(&store.url(), &[SETTINGS, named].concat()).await;
+    let client = sidecar.client().await;
+    let ours = || {
+        words(&[
+            "sdkappid=1",
+            "kind=account",
+            "x-request-id=r1",
+            "resource_id=ann",
+        ])
+    };
+    for _ in 0..2 {
+        let answer = ask(&client, vec![ours()], 0).await.expect("answered");
+        assert_eq!(header(&answer, "x-ratelimit-remaining"), Some("2"));
+    }
+    // What it was called before is anybody's now.
+    let other = words(&["app_id=1", "resource=account"]);
+    let answer = ask(&client, vec![other], 0).await.expect("answered");
+    assert!(answer.statuses[0].current_limit.is_none(), "{answer:?}");
+    let wrong = words(&["sdkappid=1", "kind=room"]);
+    let status = ask(&client, vec![wrong], 0).await.expect_err("it is wrong");
+    assert!(status.message().contains("kind"), "{status:?}");
     assert_eq!(used(&client.usage(1).await, Resource::Account), 1);
 }

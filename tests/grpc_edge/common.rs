@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use imquota::admission::Admission;
 use imquota::clock::Zone;
+use imquota::config::EnvoyKeys;
 use imquota::endpoint::Endpoint;
 use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
 use imquota::grpc::{Bounds, Doors, Readiness, ServeFault, Witness, bind, serve};
@@ -96,6 +97,7 @@ pub fn doors(ledger: Arc<Ledger>) -> Doors {
         invoices: Arc::new(Invoices::new(ledger.clone(), prices)),
         admission: admission(ledger),
         witness: Witness::default(),
+        envoy_keys: EnvoyKeys::default(),
     }
 }
 

@@ -125,7 +125,7 @@ fn unknown_keys_are_refused_at_every_level() {
             "passwords: {}",
             &[
                 "f.yaml:1: passwords: unknown key; known here are listen, admin_listen, http_listen, \
-               health_listen, allow_plaintext, tls, auth, connections, request_ids, data_dir, store, outage, unknown_app_plan, \
+               health_listen, allow_plaintext, tls, auth, connections, envoy_keys, request_ids, data_dir, store, outage, unknown_app_plan, \
                shadow, billing, plans, apps, member, workers, log_format, log_decisions, metrics, traces",
             ],
         ),
@@ -509,6 +509,13 @@ fn the_rest_has_a_form_too() {
         (
             "traces: { one_in: 7 }",
             &["f.yaml:1: traces.endpoint: is missing"],
+        ),
+        (
+            "envoy_keys: { app_id: \"a b\", resource: request_id }",
+            &[
+                "f.yaml:1: envoy_keys.app_id: must be a descriptor's key, 1 to 128 printable characters without spaces, not \"a b\"",
+                "f.yaml:1: envoy_keys: two of them are \"request_id\": each must be another",
+            ],
         ),
         (
             "request_ids: { window: 0s, floor: 1 s, max_memory: 1KiB }",

@@ -33,11 +33,10 @@ impl<'a> Call<'a> {
     }
 
     /// It is about this app.
-    pub(in super::super) fn about(mut self, app: u64) -> Self {
+    pub(in super::super) fn about(&mut self, app: u64) {
         if let Some(open) = &mut self.open {
             open.fact("imquota.app_id", Fact::Number(app));
         }
-        self
     }
 
     /// A check was decided, one of several.
