@@ -27,6 +27,7 @@ use crate::invoice::{Invoices, Prices};
 use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues, Saving};
 use crate::listeners::{self, ListenFault, Listeners};
 use crate::metrics::Metrics;
+use crate::observe::LogFilter;
 use crate::operator::Operations;
 use crate::reload::{Live, Origin};
 use crate::store::embedded::EmbeddedStore;
@@ -76,21 +77,22 @@ pub enum Fault {
     Task(String),
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. What of the settings can change is read again from `origin`.
+/// Serves until SIGTERM or SIGINT, then drains. What of the settings can change is read again from `origin`; operators
+/// say which lines `log` lets through.
 ///
 /// # Errors
 /// [`Fault`]; what was answered is in the journal.
-pub fn serve(settings: &Settings, origin: Origin) -> Result<(), Fault> {
+pub fn serve(settings: &Settings, origin: Origin, log: LogFilter) -> Result<(), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(run(settings, origin));
+    let outcome = runtime.block_on(run(settings, origin, log));
     // A name look-up or a disk that hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
 }
 
-async fn run(settings: &Settings, origin: Origin) -> Result<(), Fault> {
+async fn run(settings: &Settings, origin: Origin, log: LogFilter) -> Result<(), Fault> {
     let stop = stop_signal()?;
     let hangup = signal(SignalKind::hangup())?;
     let listeners = Listeners::bind(settings)?;
@@ -124,6 +126,7 @@ async fn run(settings: &Settings, origin: Origin) -> Result<(), Fault> {
         invoices: invoices.clone(),
         witness: witness.clone(),
     };
+    followed.spawn(log.clone().follow());
     followed.spawn(live.follow(origin, settings.clone(), hangup));
     let follower = tokio::spawn(follow(ledger.clone(), readiness.clone()));
     let server = Server {
@@ -131,6 +134,7 @@ async fn run(settings: &Settings, origin: Origin) -> Result<(), Fault> {
         ledger: &ledger,
         invoices,
         witness,
+        log,
         spans,
         readiness,
         access,
@@ -172,6 +176,7 @@ struct Server<'a> {
     ledger: &'a Arc<Ledger>,
     invoices: Arc<Invoices>,
     witness: Witness,
+    log: LogFilter,
     spans: Option<Spans>,
     readiness: Readiness,
     access: Option<Access>,
@@ -201,6 +206,7 @@ impl Server<'_> {
             invoices: self.invoices,
             witness: self.witness,
             envoy_keys: self.settings.envoy_keys.clone(),
+            log: Some(self.log),
         };
         let (stop_others, others_stop) = watch::channel(false);
         let stopped = |mut stop: watch::Receiver<bool>| async move {

@@ -35,6 +35,7 @@
 //! | [`access`] | who may do what, by certificate, user or token |
 //! | [`trace`] | which trace a call belongs to, which calls are recorded, and how that gets to a receiver |
 //! | [`config`] | text to typed settings, every fault at once |
+//! | [`observe`] | log lines, and which |
 //! | [`store`] | the shared ledger behind one trait; `embedded` and `redis` |
 //! | [`ledger`] | what this sidecar knows, was lent and owes; its journal; its membership; the rules in force; the tasks that settle it |
 //! | [`admission`] | one request, one decision |
@@ -44,7 +45,6 @@
 //! | [`board`] | how the sidecar stands, for people: JSON and one page |
 //! | [`grpc`] | listeners, workers, the contract; the only place of wire types and statuses |
 //! | [`listeners`] | all sockets of a server, with their certificates |
-//! | [`observe`] | log lines |
 //! | [`precaution`] | no core dumps, enough descriptors |
 //! | [`reload`] | the settings file while the server runs |
 //! | [`app`] | puts the parts together, in the order in which they start and end |

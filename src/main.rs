@@ -74,17 +74,20 @@ fn serve(args: ServeArgs) -> Exit {
         }
     };
     let filter = std::env::var("RUST_LOG").ok();
-    if let Err(problem) = observe::log_to_stderr(settings.log_format, filter.as_deref()) {
-        say(&mut stderr(), &format!("RUST_LOG: {problem}"));
-        return Exit::Usage;
-    }
+    let log = match observe::log_to_stderr(settings.log_format, filter.as_deref()) {
+        Ok(log) => log,
+        Err(problem) => {
+            say(&mut stderr(), &format!("RUST_LOG: {problem}"));
+            return Exit::Usage;
+        }
+    };
     if let Err(problem) = taken {
         tracing::warn!("{problem}");
     }
     for notice in &settings.notices {
         tracing::warn!("{notice}");
     }
-    match app::serve(&settings, origin) {
+    match app::serve(&settings, origin, log) {
         Ok(()) => Exit::Done,
         Err(fault) => {
             say(&mut stderr(), &format!("imquota: {fault}"));

@@ -3,6 +3,7 @@
 mod apps;
 mod bill;
 mod holds;
+mod log;
 mod objects;
 mod operators;
 mod security;
@@ -17,6 +18,7 @@ pub(super) use apps::OwnLimit;
 pub use apps::{Apps, AppsDeleteArgs, AppsGetArgs, AppsListArgs, AppsPutArgs};
 pub use bill::{BillArgs, BillCorrectArgs, BillRunArgs, BillShowArgs, BillVerb, EstimateArgs};
 pub use holds::{CancelArgs, ConfirmArgs, HoldsArgs};
+pub use log::LogFilterArgs;
 pub use objects::{ImportArgs, ObjectsVerb};
 pub(super) use operators::AdminCommon;
 pub use operators::{AuditArgs, Members, MembersListArgs, RecountArgs, RetireArgs};
@@ -111,6 +113,8 @@ pub enum Ask {
     Members(Members),
     /// Show what operators did; for operators
     Audit(AuditArgs),
+    /// Say which log lines a running server writes, for a while; for operators
+    LogFilter(LogFilterArgs),
 }
 
 /// What is said to all servers: where, how long, and how the answer is shown.
@@ -152,6 +156,7 @@ impl Ask {
             Self::Members(Members::List(args)) => args.common.manner(),
             Self::Members(Members::Retire(args)) => args.common.manner(),
             Self::Audit(args) => args.common.manner(),
+            Self::LogFilter(args) => args.common.manner(),
         }
     }
 }

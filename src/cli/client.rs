@@ -165,6 +165,7 @@ async fn answer(
             Ask::Members(Members::List(args)) => verbs::members_list(args, environment).await,
             Ask::Members(Members::Retire(args)) => verbs::retire(args, environment).await,
             Ask::Audit(args) => verbs::audit(args, environment).await,
+            Ask::LogFilter(args) => verbs::log_filter(args, environment).await,
         }
     };
     // The connection and the call together.

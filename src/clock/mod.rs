@@ -49,6 +49,12 @@ impl Millis {
         Self(self.0.saturating_add(ms))
     }
 
+    /// This instant and `time` more, saturating.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        self.plus(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+    }
+
     fn timestamp(self) -> Timestamp {
         // Out of jiff's range (year 9999) only if a clock is absurd; the bound is then the answer.
         Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {

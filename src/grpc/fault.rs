@@ -86,6 +86,12 @@ fn plain(code: Code, reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(code, message, details(reason))
 }
 
+/// The status of a call that would change a log which is not the server's own.
+pub(super) fn log_of_others(cause: &str) -> Status {
+    let message = format!("the log's filter cannot be changed: {cause}");
+    plain(Code::FailedPrecondition, "LOG_NOT_OWN", message)
+}
+
 /// The status of a call that there is no room for now; it may come again after a while.
 fn overloaded(message: String) -> Status {
     let mut details = details("OVERLOADED");

@@ -16,6 +16,7 @@ use crate::board::Board;
 use crate::config::EnvoyKeys;
 use crate::invoice::Invoices;
 use crate::metrics::Metrics;
+use crate::observe::LogFilter;
 use crate::operator::Operations;
 
 use super::accept::{Acceptor, Handout};
@@ -84,6 +85,8 @@ pub struct Doors {
     pub witness: Witness,
     /// How an Envoy says what is created.
     pub envoy_keys: EnvoyKeys,
+    /// Which log lines are written, where the log is the server's own.
+    pub log: Option<LogFilter>,
 }
 
 /// Why a server ended that should not have.

@@ -34,6 +34,7 @@ mod hostile;
 mod kill;
 mod lent;
 mod limits;
+mod log_filter;
 mod losses;
 mod machine;
 mod many;

@@ -98,6 +98,7 @@ pub fn doors(ledger: Arc<Ledger>) -> Doors {
         admission: admission(ledger),
         witness: Witness::default(),
         envoy_keys: EnvoyKeys::default(),
+        log: None,
     }
 }
 

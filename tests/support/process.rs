@@ -101,8 +101,8 @@ impl Process {
     pub fn spawn(mut command: Command) -> Self {
         for (name, _) in std::env::vars_os() {
             let set_by_us = command.get_envs().any(|(own, _)| own == name);
-            if !set_by_us && name.as_encoded_bytes().starts_with(b"IMQUOTA_") || name == "RUST_LOG"
-            {
+            let ours = name.as_encoded_bytes().starts_with(b"IMQUOTA_") || name == "RUST_LOG";
+            if ours && !set_by_us {
                 command.env_remove(name);
             }
         }

@@ -23,7 +23,7 @@ use crate::grpc::proto::{
     ListHoldsRequest, ListHoldsResponse, ListMembersRequest, ListMembersResponse, PutAppRequest,
     PutAppResponse, RecordActiveRequest, RecordActiveResponse, RecountRequest, RecountResponse,
     ReleaseRequest, ReleaseResponse, RetireMemberRequest, RetireMemberResponse, RunBillsRequest,
-    RunBillsResponse,
+    RunBillsResponse, SetLogFilterRequest, SetLogFilterResponse,
 };
 
 /// What becomes of the names of one call.
@@ -172,6 +172,13 @@ impl AdminService for Service {
         r: Request<RecountRequest>,
     ) -> Result<Response<RecountResponse>, Status> {
         self.give(&r, self.answers.recount.clone())
+    }
+
+    async fn set_log_filter(
+        &self,
+        r: Request<SetLogFilterRequest>,
+    ) -> Result<Response<SetLogFilterResponse>, Status> {
+        self.give(&r, None)
     }
 
     async fn list_members(

@@ -1,6 +1,7 @@
 //! AdminService: lets operators in, reads a request, has it done, writes the answer.
 
 pub(super) mod apps;
+mod log;
 mod parse;
 mod render;
 
@@ -23,6 +24,7 @@ use super::proto::{
     ListAppsResponse, PutAppRequest, PutAppResponse,
 };
 use super::proto::{GetSettingsRequest, GetSettingsResponse, Setting};
+use super::proto::{SetLogFilterRequest, SetLogFilterResponse};
 use super::render::timestamp;
 use super::server::Doors;
 use crate::operator::Operations;
@@ -125,6 +127,15 @@ impl AdminService for Admin {
             generation: generation.number,
             since: Some(timestamp(generation.since)),
         }))
+    }
+
+    async fn set_log_filter(
+        &self,
+        request: Request<SetLogFilterRequest>,
+    ) -> Result<Response<SetLogFilterResponse>, Status> {
+        let who = self.caller(&request, None)?;
+        let answer = log::set(self.doors.log.as_ref(), request.get_ref(), &who)?;
+        Ok(Response::new(answer))
     }
 
     async fn recount(
