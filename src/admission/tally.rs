@@ -122,7 +122,7 @@ impl Default for Tally {
 impl Tally {
     /// Counts a check that was decided after `took`.
     #[inline]
-    pub(super) fn decided(
+    pub fn decided(
         &self,
         check: &Check,
         verdict: &Verdict,
