@@ -28,7 +28,14 @@ fn main() -> ExitCode {
         }
         Command::Bill(args) => {
             let environment = std::env::vars_os().collect();
-            cli::bill(*args, &environment, &mut stdout(), &mut stderr())
+            let is_terminal = stderr().is_terminal();
+            cli::bill(
+                *args,
+                &environment,
+                &mut stdout(),
+                &mut stderr(),
+                is_terminal,
+            )
         }
         Command::Top(args) => {
             let is_terminal = stdout().is_terminal();

@@ -99,16 +99,16 @@ pub fn ask(
             return Exit::Fault;
         }
     };
+    let progress: Option<&mut dyn Write> = if err_is_terminal {
+        Some(&mut *err)
+    } else {
+        None
+    };
     let asked = match what {
         Ask::Objects(ObjectsVerb::Import(args)) if args.at_count.is_none() => {
-            let progress: Option<&mut dyn Write> = if err_is_terminal {
-                Some(&mut *err)
-            } else {
-                None
-            };
             runtime.block_on(verbs::import(args, environment, progress))
         }
-        Ask::RunBills(args) => runtime.block_on(verbs::run_bills(args, environment)),
+        Ask::RunBills(args) => runtime.block_on(verbs::run_bills(args, environment, progress)),
         _ => runtime.block_on(answer(what, environment, manner.timeout)),
     };
     match asked {
@@ -160,7 +160,7 @@ async fn answer(
             Ask::Holds(args) => verbs::holds(args, environment).await,
             Ask::Objects(ObjectsVerb::Import(args)) => verbs::at_count(args, environment).await,
             // Long work, of which each call is waited for by itself.
-            Ask::RunBills(args) => verbs::run_bills(args, environment).await,
+            Ask::RunBills(args) => verbs::run_bills(args, environment, None).await,
             Ask::CorrectDay(args) => verbs::correct(args, environment).await,
             Ask::Members(Members::List(args)) => verbs::members_list(args, environment).await,
             Ask::Members(Members::Retire(args)) => verbs::retire(args, environment).await,

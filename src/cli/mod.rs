@@ -44,6 +44,7 @@ pub fn bill(
     environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
+    err_is_terminal: bool,
 ) -> Exit {
     let what = match args.verb {
         Some(BillVerb::Estimate(args)) => return estimate(&args, out, err),
@@ -51,7 +52,7 @@ pub fn bill(
         Some(BillVerb::Correct(args)) => Ask::CorrectDay(args),
         None => Ask::Bill(args.show),
     };
-    ask(&what, environment, out, err, false)
+    ask(&what, environment, out, err, err_is_terminal)
 }
 
 /// How the program ends.

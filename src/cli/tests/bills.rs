@@ -3,8 +3,8 @@
 use serde_json::json;
 use tonic::Status;
 
-use super::run;
 use super::stub::{Answers, Stub};
+use super::{run, run_at};
 use crate::cli::Exit;
 use crate::grpc::proto::{BillLine, Forecast, GetBillResponse, RunBill, RunBillsResponse};
 
@@ -117,6 +117,13 @@ fn a_run_goes_through_all_pages_and_says_what_failed() {
     );
     let (_, out, _) = run(&format!("{verb} --csv"));
     assert_eq!(out.lines().count(), 2, "{out}");
+    // How far it is goes beside the bills, and to a terminal alone.
+    let (_, out, err) = run_at(&format!("{verb} --csv"), true);
+    assert_eq!(out.lines().count(), 2, "{out}");
+    assert!(
+        err.starts_with("bills of 1 apps, up to 7\rbills of 2 apps"),
+        "{err:?}"
+    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn run_at(arguments: &str, is_terminal: bool) -> (Exit, String, String) {
     let environment = Environment::default();
     let exit = match cli.command {
         Command::Ask(what) => ask(&what, &environment, &mut out, &mut err, is_terminal),
-        Command::Bill(args) => super::bill(*args, &environment, &mut out, &mut err),
+        Command::Bill(args) => super::bill(*args, &environment, &mut out, &mut err, is_terminal),
         _ => panic!("{arguments} asks no server"),
     };
     let text = |bytes| String::from_utf8(bytes).expect("text");

@@ -1,8 +1,11 @@
 //! `bill` and `bill run`: what a month costs.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::progress::Progress;
 use crate::cli::Exit;
 use crate::cli::admin::connect;
 use crate::cli::args::{BillRunArgs, BillShowArgs};
@@ -38,13 +41,17 @@ pub(in crate::cli) async fn show(args: &BillShowArgs) -> Result<Answer, NoAnswer
     })
 }
 
+/// Has the bills of a month written, page by page, and says on `terminal` how far it is.
 pub(in crate::cli) async fn run(
     args: &BillRunArgs,
     environment: &Environment,
+    terminal: Option<&mut dyn Write>,
 ) -> Result<Answer, NoAnswer> {
     let connected = timeout(args.common.timeout, connect(&args.common, environment)).await;
     let mut client = connected.unwrap_or(Err(NoAnswer::TooLate))?;
-    let mut bills = Vec::new();
+    // How many apps there are is known to nobody before the last page.
+    let mut progress = Progress::new(terminal, None);
+    let mut bills: Vec<RunBill> = Vec::new();
     let mut after = 0;
     loop {
         let request = client.request(RunBillsRequest {
@@ -62,9 +69,14 @@ pub(in crate::cli) async fn run(
                 let page = page.into_inner();
                 bills.extend(page.bills);
                 after = page.next_after_app_id;
+                let so_far = format!("bills of {} apps, up to {after}", bills.len());
+                if after != 0 {
+                    progress.adds(0, &so_far);
+                }
             }
             Err(why) if bills.is_empty() => return Err(why),
             Err(why) => {
+                progress.ends(false, "broken off");
                 return Err(NoAnswer::HalfDone {
                     done: Box::new(answer(args, &bills)),
                     why: Box::new(why),
@@ -75,6 +87,7 @@ pub(in crate::cli) async fn run(
             break;
         }
     }
+    progress.ends(true, &format!("bills of {} apps", bills.len()));
     let done = answer(args, &bills);
     // A file of bills has no place for what is missing in it.
     if args.csv && done.exit != Exit::Done {

@@ -1,4 +1,5 @@
-//! How far an import is: a bar on a terminal, one line that is written over and over.
+//! How far a long work is: a bar on a terminal, or what was done where nobody knows how much there is; one line
+//! that is written over and over.
 
 use std::io::Write;
 
