@@ -108,7 +108,8 @@ impl Told {
     }
 
     fn saw(&mut self, (check, answer): Decided) -> CheckResponse {
-        self.witness.saw(&self.headers, &check, &answer);
+        self.witness
+            .saw(&self.headers, self.open.as_deref(), &check, &answer);
         if let Some(open) = &mut self.open {
             open.count(&answer);
         }

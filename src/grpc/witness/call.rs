@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use super::super::proto::{CheckRequest, CheckResponse};
 use super::{Witness, line};
 use crate::clock;
-use crate::trace::{Context, Fact, Span, SpanId, Spans};
+use crate::trace::{Context, Fact, Span, SpanId, Spans, TraceId};
 
 /// A call that is being answered.
 pub(in super::super) struct Call<'a> {
@@ -42,7 +42,8 @@ impl<'a> Call<'a> {
     /// A check was decided, one of several.
     #[inline]
     pub(in super::super) fn saw(&mut self, check: &CheckRequest, answer: &CheckResponse) {
-        self.witness.saw(self.headers, check, answer);
+        self.witness
+            .saw(self.headers, self.open.as_deref(), check, answer);
         if let Some(open) = &mut self.open {
             open.count(answer);
         }
@@ -51,7 +52,8 @@ impl<'a> Call<'a> {
     /// The only check was decided.
     #[inline]
     pub(in super::super) fn decided(&mut self, check: &CheckRequest, answer: &CheckResponse) {
-        self.witness.saw(self.headers, check, answer);
+        self.witness
+            .saw(self.headers, self.open.as_deref(), check, answer);
         if let Some(open) = &mut self.open {
             open.decided(check, answer);
         }
@@ -100,6 +102,11 @@ impl Open {
             span,
             checks: None,
         })
+    }
+
+    /// The trace in which it is recorded.
+    pub(super) fn trace(&self) -> TraceId {
+        self.span.trace
     }
 
     fn fact(&mut self, name: &'static str, fact: Fact) {

@@ -3,11 +3,11 @@
 //! It has what is needed to find it again: the app, the request's id, the trace. It names no user and no object.
 
 use super::super::proto::{CheckRequest, CheckResponse, DenyReason, Resource, Source};
-use crate::trace::Context;
+use crate::trace::TraceId;
 
 /// Writes the line; `left_out` refusals before it had none.
 pub(super) fn write(
-    caller: Option<Context>,
+    trace: Option<TraceId>,
     check: &CheckRequest,
     answer: &CheckResponse,
     left_out: u64,
@@ -20,7 +20,7 @@ pub(super) fn write(
         amount = check.amount.max(1),
         reason = reason(answer),
         request_id = (!id.is_empty()).then_some(id),
-        trace_id = caller.map(|caller| tracing::field::display(caller.trace)),
+        trace_id = trace.map(tracing::field::display),
         used = answer.used,
         limit = answer.limit,
         source = source(answer),

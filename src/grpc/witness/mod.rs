@@ -15,7 +15,7 @@ use http::HeaderMap;
 
 use super::proto::{CheckMode, CheckRequest, CheckResponse, Decision};
 use crate::config::DecisionRates;
-use crate::trace::{Context, Spans};
+use crate::trace::{Context, Spans, TraceId};
 pub(super) use call::{Call, Open};
 use room::Room;
 
@@ -91,16 +91,31 @@ impl Witness {
         Some(Open::begin(spans.clone(), context, call))
     }
 
-    /// A check was decided, in a call with these headers.
+    /// A check was decided, in a call with these headers, which may be recorded.
     #[inline]
-    pub(super) fn saw(&self, headers: &HeaderMap, check: &CheckRequest, answer: &CheckResponse) {
+    pub(super) fn saw(
+        &self,
+        headers: &HeaderMap,
+        open: Option<&Open>,
+        check: &CheckRequest,
+        answer: &CheckResponse,
+    ) {
         if is_refusal(answer) || self.log.one_in.load(Ordering::Relaxed) > 0 {
-            self.consider(headers, check, answer);
+            let trace = || {
+                let here = open.map(Open::trace);
+                here.or_else(|| Some(Context::of(headers)?.trace))
+            };
+            self.consider(trace, check, answer);
         }
     }
 
     #[cold]
-    fn consider(&self, headers: &HeaderMap, check: &CheckRequest, answer: &CheckResponse) {
+    fn consider(
+        &self,
+        trace: impl FnOnce() -> Option<TraceId>,
+        check: &CheckRequest,
+        answer: &CheckResponse,
+    ) {
         // What only asks is neither created nor refused; what is no request was not decided.
         if check.mode == i32::from(CheckMode::DryRun) || answer.fault.is_some() {
             return;
@@ -110,9 +125,9 @@ impl Witness {
         let most = log.refusals_a_second.load(Ordering::Relaxed);
         if is_refusal && log.room.take(most) {
             let left_out = log.left_out.swap(0, Ordering::Relaxed);
-            line::write(Context::of(headers), check, answer, left_out);
+            line::write(trace(), check, answer, left_out);
         } else if is_sampled(log.one_in.load(Ordering::Relaxed)) {
-            line::write(Context::of(headers), check, answer, 0);
+            line::write(trace(), check, answer, 0);
         } else if is_refusal {
             log.left_out.fetch_add(1, Ordering::Relaxed);
         }
