@@ -169,9 +169,9 @@ impl Admission {
             Ok(Taken::Allowed {
                 view,
                 replayed,
-                mine,
+                whose,
                 beside,
-            }) => self.told_allowed(asked, &view, (replayed, mine), beside)?,
+            }) => self.told_allowed(asked, &view, (replayed, whose), beside)?,
             Ok(Taken::Denied {
                 counter,
                 view,

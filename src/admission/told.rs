@@ -5,7 +5,7 @@ use super::outage::Wordless;
 use super::{Admission, Check, Fault, Outcome, Verdict, shown};
 use crate::ledger::{Heard, NotTaken, Once, OpenTake};
 use crate::quota::Counter;
-use crate::store::{Beside, View};
+use crate::store::{Beside, View, Whose};
 
 /// A take that the ledger was asked for.
 pub(super) struct Asked<'a> {
@@ -23,7 +23,7 @@ impl Admission {
         &self,
         asked: Asked<'_>,
         view: &View,
-        (replayed, mine): (bool, bool),
+        (replayed, whose): (bool, Whose),
         beside: Beside,
     ) -> Result<Verdict, Fault> {
         let Asked {
@@ -35,7 +35,7 @@ impl Admission {
         } = asked;
         let taken = self
             .ledger
-            .take_allowed(&hard.entry, open, view, mine, heard);
+            .take_allowed(&hard.entry, open, view, whose, heard);
         match taken {
             Ok(()) => {}
             Err(NotTaken::Full(full)) => return Err(full.into()),

@@ -162,9 +162,9 @@ impl Ledger {
             Taken::Allowed {
                 view,
                 replayed,
-                mine,
+                whose,
                 beside,
-            } => match self.take_allowed(entry, open, &view, mine, heard) {
+            } => match self.take_allowed(entry, open, &view, whose, heard) {
                 Ok(()) => HoldEnd::Done {
                     replayed,
                     beside,

@@ -11,7 +11,7 @@ use super::journal::{Frames, LogFull};
 use super::owed::{OpenTake, Withdrawn};
 use crate::clock::Day;
 use crate::quota::{Charge, Counter};
-use crate::store::{Abort, Answered, Intent, Known, Shard, Take, View};
+use crate::store::{Abort, Answered, Intent, Known, Shard, Take, View, Whose};
 
 /// Why an ALLOW of the ledger must not be passed on. Its take is withdrawn, if it is not in the journal yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl From<Withdrawn> for NotTaken {
 }
 impl Ledger {
     /// Journals an ALLOW of the ledger that is about to go out; where this member owns the record, its
-    /// own sums contain it from now on.
+    /// own sums contain it from now on. Of what somebody's contain already the ledger is not told.
     ///
     /// # Errors
     /// [`NotTaken`]: the answer must not go out.
@@ -46,12 +46,12 @@ impl Ledger {
         entry: &Arc<Entry>,
         open: OpenTake,
         view: &View,
-        mine: bool,
+        whose: Whose,
         heard: Heard,
     ) -> Result<(), NotTaken> {
         let take = open.take();
         let (charge, day, attempt) = (take.charge, take.day, take.attempt);
-        let mine = mine && take.intent.is_counted();
+        let mine = whose == Whose::Asker && take.intent.is_counted();
         if !mine {
             // An app of which nothing was lent yet would not be known to have been heard.
             entry.books().guard_mut();
@@ -61,10 +61,7 @@ impl Ledger {
             return open.allowed(|_| Ok(None));
         }
         let under = self.composing();
-        open.allowed(|frames| {
-            let mut books = entry.books();
-            let own = charge.parts()[0].counter;
-            let known = books.generation(own, day);
+        let in_time = |books: &mut Books| {
             let outlived = charge.parts().iter().any(|part| {
                 let told = view.generations[part.counter.index()];
                 told < books.generation(part.counter, day)
@@ -76,16 +73,24 @@ impl Ledger {
             } else {
                 books.guard_mut().may_admit(&self.lease, now)
             };
-            if !valid || outlived {
-                return Err(NotTaken::Late);
-            }
-            if !mine {
-                return Ok(None);
-            }
-            self.apps.to_save(entry);
-            take_parts(entry, &mut books, &charge, day, frames);
-            Ok(Some(known))
-        })?;
+            (valid && !outlived).then_some(()).ok_or(NotTaken::Late)
+        };
+        if whose == Whose::Told {
+            let lives = self.lives_of(open.take());
+            open.met::<NotTaken>(|| in_time(&mut entry.books()), lives)?;
+        } else {
+            open.allowed::<NotTaken>(|frames| {
+                let mut books = entry.books();
+                in_time(&mut books)?;
+                if !mine {
+                    return Ok(None);
+                }
+                let known = books.generation(charge.parts()[0].counter, day);
+                self.apps.to_save(entry);
+                take_parts(entry, &mut books, &charge, day, frames);
+                Ok(Some(known))
+            })?;
+        }
         // As with what is spent from memory: the thread may have stood still since it looked.
         let in_time = self.may_answer(entry, under);
         in_time.then_some(()).ok_or(NotTaken::Late)

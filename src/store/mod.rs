@@ -45,6 +45,7 @@ pub use report::{
 };
 pub use take::{
     Attempt, Beside, Fingerprint, GaveBack, GiveBack, GivenBack, RecordKey, Take, Taken, Undecided,
+    Whose,
 };
 
 use futures_util::future::BoxFuture;

@@ -63,6 +63,19 @@ pub struct Beside {
     pub exceeds: Option<Counter>,
 }
 
+/// Whose sums contain a creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// This attempt owns the record: the asker adds the charge to its own
+    /// [`Escrow::taken`](super::Escrow::taken) in the append that journals the answer.
+    Asker,
+    /// Another attempt owns the record, or it is its own count (a ledger of one member): it is added to nothing,
+    /// and the ledger is told that it was answered.
+    Another,
+    /// Some member's, as the ledger was told: it need not hear of this answer.
+    Told,
+}
+
 /// What became of a [`Take`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
@@ -72,11 +85,8 @@ pub enum Taken {
         view: View,
         /// Whether an earlier try of the same id had counted it.
         replayed: bool,
-        /// Whether this attempt owns the record: the asker adds the charge to its own
-        /// [`Escrow::taken`](super::Escrow::taken) in the append that journals the answer. A record
-        /// that another attempt owns, or that is its own count (a ledger of one member), is added to
-        /// nothing.
-        mine: bool,
+        /// Whose sums contain it, or will.
+        whose: Whose,
         /// What else is to be said.
         beside: Beside,
     },

@@ -4,7 +4,7 @@ use imquota::clock::{Clock, Millis};
 use imquota::quota::{Amount, Charge, Counter, Limits, ObjectNumber, RequestId, Resource};
 use imquota::store::{
     Ack, Answered, Attempt, Beat, CellReport, Escrow, Fingerprint, GiveBack, GivenBack, Hold,
-    HoldState, Intent, RecordKey, Recovery, Statement, Store, Take, Taken, View,
+    HoldState, Intent, RecordKey, Recovery, Statement, Store, Take, Taken, View, Whose,
 };
 
 use crate::fixture::{
@@ -153,7 +153,7 @@ pub const ALREADY: Said = Said {
 pub fn said(taken: &Taken) -> Said {
     let Taken::Allowed {
         replayed,
-        mine,
+        whose,
         beside,
         ..
     } = taken
@@ -162,7 +162,7 @@ pub fn said(taken: &Taken) -> Said {
     };
     Said {
         replayed: *replayed,
-        mine: *mine,
+        mine: *whose == Whose::Asker,
         already: beside.already_counted,
         late: beside.late,
         exceeds: beside.exceeds,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use imquota::quota::Resource;
 use imquota::store::{
     Ack, Answered, Attempt, Cell, CellReport, Escrow, Gave, GivenBack, RecordKey, Report, Taken,
-    Totals, Wish,
+    Totals, Whose, Wish,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -95,10 +95,10 @@ impl One {
             attempt: Attempt(attempt),
         };
         let ask = take(&key, attempt, Resource::Account, 1, &limits(LIMIT, 0, 0));
-        let Taken::Allowed { mine, .. } = self.sidecar.take(&ask).await.unwrap() else {
+        let Taken::Allowed { whose, .. } = self.sidecar.take(&ask).await.unwrap() else {
             return false;
         };
-        assert!(mine);
+        assert_eq!(whose, Whose::Asker);
         self.sums.taken += 1;
         self.has += 1;
         world.create(1);

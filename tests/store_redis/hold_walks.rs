@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imquota::quota::{ObjectNumber, Resource};
 use imquota::store::{
-    Abort, Ack, Answered, Gave, GivenBack, HoldState, Intent, RecordKey, Report, Take, Taken,
+    Abort, Ack, Answered, Gave, GivenBack, HoldState, Intent, RecordKey, Report, Take, Taken, Whose,
 };
 use proptest::prelude::*;
 
@@ -103,7 +103,7 @@ fn take_of(what: u8, id: &str, number: u64, attempt: u64) -> Take {
 impl World {
     async fn ask(&mut self, member: usize, take: Take, id: String, number: u64, heard: bool) {
         let taken = self.members[member].take(&take).await.unwrap();
-        let Taken::Allowed { mine, beside, .. } = taken else {
+        let Taken::Allowed { whose, beside, .. } = taken else {
             assert!(
                 !matches!(taken, Taken::Withdrawn),
                 "each attempt is one of its own"
@@ -125,12 +125,15 @@ impl World {
             });
             return;
         }
+        let mine = whose == Whose::Asker;
         owed.taken += u64::from(mine);
-        owed.answered.push(Answered {
-            take: take.clone(),
-            refused: None,
-            contained: mine.then_some(0),
-        });
+        if whose != Whose::Told {
+            owed.answered.push(Answered {
+                take: take.clone(),
+                refused: None,
+                contained: mine.then_some(0),
+            });
+        }
         match take.intent {
             Intent::Count | Intent::Exists if number < OBJECTS => drop(self.exist.insert(number)),
             Intent::Count | Intent::Exists => drop(self.plain.insert(id)),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imquota::quota::Resource;
 use imquota::store::{
-    Ack, Cell, CellReport, Escrow, GiveBack, GivenBack, Take, Taken, Totals, View, Wish,
+    Ack, Cell, CellReport, Escrow, GiveBack, GivenBack, Take, Taken, Totals, View, Whose, Wish,
 };
 use proptest::prelude::*;
 
@@ -343,10 +343,11 @@ impl Game {
             Taken::Allowed {
                 view,
                 replayed,
-                mine,
+                whose,
                 ..
             } => {
                 self.compare(member, &view)?;
+                let mine = whose == Whose::Asker;
                 (Some((true, replayed, mine, false)), Some(mine))
             }
             Taken::Denied {

@@ -3,7 +3,7 @@
 use imquota::quota::{Counter, ObjectNumber, Resource};
 use imquota::store::{
     Ack, Adopted, Answered, Cell, GaveBack, GiveBack, GivenBack, HoldState, Intent, Known,
-    OBJECTS_MAX, RecordKey, Statement, Store, Take, Taken, Undecided,
+    OBJECTS_MAX, RecordKey, Statement, Store, Take, Taken, Undecided, Whose,
 };
 
 use crate::asks::{
@@ -73,6 +73,32 @@ async fn created_twice_under_different_ids_it_is_counted_once() {
         Ok(Taken::OtherContent)
     );
     assert_eq!(one.accounts().await, (2, 0));
+}
+
+#[tokio::test]
+async fn who_meets_what_is_counted_has_nothing_to_tell() {
+    let server = RedisServer::start();
+    let [one, two] = two(&server).await;
+    let first = create("a", 1, 7);
+    assert_eq!(one.asks(&first).await, MINE);
+    let whose = async |take: &Take| match two.take(take).await {
+        Ok(Taken::Allowed { whose, .. }) => whose,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(whose(&create("b", 2, 7)).await, Whose::Another);
+    assert_eq!(one.answered(&first).await, Ack::Counted);
+    let repeated = attempt(5, &first);
+    for met in [create("c", 3, 7), create_unnoted(4, 7), repeated] {
+        assert_eq!(whose(&met).await, Whose::Told, "{met:?}");
+    }
+    let hold = reserve("h", 2, LONG);
+    one.asks(&hold).await;
+    one.answered(&hold).await;
+    let confirms = with(CONFIRM, &attempt(3, &hold));
+    assert_eq!(one.asks(&confirms).await, MINE);
+    assert_eq!(whose(&attempt(6, &confirms)).await, Whose::Another);
+    assert_eq!(one.answered(&confirms).await, Ack::Counted);
+    assert_eq!(whose(&attempt(7, &confirms)).await, Whose::Told);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use imquota::quota::Resource;
 use imquota::store::{
     Ack, Answered, AppReport, Attempt, Beat, Cell, CellReport, Escrow, FREEZES_MAX, Freeze,
     GivenBack, Known, Operator, Recount, Recounted, Report, Shard, Statement, Store, StoreFault,
-    Taken, Totals, Undecided, View,
+    Taken, Totals, Undecided, View, Whose,
 };
 
 use crate::fixture::{
@@ -338,7 +338,7 @@ async fn records_outlive_a_recount_as_what_is_charged_on_top() {
     let anew = ask("counted", 3);
     let taken = two.take(&anew).await.unwrap();
     assert!(
-        matches!(taken, Taken::Allowed { replayed: false, mine: true, view, .. } if view.net[0] == 12),
+        matches!(taken, Taken::Allowed { replayed: false, whose: Whose::Asker, view, .. } if view.net[0] == 12),
         "{taken:?}"
     );
     // What sums of the old life contain is not contained any more: the owner adds it again.
@@ -544,10 +544,13 @@ async fn what_was_settled_before_a_recount_is_charged_nowhere_when_it_is_told_ag
         attempt: Attempt(11),
         ..settled
     };
-    let Ok(Taken::Allowed { replayed, mine, .. }) = two.take(&again).await else {
+    let Ok(Taken::Allowed {
+        replayed, whose, ..
+    }) = two.take(&again).await
+    else {
         panic!("there is room");
     };
-    assert!(!replayed && mine);
+    assert!(!replayed && whose == Whose::Asker);
     assert_eq!(one.usage(app(1)).await.view.net[0], 102);
 }
 
@@ -576,10 +579,13 @@ async fn a_room_that_nobody_heard_of_is_missing_in_groups_that_were_recounted() 
         attempt: Attempt(2),
         ..asked.clone()
     };
-    let Ok(Taken::Allowed { replayed, mine, .. }) = two.take(&again).await else {
+    let Ok(Taken::Allowed {
+        replayed, whose, ..
+    }) = two.take(&again).await
+    else {
         panic!("there is room");
     };
-    assert!(!replayed && mine);
+    assert!(!replayed && whose == Whose::Asker);
     assert_eq!(one.usage(app(1)).await.view.net[1], 1);
     // A late copy of the first report speaks of the first unit.
     assert_eq!(

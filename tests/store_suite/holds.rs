@@ -3,7 +3,7 @@
 use imquota::clock::Millis;
 use imquota::quota::{Counter, Limits, Resource};
 use imquota::store::{
-    Ack, Beside, GivenBack, Hold, HoldState, Intent, RecordKey, Take, Taken, Undecided,
+    Ack, Beside, GivenBack, Hold, HoldState, Intent, RecordKey, Take, Taken, Undecided, Whose,
 };
 
 use super::{
@@ -594,7 +594,9 @@ pub async fn a_confirmed_reservation_ends_in_the_sums_of_who_confirmed<L: Ledger
     let (first, second) = (two.then(&reserve, CONFIRM), one.then(&reserve, CONFIRM));
     for (seat, take, owns) in [(&two, &first, true), (&one, &second, false)] {
         match seat.take(take).await {
-            Taken::Allowed { mine, .. } => assert_eq!(mine, L::SHARED && owns),
+            Taken::Allowed { whose, .. } => {
+                assert_eq!(whose == Whose::Asker, L::SHARED && owns);
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -16,7 +16,7 @@ use imquota::quota::{
 use imquota::store::{
     Abort, Ack, Answered, AppReport, Attempt, Cell, CellReport, Escrow, Fingerprint, Gave,
     GiveBack, GivenBack, Hold, HoldState, Installation, Intent, Login, Member, Operator, RecordKey,
-    Report, Shard, Store, Take, Taken, Totals, Usage, View,
+    Report, Shard, Store, Take, Taken, Totals, Usage, View, Whose,
 };
 
 pub mod actives;
@@ -398,7 +398,8 @@ impl Seat {
             take.intent,
             Intent::Count | Intent::Exists | Intent::Confirm { .. }
         );
-        if counts && matches!(taken, Taken::Allowed { mine: true, .. }) {
+        let asker = Whose::Asker;
+        if counts && matches!(taken, Taken::Allowed { whose, .. } if whose == asker) {
             self.own().owns.insert(take.attempt);
         }
         taken

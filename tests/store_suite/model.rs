@@ -6,7 +6,7 @@ use imquota::clock::Day;
 use imquota::quota::{COUNTERS, Counter, Part, Resource};
 use imquota::store::{
     Ack, Answered, Attempt, Cell, CellReport, GiveBack, GivenBack, RecordKey, Take, Taken, Totals,
-    Usage, View,
+    Usage, View, Whose,
 };
 
 /// A member, by its number.
@@ -205,7 +205,7 @@ impl Model {
             None => Taken::Allowed {
                 view,
                 replayed,
-                mine,
+                whose: if mine { Whose::Asker } else { Whose::Another },
                 beside: imquota::store::Beside::default(),
             },
             Some(counter) => Taken::Denied {

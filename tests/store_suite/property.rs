@@ -410,12 +410,12 @@ fn plain_taken(taken: Taken) -> Taken {
         Taken::Allowed {
             view,
             replayed,
-            mine,
+            whose,
             beside,
         } => Taken::Allowed {
             view: plain(&view),
             replayed,
-            mine,
+            whose,
             beside,
         },
         Taken::Denied {

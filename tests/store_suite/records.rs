@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imquota::quota::{Charge, Counter, Limit, Limits, Resource};
-use imquota::store::{Ack, RecordKey, Taken};
+use imquota::store::{Ack, RecordKey, Taken, Whose};
 
 use super::{LedgerUnderTest, Seat, amount, app, client, limited, limits, net, now, today};
 
@@ -356,7 +356,9 @@ pub async fn a_record_ends_in_the_sums_of_its_owner<L: LedgerUnderTest>() {
         (&one, &first, true),
     ] {
         match seat.take(take).await {
-            Taken::Allowed { mine, .. } => assert_eq!(mine, L::SHARED && owns),
+            Taken::Allowed { whose, .. } => {
+                assert_eq!(whose == Whose::Asker, L::SHARED && owns);
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -245,7 +245,7 @@ impl Owed {
                 Ack::Gone => verdicts.gone.push(answered.clone()),
                 Ack::Counted => {
                     self.takes_of(answered.take.app).remove(&attempt);
-                    self.note_kept(answered, now, &lives);
+                    self.note_kept(answered, &lives);
                 }
                 Ack::Yours => verdicts.yours.push(answered.clone()),
                 Ack::Again => {
@@ -262,7 +262,7 @@ impl Owed {
     }
 
     /// The ledger contains this answer for good.
-    fn note_kept(&self, answered: &Answered, now: Millis, lives: impl Fn(&Take) -> Vec<u64>) {
+    fn note_kept(&self, answered: &Answered, lives: impl Fn(&Take) -> Vec<u64>) {
         if !self.local && answered.contained.is_none() && answered.refused.is_none() {
             // Told again after a restart, when the ledger may have forgotten the record, it would be
             // charged as one that is in no sums.
@@ -270,24 +270,25 @@ impl Owed {
                 tracing::warn!(%full, "a settled take could not be noted");
             }
         }
-        let may_be_asked = !matches!(answered.take.key, RecordKey::Own { .. });
-        if !self.local && may_be_asked {
-            // Contained in these lives of the counters, in whosever sums.
-            let uncounted = answered.refused.is_some() || !answered.take.intent.is_counted();
-            let mut lives = if uncounted {
-                Vec::new()
-            } else {
-                lives(&answered.take)
-            };
-            if let (Some(life), Some(own)) = (lives.first_mut(), answered.contained) {
-                *life = own;
-            }
-            let answered = Answered {
-                contained: lives.first().copied(),
-                ..answered.clone()
-            };
-            let answered = Known { answered, lives };
-            self.kept.note(answered, now);
+        if !self.local {
+            self.keep(answered.clone(), lives(&answered.take));
         }
+    }
+
+    /// Keeps an answer that sums contain in these `lives` of its live counters, whosever sums: the ledger may forget it.
+    pub(super) fn keep(&self, answered: Answered, lives: Vec<u64>) {
+        if matches!(answered.take.key, RecordKey::Own { .. }) {
+            return; // Nobody asks for it again.
+        }
+        let uncounted = answered.refused.is_some() || !answered.take.intent.is_counted();
+        let mut lives = if uncounted { Vec::new() } else { lives };
+        if let (Some(life), Some(own)) = (lives.first_mut(), answered.contained) {
+            *life = own;
+        }
+        let answered = Answered {
+            contained: lives.first().copied(),
+            ..answered
+        };
+        self.kept.note(Known { answered, lives }, self.clock.now());
     }
 }

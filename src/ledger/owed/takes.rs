@@ -185,7 +185,6 @@ impl Owed {
     /// What the ledger is to know again if it forgot: answers under clients' ids that it had, answers
     /// that it is to be told, and withdrawals that are owed.
     pub fn to_restate(&self, shard: Shard, now: Millis) -> (Vec<Known>, Vec<Answered>, Vec<Abort>) {
-        let kept = self.kept.of(shard, now);
         let mut answered = Vec::new();
         let mut aborts = Vec::new();
         for Tracked { owed, .. } in lock(&self.takes[usize::from(shard.number())]).values() {
@@ -203,6 +202,8 @@ impl Owed {
                 TakeState::Open => {}
             }
         }
+        // Behind those that are owed: one that is settled meanwhile is stated twice, and none is left out.
+        let kept = self.kept.of(shard, now);
         (kept, answered, aborts)
     }
 
@@ -275,6 +276,38 @@ impl OpenTake {
             tracked.owed.state = TakeState::Answered { refused, contained };
             tracked.order = self.owed.number();
         }
+        self.over = true;
+        Ok(())
+    }
+
+    /// Journals an ALLOW that is about to go out of what sums contain already, in these `lives` of its live counters: the
+    /// ledger need not be told. `valid`: whether it may go out.
+    ///
+    /// # Errors
+    /// What `valid` refuses with, [`LogFull`], or `Withdrawn`: the answer must not go out, and the take is withdrawn.
+    pub fn met<E: From<LogFull> + From<Withdrawn>>(
+        mut self,
+        valid: impl FnOnce() -> Result<(), E>,
+        lives: Vec<u64>,
+    ) -> Result<(), E> {
+        let take = self.take.clone();
+        {
+            let mut takes = self.owed.takes_of(take.app);
+            let tracked = takes.get(&take.attempt).ok_or(Withdrawn)?;
+            if tracked.owed.state != TakeState::Open {
+                return Err(Withdrawn.into());
+            }
+            valid()?;
+            self.owed.append(&Record::Kept(take.attempt))?;
+            takes.remove(&take.attempt);
+        }
+        let (refused, contained) = (None, None);
+        let answered = Answered {
+            take,
+            refused,
+            contained,
+        };
+        self.owed.keep(answered, lives);
         self.over = true;
         Ok(())
     }

@@ -236,7 +236,7 @@ impl Shared {
             beside: Beside::default(),
             view: self.view(member),
             replayed,
-            mine,
+            whose: if mine { Whose::Asker } else { Whose::Another },
         }
     }
 

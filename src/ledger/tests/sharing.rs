@@ -422,7 +422,7 @@ async fn an_answer_for_an_attempt_that_was_withdrawn_meanwhile_is_refused() {
     let open = sidecar.ledger.open_take(wanted).unwrap();
     let heard = sidecar.ledger.composing();
     let taken = sidecar.ledger.store.take(open.take(), Millis(0)).await;
-    let Ok(crate::store::Taken::Allowed { view, mine, .. }) = taken else {
+    let Ok(crate::store::Taken::Allowed { view, whose, .. }) = taken else {
         panic!("{taken:?}");
     };
     assert!(!sidecar.ledger.owed.nothing_open(app()));
@@ -431,7 +431,7 @@ async fn an_answer_for_an_attempt_that_was_withdrawn_meanwhile_is_refused() {
     let entry = sidecar.entry();
     let heard = sidecar
         .ledger
-        .take_allowed(&entry, open, &view, mine, heard);
+        .take_allowed(&entry, open, &view, whose, heard);
     assert_eq!(heard, Err(NotTaken::Late));
     sidecar.settles().await;
     assert_eq!(world.shared().shown(Counter::Groups), 0);

@@ -10,6 +10,7 @@ use crate::clock::Millis;
 use crate::quota::{Amount, AppId, COUNTERS, Charge, Limit, ObjectNumber, Part, RequestId};
 use crate::store::{
     Beside, HOLDS_MAX, Hold, HoldState, Intent, RecordKey, StoreFault, Take, Taken, Undecided,
+    Whose,
 };
 
 impl LedgerShard {
@@ -314,7 +315,7 @@ impl LedgerShard {
         Ok(Taken::Allowed {
             view: self.view(by, take.app, take.day)?,
             replayed,
-            mine: false,
+            whose: Whose::Another,
             beside,
         })
     }

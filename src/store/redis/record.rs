@@ -8,6 +8,7 @@ use super::{Link, RedisStore, keys};
 use crate::quota::{COUNTERS, Counter, Resource};
 use crate::store::{
     Beside, GiveBack, GivenBack, Intent, RecordKey, Shard, StoreFault, Take, Taken, Undecided,
+    Whose,
 };
 
 impl RedisStore {
@@ -130,7 +131,12 @@ fn add_charge(step: &mut Step, take: &Take) {
 fn read_taken(answer: &mut Answer, seq: u64, is_plain: bool) -> Result<Taken, StoreFault> {
     let outcome = answer.signed()?;
     let replayed = answer.flag()?;
-    let mine = answer.flag()?;
+    let whose = match answer.small()? {
+        0 => Whose::Another,
+        1 => Whose::Asker,
+        2 => Whose::Told,
+        _ => return Err(unexpected()),
+    };
     let counter = counter(answer)?;
     let recallable = answer.flag()?;
     let beside = if is_plain {
@@ -143,7 +149,7 @@ fn read_taken(answer: &mut Answer, seq: u64, is_plain: bool) -> Result<Taken, St
         0 => Ok(Taken::Allowed {
             view,
             replayed,
-            mine,
+            whose,
             beside,
         }),
         1 => Ok(Taken::Denied {

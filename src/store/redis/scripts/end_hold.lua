@@ -27,7 +27,8 @@ local function finish(outcome, with)
   if intent == 'c' and outcome == TAKEN.ALLOWED and beside and beside.state == 'x' then
     write_note(app, beside, note_field, fp, field, '0')
   end
-  return finish_with({FINE, 0, 0, now, outcome, with.replayed and 1 or 0, with.mine and 1 or 0, 0, 0,
+  local whose = with.settled and 2 or with.mine and 1 or 0
+  return finish_with({FINE, 0, 0, now, outcome, with.replayed and 1 or 0, whose, 0, 0,
     with.already and 1 or 0, with.late and 1 or 0, 0})
 end
 
@@ -78,7 +79,8 @@ local function confirmed_before(record)
   if is_charged(record) and add_claim(record, claim) then
     record.changed = true
   end
-  return finish(TAKEN.ALLOWED, {replayed = how ~= 'c', mine = record.owner == claim, late = how ~= '0'})
+  local settled = not is_charged(record)
+  return finish(TAKEN.ALLOWED, {replayed = how ~= 'c', mine = record.owner == claim, settled = settled, late = how ~= '0'})
 end
 
 local function confirm_open(record, at)
@@ -95,7 +97,7 @@ local function confirm_none(record, at)
       if charged and add_claim(record, claim) then
         record.changed = true
       end
-      return finish(TAKEN.ALLOWED, {mine = record.owner == claim, already = true})
+      return finish(TAKEN.ALLOWED, {mine = record.owner == claim, settled = not charged, already = true})
     end
   end
   return finish(TAKEN.NO_HOLD)

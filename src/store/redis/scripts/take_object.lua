@@ -12,8 +12,8 @@
 -- ARGV[15] the amount
 -- ARGV[16] … pairs: a counter's digit, its limit or '-'
 --
--- Answers after the head: outcome, 1 if it is an earlier one's, 1 if the attempt owns the record, the
--- counter that did not fit, 1 if a recall may help, 1 if the object was counted before, 1 if it is late, 1 more
+-- Answers after the head: outcome, 1 if it is an earlier one's, 1 if the attempt owns the record or 2 if sums contain
+-- it already, the counter that did not fit, 1 if a recall may help, 1 if the object was counted before, 1 if it is late, 1 more
 -- than the counter that is exceeded or 0, view.
 
 local refusal = refused(COUNTING)
@@ -33,7 +33,8 @@ local again = beside and beside.state == 'i'
 
 local function finish(outcome, with)
   with = with or {}
-  return finish_with({FINE, 0, 0, now, outcome, with.replayed and 1 or 0, with.mine and 1 or 0, with.counter or 0,
+  local whose = with.settled and 2 or with.mine and 1 or 0
+  return finish_with({FINE, 0, 0, now, outcome, with.replayed and 1 or 0, whose, with.counter or 0,
     with.recallable and 1 or 0, with.already and 1 or 0, with.late and 1 or 0, with.exceeds and with.exceeds + 1 or 0})
 end
 
@@ -94,7 +95,7 @@ local function write()
   return finish(TAKEN.ALLOWED, {mine = intent ~= 'r', exceeds = exceeds})
 end
 
--- An object that is counted or on its way: whoever asks for it meets the others here.
+-- An object that is on its way: whoever asks for it meets the others here.
 local function meet(adds_claim)
   if adds_claim and add_claim(record, claim) then
     record.changed = true
@@ -102,6 +103,14 @@ local function meet(adds_claim)
   local already = not again or beside.number == '0'
   remember('0')
   return finish(TAKEN.ALLOWED, {replayed = again, mine = record.owner == claim, already = already})
+end
+
+-- One that is counted: nobody is to be told that this was answered. Told after its deletion, by a member that tells
+-- all once more, it would be taken for a creation that the ledger forgot.
+local function meet_counted()
+  local already = not again or beside.number == '0'
+  remember('0')
+  return finish(TAKEN.ALLOWED, {replayed = again, settled = true, already = already})
 end
 
 local function take_reserved()
@@ -149,7 +158,7 @@ local function take_named()
     return meet(intent ~= 'r' or record.state ~= 'k')
   end
   if record.state == 'c' or objects.kind_of(app, field, tonumber(ARGV[16])) then
-    return meet(false)
+    return meet_counted()
   end
   return write()
 end
