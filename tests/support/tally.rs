@@ -59,14 +59,11 @@ impl Progress {
         self.moved.notify_waiters();
     }
 
-    /// Waits for `more` answers from now on.
+    /// Waits for `more` answers from now on, however many a busy machine gives in a second.
     pub async fn after(&self, more: u64) {
         let until = self.answered.get() + more;
-        crate::wait::soon("the load goes on", async {
-            while self.answered.get() < until {
-                self.moved.notified().await;
-            }
-        })
-        .await;
+        while self.answered.get() < until {
+            crate::wait::soon("the load goes on", self.moved.notified()).await;
+        }
     }
 }
