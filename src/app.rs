@@ -378,9 +378,15 @@ fn open_ledger(settings: &Settings) -> Result<Opened, Fault> {
 fn open_store(settings: &Settings, folder: &Path, clock: &Arc<Clock>) -> Result<Stores, Fault> {
     let zone = settings.zone.clone();
     Ok(match &settings.store {
-        StoreSettings::Embedded => both(EmbeddedStore::open(&folder.join("ledger.redb"), zone)?),
+        StoreSettings::Embedded => {
+            let file = folder.join("ledger.redb");
+            both(EmbeddedStore::keeping(&file, zone, settings.retention)?)
+        }
         StoreSettings::Redis(redis) => {
-            let options = RedisOptions::of(redis, zone);
+            let options = RedisOptions {
+                retention: settings.retention,
+                ..RedisOptions::of(redis, zone)
+            };
             both(RedisStore::new(options, clock.clone())?)
         }
     })

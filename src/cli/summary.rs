@@ -12,7 +12,7 @@ use crate::config::{
 use crate::endpoint::Endpoint;
 use crate::quota::{
     AppRules, AppSeries, ExpiredHolds, GroupBasis, IdPolicy, Limit, Limits, MeteredFee,
-    OutagePolicy, Plan, PlanName, PriceList,
+    OutagePolicy, Plan, PlanName, PriceList, Retention,
 };
 use crate::tls::{ClientCert, TlsFiles};
 use crate::trace::Traces;
@@ -93,6 +93,7 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
         ("data_dir", chosen(by_default.data_dir, home, data_dir)),
         ("zone", settings.zone.name().to_owned()),
         ("currency", settings.currency.to_string()),
+        ("past", retention(settings.retention)),
         (
             "member",
             chosen(by_default.member, "the host's name (default)", member),
@@ -280,6 +281,11 @@ fn request_ids(policy: &IdPolicy) -> String {
         max_memory,
     } = policy;
     format!("remembered for {window:?}, for {floor:?} at least, in {max_memory} bytes")
+}
+
+fn retention(kept: Retention) -> String {
+    let (days, months) = (kept.days(), kept.months());
+    format!("days are kept for {days} months, months and bills for {months}")
 }
 
 fn plans(settings: &Settings) -> String {

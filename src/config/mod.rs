@@ -244,7 +244,7 @@ fn settings(
     let store = store::read(flags, environment, file, findings_of_all);
     let outage = outage::read(file, findings_of_all);
     let request_ids = request_ids::read(file, findings_of_all);
-    let (zone, currency) = billing::read(file, findings_of_all);
+    let (zone, currency, retention) = billing::read(file, findings_of_all);
     let app_series = metrics::read(file, findings_of_all);
     let decisions = decisions::read(file, findings_of_all);
     let traces = traces::read(file, findings_of_all);
@@ -266,6 +266,7 @@ fn settings(
         outage,
         request_ids,
         zone,
+        retention,
         currency,
         plans,
         rulebook,

@@ -16,7 +16,9 @@ use super::tls::ListenerTls;
 use crate::access::Binding;
 use crate::clock::Zone;
 use crate::endpoint::Endpoint;
-use crate::quota::{AppSeries, Currency, IdPolicy, OutagePolicy, Plan, PlanName, Rulebook};
+use crate::quota::{
+    AppSeries, Currency, IdPolicy, OutagePolicy, Plan, PlanName, Retention, Rulebook,
+};
 use crate::trace::Traces;
 
 /// Everything that a server is told: flags over environment over file over defaults.
@@ -51,6 +53,8 @@ pub struct Settings {
     pub request_ids: IdPolicy,
     /// What a day and a month are.
     pub zone: Zone,
+    /// For how long the past is kept.
+    pub retention: Retention,
     /// What prices are in.
     pub currency: Currency,
     /// The built-in plans and those of the file, by name.
@@ -103,6 +107,14 @@ impl Settings {
             ("request_ids", self.request_ids == new.request_ids),
             ("billing.zone", self.zone.name() == new.zone.name()),
             ("billing.currency", self.currency == new.currency),
+            (
+                "billing.days_kept_months",
+                self.retention.days() == new.retention.days(),
+            ),
+            (
+                "billing.months_kept",
+                self.retention.months() == new.retention.months(),
+            ),
             ("member", self.member == new.member),
             ("workers", self.workers == new.workers),
             ("log_format", self.log_format == new.log_format),

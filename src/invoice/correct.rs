@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::{Fault, Invoices, Report, Seen, written};
 use crate::clock::{Day, Month};
 use crate::quota::AppId;
-use crate::store::{Amendment, Change, DAYS_KEPT_MONTHS, Operator};
+use crate::store::{Amendment, Change, Operator};
 
 /// What an operator says of a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Invoices {
         order: &CorrectOrder,
     ) -> Result<Corrected, Fault> {
         let (app, day, month) = (order.app, order.day, order.day.month());
-        let seen = self.look(app, month, DAYS_KEPT_MONTHS, None).await?;
+        let seen = self.look(app, month, self.kept().days(), None).await?;
         if !self.is_sealed(day, seen.now) {
             return Err(Fault::DayOpen(day));
         }
@@ -72,7 +72,7 @@ impl Invoices {
         if !self.ask(operator.amend(&amendment), None).await? {
             return Err(Fault::Corrected(app, month));
         }
-        let seen = self.look(app, month, DAYS_KEPT_MONTHS, None).await?;
+        let seen = self.look(app, month, self.kept().days(), None).await?;
         let counted = self.report(app, month, &seen)?;
         Ok(Corrected {
             daily_active: amendment.daily_active,

@@ -23,8 +23,8 @@ use tokio::time::timeout;
 use crate::billing::{self, MonthUsage};
 use crate::clock::{self, Day, Millis, Month};
 use crate::ledger::Ledger;
-use crate::quota::{AppId, AppRules, Currency, Plan, PlanName};
-use crate::store::{DAYS_KEPT_MONTHS, MONTHS_KEPT, MonthHistory, Reply, SEALED_AFTER_MS};
+use crate::quota::{AppId, AppRules, Currency, Plan, PlanName, Retention};
+use crate::store::{MonthHistory, Reply, SEALED_AFTER_MS};
 use editions::editions;
 
 /// What bills are made by, beside the ledger.
@@ -79,7 +79,7 @@ impl Invoices {
         month: Month,
         until: Option<Instant>,
     ) -> Result<Report, Fault> {
-        let seen = self.look(app, month, MONTHS_KEPT, until).await?;
+        let seen = self.look(app, month, self.kept().months(), until).await?;
         self.stands(app, month, &seen)
     }
 
@@ -93,7 +93,7 @@ impl Invoices {
         month: Month,
         until: Option<Instant>,
     ) -> Result<Vec<DayReport>, Fault> {
-        let seen = self.look(app, month, DAYS_KEPT_MONTHS, until).await?;
+        let seen = self.look(app, month, self.kept().days(), until).await?;
         let last = month.last_day().min(seen.today);
         let mut days = Vec::new();
         let mut day = month.first_day();
@@ -114,6 +114,11 @@ impl Invoices {
     pub fn is_sealed(&self, day: Day, now: Millis) -> bool {
         let end = self.ledger.zone().start_of(day.next());
         now >= end.plus(SEALED_AFTER_MS) && self.ledger.clock_error_ms() <= clock::ERROR_MAX_MS
+    }
+
+    /// For how long the ledger keeps the past.
+    fn kept(&self) -> Retention {
+        self.ledger.store().retention()
     }
 
     async fn look(

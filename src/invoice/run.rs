@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use super::{Fault, Invoices, Report, Seen, written};
 use crate::clock::Month;
 use crate::quota::AppId;
-use crate::store::{BILL_BYTES_MAX, MONTHS_KEPT, MemberInfo, Operator, Standing as Present};
+use crate::store::{BILL_BYTES_MAX, MemberInfo, Operator, Standing as Present};
 
 /// The most apps of one page.
 pub const PAGE_MAX: usize = 500;
@@ -102,7 +102,7 @@ impl Invoices {
         (silent, who): (&[String], &str),
     ) -> Result<Option<(Report, bool)>, Fault> {
         let until: Option<Instant> = None;
-        let seen = match self.look(app, month, MONTHS_KEPT, until).await {
+        let seen = match self.look(app, month, self.kept().months(), until).await {
             // One that the ledger came to know after that month, and that is gone.
             Err(Fault::UnknownApp(_)) => return Ok(None),
             seen => seen?,

@@ -17,6 +17,7 @@ mod outage;
 mod outline;
 mod plan;
 mod resource;
+mod retention;
 mod rulebook;
 mod spec;
 
@@ -34,5 +35,6 @@ pub use outage::{Outage, OutagePolicy, OutageRule};
 pub use outline::{Line, outline};
 pub use plan::{GroupBasis, Limits, MeteredFee, Plan, PlanName, PriceList};
 pub use resource::{COUNTERS, Counter, RESOURCES, Resource};
+pub use retention::Retention;
 pub use rulebook::Rulebook;
 pub use spec::{AppSpec, OwnLimits, Registered};

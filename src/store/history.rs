@@ -12,10 +12,6 @@ pub const SEAL_MARGIN_MS: i64 = 3_600_000;
 /// How long after its end a day is sealed: from then on an operator alone changes it.
 pub const SEALED_AFTER_MS: i64 = DAY_TAKES_MS + SEAL_MARGIN_MS;
 
-/// For how long the days of a month are kept, in months, the running one included.
-pub const DAYS_KEPT_MONTHS: i32 = 13;
-/// For how long months are kept, the running one included.
-pub const MONTHS_KEPT: i32 = 120;
 /// The most changes of plan that are kept of an app; the oldest go first.
 pub const PLANS_MAX: usize = 64;
 /// The most bytes of a bill that is kept.

@@ -24,8 +24,8 @@ mod take;
 pub use active::{Active, Login, Usage};
 pub use calls::{CallCounts, Calls, Failure};
 pub use history::{
-    Amendment, BILL_BYTES_MAX, Change, Correction, DAY_TAKES_MS, DAYS_KEPT_MONTHS, DayHistory,
-    MONTHS_KEPT, MonthHistory, PLANS_MAX, SEAL_MARGIN_MS, SEALED_AFTER_MS,
+    Amendment, BILL_BYTES_MAX, Change, Correction, DAY_TAKES_MS, DayHistory, MonthHistory,
+    PLANS_MAX, SEAL_MARGIN_MS, SEALED_AFTER_MS,
 };
 pub use hold::{Adopted, HOLDS_MAX, Hold, HoldState, Intent, OBJECTS_MAX};
 pub use member::{
@@ -51,7 +51,7 @@ pub use take::{
 use futures_util::future::BoxFuture;
 
 use crate::clock::{Day, Millis, Month};
-use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource};
+use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource, Retention};
 
 /// How many ledger shards the apps are spread over. Fixed for an installation.
 pub const SHARDS: u16 = 256;
@@ -60,7 +60,7 @@ pub const REPORT_APPS_MAX: usize = 64;
 /// The most records in one [`Report`], of all kinds together: so many take the ledger about 2 ms, for which
 /// nobody else is served. In a [`Statement`], of each kind.
 pub const REPORT_RECORDS_MAX: usize = 256;
-/// The most logins in one [`Store::record_active`].
+/// The most logins in one [`Store::record_active`]: those of one call of a gateway, which take Redis about 2 ms.
 pub const LOGINS_MAX: usize = 512;
 /// For how long the ledger remembers a record by its request id, at least.
 pub const ID_WINDOW_MS: i64 = 10 * 60 * 1000;
@@ -121,6 +121,11 @@ pub type Reply<'a, T> = BoxFuture<'a, Result<T, StoreFault>>;
 ///
 /// `now` is the caller's time; a store with a clock of its own uses that.
 pub trait Store: Send + Sync + 'static {
+    /// For how long it keeps the past.
+    fn retention(&self) -> Retention {
+        Retention::default()
+    }
+
     /// Makes the member known and learns who the ledger is. Comes before all else, and again after
     /// every [`StoreFault`]. `remembered` is what the data folder knows from before: a ledger that
     /// shows anything else is [`StoreFault::Frozen`]; only a member that remembers nothing may

@@ -1,8 +1,8 @@
 //! How both ledgers tell what they keep of the past.
 
 use crate::clock::{Day, Month};
-use crate::quota::PlanName;
-use crate::store::{BILL_BYTES_MAX, DAYS_KEPT_MONTHS, MONTHS_KEPT, PLANS_MAX, StoreFault};
+use crate::quota::{PlanName, Retention};
+use crate::store::{BILL_BYTES_MAX, PLANS_MAX, StoreFault};
 
 /// How much earlier than an app's last change of groups one may be said to be, in days, and still come after it: a
 /// call is answered within minutes, but may be told again after its member's restart. An app whose last change was
@@ -31,13 +31,13 @@ impl KeptDay {
 }
 
 /// Whether anything of the month is told on a day.
-pub(super) fn keeps_month(month: Month, today: Day) -> bool {
-    month.number() > today.month().number() - MONTHS_KEPT
+pub(super) fn keeps_month(kept: Retention, month: Month, today: Day) -> bool {
+    month.number() > today.month().number() - kept.months()
 }
 
 /// Whether the month's days are.
-pub(super) fn keeps_days(month: Month, today: Day) -> bool {
-    month.number() > today.month().number() - DAYS_KEPT_MONTHS
+pub(super) fn keeps_days(kept: Retention, month: Month, today: Day) -> bool {
+    month.number() > today.month().number() - kept.days()
 }
 
 /// The plan in force when the month began, and those that came in it.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use imquota::clock::{Millis, Zone};
+use imquota::quota::Retention;
 use imquota::store::embedded::EmbeddedStore;
 use imquota::store::{Installation, Operator, Store, StoreFault};
 use redb::{
@@ -32,10 +33,10 @@ pub struct Embedded {
 impl LedgerUnderTest for Embedded {
     const SHARED: bool = false;
 
-    async fn fresh() -> Self {
+    async fn keeping(kept: Retention) -> Self {
         let folder = Folder::new();
         Self {
-            first: folder.open().unwrap(),
+            first: EmbeddedStore::keeping(&folder.file(), zone(), kept).unwrap(),
             _folder: folder,
         }
     }

@@ -29,6 +29,7 @@ fn check_config_says_ok_and_what_it_understood() {
         "store          embedded",
         "outage         accounts: deny, groups: deny, av_rooms: deny, groups_gained_daily: admit, metered: admit\n",
         "zone           +08:00\n",
+        "past           days are kept for 13 months, months and bills for 120\n",
         "trial            100  unlimited         10         10000     1\n",
         "flagship from 2020-01-01: 449.99 USD a month;",
         "apps: 4\n  1400000002 (pro): av_rooms 80\n  1400000004 (pro): disabled\n",
@@ -105,4 +106,35 @@ fn the_version_is_the_packages() {
     assert_eq!(output.status.code(), Some(0));
     let version = concat!("imquota ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(text(&output.stdout), version);
+}
+
+/// What cannot be written exactly is said to be too large, and never a wrong number.
+#[test]
+fn an_estimate_at_the_bounds_is_exact_or_a_fault() {
+    let most = u64::MAX.to_string();
+    let counts = ["--month", "2026-11", "--daily-active", &most];
+    let estimate = |plan: &[&str]| imquota(&[&["bill", "estimate"][..], plan, &counts].concat());
+    let output = estimate(&["--plan", "pro", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let bill: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    // (2^64 - 1 - 10,000) / 10,000, rounded up, × 149.99.
+    let (blocks, amount) = (1_844_674_407_370_955_u64, "276682714361569540.45");
+    let line = &bill["lines"][1];
+    assert_eq!(
+        (&line["peak"], &line["blocks"]),
+        (&u64::MAX.into(), &blocks.into())
+    );
+    assert_eq!(line["amount"], amount);
+    assert_eq!(bill["total"], "276682714361569690.44");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("f.yaml");
+    let dear = "plans: { dear: { fees: [{ effective_from: 2020-01-01, \
+                daily_active: { free: 0, block: 1, price: \"1000000000.00\" } }] } }";
+    std::fs::write(&file, dear).expect("written");
+    let file = file.to_str().expect("text");
+    let output = estimate(&["--plan", "dear", "--config", file]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    assert!(text(&output.stderr).contains("too large"), "{output:?}");
 }

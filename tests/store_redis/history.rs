@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use imquota::billing::Peak;
 use imquota::clock::{Day, Month};
-use imquota::quota::{PlanName, Resource};
+use imquota::quota::{PlanName, Resource, Retention};
 use imquota::store::{
-    AppReport, Beat, Cell, DAYS_KEPT_MONTHS, Escrow, Login, MONTHS_KEPT, MonthHistory, Operator,
-    Recount, Report, Shard, Statement, Store, Totals,
+    AppReport, Beat, Cell, Escrow, Login, MonthHistory, Operator, Recount, Report, Shard,
+    Statement, Store, Totals,
 };
 
 use crate::fixture::{
@@ -122,7 +122,8 @@ async fn a_month_is_read_at_once() {
     let first = today().month().next().first_day();
     one.lives_through(first, 28).await;
     // A later change, with nothing for ten years in between: that is the longest way.
-    let last = Month::from_number(first.month().number() + MONTHS_KEPT - 1).unwrap();
+    let last =
+        Month::from_number(first.month().number() + Retention::default().months() - 1).unwrap();
     one.has_groups(last.first_day(), 9_000_000).await;
     server.command::<()>(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]);
     for month in [first.month(), first.month().next()] {
@@ -149,7 +150,7 @@ async fn what_is_too_old_goes() {
         .write_bill(app(1), first.month(), "x", "ann")
         .await;
     assert!(bill.unwrap().1);
-    let end = Month::from_number(first.month().number() + MONTHS_KEPT).unwrap();
+    let end = Month::from_number(first.month().number() + Retention::default().months()).unwrap();
     let ends_ms = zone().start_of(end.first_day()).0;
     for key in server.command::<Vec<String>>(&["KEYS", "*}:v3:[mb]:1:*"]) {
         let expires: i64 = server.command(&["PEXPIRETIME", &key]);
@@ -165,7 +166,8 @@ async fn what_is_too_old_goes() {
     };
     assert_eq!(fields(&server).len(), 12);
     let before = one.month(first.month(), first).await;
-    let next = Month::from_number(first.month().number() + DAYS_KEPT_MONTHS + 2).unwrap();
+    let next =
+        Month::from_number(first.month().number() + Retention::default().days() + 2).unwrap();
     let login = Login {
         app: app(1),
         day: next.first_day(),
@@ -258,6 +260,62 @@ async fn a_month_in_which_nothing_came_after_a_flush_has_what_was_told() {
     }
     let before = Month::from_number(month.number() - 1).unwrap();
     assert_eq!(one.month(before, later).await, MonthHistory::default());
+}
+
+/// A ledger that forgets on the first of a month is told again users of the month before, too: each of their day and
+/// month, and both months say so.
+#[tokio::test]
+async fn what_is_told_again_across_a_months_border_is_of_its_own_month() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    one.beats().await;
+    let first = today().month().next().next().first_day();
+    let (last, before) = (later(first, -1), later(first, -1).month());
+    let shard = Shard::of(app(1));
+    let users = |day, users: std::ops::Range<u128>| -> Vec<Login> {
+        let login = |user| Login {
+            app: app(1),
+            day,
+            user,
+        };
+        users.map(login).collect()
+    };
+    let all = [users(last, 1..21), users(first, 1..8)];
+    for logins in &all {
+        one.store.record_active(shard, logins, NOW).await.unwrap();
+    }
+    one.has_groups(last, 10).await;
+    server.flush_all();
+    let mut statement = states_accounts(0, Escrow::default());
+    statement.apps = vec![AppReport {
+        plan: plan("pro"),
+        ..app_report(app(1), vec![cell_report(GROUPS, 10, 0)])
+    }];
+    one.beats().await;
+    one.states(&statement).await;
+    // Twice, and in any order: it may be broken off and told anew.
+    for logins in all.iter().rev().chain(&all) {
+        one.store.record_active(shard, logins, NOW).await.unwrap();
+    }
+    one.recovers(&statement, with_roll(roll_of(1, &[1]))).await;
+    one.until(&Beat::default(), |beaten| beaten.leased).await;
+    one.has_groups(first, 12).await;
+    for (month, day, count) in [(before, last, 20), (first.month(), first, 7)] {
+        let told = one.month(month, first).await;
+        let peak = Peak {
+            count,
+            day: Some(day),
+        };
+        assert_eq!(
+            (told.daily_active, told.day(day).daily_active),
+            (peak, count)
+        );
+        assert_eq!(told.told_again, [day]);
+    }
+    let told = one.month(first.month(), first).await;
+    assert_eq!((told.carried_in, told.groups.count), (10, 12));
+    let told = one.month(before, first).await;
+    assert_eq!((told.groups.count, told.groups_at_end), (10, 10));
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use imquota::clock::{Day, Month};
-use imquota::store::{Amendment, Change, DAYS_KEPT_MONTHS, MONTHS_KEPT, MonthHistory, Operator};
+use imquota::quota::Retention;
+use imquota::store::{Amendment, Change, MonthHistory, Operator};
 
 use super::actives::user;
 use super::history::{days, later, peak, third};
@@ -191,7 +192,8 @@ pub async fn a_corrected_month_keeps_its_peaks_when_its_days_go<L: LedgerUnderTe
     };
     amends(&operator, &wrong).await;
     let mut now = day;
-    for _ in 0..=DAYS_KEPT_MONTHS {
+    let kept = Retention::default();
+    for _ in 0..=kept.days() {
         now = later(next_month(now), 2);
         one.has(app(1), now, (51, 10, 51)).await;
         one.has(app(1), now.next(), (51, 11, 41)).await;
@@ -206,7 +208,7 @@ pub async fn a_corrected_month_keeps_its_peaks_when_its_days_go<L: LedgerUnderTe
     }
     assert_eq!(one.month(app(1), day.month(), now).await.days, []);
     // It goes with its month.
-    let last = Month::from_number(day.month().number() + MONTHS_KEPT).unwrap();
+    let last = Month::from_number(day.month().number() + kept.months()).unwrap();
     let told = one.month(app(1), day.month(), last.first_day()).await;
     assert_eq!(told, MonthHistory::default());
 }

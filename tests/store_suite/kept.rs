@@ -1,10 +1,8 @@
 //! Plans, bills, the list of apps, and for how long the past is kept.
 
 use imquota::clock::Month;
-use imquota::quota::{AppId, Resource};
-use imquota::store::{
-    BILL_BYTES_MAX, DAYS_KEPT_MONTHS, MONTHS_KEPT, MonthHistory, PLANS_MAX, StoreFault,
-};
+use imquota::quota::{AppId, Resource, Retention};
+use imquota::store::{BILL_BYTES_MAX, MonthHistory, PLANS_MAX, StoreFault};
 
 use super::actives::user;
 use super::history::{days, later, peak, third};
@@ -129,8 +127,19 @@ pub async fn all_apps_are_listed_in_order<L: LedgerUnderTest>() {
 }
 
 pub async fn days_and_months_are_kept_for_their_time<L: LedgerUnderTest>() {
-    let ledger = L::fresh().await;
+    let kept = Retention::default();
+    assert_eq!((kept.days(), kept.months()), (13, 120));
+    is_kept(L::fresh().await, kept).await;
+}
+
+pub async fn days_and_months_are_kept_as_long_as_is_chosen<L: LedgerUnderTest>() {
+    let kept = Retention::of(3, 15).unwrap();
+    is_kept(L::keeping(kept).await, kept).await;
+}
+
+async fn is_kept<L: LedgerUnderTest>(ledger: L, kept: Retention) {
     let (store, operator) = ledger.both().await;
+    assert_eq!(store.retention(), kept);
     let one = Seat::with(store, 1, None).await;
     // In each month one more group is made, and somebody logs in on the day after.
     let mut known = vec![third()];
@@ -142,13 +151,13 @@ pub async fn days_and_months_are_kept_for_their_time<L: LedgerUnderTest>() {
         assert!(written.await.unwrap().1);
         let log_from = super::zone().start_of(day);
         one.store.checkpoint(log_from).await.unwrap();
-        if made > DAYS_KEPT_MONTHS.cast_unsigned().into() {
+        if made > kept.days().cast_unsigned().into() {
             break;
         }
         known.push(later(next_month(day), 2));
     }
     let newest = known[known.len() - 1];
-    let with_days = newest.month().number() - DAYS_KEPT_MONTHS;
+    let with_days = newest.month().number() - kept.days();
     for (made, &day) in (1..).zip(&known) {
         let told = one.month(app(1), day.month(), newest.next()).await;
         let both = [(day, 0, made), (day.next(), 1, made)];
@@ -160,7 +169,7 @@ pub async fn days_and_months_are_kept_for_their_time<L: LedgerUnderTest>() {
         assert_eq!(told.bill.as_deref(), Some("a bill"));
     }
     // Months go later, and bills with them; whatever was swept until then.
-    let last = Month::from_number(known[0].month().number() + MONTHS_KEPT).unwrap();
+    let last = Month::from_number(known[0].month().number() + kept.months()).unwrap();
     let now = later(last.first_day(), 5);
     for _ in 0..2 {
         let first = one.month(app(1), known[0].month(), now).await;

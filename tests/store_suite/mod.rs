@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use imquota::clock::{Clock, Day, Millis, Zone};
 use imquota::quota::{
     Amount, AppId, Charge, Counter, Limit, Limits, ObjectId, ObjectNumber, RequestId, Resource,
+    Retention,
 };
 use imquota::store::{
     Abort, Ack, Answered, AppReport, Attempt, Cell, CellReport, Escrow, Fingerprint, Gave,
@@ -42,7 +43,11 @@ pub trait LedgerUnderTest: Sized {
     /// ledger that many share. One that is in its only member's process has its records for a count.
     const SHARED: bool;
     /// A ledger that nobody has used.
-    fn fresh() -> impl Future<Output = Self>;
+    fn fresh() -> impl Future<Output = Self> {
+        Self::keeping(Retention::default())
+    }
+    /// The same, keeping the past for so long.
+    fn keeping(kept: Retention) -> impl Future<Output = Self>;
     /// A store through which one more member speaks, and its operator; it has not said hello yet.
     fn both(&self) -> impl Future<Output = (Arc<dyn Store>, Arc<dyn Operator>)>;
     /// The store alone.
@@ -174,6 +179,7 @@ macro_rules! store_suite {
             corrected::two_who_correct_at_once_are_told,
             corrected::a_corrected_month_keeps_its_peaks_when_its_days_go,
             kept::days_and_months_are_kept_for_their_time,
+            kept::days_and_months_are_kept_as_long_as_is_chosen,
         }
 
         #[test]

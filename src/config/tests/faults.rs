@@ -255,6 +255,13 @@ fn price_lists_are_dated_in_order_and_decimal() {
             ],
         ),
         (
+            "    - effective_from: 2020-01-01\n      daily_active: { free: 1, block: 0, price: \"-0.01\" }\n",
+            &[
+                "f.yaml:5: plans.p.fees[0].daily_active.block: must be at least 1, not \"0\"",
+                "f.yaml:5: plans.p.fees[0].daily_active.price: must be a decimal string such as \"149.99\" and not negative, not \"-0.01\"",
+            ],
+        ),
+        (
             "    - effective_from: 2020-01-01\n      plan:\n      daily_active: 5\n    - effective_from: 2021-01-01\n      plan: 1000000000.01\n    - effective_from: 2022-01-01\n      plan: 1e3\n    - effective_from: 2023-01-01\n      plan: .5\n",
             &[
                 "f.yaml:5: plans.p.fees[0].plan: must be a decimal string such as \"149.99\", not left empty",
@@ -474,6 +481,19 @@ fn the_rest_has_a_form_too() {
             &[
                 "f.yaml:2: billing.zone: must be an offset such as \"+08:00\" or a zone such as Asia/Shanghai, not \"Mars/Olympus\"",
                 "f.yaml:3: billing.currency: must be a currency whose decimal places are known, by its three capital letters such as USD, not \"usd\"",
+            ],
+        ),
+        (
+            "billing: { days_kept_months: 1, months_kept: 241 }",
+            &[
+                "f.yaml:1: billing.days_kept_months: must be at least 2, not \"1\"",
+                "f.yaml:1: billing.months_kept: must be at most 240, not \"241\"",
+            ],
+        ),
+        (
+            "billing:\n  months_kept: 13\n  days_kept_months: 14\n",
+            &[
+                "f.yaml:3: billing.days_kept_months: days (14 months) must not be kept longer than months (13)",
             ],
         ),
         (

@@ -14,10 +14,8 @@ use super::record::{Minute, Record, RecordId};
 use super::records::Frozen;
 use super::{format, notes};
 use crate::clock::{Day, Millis, Month, Zone};
-use crate::quota::AppId;
-use crate::store::{
-    DAYS_KEPT_MONTHS, ID_WINDOW_MS, MONTHS_KEPT, SEALED_AFTER_MS, Shard, StoreFault,
-};
+use crate::quota::{AppId, Retention};
+use crate::store::{ID_WINDOW_MS, SEALED_AFTER_MS, Shard, StoreFault};
 
 /// For how long after its end a day stays open here: until it is sealed, and an hour more for clocks that are set.
 const DAY_OPEN_MS: i64 = SEALED_AFTER_MS + 60 * 60 * 1000;
@@ -225,7 +223,7 @@ pub(super) fn write(
         }
         changed |= fold(txn, plan.cutoffs, &mut written.folded)?;
         changed |= close_days(txn, plan.open_from)?;
-        changed |= forget(txn, plan.open_from.month().number())?;
+        changed |= forget(txn, plan.open_from.month().number(), file.retention)?;
         changed |= also(txn)?;
         Ok(changed)
     })?;
@@ -270,11 +268,11 @@ fn close_days(txn: &WriteTransaction, open_from: Day) -> Result<bool, redb::Erro
 
 /// Removes days and months whose time is over in the month of that number, some with each checkpoint. A month that
 /// was corrected keeps its days: its peaks are found from them.
-fn forget(txn: &WriteTransaction, month: i32) -> Result<bool, redb::Error> {
+fn forget(txn: &WriteTransaction, month: i32, kept: Retention) -> Result<bool, redb::Error> {
     let kept_from = |months: i32| Month::from_number(month - months + 1);
-    let days = kept_from(DAYS_KEPT_MONTHS).map(|first| first.first_day().number());
-    let months = kept_from(MONTHS_KEPT).map(Month::number);
-    let oldest = kept_from(MONTHS_KEPT).map(|first| first.first_day().number());
+    let days = kept_from(kept.days()).map(|first| first.first_day().number());
+    let months = kept_from(kept.months()).map(Month::number);
+    let oldest = kept_from(kept.months()).map(|first| first.first_day().number());
     let corrected = notes::corrected_months(txn)?;
     let stays = |(number, app): (i32, u64)| {
         let month = Day::from_number(number).map(|day| (day.month().number(), app));

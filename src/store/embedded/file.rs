@@ -15,7 +15,7 @@ use super::objects::{KINDS, Name, Place};
 use super::record::{Minute, Record, RecordId};
 use crate::clock::{Day, Millis};
 use crate::database;
-use crate::quota::AppId;
+use crate::quota::{AppId, Retention};
 use crate::store::{Shard, StoreFault};
 
 /// Memory for pages of the file. Small: the system's page cache stands behind it, and what is busy
@@ -72,6 +72,8 @@ pub(super) struct LedgerFile {
     opener: Opener,
     /// Empty from a fault of the disk on, until the file could be opened again.
     db: RwLock<Option<Database>>,
+    /// For how long the past is kept.
+    pub(super) retention: Retention,
 }
 
 impl LedgerFile {
@@ -89,7 +91,13 @@ impl LedgerFile {
             path: path.into(),
             opener,
             db: RwLock::new(Some(db)),
+            retention: Retention::default(),
         })
+    }
+
+    /// The same, keeping the past for another time than by default.
+    pub(super) fn keeping(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// Opens the file again: after one fault of the disk the database refuses all work until then.

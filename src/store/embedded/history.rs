@@ -13,7 +13,7 @@ use crate::clock::{Day, Month};
 use crate::quota::AppId;
 use crate::store::amended::{Counted, Notes};
 use crate::store::past::{self, KeptDay};
-use crate::store::{AuditEntry, MONTHS_KEPT, MonthHistory, StoreFault};
+use crate::store::{AuditEntry, MonthHistory, StoreFault};
 
 /// An app's month.
 pub(super) struct MonthOf {
@@ -68,7 +68,7 @@ fn left_before(file: &LedgerFile, app: AppId, counts: &App, month: i32) -> Resul
     if let Some(groups) = before.clone().find_map(|of| of.groups) {
         return Ok(groups.last);
     }
-    for earlier in (month - MONTHS_KEPT..month).rev() {
+    for earlier in (month - file.retention.months()..month).rev() {
         let past = file.past_month(app, earlier)?;
         if let Some(groups) = past.and_then(|of| of.groups) {
             return Ok(groups.last);
@@ -101,7 +101,7 @@ impl LedgerShard {
         month: Month,
         today: Day,
     ) -> Result<MonthHistory, StoreFault> {
-        if !past::keeps_month(month, today) {
+        if !past::keeps_month(by.file.retention, month, today) {
             return Ok(MonthHistory::default());
         }
         let notes = self.notes(by.file, app, month)?;
@@ -133,7 +133,7 @@ pub(super) fn tell(
 ) -> Result<MonthHistory, StoreFault> {
     let of = MonthOf::look(file, app, (counts, open_from), month)?;
     let is_corrected = !notes.corrections.is_empty();
-    let keeps_days = past::keeps_days(month, today);
+    let keeps_days = past::keeps_days(file.retention, month, today);
     let days = if keeps_days || is_corrected {
         days_of(file, app, counts, month)?
     } else {

@@ -11,7 +11,7 @@ use super::format::Identity;
 use super::shard::{Caller, LedgerShard};
 use crate::chance;
 use crate::clock::{Clock, Followed, Millis, Month, Zone};
-use crate::quota::AppId;
+use crate::quota::{AppId, Retention};
 use crate::store::{Amendment, AuditEntry, Installation, Shard, StoreFault};
 
 /// How many records are told to a shard under one hold of its lock.
@@ -33,8 +33,8 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Opens the file, which may be new, and learns which records it has.
-    pub(super) fn open(path: &Path, zone: Zone) -> Result<Self, StoreFault> {
-        Self::over(LedgerFile::open(path)?, zone)
+    pub(super) fn open(path: &Path, zone: Zone, kept: Retention) -> Result<Self, StoreFault> {
+        Self::over(LedgerFile::open(path)?.keeping(kept), zone)
     }
 
     pub(super) fn over(file: LedgerFile, zone: Zone) -> Result<Self, StoreFault> {

@@ -59,7 +59,7 @@ use super::{
     Taken, Usage, View,
 };
 use crate::clock::{Day, Millis, Month, Zone};
-use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource};
+use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource, Retention};
 
 /// The ledger of this process, as one member sees it.
 pub struct EmbeddedStore {
@@ -76,7 +76,15 @@ impl EmbeddedStore {
     /// [`StoreFault::Unusable`] if another process has the file, if it is damaged, of another
     /// format, or if the system refuses it.
     pub fn open(path: &Path, zone: Zone) -> Result<Self, StoreFault> {
-        Ok(Self::of(Ledger::open(path, zone)?))
+        Self::keeping(path, zone, Retention::default())
+    }
+
+    /// The same, keeping the past for another time than by default.
+    ///
+    /// # Errors
+    /// As [`EmbeddedStore::open`].
+    pub fn keeping(path: &Path, zone: Zone, kept: Retention) -> Result<Self, StoreFault> {
+        Ok(Self::of(Ledger::open(path, zone, kept)?))
     }
 
     fn of(ledger: Ledger) -> Self {
@@ -108,6 +116,10 @@ impl EmbeddedStore {
 }
 
 impl Store for EmbeddedStore {
+    fn retention(&self) -> Retention {
+        self.ledger.file.retention
+    }
+
     fn hello<'a>(
         &'a self,
         member: &'a Member,

@@ -13,7 +13,7 @@ use crate::clock::{Day, Millis, Month};
 use crate::quota::{AppId, PlanName};
 use crate::store::amended::{Counted, Notes};
 use crate::store::past::{self, KeptDay};
-use crate::store::{Amendment, Change, Correction, MONTHS_KEPT, MonthHistory, Shard, StoreFault};
+use crate::store::{Amendment, Change, Correction, MonthHistory, Shard, StoreFault};
 
 /// How many shards are asked at a time for their apps.
 const TOGETHER_MAX: usize = 16;
@@ -26,7 +26,7 @@ impl RedisStore {
         today: Day,
     ) -> Result<MonthHistory, StoreFault> {
         let link = self.linked_to_stay()?;
-        if !past::keeps_month(month, today) {
+        if !past::keeps_month(self.retention, month, today) {
             return Ok(MonthHistory::default());
         }
         let shard = Shard::of(app);
@@ -46,7 +46,7 @@ impl RedisStore {
         } else if let Some(ended) = ended {
             told.groups_at_end = ended;
         }
-        if !past::keeps_days(month, today) {
+        if !past::keeps_days(self.retention, month, today) {
             told.days.clear();
         }
         Ok(MonthHistory {
@@ -90,7 +90,7 @@ impl RedisStore {
         past::check_bill(bill)?;
         let link = self.linked_to_stay()?;
         let shard = Shard::of(app);
-        let end = Month::from_number(month.number() + MONTHS_KEPT);
+        let end = Month::from_number(month.number() + self.retention.months());
         let ends = self.zone.start_of(end.unwrap_or(month).first_day());
         let mut step = self.step(&link, shard)?;
         step.key(&self.keys.bill(app, month));

@@ -28,8 +28,8 @@
 //! | `{PREFIX:SS}:v3:t:APP` | hash | how many of what is counted have names; the shape of the sets of these | never |
 //! | `{PREFIX:SS}:v3:t:APP:S:N` | set | bucket N of set S: accounts, groups, AV rooms; two of tombstones | as they are deleted |
 //! | `{PREFIX:SS}:v3:g:APP:DAY` | hash | groups gained on a day, each member's sums | 72 h after its day |
-//! | `{PREFIX:SS}:v3:m:APP:MONTH` | hash | what was carried in, peaks, each day's groups and users | its days after 13 months, it after 120 |
-//! | `{PREFIX:SS}:v3:b:APP:MONTH` | hash | the bill of the month, once it is written | after 120 months |
+//! | `{PREFIX:SS}:v3:m:APP:MONTH` | hash | what was carried in, peaks, each day's groups and users | its days after 13 months, it after 120, or as the settings say |
+//! | `{PREFIX:SS}:v3:b:APP:MONTH` | hash | the bill of the month, once it is written | with the month |
 //! | `{PREFIX:SS}:v3:d:APP:DAY` | hash | a day's users: how many, increments, shape | 72 h after its day |
 //! | `{PREFIX:SS}:v3:d:APP:DAY:N` | set | bucket N of them | 72 h after its day |
 //!
@@ -146,7 +146,7 @@ use super::{
 };
 use crate::chance;
 use crate::clock::{Clock, Day, Millis, Month, Zone};
-use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource};
+use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource, Retention};
 
 /// How long after that its keys go: nothing writes them any more.
 const KEPT_AFTER_MS: i64 = 24 * 3_600_000;
@@ -157,6 +157,7 @@ pub struct RedisStore {
     dialer: Dialer,
     keys: Keys,
     zone: Zone,
+    retention: Retention,
     create: Create,
     pace: Pace,
     /// The machine, and what was drawn for this process: two that run on copies of one journal differ in nothing
@@ -245,10 +246,11 @@ impl RedisStore {
         Ok(Self {
             keys: Keys::new(options.prefix()?),
             zone: options.zone,
+            retention: options.retention,
             create: options.create,
             pace: options.pace,
             nonce: format!("{:016x}{:016x}", options.machine, chance::draw::<u64>()),
-            scripts: Scripts::new(dialer.is_cluster()),
+            scripts: Scripts::new(dialer.is_cluster(), options.retention),
             dialer,
             clock,
             seen: Seen::new(),
@@ -362,6 +364,10 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
+    fn retention(&self) -> Retention {
+        self.retention
+    }
+
     fn hello<'a>(
         &'a self,
         member: &'a Member,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::chance;
 use crate::clock::Zone;
 use crate::config::{Create, Login, RedisSettings, RedisTls, Topology};
+use crate::quota::Retention;
 use crate::store::{LEASE_TTL_MS, StoreFault};
 
 /// The longest key prefix, in bytes.
@@ -25,6 +26,8 @@ pub struct RedisOptions {
     pub key_prefix: String,
     /// The billing zone; a ledger that counts in another is asked to change with the next month.
     pub zone: Zone,
+    /// For how long the past is kept; the same for all members.
+    pub retention: Retention,
     /// Whether an empty prefix may be initialised.
     pub create: Create,
     /// How long one answer may take.
@@ -86,6 +89,7 @@ impl RedisOptions {
             tls: RedisTls::default(),
             key_prefix,
             zone,
+            retention: Retention::default(),
             create,
             response_timeout: Duration::from_millis(500),
             pace: Pace::default(),

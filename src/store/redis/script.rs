@@ -7,6 +7,7 @@ use redis::Cmd;
 
 use super::keys;
 use super::standing::Standing;
+use crate::quota::Retention;
 
 /// A script with what it shares with others in front of it.
 #[derive(Debug)]
@@ -18,15 +19,13 @@ pub(super) struct Script {
 }
 
 impl Script {
-    fn new(parts: &[&str], is_whole: bool) -> Self {
-        // The key that is never there is for the server alone.
-        let first = if is_whole { "KEYS[#KEYS] = nil\n" } else { "" };
-        let source = [first, &parts.concat()].concat();
+    fn new(parts: &[&str], of: &Deployment) -> Self {
+        let source = [&*of.head, &parts.concat()].concat();
         let hash = redis::Script::new(&source).get_hash().to_owned();
         Self {
             source,
             hash,
-            is_whole,
+            is_whole: of.is_whole,
         }
     }
 
@@ -60,10 +59,27 @@ impl Script {
     }
 }
 
+/// What all scripts have in common where they run.
+struct Deployment {
+    is_whole: bool,
+    /// What each begins with.
+    head: String,
+}
+
+impl Deployment {
+    fn new(is_whole: bool, kept: Retention) -> Self {
+        // The key that is never there is for the server alone.
+        let first = if is_whole { "KEYS[#KEYS] = nil\n" } else { "" };
+        let (days, months) = (kept.days(), kept.months());
+        let head = format!("{first}local DAYS_KEPT_MONTHS, MONTHS_KEPT = {days}, {months}\n");
+        Self { is_whole, head }
+    }
+}
+
 /// A script by the names of its parts' files.
 macro_rules! script {
-    ($is_whole:ident: $($part:ident)+) => {
-        Script::new(&[$(include_str!(concat!("scripts/", stringify!($part), ".lua"))),+], $is_whole)
+    ($of:ident: $($part:ident)+) => {
+        Script::new(&[$(include_str!(concat!("scripts/", stringify!($part), ".lua"))),+], &$of)
     };
 }
 
@@ -106,48 +122,49 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    /// `is_whole`: each step is done only where its whole slot is.
-    pub(super) fn new(is_whole: bool) -> Self {
+    /// `is_whole`: each step is done only where its whole slot is. `kept`: for how long the past is.
+    pub(super) fn new(is_whole: bool, kept: Retention) -> Self {
+        let of = Deployment::new(is_whole, kept);
         Self {
-            hello: script!(is_whole: hello),
-            mark: script!(is_whole: mark),
-            open: script!(is_whole: open),
-            take: script!(is_whole: guard counts limit record judge take),
-            take_object: script!(is_whole: guard counts limit record judge buckets objects hold records asking take_object
+            hello: script!(of: hello),
+            mark: script!(of: mark),
+            open: script!(of: open),
+            take: script!(of: guard counts limit record judge take),
+            take_object: script!(of: guard counts limit record judge buckets objects hold records asking take_object
             ),
-            end_hold: script!(is_whole: guard counts record buckets objects hold records asking end_hold),
-            release: script!(is_whole: guard counts month record giving release),
-            release_object: script!(is_whole: guard counts month record giving buckets objects hold records asking release_object
+            end_hold: script!(of: guard counts record buckets objects hold records asking end_hold),
+            release: script!(of: guard counts month record giving release),
+            release_object: script!(of: guard counts month record giving buckets objects hold records asking release_object
             ),
-            held: script!(is_whole: guard counts record buckets objects hold held),
-            known: script!(is_whole: guard counts record buckets objects hold known),
-            adopt: script!(is_whole: guard counts record giving buckets objects hold records adopt),
-            settle: script!(is_whole: guard counts month plan limit record buckets objects hold records users merge told
+            held: script!(of: guard counts record buckets objects hold held),
+            known: script!(of: guard counts record buckets objects hold known),
+            adopt: script!(of: guard counts record giving buckets objects hold records adopt),
+            settle: script!(of: guard counts month plan limit record buckets objects hold records users merge told
                 told_hold report grant settle
             ),
-            active: script!(is_whole: guard counts month buckets users active),
-            usage: script!(is_whole: guard counts month users usage),
-            history: script!(is_whole: guard counts month history),
-            beat: script!(is_whole: roll beat),
-            noted: script!(is_whole: roll noted),
-            leave: script!(is_whole: roll leave),
-            recall: script!(is_whole: recall),
-            notice: script!(is_whole: notice),
-            restate: script!(is_whole: guard counts month plan record buckets objects hold records users merge told told_hold
+            active: script!(of: guard counts month buckets users active),
+            usage: script!(of: guard counts month users usage),
+            history: script!(of: guard counts month history),
+            beat: script!(of: roll beat),
+            noted: script!(of: roll noted),
+            leave: script!(of: roll leave),
+            recall: script!(of: recall),
+            notice: script!(of: notice),
+            restate: script!(of: guard counts month plan record buckets objects hold records users merge told told_hold
                 report base restate
             ),
-            bases: script!(is_whole: guard bases),
-            fold: script!(is_whole: guard counts month base fold),
-            freeze: script!(is_whole: guard counts freeze),
-            recount: script!(is_whole: guard counts month base audit recount),
-            retired: script!(is_whole: guard audit retired),
-            bill: script!(is_whole: guard audit bill),
-            forget_names: script!(is_whole: guard forget_names),
-            register: script!(is_whole: guard audit registry register),
-            amend: script!(is_whole: guard counts month audit amend),
-            rezone: script!(is_whole: rezone),
-            registered: script!(is_whole: registered),
-            state_register: script!(is_whole: guard registry state_register),
+            bases: script!(of: guard bases),
+            fold: script!(of: guard counts month base fold),
+            freeze: script!(of: guard counts freeze),
+            recount: script!(of: guard counts month base audit recount),
+            retired: script!(of: guard audit retired),
+            bill: script!(of: guard audit bill),
+            forget_names: script!(of: guard forget_names),
+            register: script!(of: guard audit registry register),
+            amend: script!(of: guard counts month audit amend),
+            rezone: script!(of: rezone),
+            registered: script!(of: registered),
+            state_register: script!(of: guard registry state_register),
         }
     }
 
@@ -252,7 +269,7 @@ impl Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{DAYS_KEPT_MONTHS, ID_WINDOW_MS, MONTHS_KEPT, PLANS_MAX};
+    use crate::store::{ID_WINDOW_MS, PLANS_MAX};
 
     #[test]
     fn the_scripts_and_the_trait_mean_the_same_window() {
@@ -261,10 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scripts_and_the_trait_keep_the_past_as_long() {
-        let script = include_str!("scripts/month.lua");
-        let kept = format!("MONTHS_KEPT, LATE_DAYS = {DAYS_KEPT_MONTHS}, {MONTHS_KEPT}, ");
-        assert!(script.contains(&kept));
+    fn the_scripts_and_the_trait_keep_as_many_plans() {
         let script = include_str!("scripts/plan.lua");
         assert!(script.contains(&format!("PLANS_MAX = {PLANS_MAX}\n")));
     }

@@ -10,9 +10,9 @@
 
 local months = {}
 do
-  -- For how many months days and months are kept, and how much earlier than an app's last change one may be said to be
+  -- How much earlier than an app's last change one may be said to be
   -- and still come after it: a call is answered within minutes, but may be told again after its member's restart.
-  local DAYS_KEPT_MONTHS, MONTHS_KEPT, LATE_DAYS = 13, 120, 3
+  local LATE_DAYS = 3
   local DAY_SECONDS, OLD_MONTHS_MAX = 24 * 3600, 3
 
   local known = {}
