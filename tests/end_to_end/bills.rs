@@ -5,7 +5,7 @@ use imquota::grpc::proto::{
 };
 use tonic::Code;
 
-use crate::client::{ALLOW, Client, creation, deletion, verdict};
+use crate::client::{ALLOW, Client, UNKNOWN as APP_UNKNOWN, creation, deletion, verdict};
 use crate::process::Process;
 use crate::recount::operators;
 use crate::redis_server::RedisServer;
@@ -301,7 +301,48 @@ async fn no_bill_is_written_of_what_nobody_knows(store: Store) {
     assert!(ended.stderr.contains("49 hours after its end"), "{ended:?}");
 }
 
+/// What it had stays with it when it moves to another edition, and is billed when it is gone.
+async fn an_app_that_moves_and_goes_is_billed_for_what_it_had(store: Store) {
+    let mut sidecar = Sidecar::new(&store.url(), &settings());
+    let socket = operators(&sidecar);
+    sidecar.set(&format!("{}admin_listen: \"{socket}\"\n", settings()));
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    let does = async |words: &str| {
+        let words = words.split(' ').chain(["--admin-endpoint", &*socket]);
+        let ended = Process::imquota(words).ended().await;
+        assert_eq!(ended.code(), 0, "{ended:?}");
+    };
+    does("apps put --app 70 --plan pro --reason new").await;
+    active(&client, 70, 22_000).await;
+    let bill = says(&client, 70, "daily_active", "299.98").await;
+    assert_eq!(bill.total, "449.97");
+    let days = client.try_days(70, &month()).await;
+    does("apps put --app 70 --plan flagship --reason larger").await;
+    let bill = says(&client, 70, "plan", "449.99").await;
+    assert_eq!(bill.lines[1].peak, 22_000);
+    assert_eq!((&*bill.plan, &*bill.total), ("flagship", "749.97"));
+    does("apps delete --app 70 --reason ended").await;
+    let gone = until("it is gone", async || {
+        let denied = client.create(70, Group).await;
+        if verdict(&denied) == APP_UNKNOWN {
+            Ok(())
+        } else {
+            Err(denied)
+        }
+    });
+    gone.await;
+    let bill = client.bill(70, &month()).await;
+    assert_eq!((&*bill.plan, &*bill.total), ("flagship", "749.97"));
+    let after = client.try_days(70, &month()).await;
+    assert_eq!(
+        after.expect("it is answered"),
+        days.expect("it is answered")
+    );
+}
+
 on_both_stores!(
+    an_app_that_moves_and_goes_is_billed_for_what_it_had,
     a_plan_is_told_without_an_event,
     no_bill_is_written_of_what_nobody_knows,
     the_worked_cases_stand_on_the_bill,

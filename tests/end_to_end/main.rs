@@ -17,6 +17,7 @@ mod alerts;
 mod apps;
 mod away;
 mod bills;
+mod clocks;
 mod damage;
 mod decisions;
 mod plain;

@@ -200,7 +200,7 @@ async fn passwords_open_the_server_and_are_never_shown() {
         .collect();
     let shard = Shard::of(app(1));
     let active = good.store.record_active(shard, &logins, NOW).await;
-    assert_eq!(active.unwrap()[0].daily_active, 512);
+    assert_eq!(active.unwrap()[0].daily_active, LOGINS_MAX as u64);
     assert!(good.beats().await.leased);
     good.store.recall(app(1)).await.unwrap();
     let frozen = good.store.freeze(app(1), Resource::Account).await.unwrap();

@@ -40,6 +40,8 @@ pub struct RedisServer {
     persistence: Persistence,
     port: u16,
     extra: Vec<String>,
+    /// A library that is loaded before all others.
+    preload: Option<PathBuf>,
     child: Option<Child>,
 }
 
@@ -51,20 +53,40 @@ impl RedisServer {
 
     /// Starts a server with `extra` arguments.
     pub fn with(persistence: Persistence, extra: &[&str]) -> Self {
-        let mut server = Self {
+        Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
             persistence,
             port: 0,
             extra: extra.iter().map(|&arg| arg.to_owned()).collect(),
+            preload: None,
             child: None,
-        };
+        }
+        .up()
+    }
+
+    /// Starts a server on a machine whose clock is so many seconds ahead of this one's.
+    pub fn ahead_by(seconds: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let preload = other_clock(folder.path(), seconds);
+        Self {
+            folder,
+            persistence: Persistence::None,
+            port: 0,
+            extra: Vec::new(),
+            preload: Some(preload),
+            child: None,
+        }
+        .up()
+    }
+
+    fn up(mut self) -> Self {
         for _ in 0..PORT_TRIES {
-            server.port = free_port();
-            if server.spawn() {
-                return server;
+            self.port = free_port();
+            if self.spawn() {
+                return self;
             }
         }
-        panic!("{} did not start: {}", binary(), server.log());
+        panic!("{} did not start: {}", binary(), self.log());
     }
 
     /// `redis://127.0.0.1:port/0`.
@@ -231,6 +253,9 @@ impl RedisServer {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        if let Some(preload) = &self.preload {
+            command.env("LD_PRELOAD", preload);
+        }
         command.spawn().unwrap_or_else(|error| {
             panic!(
                 "cannot run {}: {error}; install it (Debian: apt-get install redis-server) or name another in {BINARY_VARIABLE}",
@@ -250,6 +275,27 @@ impl RedisServer {
             child.wait().expect("our own child can be waited for");
         }
     }
+}
+
+/// Builds a library by which a program takes its wall clock to be ahead, with the compiler that links Rust's programs.
+fn other_clock(folder: &Path, seconds: u32) -> PathBuf {
+    let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
+    let text = format!(
+        "#include <sys/syscall.h>\n#include <sys/time.h>\n#include <unistd.h>\n\
+         long syscall(long number, ...);\n\
+         int gettimeofday(struct timeval *at, void *zone) {{\n\
+         int failed = (int)syscall(SYS_gettimeofday, at, zone);\n\
+         if (at) at->tv_sec += {seconds};\n\
+         return failed;\n}}\n"
+    );
+    std::fs::write(&source, text).expect("the folder is ours");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .output()
+        .expect("the compiler that Rust links with");
+    assert!(built.status.success(), "{built:?}");
+    library
 }
 
 impl Drop for RedisServer {
