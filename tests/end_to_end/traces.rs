@@ -247,9 +247,9 @@ async fn a_receiver_that_is_gone_or_silent_slows_no_check() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     for address in [address, silent.local_addr().expect("it has one")] {
         let (mut sidecar, client) = sidecar(address, 1).await;
-        // One of them that waited for the receiver would wait for its 5 seconds, and all of them for an hour.
+        // Each of them that waited for the receiver would wait for a second at least, and all of them for minutes.
         let checks = async {
-            for _ in 0..1_000 {
+            for _ in 0..100 {
                 let answer = client.create(2, Group).await;
                 assert_eq!(answer.decision(), Decision::Allow);
             }
