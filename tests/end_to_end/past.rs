@@ -137,7 +137,7 @@ async fn sidecar(store: &Store) -> (Sidecar, Zone) {
             fill(&ledger, month).await;
         }
         Store::Redis(server) => {
-            let options = RedisOptions::new(
+            let mut options = RedisOptions::new(
                 imquota::config::Topology::Single(
                     imquota::config::RedisUrl::parse(&server.url()).expect("a URL"),
                 ),
@@ -145,6 +145,8 @@ async fn sidecar(store: &Store) -> (Sidecar, Zone) {
                 zone.clone(),
                 Create::Auto,
             );
+            // No busy machine takes so long.
+            options.response_timeout = std::time::Duration::from_secs(10);
             let ledger = RedisStore::new(options, Arc::new(Clock::default())).expect("an address");
             fill(&ledger, month).await;
         }

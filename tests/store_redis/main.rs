@@ -47,6 +47,7 @@ mod objects;
 mod operators;
 mod records;
 mod recounts;
+mod recovery;
 mod restating;
 mod rights;
 mod server_faults;

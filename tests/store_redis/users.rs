@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use imquota::clock::{Clock, Day, Zone};
 use imquota::quota::AppId;
-use imquota::store::redis::{Create, RedisOptions};
+use imquota::store::redis::RedisOptions;
 use imquota::store::{Active, Cell, LOGINS_MAX, Login, Report, Settled, Shard, Store, TooLate};
 use proptest::prelude::*;
 
-use crate::fixture::{NOW, Sidecar, app, app_report, cell_report, days_ago, single, today};
+use crate::fixture::{NOW, Sidecar, app, app_report, cell_report, days_ago, options, today};
 use crate::redis_server::RedisServer;
 
 /// A user's hash: all 128 bits differ between users, as a keyed hash's do.
@@ -282,8 +282,10 @@ async fn what_is_told_within_an_hour_after_the_last_event_counts() {
         let zone = zone_with_an_end(hours);
         let today = zone.day(Clock::system());
         let day = Day::from_number(today.number() - 3).unwrap();
-        let options =
-            RedisOptions::new(single(&server.url()), "imquota".into(), zone, Create::Auto);
+        let options = RedisOptions {
+            zone,
+            ..options(&server.url())
+        };
         let one = Sidecar::with(1, options);
         one.hello(None).await.unwrap();
         let told = increment(&one, app(1), day, 9).await;

@@ -33,7 +33,7 @@ fn steps<'a>(statement: &'a Statement, gone: &'a [u64]) -> Vec<Stated<'a>> {
         bases: &statement.bases,
         ..Stated::default()
     };
-    if steps.is_empty() || !statement.bases.is_empty() {
+    if !statement.bases.is_empty() {
         steps.push(bases);
     }
     if !statement.kept.is_empty() {
@@ -72,6 +72,10 @@ fn steps<'a>(statement: &'a Statement, gone: &'a [u64]) -> Vec<Stated<'a>> {
             },
             ..Stated::default()
         });
+    }
+    if steps.is_empty() {
+        // The shard's header is told, if nothing else is.
+        steps.push(bases);
     }
     steps
 }
