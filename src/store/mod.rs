@@ -60,7 +60,7 @@ pub const REPORT_APPS_MAX: usize = 64;
 /// The most records in one [`Report`], of all kinds together: so many take the ledger about 2 ms, for which
 /// nobody else is served. In a [`Statement`], of each kind.
 pub const REPORT_RECORDS_MAX: usize = 256;
-/// The most logins in one [`Store::record_active`]: those of one call of a gateway, which take Redis about 2 ms.
+/// The most logins in one [`Store::record_active`]: those of one call of a gateway, which take Redis about 4 ms.
 pub const LOGINS_MAX: usize = 1_000;
 /// For how long the ledger remembers a record by its request id, at least.
 pub const ID_WINDOW_MS: i64 = 10 * 60 * 1000;

@@ -1,10 +1,11 @@
-//! A simulated year of many apps on a ledger in this process, in a zone that changes its clocks, with a leap day,
-//! restarts and changes of plans. An oracle that keeps every event and adds up in cents, one block at a time,
-//! must give the same bills.
+//! A simulated year of many apps through two sidecars of one ledger in this process, in zones that change their clocks
+//! and are changed themselves, with a leap day, restarts, changes of plans, activations and an app that goes. An oracle
+//! that keeps every event and adds up in cents, one block at a time, must give the same bills.
 
 mod oracle;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -92,6 +93,82 @@ fn plan_of(at: usize) -> Arc<Plan> {
     })
 }
 
+/// How many sidecars count for all apps.
+const SIDECARS: usize = 2;
+
+/// The sidecars of one ledger, each with a data folder of its own.
+struct Fleet {
+    folder: TempDir,
+    dial: Arc<Dial>,
+    sidecars: Vec<Sidecar>,
+    /// Through which one an app's groups changed last, and how many each made of it that are there.
+    last: BTreeMap<AppId, usize>,
+    made: BTreeMap<(AppId, usize), u32>,
+}
+
+impl Fleet {
+    fn new(dial: Arc<Dial>) -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("there is room"),
+            dial,
+            sidecars: Vec::new(),
+            last: BTreeMap::new(),
+            made: BTreeMap::new(),
+        }
+    }
+
+    async fn start(&mut self, plans: &BTreeMap<AppId, usize>, zone: &str) -> Zone {
+        let zone = Zone::parse(zone).expect("a zone");
+        let file = self.folder.path().join("ledger.redb");
+        let store = EmbeddedStore::open(&file, zone.clone()).expect("it can be opened");
+        for at in 0..SIDECARS {
+            let folder = self.folder.path().join(at.to_string());
+            std::fs::create_dir_all(&folder).expect("there is room");
+            let store = Arc::new(store.for_another_member());
+            let parts = (self.dial.clone(), store, zone.clone());
+            self.sidecars
+                .push(Sidecar::start(&folder, parts, plans).await);
+        }
+        zone
+    }
+
+    async fn stop(&mut self) {
+        for sidecar in self.sidecars.drain(..) {
+            sidecar.stop().await;
+        }
+    }
+
+    async fn settle(&self) {
+        for sidecar in &self.sidecars {
+            sidecar.ledger.settle_rest().await;
+        }
+    }
+
+    /// Peaks are defined in the order of settlement: who changes an app's groups next finds all settled before.
+    async fn turn(&mut self, app: AppId, by: usize) -> &Sidecar {
+        let last = self.last.insert(app, by);
+        if let Some(last) = last.filter(|last| *last != by) {
+            self.sidecars[last].ledger.settle_rest().await;
+        }
+        &self.sidecars[by]
+    }
+
+    async fn create(&mut self, app: AppId, by: usize, amount: u32) {
+        self.turn(app, by).await.create(app, amount).await;
+        *self.made.entry((app, by)).or_default() += amount;
+    }
+
+    /// Deletes some of what this one made.
+    async fn delete(&mut self, app: AppId, by: usize, amount: u32) {
+        self.turn(app, by).await.delete(app, amount).await;
+        *self.made.entry((app, by)).or_default() -= amount;
+    }
+
+    fn there(&self, app: AppId, by: usize) -> u32 {
+        self.made.get(&(app, by)).copied().unwrap_or(0)
+    }
+}
+
 /// A sidecar in this process.
 struct Sidecar {
     ledger: Arc<Ledger>,
@@ -101,14 +178,10 @@ struct Sidecar {
 
 impl Sidecar {
     async fn start(
-        folder: &TempDir,
-        dial: &Arc<Dial>,
+        folder: &Path,
+        (dial, store, zone): (Arc<Dial>, Arc<EmbeddedStore>, Zone),
         plans: &BTreeMap<AppId, usize>,
-        zone: &str,
     ) -> Self {
-        let zone = Zone::parse(zone).expect("a zone");
-        let file = folder.path().join("ledger.redb");
-        let store = EmbeddedStore::open(&file, zone.clone()).expect("it can be opened");
         let rules = plans.iter().map(|(app, plan)| {
             let plan = plan_of(*plan);
             let rules = AppRules {
@@ -125,17 +198,17 @@ impl Sidecar {
             (*app, Arc::new(rules))
         });
         let parts = Parts {
-            clock: Arc::new(Clock::of(dial.clone())),
+            clock: Arc::new(Clock::of(dial)),
             zone,
             rules: Rulebook {
                 apps: rules.collect(),
                 ..Rulebook::default()
             },
-            store: Arc::new(store),
+            store,
             member: "test".into(),
             saving: Saving::Beside,
         };
-        let locked = Folder::lock(folder.path()).expect("nobody else has it");
+        let locked = Folder::lock(folder).expect("nobody else has it");
         let (ledger, _queues) = Ledger::open(locked, parts).expect("it can be opened");
         let ledger = Arc::new(ledger);
         ledger.meet().await.expect("it is in this process");
@@ -231,7 +304,7 @@ fn plainly(report: &Report) -> oracle::Plain {
     }
 }
 
-/// Every bill of a month that is over for good.
+/// Every bill of a month that is over for good, as that sidecar makes it.
 async fn bills_are_right(sidecar: &Sidecar, oracles: &BTreeMap<AppId, Oracle>, month: Month) {
     for (app, oracle) in oracles {
         let report = sidecar.invoices.bill(*app, month, None).await;
@@ -255,6 +328,47 @@ async fn bills_are_right(sidecar: &Sidecar, oracles: &BTreeMap<AppId, Oracle>, m
     }
 }
 
+/// What a sidecar and the oracle are both told of an app, at a moment of a day.
+async fn something_happens(
+    (fleet, rng): (&mut Fleet, &mut StdRng),
+    (app, oracle): (AppId, &mut Oracle),
+    (zone, day): (&Zone, Day),
+) {
+    let by = rng.random_range(0..SIDECARS);
+    match rng.random_range(0..6) {
+        0..2 => {
+            let amount = rng.random_range(1..=100);
+            fleet.create(app, by, amount).await;
+            oracle.groups(day, i64::from(amount));
+        }
+        2 if fleet.there(app, by) > 0 => {
+            let most = fleet.there(app, by).min(100);
+            let amount = rng.random_range(1..=most);
+            fleet.delete(app, by, amount).await;
+            oracle.groups(day, -i64::from(amount));
+        }
+        3 => {
+            // Yesterday's logins are still yesterday's.
+            let users = rng.random_range(1..400);
+            let before = zone.start_of(day).plus(-1);
+            fleet.sidecars[by].log_in(app, users, Some(before)).await;
+            oracle.logins(zone.day(before), users);
+        }
+        4 => {
+            // Some of few: many come again, on the same day and on others, here and there.
+            let users = rng.random_range(1..40);
+            let users: Vec<u64> = (0..users).map(|_| rng.random_range(0..300)).collect();
+            fleet.sidecars[by].names(app, &users).await;
+            oracle.names(day, &users);
+        }
+        _ => {
+            let users = rng.random_range(1..400);
+            fleet.sidecars[by].log_in(app, users, None).await;
+            oracle.logins(day, users);
+        }
+    }
+}
+
 fn oracles_of(plans: &BTreeMap<AppId, usize>, first: Day) -> BTreeMap<AppId, Oracle> {
     let oracles = plans.iter().map(|(app, plan)| {
         let activated = activated(*app).map(Day::month);
@@ -268,18 +382,16 @@ async fn a_year_of_many_apps_is_billed_to_the_cent() {
     let mut rng = StdRng::seed_from_u64(2028);
     let mut zone = Zone::parse(ZONE).expect("a zone");
     let first = Month::parse("2027-12").expect("a month").last_day();
-    let last = Month::parse("2029-01")
-        .expect("a month")
-        .day(4)
-        .expect("a day");
-    let folder = tempfile::tempdir().expect("there is room");
+    let last = Month::parse("2029-01").and_then(|month| month.day(4));
+    let last = last.expect("a day");
     let dial = Arc::new(Dial(AtomicI64::new(zone.start_of(first).0)));
     let apps = (1..=APPS).map(|id| AppId::new(id).expect("not 0"));
     let plans = apps.map(|app| (app, rng.random_range(0..PLANS.len())));
     let mut plans: BTreeMap<AppId, usize> = plans.collect();
     let mut oracles = oracles_of(&plans, first);
     let mut settings_zone = ZONE;
-    let mut sidecar = Sidecar::start(&folder, &dial, &plans, settings_zone).await;
+    let mut fleet = Fleet::new(dial.clone());
+    fleet.start(&plans, settings_zone).await;
     let mut day = first;
     while day <= last {
         let start = zone.start_of(day);
@@ -293,14 +405,13 @@ async fn a_year_of_many_apps_is_billed_to_the_cent() {
         }
         let changes = rng.random_ratio(1, 40) || new_zone.is_some() || goes;
         if changes {
-            sidecar.stop().await;
+            fleet.stop().await;
             for plan in plans.values_mut() {
                 if rng.random_ratio(1, 3) {
                     *plan = rng.random_range(0..PLANS.len());
                 }
             }
-            sidecar = Sidecar::start(&folder, &dial, &plans, settings_zone).await;
-            zone = sidecar.ledger.zone().clone();
+            zone = fleet.start(&plans, settings_zone).await;
         }
         for (app, oracle) in &mut oracles {
             let Some(plan) = plans.get(app) else { continue };
@@ -309,47 +420,15 @@ async fn a_year_of_many_apps_is_billed_to_the_cent() {
                 // At any moment of a day that may have 23 hours or 25.
                 let moment = start.plus(i64::try_from(rng.random_range(0..length)).expect("a day"));
                 dial.0.fetch_max(moment.0, Ordering::Relaxed);
-                match rng.random_range(0..6) {
-                    0..2 => {
-                        let amount = rng.random_range(1..=100);
-                        sidecar.create(*app, amount).await;
-                        oracle.groups(day, i64::from(amount));
-                    }
-                    2 if oracle.there() > 0 => {
-                        let most = oracle.there().min(100);
-                        let amount = rng.random_range(1..=most);
-                        let few = u32::try_from(amount).expect("a small amount");
-                        sidecar.delete(*app, few).await;
-                        oracle.groups(day, -amount);
-                    }
-                    3 => {
-                        // Yesterday's logins are still yesterday's.
-                        let by = rng.random_range(1..400);
-                        let before = zone.start_of(day).plus(-1);
-                        sidecar.log_in(*app, by, Some(before)).await;
-                        oracle.logins(zone.day(before), by);
-                    }
-                    4 => {
-                        // Some of few: many come again, on the same day and on others.
-                        let users = rng.random_range(1..40);
-                        let users: Vec<u64> =
-                            (0..users).map(|_| rng.random_range(0..300)).collect();
-                        sidecar.names(*app, &users).await;
-                        oracle.names(day, &users);
-                    }
-                    _ => {
-                        let by = rng.random_range(1..400);
-                        sidecar.log_in(*app, by, None).await;
-                        oracle.logins(day, by);
-                    }
-                }
+                let parts = (&mut fleet, &mut rng);
+                something_happens(parts, (*app, &mut *oracle), (&zone, day)).await;
                 if changes {
                     // The plan is told with the first report.
-                    sidecar.ledger.settle_rest().await;
+                    fleet.settle().await;
                 }
             }
         }
-        sidecar.ledger.settle_rest().await;
+        fleet.settle().await;
         for oracle in oracles.values_mut() {
             oracle.ends(day);
         }
@@ -359,7 +438,9 @@ async fn a_year_of_many_apps_is_billed_to_the_cent() {
             if before > day_of(GONE.1).month() {
                 oracles.retain(|app, _| plans.contains_key(app));
             }
-            bills_are_right(&sidecar, &oracles, before).await;
+            for sidecar in &fleet.sidecars {
+                bills_are_right(sidecar, &oracles, before).await;
+            }
         }
         day = day.next();
     }
@@ -367,7 +448,7 @@ async fn a_year_of_many_apps_is_billed_to_the_cent() {
     assert_eq!(zone.schedule(), schedule);
     let of = |day| hours(&zone, day);
     assert_eq!((of("2028-06-01"), of("2028-09-30")), (14, 36));
-    sidecar.stop().await;
+    fleet.stop().await;
 }
 
 fn hours(zone: &Zone, day: &str) -> u64 {

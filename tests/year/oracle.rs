@@ -126,10 +126,6 @@ impl Oracle {
         }
     }
 
-    pub fn there(&self) -> i64 {
-        self.there
-    }
-
     pub fn plan(&mut self, day: Day, plan: usize) {
         if self.plans.values().next_back() != Some(&plan) {
             self.plans.insert(day, plan);
