@@ -14,53 +14,60 @@ use crate::{Effort, Failure};
 /// The apps that are asked for in turn.
 const APPS: u64 = 10_000;
 const FIRST_APP: u64 = 1_500_000_000;
+/// Ours, the no-op one, and the one with a map.
+const SERVERS: usize = 3;
 /// How long one load's last packets may need before the next begins.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// One way in, measured on both servers.
+/// One way in, measured on all servers.
 struct Way {
     name: &'static str,
-    ours: String,
-    noop: String,
-    our_rates: Runs,
-    noop_rates: Runs,
-    ratios: Ratios,
-    core_ratios: Ratios,
+    /// Ours first.
+    addresses: [String; SERVERS],
+    rates: [Runs; SERVERS],
+    /// Ours by each of the others.
+    ratios: [Ratios; SERVERS - 1],
+    core_ratios: [Ratios; SERVERS - 1],
     load_busy: Runs,
     server_busy: Runs,
 }
 
-/// Prints the ratio for TCP and for a Unix socket.
+/// Prints the ratios for TCP and for a Unix socket.
 pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     println!(
         "Check of an unlimited resource, with a request id, of {} apps: 4 connections x 64 in flight,\n\
-         one core for the server, one for the load; no-op: stock tonic on one current_thread runtime",
+         one core for the server, one for the load; no-op: stock tonic on one current_thread runtime;\n\
+         map: the same that counts in a DashMap, without ids, journal and settling",
         grouped(APPS)
     );
     let folder = tempfile::tempdir()?;
     let ours = Sidecar::start("embedded", folder.path(), Limits::Metered)?;
-    let (noop, noop_tcp, noop_socket) = start_noop(folder.path())?;
+    let noop = Peer::start(folder.path(), "noop", &[])?;
+    let map = Peer::start(folder.path(), "noop", &["--map"])?;
+    let servers = [&ours.process, &noop.process, &map.process];
     let mut ways = [
-        Way::new("TCP", &ours.tcp, &noop_tcp),
-        Way::new("Unix socket", &ours.socket, &noop_socket),
+        Way::new("TCP", [&ours.tcp, &noop.tcp, &map.tcp]),
+        Way::new("Unix socket", [&ours.socket, &noop.socket, &map.socket]),
     ];
     let mut answered = 0;
     for round in 0..effort.rounds {
         for way in &mut ways {
-            // Who goes first changes, so that a drift of the machine favours nobody.
-            let (mine, other) = if round % 2 == 0 {
-                let mine = alone(effort, &ours.process, &noop, &way.ours)?;
-                (mine, alone(effort, &noop, &ours.process, &way.noop)?)
-            } else {
-                let other = alone(effort, &noop, &ours.process, &way.noop)?;
-                (alone(effort, &ours.process, &noop, &way.ours)?, other)
+            let mut found = [None; SERVERS];
+            for turn in 0..SERVERS {
+                // Who goes first changes, so that a drift of the machine favours nobody.
+                let which = (turn + usize::try_from(round)?) % SERVERS;
+                found[which] = Some(alone(effort, &servers, which, &way.addresses[which])?);
+            }
+            let [Some(mine), Some(noop), Some(map)] = found else {
+                continue;
             };
             answered += mine.loaded.answered;
-            way.add(mine, other);
+            way.add([mine, noop, map]);
         }
     }
-    noop.stand_still()?;
-    ours.process.go_on()?;
+    for server in servers {
+        server.go_on()?;
+    }
     for way in &ways {
         way.print();
     }
@@ -76,6 +83,7 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
 }
 
 /// One measurement.
+#[derive(Debug, Clone, Copy)]
 struct Measured {
     loaded: Loaded,
     /// Checks a second.
@@ -84,15 +92,21 @@ struct Measured {
     core_rate: u64,
 }
 
-/// Measures `server` at `address` while `other` stands still.
+/// Measures one of `servers` at `address` while the others stand still.
 fn alone(
     effort: Effort,
-    server: &Running,
-    other: &Running,
+    servers: &[&Running; SERVERS],
+    which: usize,
     address: &str,
 ) -> Result<Measured, Failure> {
-    other.stand_still()?;
-    server.go_on()?;
+    for (at, server) in servers.iter().enumerate() {
+        if at == which {
+            server.go_on()?;
+        } else {
+            server.stand_still()?;
+        }
+    }
+    let server = servers[which];
     sleep(PAUSE);
     let load = Loading::start(&[
         format!("--to={address}"),
@@ -111,26 +125,26 @@ fn alone(
 }
 
 impl Way {
-    fn new(name: &'static str, ours: &str, noop: &str) -> Self {
+    fn new(name: &'static str, addresses: [&String; SERVERS]) -> Self {
         Self {
             name,
-            ours: ours.to_owned(),
-            noop: noop.to_owned(),
-            our_rates: Runs::default(),
-            noop_rates: Runs::default(),
-            ratios: Ratios::default(),
-            core_ratios: Ratios::default(),
+            addresses: addresses.map(Clone::clone),
+            rates: Default::default(),
+            ratios: Default::default(),
+            core_ratios: Default::default(),
             load_busy: Runs::default(),
             server_busy: Runs::default(),
         }
     }
 
-    fn add(&mut self, mine: Measured, other: Measured) {
-        self.our_rates.add(mine.rate);
-        self.noop_rates.add(other.rate);
-        self.ratios.add(mine.rate, other.rate);
-        self.core_ratios.add(mine.core_rate, other.core_rate);
-        for run in [mine, other] {
+    fn add(&mut self, found: [Measured; SERVERS]) {
+        let [mine, others @ ..] = found;
+        for (at, other) in others.into_iter().enumerate() {
+            self.ratios[at].add(mine.rate, other.rate);
+            self.core_ratios[at].add(mine.core_rate, other.core_rate);
+        }
+        for (at, run) in found.into_iter().enumerate() {
+            self.rates[at].add(run.rate);
             let share = |busy| thousandths(busy, run.loaded.micros);
             self.load_busy.add(share(run.loaded.busy_micros));
             self.server_busy.add(share(run.loaded.server_busy_micros));
@@ -139,10 +153,20 @@ impl Way {
 
     fn print(&self) {
         println!("  {}:", self.name);
-        println!("    imquota, checks/s          {}", self.our_rates);
-        println!("    no-op tonic, checks/s      {}", self.noop_rates);
-        println!("    imquota / no-op            {}", self.ratios);
-        println!("    the same, a core second    {}", self.core_ratios);
+        for (name, rate) in ["imquota", "no-op tonic", "map tonic"]
+            .iter()
+            .zip(&self.rates)
+        {
+            println!("    {:<26} {rate}", format!("{name}, checks/s"));
+        }
+        for (at, name) in ["no-op", "map"].iter().enumerate() {
+            println!(
+                "    {:<26} {}",
+                format!("imquota / {name}"),
+                self.ratios[at]
+            );
+            println!("    the same, a core second    {}", self.core_ratios[at]);
+        }
         println!(
             "    share of its core          servers {}, load {} (medians)",
             decimal(self.server_busy.median()),
@@ -151,23 +175,33 @@ impl Way {
     }
 }
 
-/// The server that does nothing, and its two addresses.
-fn start_noop(folder: &Path) -> Result<(Running, String, String), Failure> {
-    let port = free_port()?;
-    let socket = folder.join("noop.sock");
-    let args = [
-        "noop".to_owned(),
-        format!("--port={port}"),
-        format!("--socket={}", socket.display()),
-    ];
-    let noop = Running::start(SERVER_CORE, std::env::current_exe()?, &args)?;
-    // It binds both before it serves either, so the socket says that it is there.
-    while !socket.exists() {
-        sleep(Duration::from_millis(10));
+/// A server of this program, and its two addresses.
+pub(crate) struct Peer {
+    pub(crate) process: Running,
+    pub(crate) tcp: String,
+    pub(crate) socket: String,
+}
+
+impl Peer {
+    /// Starts `what`, with these more arguments.
+    pub(crate) fn start(folder: &Path, what: &str, more: &[&str]) -> Result<Self, Failure> {
+        let port = free_port()?;
+        let socket = folder.join(format!("{what}{}.sock", more.len()));
+        let mut args = vec![
+            what.to_owned(),
+            format!("--port={port}"),
+            format!("--socket={}", socket.display()),
+        ];
+        args.extend(more.iter().map(ToString::to_string));
+        let process = Running::start(SERVER_CORE, std::env::current_exe()?, &args)?;
+        // It binds both before it serves either, so the socket says that it is there.
+        while !socket.exists() {
+            sleep(Duration::from_millis(10));
+        }
+        Ok(Self {
+            process,
+            tcp: format!("127.0.0.1:{port}"),
+            socket: format!("unix:{}", socket.display()),
+        })
     }
-    Ok((
-        noop,
-        format!("127.0.0.1:{port}"),
-        format!("unix:{}", socket.display()),
-    ))
 }

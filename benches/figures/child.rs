@@ -155,16 +155,8 @@ impl Loading {
     }
 
     /// Waits for its end.
-    pub(crate) fn finish(mut self) -> Result<Loaded, Failure> {
-        let mut line = String::new();
-        if let Some(out) = &mut self.running.child.stdout {
-            out.read_to_string(&mut line)?;
-        }
-        let status = self.running.child.wait()?;
-        if !status.success() {
-            return Err(format!("the load ended with {status}").into());
-        }
-        let found: Value = serde_json::from_str(&line)?;
+    pub(crate) fn finish(self) -> Result<Loaded, Failure> {
+        let found = self.found()?;
         let number = |key: &str| {
             let number = found.get(key).and_then(Value::as_u64);
             number.ok_or(format!("the load does not say {key}"))
@@ -177,6 +169,19 @@ impl Loading {
             busy_micros: number("busy_micros")?,
             server_busy_micros: number("server_busy_micros")?,
         })
+    }
+
+    /// Waits for its end; what it printed.
+    pub(crate) fn found(mut self) -> Result<Value, Failure> {
+        let mut line = String::new();
+        if let Some(out) = &mut self.running.child.stdout {
+            out.read_to_string(&mut line)?;
+        }
+        let status = self.running.child.wait()?;
+        if !status.success() {
+            return Err(format!("the load ended with {status}").into());
+        }
+        Ok(serde_json::from_str(&line)?)
     }
 }
 

@@ -8,6 +8,8 @@ mod bills;
 mod check;
 mod child;
 mod commands;
+mod echo;
+mod latency;
 mod load;
 mod machine;
 mod many;
@@ -66,6 +68,8 @@ struct Args {
 enum What {
     /// A full check against a no-op tonic server.
     Check,
+    /// One call at a time, against a byte echo.
+    Latency,
     /// Redis commands on the wire for 1,000 checks.
     Commands,
     /// Memory an app, for both stores.
@@ -88,8 +92,12 @@ enum What {
     Load(load::Load),
     /// The load of batches and streams alone.
     ManyLoad(load::Many),
+    /// Timed calls alone.
+    Pulse(load::Pulse),
     /// The no-op server alone.
     Noop(noop::Noop),
+    /// The byte echo alone.
+    Echo(echo::Echo),
 }
 
 fn main() -> std::process::ExitCode {
@@ -129,12 +137,15 @@ fn run(args: Args) -> Result<(), Failure> {
     match args.what {
         Some(What::Load(load)) => return load.run(),
         Some(What::ManyLoad(load)) => return load.run(),
+        Some(What::Pulse(load)) => return load.run(),
         Some(What::Noop(noop)) => return noop.run(),
+        Some(What::Echo(echo)) => return echo.run(),
         _ => machine::print(),
     }
     match args.what {
         Some(What::Check) => check::run(effort),
         Some(What::Many) => many::run(effort),
+        Some(What::Latency) => latency::run(effort),
         Some(What::Commands) => commands::run(effort),
         Some(What::Memory) => memory::run(effort),
         Some(What::Actives) => actives::run(effort),
@@ -146,6 +157,7 @@ fn run(args: Args) -> Result<(), Failure> {
         _ => {
             check::run(effort)?;
             many::run(effort)?;
+            latency::run(effort)?;
             commands::run(effort)?;
             memory::run(effort)?;
             actives::run(effort)?;

@@ -23,6 +23,7 @@ struct Way {
     args: Vec<String>,
     rates: Runs,
     ratios: Ratios,
+    core_ratios: Ratios,
     load_busy: Runs,
 }
 
@@ -44,6 +45,7 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
         .concat(),
         rates: Runs::default(),
         ratios: Ratios::default(),
+        core_ratios: Ratios::default(),
         load_busy: Runs::default(),
     };
     let mut ways = [
@@ -62,6 +64,7 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
             answered += many.answered;
             way.rates.add(rate(&many));
             way.ratios.add(rate(&many), rate(&one));
+            way.core_ratios.add(core_rate(&many), core_rate(&one));
             way.load_busy
                 .add(thousandths(many.busy_micros, many.micros));
         }
@@ -71,6 +74,7 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
         println!("  {}:", way.name);
         println!("    checks/s                   {}", way.rates);
         println!("    ÷ single calls             {}", way.ratios);
+        println!("    the same, a core second    {}", way.core_ratios);
         println!(
             "    the load's share of a core {}",
             decimal(way.load_busy.median())
@@ -85,6 +89,11 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
         grouped(answered)
     );
     server.process.terminate()
+}
+
+/// Checks in a second of the server's core: where the load is the limit, this is what the server can.
+fn core_rate(loaded: &Loaded) -> u64 {
+    loaded.measured * 1_000_000 / loaded.server_busy_micros.max(1)
 }
 
 fn rate(loaded: &Loaded) -> u64 {

@@ -1,9 +1,12 @@
 //! What imquota is measured against: a stock tonic server on one `current_thread` runtime with the
-//! system's allocator, which answers every `Check` with the same ALLOW and does nothing else.
+//! system's allocator, which answers every `Check` with ALLOW, and does nothing else; or, with `--map`, counts
+//! each in a `DashMap` and keeps nothing.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use dashmap::DashMap;
 use imquota::grpc::proto::quota_service_server::{QuotaService, QuotaServiceServer};
 use imquota::grpc::proto::{
     BatchCheckRequest, BatchCheckResponse, CancelRequest, CancelResponse, CheckRequest,
@@ -28,6 +31,9 @@ pub(crate) struct Noop {
     /// A socket.
     #[arg(long)]
     socket: PathBuf,
+    /// Counts in a map.
+    #[arg(long)]
+    map: bool,
 }
 
 impl Noop {
@@ -40,12 +46,15 @@ impl Noop {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
             let tcp = TcpIncoming::bind(address)?.with_nodelay(Some(true));
             let unix = UnixListenerStream::new(UnixListener::bind(&self.socket)?);
+            let peer = Peer {
+                counts: self.map.then(Arc::default),
+            };
             tokio::try_join!(
                 Server::builder()
-                    .add_service(QuotaServiceServer::new(Nothing))
+                    .add_service(QuotaServiceServer::new(peer.clone()))
                     .serve_with_incoming(tcp),
                 Server::builder()
-                    .add_service(QuotaServiceServer::new(Nothing))
+                    .add_service(QuotaServiceServer::new(peer))
                     .serve_with_incoming(unix),
             )?;
             Ok(())
@@ -53,14 +62,33 @@ impl Noop {
     }
 }
 
-struct Nothing;
+#[derive(Clone)]
+struct Peer {
+    /// By app and resource.
+    counts: Option<Arc<DashMap<(u64, i32), u64>>>,
+}
+
+impl Peer {
+    fn count(&self, request: &CheckRequest) -> u64 {
+        self.counts.as_ref().map_or(1, |counts| {
+            let mut count = counts
+                .entry((request.app_id, request.resource))
+                .or_default();
+            *count += 1;
+            *count
+        })
+    }
+}
 
 #[tonic::async_trait]
-impl QuotaService for Nothing {
-    async fn check(&self, _: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+impl QuotaService for Peer {
+    async fn check(
+        &self,
+        request: Request<CheckRequest>,
+    ) -> Result<Response<CheckResponse>, Status> {
         Ok(Response::new(CheckResponse {
             decision: Decision::Allow.into(),
-            used: 1,
+            used: self.count(request.get_ref()),
             source: Source::Memory.into(),
             ..CheckResponse::default()
         }))

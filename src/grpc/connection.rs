@@ -7,15 +7,16 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::pin;
 use std::time::Duration;
 
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::edge::Edge;
+use super::http2;
 use super::pages::Pages;
 use super::peer::Peer;
 use super::places::Place;
@@ -23,28 +24,10 @@ use super::prompt::Prompt;
 use super::secure;
 use crate::tls::ServerTls;
 
-/// The most calls in flight on one connection; a client that has more waits.
-const STREAMS_MAX: u32 = 1024;
-/// The most calls that a client may give up before they were begun; more cut the connection. As many
-/// as may be in flight: after a pause of this process the time of all of them can be over at once.
-const RESETS_MAX: usize = 1024;
-/// The most bytes of requests that a connection holds unread.
-const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// The most bytes of one request that a connection holds unread.
-const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-/// The most bytes of answers that wait for a client that does not read.
-const SEND_BYTES_MAX: usize = 64 * 1024;
-/// The most bytes of one request's headers.
-const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// The bytes that every HTTP/2 client sends first.
 pub(super) const PREFACE_BYTES: usize = 24;
 /// How long a client may take to say them after it connected: it speaks first.
 pub(super) const FIRST_BYTE_MAX: Duration = Duration::from_secs(10);
-/// How long a connection may be silent before it is asked whether the client is still there.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
-/// How long the client may take to say so.
-const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(10);
-
 /// How long who reads pages may take to ask for one, the pause since the last one included.
 const PAGE_HEADER_MAX: Duration = Duration::from_secs(75);
 /// How long a connection may be used: a client that asked and does not read would keep its place for ever.
@@ -137,7 +120,7 @@ async fn serve_http(
 ) -> io::Result<()> {
     match edge.pages() {
         Some(pages) => serve_pages(stream, pages, drain).await,
-        None => serve_http2(stream, edge, drain).await,
+        None => http2::serve(stream, edge, drain).await,
     }
 }
 
@@ -166,40 +149,6 @@ async fn serve_pages(
         () = sleep(PAGE_CONNECTION_MAX) => {
             connection.as_mut().graceful_shutdown();
             timeout(FIRST_BYTE_MAX, connection).await?
-        }
-    };
-    served.map_err(io::Error::other)
-}
-
-async fn serve_http2(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    edge: Edge,
-    mut drain: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let service = service_fn(move |request| {
-        let edge = edge.clone();
-        async move { Ok::<_, Infallible>(edge.answer(request).await) }
-    });
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_pending_accept_reset_streams(RESETS_MAX)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .max_send_buf_size(SEND_BYTES_MAX)
-        .max_header_list_size(HEADER_BYTES_MAX)
-        .keep_alive_interval(KEEPALIVE_AFTER)
-        .keep_alive_timeout(KEEPALIVE_ANSWER_MAX)
-        // gRPC has no use for it.
-        .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let served = tokio::select! {
-        biased;
-        served = connection.as_mut() => served,
-        () = told_to_drain(&mut drain) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
         }
     };
     served.map_err(io::Error::other)

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tokio::time::timeout;
 use tonic::Status;
 
@@ -11,7 +11,7 @@ use super::fault;
 use crate::admission::Patience;
 
 /// The header that carries a caller's deadline.
-const GRPC_TIMEOUT: &str = "grpc-timeout";
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// The most digits that gRPC allows in it.
 const DIGITS_MAX: usize = 8;
 /// An answer's way back gets this part of the caller's time ...
@@ -32,7 +32,7 @@ pub(super) struct Deadline(Option<Duration>);
 impl Deadline {
     /// Reads the header, if there is one.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Malformed> {
-        match headers.get(GRPC_TIMEOUT) {
+        match headers.get(&GRPC_TIMEOUT) {
             None => Ok(Self(None)),
             Some(value) => parse(value.as_bytes()).map(|time| Self(Some(time))),
         }

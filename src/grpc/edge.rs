@@ -1,36 +1,35 @@
 //! One HTTP/2 request to the service that answers it.
 
 use std::sync::Arc;
+use std::task::Context;
 
-use http::request::Parts;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use prost::Message;
+use h2::RecvStream;
+use http::Request;
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service as _;
 use tonic::service::Routes;
-use tonic_health::pb::health_server::HealthServer;
-use tonic_reflection::pb::{v1, v1alpha};
-use tonic_reflection::server::Builder;
 
 use super::admin::Admin;
 use super::bill::Billing;
+use super::call::{Answer, Call};
 use super::envoy::Envoy;
 use super::health::Probes;
+use super::incoming::Incoming;
 use super::pages::Pages;
-use super::pass::{self, OfApps, Pass};
+use super::pass::{self, Pass};
 use super::peer::Peer;
-use super::proto::FILE_DESCRIPTOR_SET;
 use super::proto::admin_service_server::{self, AdminServiceServer};
 use super::proto::billing_service_server::{self, BillingServiceServer};
 use super::proto::envoy::service::ratelimit::v3::rate_limit_service_server::{
     self, RateLimitServiceServer,
 };
 use super::proto::quota_service_server::{self, QuotaServiceServer};
+use super::relay::Reply;
+use super::routes::{health, reflection};
 use super::service::Quota;
-use super::unary::{self, Body};
-use crate::access::{Access, Grant, Role};
+use super::unary;
+use crate::access::{Access, Grant};
 
 /// The largest message that is read, in bytes. The largest legal one is a BatchCheck of 1,000 checks
 /// with ids, about 150 KiB; what is a little too large still gets an answer that names the field.
@@ -142,15 +141,15 @@ impl Edge {
         }
     }
 
-    /// Answers one request.
-    pub(super) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+    /// Answers one request; at once, if it has come as a whole and waits for nothing.
+    pub(super) fn answer(&self, request: Request<RecvStream>, cx: &mut Context<'_>) -> Answer {
         let headers = request.headers();
         if !unary::is_grpc(headers) {
-            return unary::refuse();
+            return Answer::Now(Reply::no_grpc());
         }
         let pass = match self.pass(&request) {
             Ok(pass) => pass,
-            Err(status) => return status.into_http(),
+            Err(status) => return Answer::Now(status.into()),
         };
         let plain = match &self.services.quota {
             Some(quota) if !unary::may_be_packed(headers) => {
@@ -160,9 +159,8 @@ impl Edge {
             _ => None,
         };
         match plain {
-            Some((quota, call)) => call.answer(quota, request, &pass).await,
-            // Boxed, so that the calls of the hot path need not be as large.
-            None => Box::pin(self.route(request, pass)).await,
+            Some((quota, call)) => call.answer(quota, request, pass, cx),
+            None => Answer::Later(Box::pin(self.clone().route(request, pass))),
         }
     }
 
@@ -182,121 +180,11 @@ impl Edge {
         Ok(Pass::Granted(grant))
     }
 
-    async fn route(&self, mut request: Request<Incoming>, pass: Pass) -> Response<Body> {
+    async fn route(self, mut request: Request<RecvStream>, pass: Pass) -> Reply {
         request.extensions_mut().insert(pass);
-        request.extensions_mut().insert(self.peer.clone());
+        request.extensions_mut().insert(self.peer);
+        let request = request.map(Incoming::from);
         let Ok(response) = self.services.routes.clone().call(request).await;
-        response.map(Body::Other)
+        Reply::Flowing(response)
     }
-}
-
-/// A call of one message and one answer to QuotaService.
-enum Call {
-    Check,
-    BatchCheck,
-    Confirm,
-    Cancel,
-    Release,
-    RecordActive,
-    GetUsage,
-}
-
-impl Call {
-    fn of(name: &str) -> Option<Self> {
-        match name {
-            "Check" => Some(Self::Check),
-            "BatchCheck" => Some(Self::BatchCheck),
-            "Confirm" => Some(Self::Confirm),
-            "Cancel" => Some(Self::Cancel),
-            "Release" => Some(Self::Release),
-            "RecordActive" => Some(Self::RecordActive),
-            "GetUsage" => Some(Self::GetUsage),
-            _ => None,
-        }
-    }
-
-    async fn answer(
-        self,
-        quota: &Quota,
-        request: Request<Incoming>,
-        pass: &Pass,
-    ) -> Response<Body> {
-        let (Parts { headers, .. }, mut body) = request.into_parts();
-        match self {
-            Self::Check => match admitted(&mut body, pass, Role::Check).await {
-                Ok(message) => unary::respond(quota.check(&headers, message).await),
-                Err(status) => status.into_http(),
-            },
-            Self::BatchCheck => match admitted(&mut body, pass, Role::Check).await {
-                // Boxed, as are all that seldom come or ask the ledger in any case, so that a check need not
-                // be as large.
-                Ok(message) => {
-                    let answer = Box::pin(quota.batch_check(&headers, message)).await;
-                    unary::respond(answer)
-                }
-                Err(status) => status.into_http(),
-            },
-            Self::Confirm => match admitted(&mut body, pass, Role::Check).await {
-                Ok(message) => unary::respond(Box::pin(quota.confirm(&headers, message)).await),
-                Err(status) => status.into_http(),
-            },
-            Self::Cancel => match admitted(&mut body, pass, Role::Check).await {
-                Ok(message) => unary::respond(Box::pin(quota.cancel(&headers, message)).await),
-                Err(status) => status.into_http(),
-            },
-            Self::Release => match admitted(&mut body, pass, Role::Check).await {
-                Ok(message) => unary::respond(quota.release(&headers, message).await),
-                Err(status) => status.into_http(),
-            },
-            Self::RecordActive => match admitted(&mut body, pass, Role::Report).await {
-                Ok(message) => unary::respond(quota.record_active(&headers, message).await),
-                Err(status) => status.into_http(),
-            },
-            Self::GetUsage => match admitted(&mut body, pass, Role::Read).await {
-                Ok(message) => unary::respond(quota.get_usage(&headers, message).await),
-                Err(status) => status.into_http(),
-            },
-        }
-    }
-}
-
-/// Reads a call's message, which must be about apps that its caller may act on.
-async fn admitted<M: Message + Default + OfApps>(
-    body: &mut Incoming,
-    pass: &Pass,
-    role: Role,
-) -> Result<M, Status> {
-    let message = unary::read(body).await?;
-    pass.admits(role, &message)?;
-    Ok(message)
-}
-
-fn health(probes: Probes) -> Routes {
-    Routes::new(HealthServer::new(probes).max_decoding_message_size(MESSAGE_BYTES_MAX))
-}
-
-/// Adds reflection that names `served` and what stands beside it, in the version that new clients speak and in the one that old ones do.
-fn reflection(routes: Routes, served: &[&str]) -> Routes {
-    let describe = || {
-        let builder = Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)
-            // The details of a fault, so that tools can show them.
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-            .with_service_name(tonic_health::pb::health_server::SERVICE_NAME)
-            .with_service_name(v1::server_reflection_server::SERVICE_NAME)
-            .with_service_name(v1alpha::server_reflection_server::SERVICE_NAME);
-        let names = served.iter();
-        names
-            .into_iter()
-            .fold(builder, |builder, name| builder.with_service_name(*name))
-    };
-    // The descriptors are fixed when this program is built; a test reads them.
-    let new = describe().build_v1().expect("the build made them");
-    let old = describe().build_v1alpha().expect("the build made them");
-    routes
-        .add_service(new.max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .add_service(old.max_decoding_message_size(MESSAGE_BYTES_MAX))
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tonic::{Request, Response, Status};
 
+use super::codec::Asked;
 use super::deadline::{deadline, within};
 use super::fault::Violations;
 use super::pass::Pass;
@@ -94,10 +95,10 @@ impl RateLimitService for Envoy {
 }
 
 /// The creation that a request asks for, and by which of its descriptors; `None`: none of them is this program's.
-fn asked(
-    request: &RateLimitRequest,
+fn asked<'a>(
+    request: &'a RateLimitRequest,
     keys: &EnvoyKeys,
-) -> Result<Option<(usize, proto::CheckRequest)>, Violations> {
+) -> Result<Option<(usize, Asked<'a>)>, Violations> {
     let mut faults = Violations::default();
     let all = &request.descriptors;
     if all.len() > DESCRIPTORS_MAX {
@@ -135,15 +136,15 @@ fn asked(
         None => Ok(request.hits_addend),
     };
     let amount = faults.check("hits_addend", hits);
-    let text = |key| word(descriptor, key).unwrap_or_default().to_owned();
+    let text = |key| word(descriptor, key).unwrap_or_default();
     let check = (|| {
-        Some(proto::CheckRequest {
+        Some(Asked {
             app_id: id?,
             resource: resource?.1.into(),
             amount: amount?,
             request_id: text(&keys.request_id),
             resource_id: text(&keys.resource_id),
-            ..proto::CheckRequest::default()
+            ..Asked::default()
         })
     })();
     faults.or(check.map(|check| Some((at, check))))

@@ -229,6 +229,16 @@ pub(super) fn too_late() -> Status {
     )
 }
 
+/// The status of a call at which this program failed.
+pub(super) fn broken() -> Status {
+    plain(
+        Code::Internal,
+        "BROKEN",
+        "the server failed at this call, and its log says where; whether it was counted is open: \
+         repeat it under the same request_id",
+    )
+}
+
 /// The status of a call whose message is none of the contract's.
 pub(super) fn malformed(problem: &str) -> Status {
     plain(Code::InvalidArgument, "MALFORMED_MESSAGE", problem)

@@ -7,6 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tonic::Status;
 
+use super::codec::Asked;
 use super::{fault, parse, proto, render};
 use crate::admission::{Admission, Patience};
 
@@ -24,7 +25,7 @@ pub(super) enum Item<F> {
 /// Judges one item.
 pub(super) fn judge<A: Deref<Target = Admission>>(
     admission: A,
-    request: &proto::CheckRequest,
+    request: &Asked<'_>,
     patience: Patience,
 ) -> Item<impl Future<Output = proto::CheckResponse> + use<A>> {
     let check = match parse::check(request) {
@@ -51,7 +52,7 @@ fn faulty(why: impl Into<Status>) -> proto::CheckResponse {
 /// Judges all of `requests`: those that need not wait at once, the others side by side.
 pub(super) async fn judge_all(
     admission: &Admission,
-    requests: &[proto::CheckRequest],
+    requests: &[Asked<'_>],
     patience: Patience,
 ) -> Vec<proto::CheckResponse> {
     let mut answers = Vec::with_capacity(requests.len());

@@ -6,9 +6,9 @@ use http::header::{
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::Value;
+use tonic::body::Body;
 
 use super::health::Readiness;
-use super::unary::Body;
 use crate::board::{self, Board, PAGE_MEDIA_TYPE, Query, STYLE};
 use crate::metrics::{Format, Metrics};
 
@@ -120,8 +120,7 @@ fn json(status: StatusCode, value: &Value) -> Response<Body> {
 }
 
 fn page(status: StatusCode, media: &'static str, text: impl Into<String>) -> Response<Body> {
-    let body = Body::Other(tonic::body::Body::new(text.into()));
-    let mut page = Response::new(body);
+    let mut page = Response::new(Body::new(text.into()));
     *page.status_mut() = status;
     let headers = page.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));

@@ -12,6 +12,7 @@ use std::fmt::Display;
 use crate::admission::{Check, CheckMode, Release};
 use crate::quota::{AMOUNT_MAX, Amount, AppId, ObjectId, RequestId, Resource};
 
+use super::codec::Asked;
 use super::fault::Violations;
 use super::proto;
 
@@ -22,12 +23,12 @@ pub const CHECKS_MAX: usize = 1000;
 const FAULTY_NAMED_MAX: usize = 8;
 
 /// Reads a Check.
-pub(super) fn check(request: &proto::CheckRequest) -> Result<Check, Violations> {
+pub(super) fn check(request: &Asked<'_>) -> Result<Check, Violations> {
     let mut faults = Violations::default();
     let app = app(request.app_id, &mut faults);
     let resource = resource(request.resource, &mut faults);
-    let amount = amount(request.amount, &request.resource_id, &mut faults);
-    let request_id = match request_id(&request.request_id, &mut faults) {
+    let amount = amount(request.amount, request.resource_id, &mut faults);
+    let request_id = match request_id(request.request_id, &mut faults) {
         None if request.request_id.is_empty() && hold::is_wanted(request.mode) => {
             let problem =
                 "must be given with CHECK_MODE_RESERVE: it is confirmed or cancelled by it";
@@ -36,7 +37,7 @@ pub(super) fn check(request: &proto::CheckRequest) -> Result<Check, Violations> 
         }
         id => id,
     };
-    let resource_id = resource_id(&request.resource_id, &mut faults);
+    let resource_id = resource_id(request.resource_id, &mut faults);
     let mode = mode(request, &mut faults);
     let parsed = (|| {
         Some(Check {
@@ -52,9 +53,9 @@ pub(super) fn check(request: &proto::CheckRequest) -> Result<Check, Violations> 
 }
 
 /// Looks at how many checks a BatchCheck has; each of them is read by itself.
-pub(super) fn batch(request: &proto::BatchCheckRequest) -> Result<(), Violations> {
+pub(super) fn batch(checks: usize) -> Result<(), Violations> {
     let mut faults = Violations::default();
-    let sized = match request.checks.len() {
+    let sized = match checks {
         0 => Err("must be given: at least one".into()),
         1..=CHECKS_MAX => Ok(()),
         many => Err(format!(
@@ -167,7 +168,7 @@ pub(super) fn names<'a, T, E: Display>(
 }
 
 /// What a check does, and for how long it holds what it reserves.
-fn mode(request: &proto::CheckRequest, faults: &mut Violations) -> Option<CheckMode> {
+fn mode(request: &Asked<'_>, faults: &mut Violations) -> Option<CheckMode> {
     let number = request.mode;
     let parsed = match proto::CheckMode::try_from(number) {
         Ok(proto::CheckMode::Unspecified | proto::CheckMode::Count) => Ok(CheckMode::Count),
@@ -186,18 +187,38 @@ fn mode(request: &proto::CheckRequest, faults: &mut Violations) -> Option<CheckM
 }
 
 /// For the fuzzer: decodes and reads a request; the first byte says of which call.
+///
+/// # Panics
+/// If a check is read otherwise than the generated codec reads it.
 #[cfg(any(test, fuzzing))]
 pub fn fuzz(bytes: &[u8]) {
+    use super::codec;
     use prost::Message as _;
     let Some((call, bytes)) = bytes.split_first() else {
         return;
     };
     let _ = match call % 7 {
-        0 => proto::CheckRequest::decode(bytes).map(|request| drop(check(&request))),
-        1 => proto::BatchCheckRequest::decode(bytes).map(|request| {
-            drop(batch(&request));
-            request.checks.iter().for_each(|one| drop(check(one)));
-        }),
+        0 => {
+            let oracle = proto::CheckRequest::decode(bytes);
+            if let Some(asked) = Asked::read(bytes) {
+                let oracle = oracle.as_ref().expect("what is plain can be read");
+                assert_eq!(asked, Asked::from(oracle));
+            }
+            oracle.map(|request| drop(check(&Asked::from(&request))))
+        }
+        1 => {
+            let oracle = proto::BatchCheckRequest::decode(bytes);
+            if let Some(asked) = codec::batch(bytes) {
+                let oracle = oracle.as_ref().expect("what is plain can be read");
+                assert!(asked.into_iter().eq(oracle.checks.iter().map(Asked::from)));
+            }
+            oracle.map(|request| {
+                drop(batch(request.checks.len()));
+                for one in &request.checks {
+                    drop(check(&Asked::from(one)));
+                }
+            })
+        }
         2 => proto::ConfirmRequest::decode(bytes).map(|request| drop(confirm(&request))),
         3 => proto::CancelRequest::decode(bytes).map(|request| drop(cancel(&request))),
         4 => proto::ReleaseRequest::decode(bytes).map(|request| drop(release(&request))),

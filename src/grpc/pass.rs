@@ -6,6 +6,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tonic::{Request, Status};
 
+use super::codec::Asked;
 use super::fault;
 use super::peer::Peer;
 use super::proto;
@@ -151,6 +152,18 @@ of_one_app!(
     GetBillRequest,
     ListDailyActivesRequest
 );
+
+impl OfApps for Asked<'_> {
+    fn apps(&self) -> impl Iterator<Item = u64> + '_ {
+        std::iter::once(self.app_id)
+    }
+}
+
+impl OfApps for Vec<Asked<'_>> {
+    fn apps(&self) -> impl Iterator<Item = u64> + '_ {
+        self.iter().map(|check| check.app_id)
+    }
+}
 
 impl OfApps for proto::BatchCheckRequest {
     fn apps(&self) -> impl Iterator<Item = u64> + '_ {

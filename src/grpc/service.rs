@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::stream::BoxStream;
 use http::HeaderMap;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
@@ -12,8 +11,10 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::access::Role;
 use crate::admission::Admission;
 
+use super::codec::Asked;
 use super::deadline::{deadline, within};
 use super::many::judge_all;
+use super::messages::Messages;
 use super::pass::Pass;
 use super::proto::quota_service_server::QuotaService;
 use super::proto::{
@@ -21,9 +22,12 @@ use super::proto::{
     CheckResponse, ConfirmRequest, ConfirmResponse, GetUsageRequest, GetUsageResponse,
     RecordActiveRequest, RecordActiveResponse, ReleaseRequest, ReleaseResponse,
 };
-use super::stream::{Told, answers};
+use super::stream::{Checks, Told};
 use super::witness::Witness;
 use super::{parse, render};
+
+/// The answer to a check.
+pub(super) type Checked = Result<CheckResponse, Status>;
 
 /// The service; its clones share one [`Admission`].
 #[derive(Clone)]
@@ -49,49 +53,88 @@ impl Quota {
 }
 
 impl Quota {
-    /// Decides one creation.
-    pub(super) async fn check(
+    /// Decides one creation as far as that needs no waiting; else gives what goes on with it.
+    pub(super) fn check_now(
         &self,
         headers: &HeaderMap,
-        request: CheckRequest,
-    ) -> Result<CheckResponse, Status> {
+        request: &Asked<'_>,
+    ) -> Result<Result<CheckResponse, impl Future<Output = Checked> + use<>>, Status> {
         let mut call = self.witness.call("Check", headers);
         call.about(request.app_id);
-        let answer = async {
+        let begun = (|| {
             let deadline = deadline(headers)?;
-            let check = parse::check(&request)?;
-            let work = pin!(self.admission.check(check, deadline.patience(Instant::now)));
-            let verdict = within(deadline, work).await?;
-            let answer = render::check(&verdict);
-            call.decided(&request, &answer);
-            Ok::<_, Status>(answer)
-        };
-        let answer = answer.await;
-        call.end(answer)
+            let check = parse::check(request)?;
+            let decided = self.admission.without_waiting(&check)?;
+            Ok::<_, Status>((deadline, check, decided))
+        })();
+        match begun {
+            Err(status) => call.end::<CheckResponse>(Err(status)).map(Ok),
+            Ok((_, _, Ok(verdict))) => {
+                let answer = render::check(&verdict);
+                call.decided(request, &answer);
+                call.end(Ok(answer)).map(Ok)
+            }
+            Ok((deadline, check, Err(hard))) => {
+                let call = call.wait(request);
+                let admission = self.admission.clone();
+                let patience = deadline.patience(Instant::now);
+                Ok(Err(async move {
+                    let work = pin!(admission.with_ledger(check, hard, patience));
+                    let verdict = within(deadline, work).await;
+                    call.end(verdict.map(|verdict| render::check(&verdict)))
+                }))
+            }
+        }
+    }
+
+    /// Decides one creation.
+    pub(super) async fn check(&self, headers: &HeaderMap, request: &Asked<'_>) -> Checked {
+        match self.check_now(headers, request)? {
+            Ok(answer) => Ok(answer),
+            Err(waits) => waits.await,
+        }
     }
 
     /// Decides many creations.
     pub(super) async fn batch_check(
         &self,
         headers: &HeaderMap,
-        request: BatchCheckRequest,
-    ) -> Result<BatchCheckResponse, Status> {
+        checks: Vec<Asked<'_>>,
+    ) -> Result<Vec<CheckResponse>, Status> {
         let mut call = self.witness.call("BatchCheck", headers);
-        let answer = async {
+        let answers = async {
             let deadline = deadline(headers)?;
-            parse::batch(&request)?;
+            parse::batch(checks.len())?;
             let patience = deadline.patience(Instant::now);
             let work = pin!(async {
-                let results = judge_all(&self.admission, &request.checks, patience).await;
-                for (check, answer) in request.checks.iter().zip(&results) {
+                let answers = judge_all(&self.admission, &checks, patience).await;
+                for (check, answer) in checks.iter().zip(&answers) {
                     call.saw(check, answer);
                 }
-                Ok::<_, Status>(BatchCheckResponse { results })
+                Ok::<_, Status>(answers)
             });
             within(deadline, work).await
         };
-        let answer = answer.await;
-        call.end(answer)
+        let answers = answers.await;
+        call.end(answers)
+    }
+
+    /// Decides a stream of creations.
+    pub(super) fn stream(
+        &self,
+        headers: &HeaderMap,
+        requests: Messages,
+        pass: Pass,
+    ) -> Result<Checks, Status> {
+        let deadline = deadline(headers)?;
+        Ok(Checks::new(
+            self.admission.clone(),
+            requests,
+            pass,
+            deadline,
+            self.draining.clone(),
+            Told::new(self.witness.clone(), headers.clone()),
+        ))
     }
 
     /// Makes a reservation a count.
@@ -205,7 +248,7 @@ impl QuotaService for Quota {
     ) -> Result<Response<CheckResponse>, Status> {
         Pass::admitted(&request, Role::Check)?;
         let (metadata, _, message) = request.into_parts();
-        let answer = self.check(metadata.as_ref(), message).await?;
+        let answer = self.check(metadata.as_ref(), &(&message).into()).await?;
         Ok(Response::new(answer))
     }
 
@@ -215,11 +258,12 @@ impl QuotaService for Quota {
     ) -> Result<Response<BatchCheckResponse>, Status> {
         Pass::admitted(&request, Role::Check)?;
         let (metadata, _, message) = request.into_parts();
-        let answer = self.batch_check(metadata.as_ref(), message).await?;
-        Ok(Response::new(answer))
+        let checks = message.checks.iter().map(Asked::from).collect();
+        let results = self.batch_check(metadata.as_ref(), checks).await?;
+        Ok(Response::new(BatchCheckResponse { results }))
     }
 
-    type StreamChecksStream = BoxStream<'static, Result<CheckResponse, Status>>;
+    type StreamChecksStream = Checks;
 
     async fn stream_checks(
         &self,
@@ -227,11 +271,8 @@ impl QuotaService for Quota {
     ) -> Result<Response<Self::StreamChecksStream>, Status> {
         let pass = Pass::of(&request);
         let (metadata, _, checks) = request.into_parts();
-        let deadline = deadline(metadata.as_ref())?;
-        let (admission, draining) = (self.admission.clone(), self.draining.clone());
-        let told = Told::new(self.witness.clone(), metadata.into_headers());
-        let answers = answers(admission, checks, pass, deadline, draining, told);
-        Ok(Response::new(Box::pin(answers)))
+        let checks = self.stream(metadata.as_ref(), Messages::Packed(checks), pass)?;
+        Ok(Response::new(checks))
     }
 
     async fn confirm(

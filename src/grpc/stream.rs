@@ -2,17 +2,20 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use futures_util::stream::FuturesOrdered;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _};
 use http::HeaderMap;
 use tokio::sync::watch;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
+use super::codec::Asked;
 use super::deadline::Deadline;
 use super::fault;
 use super::many::{Item, WAITING_MAX, judge};
+use super::messages::Messages;
 use super::pass::Pass;
 use super::proto::{CheckRequest, CheckResponse};
 use super::witness::{Open, STREAM, Witness};
@@ -24,58 +27,11 @@ type Decided = (CheckRequest, CheckResponse);
 type Answer = Pin<Box<dyn Future<Output = Decided> + Send>>;
 type Event = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The answers to `requests`. Nothing is read from the moment that `draining` turns true, or that the
-/// caller's time is over, on.
-pub(super) fn answers(
+/// The answers to a stream of checks. Nothing is read from the moment that `draining` turns true, or that
+/// the caller's time is over, on.
+pub(super) struct Checks {
     admission: Arc<Admission>,
-    requests: Streaming<CheckRequest>,
-    pass: Pass,
-    deadline: Deadline,
-    draining: watch::Receiver<bool>,
-    told: Told,
-) -> impl Stream<Item = Result<CheckResponse, Status>> + Send + 'static {
-    let checks = Checks {
-        admission,
-        requests,
-        pass,
-        patience: deadline.patience(Instant::now),
-        over: Box::pin(over(deadline)),
-        draining: Box::pin(drained(draining)),
-        waiting: FuturesOrdered::new(),
-        ended: None,
-        told,
-    };
-    stream::unfold(Some(checks), |checks| async {
-        let mut checks = checks?;
-        match checks.next().await {
-            Ok(answer) => Some((Ok(answer), Some(checks))),
-            Err(End::Clean) => {
-                checks.told.end(Code::Ok);
-                None
-            }
-            Err(End::Fault(status)) => {
-                checks.told.end(status.code());
-                Some((Err(status), None))
-            }
-        }
-    })
-}
-
-async fn over(deadline: Deadline) {
-    match deadline.time() {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn drained(mut draining: watch::Receiver<bool>) {
-    // Whoever held the other end is gone: the server has ended.
-    let _ = draining.wait_for(|draining| *draining).await;
-}
-
-struct Checks {
-    admission: Arc<Admission>,
-    requests: Streaming<CheckRequest>,
+    requests: Messages,
     /// What the caller may do.
     pass: Pass,
     patience: Patience,
@@ -107,13 +63,12 @@ impl Told {
         }
     }
 
-    fn saw(&mut self, (check, answer): Decided) -> CheckResponse {
+    fn saw(&mut self, check: &Asked<'_>, answer: &CheckResponse) {
         self.witness
-            .saw(&self.headers, self.open.as_deref(), &check, &answer);
+            .saw(&self.headers, self.open.as_deref(), check, answer);
         if let Some(open) = &mut self.open {
-            open.count(&answer);
+            open.count(answer);
         }
-        answer
     }
 
     fn end(&mut self, status: Code) {
@@ -129,52 +84,134 @@ enum End {
     Clean,
     /// Something else ended it.
     Fault(Status),
+    /// It was told.
+    Told,
 }
 
 impl Checks {
-    /// The next answer. Dropped and called again it has lost nothing.
-    async fn next(&mut self) -> Result<CheckResponse, End> {
+    /// Judges `requests`.
+    pub(super) fn new(
+        admission: Arc<Admission>,
+        requests: Messages,
+        pass: Pass,
+        deadline: Deadline,
+        draining: watch::Receiver<bool>,
+        told: Told,
+    ) -> Self {
+        Self {
+            admission,
+            requests,
+            pass,
+            patience: deadline.patience(Instant::now),
+            over: Box::pin(over(deadline)),
+            draining: Box::pin(drained(draining)),
+            waiting: FuturesOrdered::new(),
+            ended: None,
+            told,
+        }
+    }
+
+    /// Looks whether something from outside ends it.
+    pub(super) fn look(&mut self, cx: &mut Context<'_>) {
+        if self.ended.is_some() {
+            return;
+        }
+        if self.over.as_mut().poll(cx).is_ready() {
+            self.waiting = FuturesOrdered::new();
+            self.ended = Some(End::Fault(fault::too_late()));
+        } else if self.draining.as_mut().poll(cx).is_ready() {
+            self.ended = Some(End::Fault(fault::stopping()));
+        }
+    }
+
+    /// The next answer.
+    pub(super) fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<CheckResponse, Status>>> {
         loop {
-            if self.ended.is_some() {
-                return match self.waiting.next().await {
-                    Some(decided) => Ok(self.told.saw(decided)),
-                    None => Err(self.ended.take().unwrap_or(End::Clean)),
-                };
-            }
-            let request = tokio::select! {
-                biased;
-                Some(decided) = self.waiting.next() => return Ok(self.told.saw(decided)),
-                () = &mut self.over => return Err(End::Fault(fault::too_late())),
-                () = &mut self.draining => {
-                    self.ended = Some(End::Fault(fault::stopping()));
-                    continue;
+            match self.waiting.poll_next_unpin(cx) {
+                Poll::Ready(Some((check, answer))) => {
+                    self.told.saw(&Asked::from(&check), &answer);
+                    return Poll::Ready(Some(Ok(answer)));
                 }
-                request = self.requests.message(), if self.waiting.len() < WAITING_MAX => request,
-            };
-            let admitted = request.and_then(|request| {
-                let Some(request) = request else {
-                    return Ok(None);
-                };
-                self.pass.admits(Role::Check, &request)?;
-                Ok(Some(request))
-            });
-            match admitted {
-                Ok(Some(request)) => match judge(self.admission.clone(), &request, self.patience) {
-                    Item::Answered(answer) if self.waiting.is_empty() => {
-                        return Ok(self.told.saw((request, answer)));
+                Poll::Ready(None) => {
+                    if let Some(ended) = &mut self.ended {
+                        let ended = std::mem::replace(ended, End::Told);
+                        return Poll::Ready(self.end(ended));
                     }
-                    Item::Answered(answer) => {
-                        let decided = std::future::ready((request, answer));
-                        self.waiting.push_back(Box::pin(decided));
-                    }
-                    Item::Waits(waits) => {
-                        let decided = async move { (request, waits.await) };
-                        self.waiting.push_back(Box::pin(decided));
-                    }
-                },
+                }
+                Poll::Pending if self.ended.is_some() => return Poll::Pending,
+                Poll::Pending if self.waiting.len() >= WAITING_MAX => return Poll::Pending,
+                Poll::Pending => {}
+            }
+            match ready!(self.poll_judged(cx)) {
+                Ok(Some(Item::Answered(answer))) => return Poll::Ready(Some(Ok(answer))),
+                Ok(Some(Item::Waits(waits))) => self.waiting.push_back(waits),
                 Ok(None) => self.ended = Some(End::Clean),
                 Err(status) => self.ended = Some(End::Fault(status)),
             }
         }
+    }
+
+    /// Reads the next check and judges it. Its answer is told here if it is its turn.
+    fn poll_judged(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Item<Answer>>, Status>> {
+        let is_next = self.waiting.is_empty();
+        let (admission, pass, patience) = (&self.admission, &self.pass, self.patience);
+        let told = &mut self.told;
+        let judged = self.requests.poll_next(cx, |asked| {
+            pass.admits(Role::Check, asked)?;
+            Ok(match judge(admission.clone(), asked, patience) {
+                Item::Answered(answer) if is_next => {
+                    told.saw(asked, &answer);
+                    Item::Answered(answer)
+                }
+                Item::Answered(answer) => {
+                    let decided = std::future::ready((CheckRequest::from(asked), answer));
+                    Item::Waits(Box::pin(decided) as Answer)
+                }
+                Item::Waits(waits) => {
+                    let check = CheckRequest::from(asked);
+                    Item::Waits(Box::pin(async move { (check, waits.await) }) as Answer)
+                }
+            })
+        });
+        judged.map(|judged| judged.and_then(Option::transpose))
+    }
+
+    fn end(&mut self, ended: End) -> Option<Result<CheckResponse, Status>> {
+        match ended {
+            End::Told => None,
+            End::Clean => {
+                self.told.end(Code::Ok);
+                None
+            }
+            End::Fault(status) => {
+                self.told.end(status.code());
+                Some(Err(status))
+            }
+        }
+    }
+}
+
+async fn over(deadline: Deadline) {
+    match deadline.time() {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn drained(mut draining: watch::Receiver<bool>) {
+    // Whoever held the other end is gone: the server has ended.
+    let _ = draining.wait_for(|draining| *draining).await;
+}
+
+/// For the generated service.
+impl Stream for Checks {
+    type Item = Result<CheckResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.look(cx);
+        self.poll_answer(cx)
     }
 }

@@ -4,70 +4,131 @@
 //! several times that of a decision. So the calls of the hot path are framed here.
 
 use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use h2::RecvStream;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName};
 use prost::Message;
 use tonic::Status;
 
 use super::edge::MESSAGE_BYTES_MAX;
-use super::fault;
+use super::proto::CheckResponse;
+use super::relay::Reply;
+use super::{codec, fault};
 
 /// Before a message: whether it is packed (one byte), and its length (four).
-const PREFIX_BYTES: usize = 5;
-const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-const GRPC_ENCODING: &str = "grpc-encoding";
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const OK: HeaderValue = HeaderValue::from_static("0");
+pub(super) const PREFIX_BYTES: usize = 5;
+/// Room for an answer to a check: nearly all are shorter.
+const ANSWER_BYTES: usize = 48;
+const GRPC: &[u8] = b"application/grpc";
+static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// Whether a request with these headers is a gRPC call.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        let rest = kind.as_bytes().strip_prefix(GRPC.as_bytes());
+        let rest = kind.as_bytes().strip_prefix(GRPC);
         rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
     })
 }
 
 /// Whether its message may be packed, which is not undone here.
 pub(super) fn may_be_packed(headers: &HeaderMap) -> bool {
-    headers.contains_key(GRPC_ENCODING)
+    headers.contains_key(&GRPC_ENCODING)
 }
 
-/// Reads a call's only message, up to the end of its stream.
-pub(super) async fn read<M: Message + Default>(body: &mut Incoming) -> Result<M, Status> {
-    let mut held = Bytes::new();
-    loop {
-        let wanted = wanted(&held)?;
-        if held.len() > wanted {
-            return Err(fault::malformed("more than one message was sent"));
-        }
-        let complete = held.len() == wanted;
-        if complete && body.is_end_stream() {
-            break;
-        }
-        match next(body).await? {
-            Some(data) if held.is_empty() => held = data,
-            Some(data) => {
-                let mut both = held
-                    .try_into_mut()
-                    .unwrap_or_else(|held| BytesMut::from(&held[..]));
-                both.extend_from_slice(&data);
-                held = both.freeze();
-            }
-            None if complete => break,
-            None => return Err(fault::malformed("the message ends early")),
+/// A call's only message, on its way.
+pub(super) struct Reading {
+    body: RecvStream,
+    held: Bytes,
+    /// What was read last, and is still counted against what the client may send.
+    counted: usize,
+}
+
+impl Reading {
+    /// Nothing was read of it yet.
+    pub(super) fn new(body: RecvStream) -> Self {
+        let (held, counted) = (Bytes::new(), 0);
+        Self {
+            body,
+            held,
+            counted,
         }
     }
-    M::decode(held.slice(PREFIX_BYTES..)).map_err(|problem| fault::malformed(&problem.to_string()))
+
+    /// Reads the message, up to the end of its stream, and leaves its prefix out.
+    pub(super) async fn whole(mut self) -> Result<Bytes, Status> {
+        let whole = poll_fn(|cx| self.poll(cx)).await;
+        self.make_room();
+        whole
+    }
+
+    /// Lets the client send as much as was read. The end of a call does the same, so that one which is
+    /// answered at once needs none of it; one that waits must not keep others from coming.
+    pub(super) fn make_room(&mut self) {
+        let counted = std::mem::take(&mut self.counted);
+        // It can only fail if there is nothing to come.
+        let _ = self.body.flow_control().release_capacity(counted);
+    }
+
+    /// As [`Reading::whole`], as far as it has come.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Status>> {
+        loop {
+            let wanted = wanted(&self.held)?;
+            if self.held.len() > wanted {
+                let problem = "more than one message was sent";
+                return Poll::Ready(Err(fault::malformed(problem)));
+            }
+            let complete = self.held.len() == wanted;
+            if complete && self.body.is_end_stream() {
+                break;
+            }
+            match ready!(self.body.poll_data(cx)) {
+                Some(Ok(data)) => self.add(data),
+                // The client went away; nobody hears of it.
+                Some(Err(problem)) => {
+                    return Poll::Ready(Err(Status::cancelled(problem.to_string())));
+                }
+                // Trailers of a request say nothing that is known here.
+                None if complete => break,
+                None => return Poll::Ready(Err(fault::malformed("the message ends early"))),
+            }
+        }
+        Poll::Ready(Ok(self.held.split_off(PREFIX_BYTES)))
+    }
+
+    fn add(&mut self, data: Bytes) {
+        self.counted += data.len();
+        if !self.body.is_end_stream() {
+            self.make_room();
+        }
+        self.held = joined(std::mem::take(&mut self.held), data);
+    }
+}
+
+/// Two pieces as one.
+pub(super) fn joined(first: Bytes, second: Bytes) -> Bytes {
+    if first.is_empty() {
+        return second;
+    }
+    if second.is_empty() {
+        return first;
+    }
+    let mut both = first
+        .try_into_mut()
+        .unwrap_or_else(|first| BytesMut::from(&first[..]));
+    both.extend_from_slice(&second);
+    both.freeze()
+}
+
+/// Reads a message.
+pub(super) fn decode<M: Message + Default>(message: &[u8]) -> Result<M, Status> {
+    M::decode(message).map_err(|problem| fault::malformed(&problem.to_string()))
 }
 
 /// How many bytes a message has that begins with `held`, its prefix included.
-fn wanted(held: &[u8]) -> Result<usize, Status> {
+pub(super) fn wanted(held: &[u8]) -> Result<usize, Status> {
     let Some(&[packed, a, b, c, d]) = held.first_chunk::<PREFIX_BYTES>() else {
         // Its length is not known yet, but it has not ended.
         return Ok(PREFIX_BYTES);
@@ -86,104 +147,60 @@ fn wanted(held: &[u8]) -> Result<usize, Status> {
     Ok(PREFIX_BYTES + length)
 }
 
-/// The next data of a body; trailers of a request say nothing that is known here.
-async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Status> {
-    match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-        Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
-        // The client went away; nobody hears of it.
-        Some(Err(problem)) => Err(Status::cancelled(problem.to_string())),
-        None => Ok(None),
+/// The answer to a check, or its fault.
+pub(super) fn respond_check(answer: Result<CheckResponse, Status>) -> Reply {
+    match answer {
+        Ok(answer) => Reply::Message(framed(ANSWER_BYTES, |to| codec::put_answer(&answer, to))),
+        Err(status) => status.into(),
+    }
+}
+
+/// The answer to a batch, or its fault.
+pub(super) fn respond_batch(answers: Result<Vec<CheckResponse>, Status>) -> Reply {
+    match answers {
+        Ok(answers) => {
+            let length = answers.len() * ANSWER_BYTES;
+            Reply::Message(framed(length, |to| codec::put_answers(&answers, to)))
+        }
+        Err(status) => status.into(),
     }
 }
 
 /// The answer to a call, or its fault.
-pub(super) fn respond(answer: Result<impl Message, Status>) -> Response<Body> {
+pub(super) fn respond(answer: Result<impl Message, Status>) -> Reply {
     match answer {
-        Ok(message) => {
-            let mut response = Response::new(Body::Message(frame(&message)));
-            response.headers_mut().insert(CONTENT_TYPE, GRPC);
-            response
-        }
-        Err(status) => status.into_http(),
+        Ok(message) => Reply::Message(frame(&message)),
+        Err(status) => status.into(),
     }
-}
-
-/// The answer to a request that is no gRPC at all.
-pub(super) fn refuse() -> Response<Body> {
-    let mut response = Response::new(Body::End);
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    response
 }
 
 fn frame(message: &impl Message) -> Bytes {
-    let length = message.encoded_len();
+    framed(message.encoded_len(), |to| {
+        // Can only fail for want of room, and a vector grows.
+        let _ = message.encode(to);
+    })
+}
+
+/// The frame of a message that `put` writes, of about so many bytes.
+pub(super) fn framed(length: usize, put: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     let mut frame = Vec::with_capacity(PREFIX_BYTES + length);
-    frame.put_u8(0);
-    // Answers are far smaller than the 4 GiB that fit the prefix.
-    frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    // Can only fail for want of room, and a vector grows.
-    let _ = message.encode(&mut frame);
+    add_frame(&mut frame, put);
     frame.into()
 }
 
-/// The body of an answer.
-#[derive(Default)]
-pub(super) enum Body {
-    /// A message, then the status OK.
-    Message(Bytes),
-    /// The status OK.
-    Status,
-    /// Nothing, or nothing more.
-    #[default]
-    End,
-    /// What a generated service made.
-    Other(tonic::body::Body),
-}
-
-impl http_body::Body for Body {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match &mut *self {
-            Self::Message(message) => {
-                let message = std::mem::take(message);
-                self.set(Self::Status);
-                Poll::Ready(Some(Ok(Frame::data(message))))
-            }
-            Self::Status => {
-                self.set(Self::End);
-                let mut trailers = HeaderMap::with_capacity(1);
-                trailers.insert(GRPC_STATUS, OK);
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-            }
-            Self::End => Poll::Ready(None),
-            Self::Other(body) => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Message(_) | Self::Status => false,
-            Self::End => true,
-            Self::Other(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Message(message) => SizeHint::with_exact(message.len() as u64),
-            Self::Status | Self::End => SizeHint::with_exact(0),
-            Self::Other(body) => body.size_hint(),
-        }
-    }
+/// Adds the frame of a message that `put` writes.
+pub(super) fn add_frame(to: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    let begin = to.len();
+    to.put_bytes(0, PREFIX_BYTES);
+    put(to);
+    // Answers are far smaller than the 4 GiB that fit the prefix.
+    let length = u32::try_from(to.len() - begin - PREFIX_BYTES).unwrap_or(u32::MAX);
+    to[begin + 1..begin + PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use tonic::Code;
 
     use super::*;

@@ -3,6 +3,7 @@
 
 mod fields;
 mod many;
+mod pulse;
 mod question;
 mod talk;
 
@@ -23,6 +24,7 @@ use question::{Apps, Question};
 use talk::Talk;
 
 pub(crate) use many::Many;
+pub(crate) use pulse::Pulse;
 
 /// Room for what a server sends at once.
 const READ_BYTES: usize = 64 * 1024;

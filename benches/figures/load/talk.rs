@@ -80,6 +80,16 @@ impl Talk {
         self.calls.len() < self.in_flight && self.may_send >= question.length() as u64
     }
 
+    /// How many calls were asked.
+    pub(super) fn asked(&self) -> u32 {
+        self.next_stream / 2
+    }
+
+    /// No call waits for its answer any more: what was asked was asked of no server.
+    pub(super) fn forget(&mut self) {
+        self.calls.clear();
+    }
+
     /// How many calls have no answer yet.
     pub(super) fn open(&self) -> usize {
         self.calls.len()
@@ -96,7 +106,8 @@ impl Talk {
             self.frame(HEADERS, END_HEADERS, stream, &block);
         }
         self.frame(DATA, END_STREAM, stream, message);
-        self.may_send -= message.len() as u64;
+        // An echo gives no more room, and needs none.
+        self.may_send = self.may_send.saturating_sub(message.len() as u64);
         self.calls.insert(stream, Call::Asked);
     }
 

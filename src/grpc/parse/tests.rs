@@ -8,6 +8,10 @@ use crate::admission::Who;
 use crate::clock::Millis;
 use crate::quota::HoldTime;
 
+fn check(request: &proto::CheckRequest) -> Result<Check, Violations> {
+    super::check(&request.into())
+}
+
 fn good_check() -> proto::CheckRequest {
     proto::CheckRequest {
         app_id: 1_400_000_001,

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use tonic::{Code, Status};
 
+use super::super::codec::Asked;
 use super::super::proto::{CheckRequest, CheckResponse};
 use super::{Witness, line};
 use crate::clock;
@@ -41,7 +42,7 @@ impl<'a> Call<'a> {
 
     /// A check was decided, one of several.
     #[inline]
-    pub(in super::super) fn saw(&mut self, check: &CheckRequest, answer: &CheckResponse) {
+    pub(in super::super) fn saw(&mut self, check: &Asked<'_>, answer: &CheckResponse) {
         self.witness
             .saw(self.headers, self.open.as_deref(), check, answer);
         if let Some(open) = &mut self.open {
@@ -51,7 +52,7 @@ impl<'a> Call<'a> {
 
     /// The only check was decided.
     #[inline]
-    pub(in super::super) fn decided(&mut self, check: &CheckRequest, answer: &CheckResponse) {
+    pub(in super::super) fn decided(&mut self, check: &Asked<'_>, answer: &CheckResponse) {
         self.witness
             .saw(self.headers, self.open.as_deref(), check, answer);
         if let Some(open) = &mut self.open {
@@ -59,9 +60,49 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Its only check waits for the ledger: what is told of it is told then.
+    pub(in super::super) fn wait(self, check: &Asked<'_>) -> Waiting {
+        let here = self.open.as_deref().map(Open::trace);
+        Waiting {
+            witness: self.witness.clone(),
+            trace: here.or_else(|| Some(Context::of(self.headers)?.trace)),
+            check: check.into(),
+            open: self.open,
+        }
+    }
+
     /// It is answered so.
     #[inline]
     pub(in super::super) fn end<T>(self, answer: Result<T, Status>) -> Result<T, Status> {
+        if let Some(open) = self.open {
+            let fault = answer.as_ref().err();
+            open.end(fault.map_or(Code::Ok, Status::code));
+        }
+        answer
+    }
+}
+
+/// A call whose only check waits for the ledger.
+pub(in super::super) struct Waiting {
+    witness: Witness,
+    trace: Option<TraceId>,
+    check: CheckRequest,
+    open: Option<Box<Open>>,
+}
+
+impl Waiting {
+    /// It is answered so.
+    pub(in super::super) fn end(
+        mut self,
+        answer: Result<CheckResponse, Status>,
+    ) -> Result<CheckResponse, Status> {
+        let check = Asked::from(&self.check);
+        if let Ok(answer) = &answer {
+            self.witness.saw_in(|| self.trace, &check, answer);
+            if let Some(open) = &mut self.open {
+                open.decided(&check, answer);
+            }
+        }
         if let Some(open) = self.open {
             let fault = answer.as_ref().err();
             open.end(fault.map_or(Code::Ok, Status::code));
@@ -121,7 +162,7 @@ impl Open {
     }
 
     /// Its only check was decided.
-    fn decided(&mut self, check: &CheckRequest, answer: &CheckResponse) {
+    fn decided(&mut self, check: &Asked<'_>, answer: &CheckResponse) {
         self.fact("imquota.resource", Fact::Word(line::resource(check)));
         self.fact("imquota.decision", Fact::Word(line::decision(answer)));
         self.fact("imquota.source", Fact::Word(line::source(answer)));
@@ -129,7 +170,7 @@ impl Open {
             self.fact("imquota.reason", Fact::Word(reason));
         }
         if !check.request_id.is_empty() {
-            let id = check.request_id.as_str().into();
+            let id = check.request_id.into();
             self.fact("imquota.request_id", Fact::Text(id));
         }
     }

@@ -2,17 +2,18 @@
 //!
 //! It has what is needed to find it again: the app, the request's id, the trace. It names no user and no object.
 
-use super::super::proto::{CheckRequest, CheckResponse, DenyReason, Resource, Source};
+use super::super::codec::Asked;
+use super::super::proto::{CheckResponse, DenyReason, Resource, Source};
 use crate::trace::TraceId;
 
 /// Writes the line; `left_out` refusals before it had none.
 pub(super) fn write(
     trace: Option<TraceId>,
-    check: &CheckRequest,
+    check: &Asked<'_>,
     answer: &CheckResponse,
     left_out: u64,
 ) {
-    let id = &*check.request_id;
+    let id = check.request_id;
     tracing::info!(
         target: "imquota::decision",
         app = check.app_id,
@@ -38,7 +39,7 @@ pub(super) fn decision(answer: &CheckResponse) -> &'static str {
 }
 
 /// The same of what was asked for.
-pub(super) fn resource(check: &CheckRequest) -> &'static str {
+pub(super) fn resource(check: &Asked<'_>) -> &'static str {
     let resource = Resource::try_from(check.resource).unwrap_or_default();
     short(resource.as_str_name(), "RESOURCE_")
 }

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use http::HeaderMap;
 
-use super::proto::{CheckMode, CheckRequest, CheckResponse, Decision};
+use super::codec::Asked;
+use super::proto::{CheckMode, CheckResponse, Decision};
 use crate::config::DecisionRates;
 use crate::trace::{Context, Spans, TraceId};
 pub(super) use call::{Call, Open};
@@ -97,14 +98,25 @@ impl Witness {
         &self,
         headers: &HeaderMap,
         open: Option<&Open>,
-        check: &CheckRequest,
+        check: &Asked<'_>,
+        answer: &CheckResponse,
+    ) {
+        let trace = || {
+            let here = open.map(Open::trace);
+            here.or_else(|| Some(Context::of(headers)?.trace))
+        };
+        self.saw_in(trace, check, answer);
+    }
+
+    /// A check was decided, in this trace.
+    #[inline]
+    fn saw_in(
+        &self,
+        trace: impl FnOnce() -> Option<TraceId>,
+        check: &Asked<'_>,
         answer: &CheckResponse,
     ) {
         if is_refusal(answer) || self.log.one_in.load(Ordering::Relaxed) > 0 {
-            let trace = || {
-                let here = open.map(Open::trace);
-                here.or_else(|| Some(Context::of(headers)?.trace))
-            };
             self.consider(trace, check, answer);
         }
     }
@@ -113,7 +125,7 @@ impl Witness {
     fn consider(
         &self,
         trace: impl FnOnce() -> Option<TraceId>,
-        check: &CheckRequest,
+        check: &Asked<'_>,
         answer: &CheckResponse,
     ) {
         // What only asks is neither created nor refused; what is no request was not decided.

@@ -1,0 +1,294 @@
+//! One HTTP/2 connection: its calls are taken as they come and answered together.
+//!
+//! What can be answered at once is, by the task of the connection itself: all calls that one reading
+//! brought are decided before anything is written, so that their answers leave in one go. A call that
+//! waits gets a task of its own, which ends with the connection.
+
+use std::future::poll_fn;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::alive::Alive;
+use super::call::Answer;
+use super::connection::told_to_drain;
+use super::edge::Edge;
+use super::{fault, relay};
+
+/// The most calls in flight on one connection; a client that has more waits.
+const STREAMS_MAX: u32 = 1024;
+/// The most calls that a client may give up before they were begun; more cut the connection. As many
+/// as may be in flight: after a pause of this process the time of all of them can be over at once.
+const RESETS_MAX: usize = 1024;
+/// The most calls that are decided before their answers leave.
+const TOGETHER_MAX: usize = 128;
+/// The most bytes of requests that a connection holds unread.
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The most bytes of one request that a connection holds unread.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// The most bytes of answers that wait for a client that does not read.
+const SEND_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of one request's headers.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// How long a connection may be silent before it is asked whether the client is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+/// How long the client may take to say so.
+const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// A call: what came of it, and where its answer goes.
+type Came = (Request<RecvStream>, SendResponse<Bytes>);
+
+/// Answers calls until the client closes the connection, or until `drain` is true and the calls in
+/// flight are answered.
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    edge: Edge,
+    mut drain: watch::Receiver<bool>,
+) -> io::Result<()> {
+    // Boxed, as what comes of it is: a connection is large, and lies in no future beside its beginning.
+    let hello = Box::pin(Serving::greet(stream, edge));
+    let mut serving = tokio::select! {
+        biased;
+        serving = hello => serving.map_err(io::Error::other)?,
+        // Who has not said hello by now is not waited for.
+        () = told_to_drain(&mut drain) => return Err(io::ErrorKind::ConnectionAborted.into()),
+    };
+    let served = tokio::select! {
+        biased;
+        served = poll_fn(|cx| serving.poll(cx)) => served,
+        () = told_to_drain(&mut drain) => {
+            serving.connection.graceful_shutdown();
+            poll_fn(|cx| serving.poll(cx)).await
+        }
+    };
+    served.map_err(io::Error::other)
+}
+
+/// A connection after its handshake.
+struct Serving<S> {
+    connection: Connection<S, Bytes>,
+    edge: Edge,
+    alive: Alive,
+    /// Calls that were taken and not begun: empty between two polls.
+    came: Vec<Came>,
+    /// Calls that wait, at most [`STREAMS_MAX`]; they end with the connection.
+    waiting: JoinSet<()>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
+    /// Waits for the client's first words.
+    async fn greet(stream: S, edge: Edge) -> Result<Box<Self>, h2::Error> {
+        let mut connection = Builder::new()
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_pending_accept_reset_streams(RESETS_MAX)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_window_size(STREAM_WINDOW_BYTES)
+            .max_send_buffer_size(SEND_BYTES_MAX)
+            .max_header_list_size(HEADER_BYTES_MAX)
+            .handshake(stream)
+            .await?;
+        let alive = Alive::new(
+            connection.ping_pong(),
+            KEEPALIVE_AFTER,
+            KEEPALIVE_ANSWER_MAX,
+        );
+        Ok(Box::new(Self {
+            connection,
+            edge,
+            alive,
+            came: Vec::new(),
+            waiting: JoinSet::new(),
+        }))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        if self.alive.poll_is_over(cx).is_ready() {
+            // It is told, if it takes that; it is not waited for.
+            self.connection.abrupt_shutdown(Reason::NO_ERROR);
+            let _ = self.connection.poll_accept(cx);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            while self.came.len() < TOGETHER_MAX
+                && let Poll::Ready(came) = self.connection.poll_accept(cx)
+            {
+                match came.transpose()? {
+                    Some(call) => self.came.push(call),
+                    None => return Poll::Ready(Ok(())),
+                }
+            }
+            if self.came.is_empty() {
+                break;
+            }
+            self.alive.heard();
+            for (request, respond) in self.came.drain(..) {
+                begin(&self.edge, request, respond, &mut self.waiting, cx);
+            }
+        }
+        while let Poll::Ready(Some(ended)) = self.waiting.poll_join_next(cx) {
+            if let Err(problem) = ended {
+                tracing::error!(%problem, "answering a call failed");
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Answers a call at once, or has it waited for.
+fn begin(
+    edge: &Edge,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    waiting: &mut JoinSet<()>,
+    cx: &mut Context<'_>,
+) {
+    match guarded(|| edge.answer(request, cx)) {
+        Answer::Now(reply) => match relay::send(reply, &mut respond) {
+            Ok(None) => {}
+            Ok(Some(rest)) => drop(waiting.spawn(async move { note(rest.await) })),
+            Err(problem) => note(Err(problem)),
+        },
+        Answer::Later(reply) => {
+            let answer = async move {
+                let Some(reply) = relay::unless_reset(reply, &mut respond).await else {
+                    return Ok(());
+                };
+                match relay::send(reply, &mut respond)? {
+                    None => Ok(()),
+                    Some(rest) => rest.await,
+                }
+            };
+            waiting.spawn(async move { note(answer.await) });
+        }
+    }
+}
+
+/// What `answer` comes to. A panic in one call is no reason to end the others of its connection.
+fn guarded(answer: impl FnOnce() -> Answer) -> Answer {
+    // What the call shares with others is behind atomics and locks, none of which outlives it.
+    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+        tracing::error!("answering a call failed in a panic");
+        Answer::Now(fault::broken().into())
+    })
+}
+
+/// An answer that could not be written: its client has gone, or has given it up.
+fn note(sent: Result<(), h2::Error>) {
+    if let Err(problem) = sent {
+        tracing::debug!(%problem, "an answer was not sent");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+    use tokio::time::{Instant, timeout};
+    use tonic::{Code, Status};
+
+    use super::super::health::{Probes, Readiness};
+    use super::super::relay::Reply;
+    use super::*;
+
+    /// A connection that is served, its other end, and who can end it.
+    fn served() -> (
+        JoinHandle<io::Result<()>>,
+        DuplexStream,
+        watch::Sender<bool>,
+    ) {
+        served_by(64 * 1024)
+    }
+
+    /// As [`served`], by a wire that holds so many bytes.
+    fn served_by(
+        bytes: usize,
+    ) -> (
+        JoinHandle<io::Result<()>>,
+        DuplexStream,
+        watch::Sender<bool>,
+    ) {
+        let (client, server) = duplex(bytes);
+        let (drain, told) = watch::channel(false);
+        let edge = Edge::only_health(Probes::new(Readiness::new()));
+        (tokio::spawn(serve(server, edge, told)), client, drain)
+    }
+
+    #[test]
+    fn a_panic_ends_one_call() {
+        let Answer::Now(Reply::Headers(said)) = guarded(|| panic!("this test wants a panic"))
+        else {
+            panic!("nobody waits for it");
+        };
+        let status = Status::from_header_map(said.headers()).expect("it is a status");
+        assert_eq!(status.code(), Code::Internal);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_not_said_hello_does_not_hold_up_the_end() {
+        let (serving, mut client, drain) = served();
+        client.write_all(b"PRI * HTT").await.expect("there is room");
+        drain.send_replace(true);
+        let ended = serving.await.expect("it does not panic");
+        let problem = ended.expect_err("it was cut off");
+        assert_eq!(problem.kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    /// As one that is cut off from the network, with answers on their way.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_let_go() {
+        let (serving, client, _drain) = served_by(16);
+        let (mut hears, mut says) = tokio::io::split(client);
+        let began = Instant::now();
+        let hello = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            &[0, 0, 0, 4, 0, 0, 0, 0, 0][..],
+        ]
+        .concat();
+        let mut heard = Vec::new();
+        let hearing = timeout(KEEPALIVE_AFTER / 2, hears.read_to_end(&mut heard));
+        let (said, still) = tokio::join!(says.write_all(&hello), hearing);
+        said.expect("it was read");
+        still.expect_err("the server has no more to say, and does not end");
+        serving.await.expect("no panic").expect("it is let go");
+        let took = began.elapsed();
+        assert!(
+            took <= 2 * KEEPALIVE_AFTER + KEEPALIVE_ANSWER_MAX,
+            "{took:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_gone_is_let_go() {
+        let (serving, client, _drain) = served();
+        // Polled no further, it answers no ping.
+        let gone = h2::client::handshake(client).await.expect("it is served");
+        let began = Instant::now();
+        let _ = serving.await.expect("it does not panic");
+        let took = began.elapsed();
+        assert!(took >= KEEPALIVE_AFTER + KEEPALIVE_ANSWER_MAX, "{took:?}");
+        assert!(took <= 2 * KEEPALIVE_AFTER + KEEPALIVE_ANSWER_MAX);
+        drop(gone);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_there_may_be_silent() {
+        let (mut serving, client, drain) = served();
+        let (_calls, connection) = h2::client::handshake(client).await.expect("it is served");
+        let listening = tokio::spawn(connection);
+        let long = timeout(20 * KEEPALIVE_AFTER, &mut serving).await;
+        long.expect_err("it is still served");
+        drain.send_replace(true);
+        listening.await.expect("no panic").expect("it is told so");
+        // Who closes first is open.
+        let _ = serving.await.expect("no panic");
+    }
+}

@@ -1,0 +1,87 @@
+//! The checks of a stream, one after the other, however its frames are cut.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::Stream as _;
+use h2::RecvStream;
+use tonic::{Status, Streaming};
+
+use super::codec::Asked;
+use super::fault;
+use super::proto::CheckRequest;
+use super::unary::{self, PREFIX_BYTES, joined, wanted};
+
+/// Where the checks of a stream come from.
+pub(super) enum Messages {
+    /// Plain ones.
+    Plain(Plain),
+    /// Those that may be packed: the generated service reads them.
+    Packed(Streaming<CheckRequest>),
+}
+
+/// A stream of plain messages.
+pub(super) struct Plain {
+    body: RecvStream,
+    /// What came and was not read: less than a message, or some whole ones.
+    held: Bytes,
+}
+
+impl Messages {
+    /// The messages of `body`, none of which is packed.
+    pub(super) fn plain(body: RecvStream) -> Self {
+        let held = Bytes::new();
+        Self::Plain(Plain { body, held })
+    }
+
+    /// What `read` makes of the next check; `None` at the end.
+    pub(super) fn poll_next<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: impl FnOnce(&Asked<'_>) -> T,
+    ) -> Poll<Result<Option<T>, Status>> {
+        match self {
+            Self::Plain(plain) => plain.poll_next(cx, read),
+            Self::Packed(messages) => {
+                let next = ready!(Pin::new(messages).poll_next(cx)).transpose()?;
+                Poll::Ready(Ok(next.map(|request| read(&Asked::from(&request)))))
+            }
+        }
+    }
+}
+
+impl Plain {
+    fn poll_next<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: impl FnOnce(&Asked<'_>) -> T,
+    ) -> Poll<Result<Option<T>, Status>> {
+        let length = loop {
+            let wanted = wanted(&self.held)?;
+            if self.held.len() >= wanted {
+                break wanted;
+            }
+            match ready!(self.body.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // What is held is bounded by one frame and one message.
+                    let _ = self.body.flow_control().release_capacity(data.len());
+                    self.held = joined(std::mem::take(&mut self.held), data);
+                }
+                // The client went away; nobody hears of it.
+                Some(Err(problem)) => {
+                    return Poll::Ready(Err(Status::cancelled(problem.to_string())));
+                }
+                None if self.held.is_empty() => return Poll::Ready(Ok(None)),
+                None => return Poll::Ready(Err(fault::malformed("the message ends early"))),
+            }
+        };
+        let message = self.held.split_to(length);
+        let message = &message[PREFIX_BYTES..];
+        if let Some(asked) = Asked::read(message) {
+            return Poll::Ready(Ok(Some(read(&asked))));
+        }
+        let request = unary::decode::<CheckRequest>(message)?;
+        Poll::Ready(Ok(Some(read(&Asked::from(&request)))))
+    }
+}

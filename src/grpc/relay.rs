@@ -1,0 +1,144 @@
+//! An answer on its way out: written as far as the client takes it.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, SendStream};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body::Body as _;
+use tonic::Status;
+use tonic::body::Body;
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+/// Where a call's status stands.
+pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const OK: HeaderValue = HeaderValue::from_static("0");
+
+/// The answer to a call.
+pub(super) enum Reply {
+    /// A framed message, then the status OK.
+    Message(Bytes),
+    /// Headers alone.
+    Headers(Response<()>),
+    /// One that goes on: what a generated service made, or a stream.
+    Flowing(Response<Body>),
+}
+
+impl Reply {
+    /// An answer that goes on as long as `body` does.
+    pub(super) fn stream(
+        body: impl http_body::Body<Data = Bytes, Error = Status> + Send + 'static,
+    ) -> Self {
+        let mut response = Response::new(Body::new(body));
+        response.headers_mut().insert(CONTENT_TYPE, GRPC);
+        Self::Flowing(response)
+    }
+
+    /// The answer to a request that is no gRPC at all.
+    pub(super) fn no_grpc() -> Self {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::Headers(response)
+    }
+}
+
+impl From<Status> for Reply {
+    fn from(status: Status) -> Self {
+        Self::Headers(status.into_http())
+    }
+}
+
+/// Sends a reply; what of it cannot be sent at once is left to whoever waits for it.
+pub(super) fn send(
+    reply: Reply,
+    respond: &mut SendResponse<Bytes>,
+) -> Result<Option<impl Future<Output = Result<(), h2::Error>> + use<>>, h2::Error> {
+    match reply {
+        Reply::Message(message) => {
+            let mut response = Response::new(());
+            response.headers_mut().insert(CONTENT_TYPE, GRPC);
+            let mut stream = respond.send_response(response, false)?;
+            stream.send_data(message, false)?;
+            let mut trailers = HeaderMap::with_capacity(1);
+            trailers.insert(GRPC_STATUS, OK);
+            stream.send_trailers(trailers)?;
+            Ok(None)
+        }
+        Reply::Headers(response) => {
+            respond.send_response(response, true)?;
+            Ok(None)
+        }
+        Reply::Flowing(response) => {
+            let (head, body) = response.into_parts();
+            let ends = body.is_end_stream();
+            let stream = respond.send_response(Response::from_parts(head, ()), ends)?;
+            Ok((!ends).then(|| pour(body, stream)))
+        }
+    }
+}
+
+/// Waits for `reply`, unless the client gives the call up: nobody would read it then.
+pub(super) async fn unless_reset(
+    reply: impl Future<Output = Reply>,
+    respond: &mut SendResponse<Bytes>,
+) -> Option<Reply> {
+    let mut reply = pin!(reply);
+    poll_fn(|cx| match reply.as_mut().poll(cx) {
+        Poll::Ready(reply) => Poll::Ready(Some(reply)),
+        Poll::Pending => respond.poll_reset(cx).map(|_| None),
+    })
+    .await
+}
+
+/// Writes a body, as fast as the client takes it.
+async fn pour(mut body: Body, mut to: SendStream<Bytes>) -> Result<(), h2::Error> {
+    loop {
+        let next = poll_fn(|cx| {
+            // A client that gave the call up must not hold a service that waits for something.
+            if let Poll::Ready(reason) = to.poll_reset(cx)? {
+                return Poll::Ready(Err(h2::Error::from(reason)));
+            }
+            Pin::new(&mut body).poll_frame(cx).map(Ok)
+        });
+        let frame = match next.await? {
+            None => return to.send_data(Bytes::new(), true),
+            Some(Ok(frame)) => frame,
+            Some(Err(problem)) => {
+                to.send_reset(Reason::INTERNAL_ERROR);
+                tracing::debug!(%problem, "a service broke off its answer");
+                return Ok(());
+            }
+        };
+        match frame.into_data() {
+            Ok(data) => send_all(data, &mut to).await?,
+            Err(frame) => {
+                if let Ok(trailers) = frame.into_trailers() {
+                    return to.send_trailers(trailers);
+                }
+            }
+        }
+    }
+}
+
+/// Writes `data` in parts of what there is room for.
+pub(super) async fn send_all(mut data: Bytes, to: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
+    while !data.is_empty() {
+        to.reserve_capacity(data.len());
+        while to.capacity() == 0 {
+            let room = poll_fn(|cx| match to.poll_capacity(cx) {
+                Poll::Ready(Some(room)) => Poll::Ready(room),
+                // The stream takes no more.
+                Poll::Ready(None) => Poll::Ready(Err(Reason::CANCEL.into())),
+                Poll::Pending => Poll::Pending,
+            });
+            room.await?;
+        }
+        let part = data.split_to(to.capacity().min(data.len()));
+        to.send_data(part, false)?;
+    }
+    Ok(())
+}
