@@ -166,12 +166,7 @@ impl Scenario {
         };
         // Drawn apart, so that a plan without them is what it is to `aims`.
         let rng = &mut StdRng::seed_from_u64(!seed);
-        // Where the ledger forgets, objects and reservations have runs of their own (`aims`): a reservation whose
-        // confirmation is forgotten may be counted twice, which the README says and a recount mends.
-        let drawn = Habits::draw(rng);
-        if !plan.forgets() {
-            plan.habits = drawn;
-        }
+        plan.habits = Habits::draw(rng);
         if rng.random_ratio(1, 3) {
             let tenants = plan.tenants.iter_mut();
             tenants.for_each(|tenant| keeps_ids(tenant, rng));
