@@ -10,7 +10,7 @@ use crate::{Effort, Failure};
 
 const FIRST_APP: u64 = 1_700_000_000;
 const NAMES: [&str; 3] = ["imquota", "no-op tonic", "byte echo"];
-const PARTS: [&str; 3] = ["p50_ns", "p99_ns", "p999_ns"];
+pub(crate) const PARTS: [&str; 3] = ["p50_ns", "p99_ns", "p999_ns"];
 
 /// Prints the times, and the ratio of the median ones.
 pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
@@ -34,8 +34,7 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
                 let which = (turn + usize::try_from(round)?) % NAMES.len();
                 let found = pulse(effort, addresses[which], NAMES[which] == "byte echo")?;
                 for (at, part) in PARTS.iter().enumerate() {
-                    let time = found.get(part).and_then(Value::as_u64);
-                    let time = time.ok_or("the load does not say how long it waited")?;
+                    let time = time(&found, part)?;
                     times[which][at].add(time);
                     if at == 0 {
                         medians[which] = time;
@@ -57,7 +56,14 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     ours.process.terminate()
 }
 
-fn pulse(effort: Effort, to: &str, echo: bool) -> Result<Value, Failure> {
+/// One of the [`PARTS`] of what was found.
+pub(crate) fn time(found: &Value, part: &str) -> Result<u64, Failure> {
+    let time = found.get(part).and_then(Value::as_u64);
+    Ok(time.ok_or("the load does not say how long it waited")?)
+}
+
+/// Asks one call after the other.
+pub(crate) fn pulse(effort: Effort, to: &str, echo: bool) -> Result<Value, Failure> {
     let mut args = vec![
         format!("--to={to}"),
         format!("--first-app={FIRST_APP}"),

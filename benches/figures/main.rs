@@ -8,6 +8,7 @@ mod bills;
 mod check;
 mod child;
 mod commands;
+mod disturbed;
 mod echo;
 mod latency;
 mod load;
@@ -70,6 +71,8 @@ enum What {
     Check,
     /// One call at a time, against a byte echo.
     Latency,
+    /// One call at a time, while something else goes on.
+    Disturbed,
     /// Redis commands on the wire for 1,000 checks.
     Commands,
     /// Memory an app, for both stores.
@@ -146,6 +149,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Some(What::Check) => check::run(effort),
         Some(What::Many) => many::run(effort),
         Some(What::Latency) => latency::run(effort),
+        Some(What::Disturbed) => disturbed::run(effort),
         Some(What::Commands) => commands::run(effort),
         Some(What::Memory) => memory::run(effort),
         Some(What::Actives) => actives::run(effort),
@@ -158,6 +162,7 @@ fn run(args: Args) -> Result<(), Failure> {
             check::run(effort)?;
             many::run(effort)?;
             latency::run(effort)?;
+            disturbed::run(effort)?;
             commands::run(effort)?;
             memory::run(effort)?;
             actives::run(effort)?;

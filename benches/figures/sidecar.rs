@@ -101,12 +101,22 @@ impl Sidecar {
         folder: &Path,
         limits: Limits,
     ) -> Result<(Self, Duration), Failure> {
+        Self::with(store, folder, limits, "")
+    }
+
+    /// As [`Sidecar::timed`], with `more` settings.
+    pub(crate) fn with(
+        store: &str,
+        folder: &Path,
+        limits: Limits,
+        more: &str,
+    ) -> Result<(Self, Duration), Failure> {
         let settings = folder.join("imquota.yaml");
         let (limits, fees) = (limits.text(), limits.fees());
         fs::write(
             &settings,
             format!(
-                "plans: {{ figures: {{ limits: {limits}, fees: {fees} }} }}\nunknown_app_plan: figures\n"
+                "plans: {{ figures: {{ limits: {limits}, fees: {fees} }} }}\nunknown_app_plan: figures\n{more}"
             ),
         )?;
         let tcp = format!("127.0.0.1:{}", free_port()?);
