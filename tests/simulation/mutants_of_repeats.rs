@@ -40,8 +40,17 @@ fn an_answer_that_goes_out_before_it_is_journaled() {
 fn a_confirmation_that_counts_each_time() {
     is_rejected_where(
         Some(aims::reservations),
-        "{replayed = how ~= 'c', mine = record.owner == claim, late = how ~= '0'}",
+        "{replayed = how ~= 'c', mine = record.owner == claim, settled = settled, late = how ~= '0'}",
         "{mine = true, late = how ~= '0'}",
+    );
+}
+
+#[test]
+fn a_second_confirmation_that_is_told() {
+    is_rejected_where(
+        None,
+        "mine = record.owner == claim, settled = settled, late = how ~= '0'}",
+        "mine = record.owner == claim, late = how ~= '0'}",
     );
 }
 

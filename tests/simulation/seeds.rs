@@ -8,7 +8,7 @@ use crate::run::{Manner, run};
 use crate::scenario::Scenario;
 
 /// How many seeds are run where nobody says otherwise.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 100;
 
 /// The number that a variable of the environment holds.
 pub fn number(variable: &str, otherwise: u64) -> u64 {
