@@ -43,6 +43,15 @@ pub(super) enum NoAnswer {
         /// Why not the rest.
         why: Box<NoAnswer>,
     },
+    /// Of a file of orders those before a line were carried out, and are not to be carried out again.
+    BrokenOff {
+        /// What was done.
+        done: Box<Answer>,
+        /// Why not the rest.
+        why: Box<NoAnswer>,
+        /// The line that was not.
+        line: usize,
+    },
     /// All was done that could be.
     Problems {
         /// What was done.
@@ -109,12 +118,18 @@ pub fn ask(
             runtime.block_on(verbs::import(args, environment, progress))
         }
         Ask::RunBills(args) => runtime.block_on(verbs::run_bills(args, environment, progress)),
+        Ask::Recount(args) if args.file.is_some() => {
+            runtime.block_on(verbs::recount_all(args, environment, progress))
+        }
         _ => runtime.block_on(answer(what, environment, manner.timeout)),
     };
     match asked {
         Ok(answer) => show(manner, &answer, out),
         Err(no_answer) => {
-            if let NoAnswer::HalfDone { done, .. } | NoAnswer::Problems { done, .. } = &no_answer {
+            if let NoAnswer::HalfDone { done, .. }
+            | NoAnswer::BrokenOff { done, .. }
+            | NoAnswer::Problems { done, .. } = &no_answer
+            {
                 show(manner, done, out);
             }
             say(err, &format!("imquota: {}", explain(manner, &no_answer)));
@@ -234,6 +249,10 @@ pub(super) fn explain(manner: Manner<'_>, no_answer: &NoAnswer) -> String {
             };
             format!("{}; {advice}", explain(manner, why))
         }
+        NoAnswer::BrokenOff { why, line, .. } => format!(
+            "line {line}: {}; what stands before it is set, and nothing behind it: give the rest, counted anew",
+            explain(manner, why)
+        ),
     }
 }
 

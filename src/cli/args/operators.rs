@@ -74,16 +74,29 @@ pub(in crate::cli) struct Why {
 #[derive(Debug, Args)]
 pub struct RecountArgs {
     /// The SDKAppID
-    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(in crate::cli) app: u64,
+    #[arg(
+        long,
+        value_name = "ID",
+        required_unless_present = "file",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub(in crate::cli) app: Option<u64>,
     /// Which of its counts
-    #[arg(long)]
-    pub(in crate::cli) resource: Resource,
+    #[arg(long, required_unless_present = "file")]
+    pub(in crate::cli) resource: Option<Resource>,
+    /// Set many counts, one after the other: a file with a line for each, of app, resource and number, as
+    /// 1400000001,account,42; - is standard input. Empty lines are skipped. All is read before anything is set
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["app", "resource", "to", "dry_run", "token", "cancel"]
+    )]
+    pub(in crate::cli) file: Option<PathBuf>,
     /// How many there really are
     #[arg(
         long,
         value_name = "N",
-        required_unless_present_any = ["dry_run", "cancel"],
+        required_unless_present_any = ["dry_run", "cancel", "file"],
         value_parser = clap::value_parser!(u64).range(..=Limit::MAX)
     )]
     pub(in crate::cli) to: Option<u64>,

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tonic::Status;
 
-use super::run;
 use super::stub::{Answers, Stub};
+use super::{run, run_at};
 use crate::cli::Exit;
 use crate::grpc::proto::{
     AuditEntry, ListAuditResponse, ListMembersResponse, MemberInfo, MemberStanding,
@@ -75,6 +75,67 @@ fn a_dry_run_prints_its_token_and_what_to_do_with_it() {
     let asked = "waits: RecountRequest { app_id: 7, resource: Group, to: Some(40), dry_run: true, \
                  token: 0, reason: \"\", cancel: false }";
     assert_eq!(stub.asked(), [asked, asked]);
+}
+
+#[test]
+fn a_file_sets_many_counts_and_says_where_it_broke_off() {
+    let (folder, stub, at) = on_socket(Answers {
+        recount: Some(Ok(RecountResponse {
+            from: 43,
+            to: Some(40),
+            all_told: true,
+            ..Default::default()
+        })),
+        ..Answers::default()
+    });
+    let file = folder.path().join("counts.csv");
+    std::fs::write(&file, "7,account,40\n\n8,av-room,40\n").expect("it is ours");
+    let set = format!("recount --reason audit --file {} {at}", file.display());
+    let (exit, out, err) = run_at(&set, true);
+    assert_eq!(exit, Exit::Done);
+    let one = |what: &str| format!("RECOUNTED: {what}\n  was  43\n  is   40\n");
+    let (first, second) = (one("account of app 7"), one("av-room of app 8"));
+    assert_eq!(out, format!("{first}{second}2 counts set\n"));
+    assert!(err.contains("]  50 % 1 counts set"), "{err:?}");
+    assert!(err.contains("] 100 % 2 counts set"), "{err:?}");
+    let asked = |app, resource| {
+        format!(
+            "waits: RecountRequest {{ app_id: {app}, resource: {resource}, to: Some(40), dry_run: false, \
+             token: 0, reason: \"audit\", cancel: false }}"
+        )
+    };
+    assert_eq!(stub.asked(), [asked(7, "Account"), asked(8, "AvRoom")]);
+    let (_, out, _) = run(&format!("{set} --json"));
+    let told = json_of(&out);
+    assert_eq!(told["recounts"][1]["app_id"], 8);
+    assert_eq!(told["recounts"][1]["resource"], "RESOURCE_AV_ROOM");
+    stub.asked();
+
+    std::fs::write(&file, "7,account,40\n8,room,40\n").expect("it is ours");
+    let (exit, out, err) = run(&set);
+    assert_eq!((exit, out.as_str()), (Exit::Fault, ""));
+    assert!(
+        err.contains("line 2: \"room\" is no resource: account, group or av-room; nothing was set"),
+        "{err}"
+    );
+    assert!(stub.asked().is_empty());
+}
+
+#[test]
+fn a_file_that_breaks_off_names_the_line() {
+    let (folder, _stub, at) = on_socket(Answers {
+        recount: Some(Err(Status::unavailable("the ledger is away"))),
+        ..Answers::default()
+    });
+    let file = folder.path().join("counts.csv");
+    std::fs::write(&file, "\n7,account,40\n8,group,1\n").expect("it is ours");
+    let (exit, out, err) = run(&format!("recount --file {} {at}", file.display()));
+    assert_eq!((exit, out.as_str()), (Exit::Fault, "0 counts set\n"));
+    assert_eq!(
+        err,
+        "imquota: line 2: UNAVAILABLE: the ledger is away; what stands before it is set, and nothing behind it: give the \
+         rest, counted anew\n"
+    );
 }
 
 #[test]

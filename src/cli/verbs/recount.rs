@@ -15,9 +15,11 @@ pub(in crate::cli) async fn recount(
     args: &RecountArgs,
     environment: &Environment,
 ) -> Result<Answer, NoAnswer> {
+    // Both are there: without them, and without a file, the arguments are refused.
+    let resource = args.resource.map(proto::Resource::from);
     let order = RecountRequest {
-        app_id: args.app,
-        resource: proto::Resource::from(args.resource).into(),
+        app_id: args.app.unwrap_or_default(),
+        resource: resource.unwrap_or_default().into(),
         to: args.to,
         dry_run: args.dry_run,
         token: args.token.unwrap_or(0),
@@ -43,7 +45,7 @@ pub(super) async fn recounted(
     })
 }
 
-fn text(order: &RecountRequest, reply: &RecountResponse) -> String {
+pub(super) fn text(order: &RecountRequest, reply: &RecountResponse) -> String {
     let what = words::resource(order.resource);
     let (app, token) = (order.app_id, reply.token);
     if order.cancel {
@@ -80,7 +82,7 @@ fn text(order: &RecountRequest, reply: &RecountResponse) -> String {
     below(&sentence, &facts)
 }
 
-fn json(reply: &RecountResponse) -> serde_json::Value {
+pub(super) fn json(reply: &RecountResponse) -> serde_json::Value {
     json!({
         "token": reply.token,
         "from": reply.from,
