@@ -8,9 +8,7 @@ use futures_util::FutureExt as _;
 use imquota::admission::{Admission, Check, CheckMode, Tally};
 use imquota::clock::{Clock, Zone};
 use imquota::ledger::{Folder, Ledger, Parts, Saving};
-use imquota::quota::{
-    Amount, AppId, AppRules, ExpiredHolds, Limits, Plan, PlanName, Resource, Rulebook,
-};
+use imquota::quota::{Amount, AppId, AppSpec, Limits, Plan, PlanName, Resource, Rulebook};
 use imquota::store::embedded::EmbeddedStore;
 
 #[global_allocator]
@@ -88,22 +86,12 @@ fn ledger(folder: &tempfile::TempDir, app: AppId) -> Arc<Ledger> {
     let zone = Zone::parse("+08:00").expect("a fixed offset");
     let file = folder.path().join("ledger.redb");
     let store = EmbeddedStore::open(&file, zone.clone()).expect("a new ledger");
-    let plan = Plan {
+    let plan = Arc::new(Plan {
         name: PlanName::parse("any").expect("a name"),
         limits: Limits::UNLIMITED,
         fees: Vec::new(),
-    };
-    let rules = AppRules {
-        limits: plan.limits,
-        plan: Arc::new(plan),
-        shadow: false,
-        edition: 0,
-        disabled: false,
-        share_ids: false,
-        track_objects: true,
-        expired_holds: ExpiredHolds::Ask,
-        activated: None,
-    };
+    });
+    let rules = AppSpec::of(plan.name.clone()).rules(&plan, 0);
     let parts = Parts {
         clock: Arc::default(),
         zone,

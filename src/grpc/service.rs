@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::access::Role;
-use crate::admission::Admission;
+use crate::admission::{Admission, Patience};
 
 use super::codec::Asked;
 use super::deadline::{deadline, within};
@@ -143,18 +143,12 @@ impl Quota {
         headers: &HeaderMap,
         request: ConfirmRequest,
     ) -> Result<ConfirmResponse, Status> {
-        let mut call = self.witness.call("Confirm", headers);
-        call.about(request.app_id);
-        let answer = async {
-            let deadline = deadline(headers)?;
+        let work = async |patience| {
             let confirm = parse::confirm(&request)?;
-            let patience = deadline.patience(Instant::now);
-            let work = pin!(self.admission.confirm(confirm, patience));
-            let confirmed = within(deadline, work).await?;
-            Ok::<_, Status>(render::confirm(confirmed))
+            let confirmed = self.admission.confirm(confirm, patience).await?;
+            Ok(render::confirm(confirmed))
         };
-        let answer = answer.await;
-        call.end(answer)
+        self.answer("Confirm", headers, request.app_id, work).await
     }
 
     /// Ends a reservation that came to nothing.
@@ -163,18 +157,12 @@ impl Quota {
         headers: &HeaderMap,
         request: CancelRequest,
     ) -> Result<CancelResponse, Status> {
-        let mut call = self.witness.call("Cancel", headers);
-        call.about(request.app_id);
-        let answer = async {
-            let deadline = deadline(headers)?;
+        let work = async |patience| {
             let cancel = parse::cancel(&request)?;
-            let patience = deadline.patience(Instant::now);
-            let work = pin!(self.admission.cancel(cancel, patience));
-            let cancelled = within(deadline, work).await?;
-            Ok::<_, Status>(render::cancel(cancelled))
+            let cancelled = self.admission.cancel(cancel, patience).await?;
+            Ok(render::cancel(cancelled))
         };
-        let answer = answer.await;
-        call.end(answer)
+        self.answer("Cancel", headers, request.app_id, work).await
     }
 
     /// Gives back what was deleted.
@@ -183,20 +171,12 @@ impl Quota {
         headers: &HeaderMap,
         request: ReleaseRequest,
     ) -> Result<ReleaseResponse, Status> {
-        let mut call = self.witness.call("Release", headers);
-        call.about(request.app_id);
-        let answer = async {
-            let deadline = deadline(headers)?;
+        let work = async |patience| {
             let release = parse::release(&request)?;
-            let work = pin!(
-                self.admission
-                    .release(release, deadline.patience(Instant::now))
-            );
-            let released = within(deadline, work).await?;
-            Ok::<_, Status>(render::release(&released))
+            let released = self.admission.release(release, patience).await?;
+            Ok(render::release(&released))
         };
-        let answer = answer.await;
-        call.end(answer)
+        self.answer("Release", headers, request.app_id, work).await
     }
 
     /// Records users who logged in.
@@ -205,18 +185,13 @@ impl Quota {
         headers: &HeaderMap,
         request: RecordActiveRequest,
     ) -> Result<RecordActiveResponse, Status> {
-        let mut call = self.witness.call("RecordActive", headers);
-        call.about(request.app_id);
-        let answer = async {
-            let deadline = deadline(headers)?;
+        let work = async |patience| {
             let record = parse::record(&request)?;
-            let patience = deadline.patience(Instant::now);
-            let work = pin!(self.admission.record_active(record, patience));
-            let active = within(deadline, work).await?;
-            Ok::<_, Status>(render::active(&active))
+            let active = self.admission.record_active(record, patience).await?;
+            Ok(render::active(&active))
         };
-        let answer = answer.await;
-        call.end(answer)
+        self.answer("RecordActive", headers, request.app_id, work)
+            .await
     }
 
     /// Reads an app's counts.
@@ -225,14 +200,29 @@ impl Quota {
         headers: &HeaderMap,
         request: GetUsageRequest,
     ) -> Result<GetUsageResponse, Status> {
-        let mut call = self.witness.call("GetUsage", headers);
-        call.about(request.app_id);
+        let work = async |patience| {
+            let report = self
+                .admission
+                .usage(parse::usage(request)?, patience)
+                .await?;
+            Ok(render::usage(&report))
+        };
+        self.answer("GetUsage", headers, request.app_id, work).await
+    }
+
+    /// Does the work of a call about `app` in the caller's time, and is its witness.
+    async fn answer<T>(
+        &self,
+        name: &'static str,
+        headers: &HeaderMap,
+        app: u64,
+        work: impl AsyncFnOnce(Patience) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        let mut call = self.witness.call(name, headers);
+        call.about(app);
         let answer = async {
             let deadline = deadline(headers)?;
-            let app = parse::usage(request)?;
-            let work = pin!(self.admission.usage(app, deadline.patience(Instant::now)));
-            let report = within(deadline, work).await?;
-            Ok::<_, Status>(render::usage(&report))
+            within(deadline, pin!(work(deadline.patience(Instant::now)))).await
         };
         let answer = answer.await;
         call.end(answer)

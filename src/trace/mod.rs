@@ -5,12 +5,14 @@
 
 mod context;
 mod export;
+mod one_in;
 mod otlp;
 mod span;
 mod spans;
 
 pub use context::{Context, SpanId, TraceId};
 pub use export::{Exporter, exporter};
+pub(crate) use one_in::is_one_in;
 pub use span::{Fact, Span};
 pub use spans::{SpanCounts, Spans, WAITING_MAX};
 

@@ -6,10 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
-use super::{Context, Span};
+use super::{Context, Span, is_one_in};
 
 /// The most spans that wait to be sent; what comes then is dropped.
 pub const WAITING_MAX: usize = 4_096;
+
+thread_local! {
+    /// Calls that belong to no trace.
+    static SEEN: Cell<u32> = const { Cell::new(0) };
+}
 
 /// Takes spans. Its clones share the way to the receiver.
 #[derive(Debug, Clone)]
@@ -54,7 +59,7 @@ impl Spans {
     pub fn sample(&self, caller: Option<Context>) -> Option<Context> {
         match caller {
             Some(caller) => caller.sampled.then_some(caller),
-            None => is_sampled(self.one_in).then(Context::begin),
+            None => is_one_in(self.one_in, &SEEN).then(Context::begin),
         }
     }
 
@@ -73,14 +78,6 @@ impl Spans {
             dropped: self.counts.dropped.load(Ordering::Relaxed),
         }
     }
-}
-
-/// Whether this call is the one in so many, counted by each thread for itself.
-fn is_sampled(one_in: u32) -> bool {
-    thread_local! { static SEEN: Cell<u32> = const { Cell::new(0) } }
-    let now = SEEN.get().wrapping_add(1);
-    SEEN.set(now);
-    one_in > 0 && now.is_multiple_of(one_in)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use http::HeaderMap;
 use super::codec::Asked;
 use super::proto::{CheckMode, CheckResponse, Decision};
 use crate::config::DecisionRates;
-use crate::trace::{Context, Spans, TraceId};
+use crate::trace::{Context, Spans, TraceId, is_one_in};
 pub(super) use call::{Call, Open};
 use room::Room;
 
@@ -154,9 +154,7 @@ fn is_refusal(answer: &CheckResponse) -> bool {
 /// Whether this decision is the one in so many, counted by each thread for itself.
 fn is_sampled(one_in: u32) -> bool {
     thread_local! { static SEEN: Cell<u32> = const { Cell::new(0) } }
-    let now = SEEN.get().wrapping_add(1);
-    SEEN.set(now);
-    one_in > 0 && now.is_multiple_of(one_in)
+    is_one_in(one_in, &SEEN)
 }
 
 #[cfg(test)]
