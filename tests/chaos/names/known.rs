@@ -1,5 +1,8 @@
 //! What the gateways that know every object compare with the sidecars when all is healed.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
 use imquota::grpc::proto::{CheckMode, ReleaseRequest};
 
 use super::{App, HASTY, Namer, Object, PATIENT, creates};
@@ -15,9 +18,11 @@ pub async fn each_object_is_known(doors: &[Client], namers: &mut [Namer<'_>]) {
     if namers.is_empty() {
         return;
     }
-    for app in [PATIENT, HASTY] {
-        each_is_counted_once(app, doors, namers).await;
-    }
+    let apps = [PATIENT, HASTY];
+    let counts = [
+        each_is_counted_once(apps[0], doors, namers).await,
+        each_is_counted_once(apps[1], doors, namers).await,
+    ];
     for namer in namers.iter_mut() {
         for at in 0..namer.living.len().min(LOOKED_AT) {
             let Object {
@@ -43,12 +48,13 @@ pub async fn each_object_is_known(doors: &[Client], namers: &mut [Namer<'_>]) {
             namer.door().release(again).await;
         }
     }
-    for app in [PATIENT, HASTY] {
-        each_is_counted_once(app, doors, namers).await;
+    for (app, count) in apps.into_iter().zip(counts) {
+        all_count(app, doors, &(count..=count)).await;
     }
 }
 
-async fn each_is_counted_once(app: App, doors: &[Client], namers: &[Namer<'_>]) {
+/// How many objects of `app` every sidecar counts: as many as there are.
+async fn each_is_counted_once(app: App, doors: &[Client], namers: &[Namer<'_>]) -> u64 {
     let objects = |some: fn(&Object) -> bool| {
         let all = namers
             .iter()
@@ -60,8 +66,13 @@ async fn each_is_counted_once(app: App, doors: &[Client], namers: &[Namer<'_>]) 
     let alive = alive.filter(|object| object.app.id == app.id).count() as u64;
     let possible = alive..=alive + objects(|object| object.is_nameless);
     assert!(objects(|_| true) > 0, "{app:?}: nothing was created");
+    all_count(app, doors, &possible).await
+}
+
+/// The count that every sidecar has of `app`, and that is a possible one.
+async fn all_count(app: App, doors: &[Client], possible: &RangeInclusive<u64>) -> u64 {
     let counted = async || {
-        let mut counts = Vec::new();
+        let mut counts = BTreeSet::new();
         for door in doors {
             let usage = door
                 .try_usage(app.id)
@@ -71,10 +82,14 @@ async fn each_is_counted_once(app: App, doors: &[Client], namers: &[Namer<'_>]) 
             if !possible.contains(&seen) || held(&usage, app.resource) > 0 || usage.degraded {
                 return Err(format!("{app:?}: {possible:?} are there: {usage:?}"));
             }
-            counts.push(seen);
+            counts.insert(seen);
         }
-        Ok(counts)
+        match counts.first() {
+            Some(count) if counts.len() == 1 => Ok(*count),
+            _ => Err(format!("{app:?}: the sidecars say {counts:?}")),
+        }
     };
-    let counts = until("each object is counted once", counted).await;
-    println!("{app:?}: {counts:?} are counted, {possible:?} are there");
+    let count = until("each object is counted once", counted).await;
+    println!("{app:?}: {count} are counted, {possible:?} are there");
+    count
 }
