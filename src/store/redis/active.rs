@@ -22,7 +22,7 @@ impl RedisStore {
             (logins[*a].app, logins[*a].day) == (logins[*b].app, logins[*b].day)
         };
         let mut step = self.step(&link, shard)?;
-        step.arg(link.fill).arg(order.chunk_by(same_day).count());
+        step.arg(link.full).arg(order.chunk_by(same_day).count());
         for day_logins in order.chunk_by(same_day) {
             let Login { app, day, .. } = logins[day_logins[0]];
             debug_assert_eq!(Shard::of(app), shard);

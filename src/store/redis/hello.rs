@@ -151,7 +151,7 @@ fn link(
     Arc::new(Link {
         wire: wire.clone(),
         run: Mutex::new(survey.run.clone()),
-        fill: survey.fill,
+        full: survey.full,
         installation: id_text(installation.id),
         user_key: key_text(installation.user_key),
         incarnation: id_text(member.incarnation),

@@ -74,7 +74,7 @@ impl RedisStore {
         let shard = Shard::of(app);
         let mut step = self.step(&link, shard)?;
         step.key(&self.keys.app(app)).key(&self.keys.records(app));
-        step.arg(link.fill).arg(resource.counter().index());
+        step.arg(link.full).arg(resource.counter().index());
         for &object in objects {
             step.arg(keys::object_field(object));
         }

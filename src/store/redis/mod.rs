@@ -179,7 +179,7 @@ struct Link {
     wire: Wire,
     /// The server's run, as it was when the connection was made, or as a beat found it.
     run: std::sync::Mutex<String>,
-    fill: u32,
+    full: u32,
     installation: String,
     user_key: String,
     incarnation: String,

@@ -77,7 +77,7 @@ impl RedisStore {
             Some(object) => {
                 step.arg(u8::from(back.rooms_are_groups))
                     .arg(keys::object_field(object))
-                    .arg(link.fill);
+                    .arg(link.full);
                 &self.scripts.release_object
             }
         };

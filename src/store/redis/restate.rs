@@ -113,7 +113,7 @@ impl RedisStore {
         step.arg(day.number())
             .arg(self.ends_s(day))
             .arg(self.seen.most(shard))
-            .arg(link.fill);
+            .arg(link.full);
         step.arg(stated.gone.len());
         for incarnation in stated.gone {
             step.arg(format_args!("{incarnation:016x}"));

@@ -30,7 +30,7 @@ impl RedisStore {
         });
         let mut step = self.step(link, shard)?;
         step.key(&self.keys.fold_queue(shard));
-        step.arg(day.number()).arg(self.ends_s(day)).arg(link.fill);
+        step.arg(day.number()).arg(self.ends_s(day)).arg(link.full);
         self.add_blocks(&mut step, shard, &blocks, day, Kind::Report)?;
         let (seq, mut answer) = self.run(link, shard, &self.scripts.settle, step).await?;
         let told = answer.text()?;

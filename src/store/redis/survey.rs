@@ -12,10 +12,9 @@ use crate::store::StoreFault;
 const MAJOR_MIN: u32 = 7;
 /// How many members an integer set may have, where the server does not say.
 const INTSET_DEFAULT: u32 = 512;
-/// How many users a bucket holds on average before the next one is split, of [`INTSET_DEFAULT`]. A
-/// bucket whose turn has not come holds twice that and a chance deviation more: 8 standard deviations
-/// of it stay free.
-const FILL: u32 = 180;
+/// How many users a bucket holds on average at most, of [`INTSET_DEFAULT`]: 8 standard deviations of it
+/// stay free.
+const FULL: u32 = 360;
 
 /// The settings that are looked at.
 const SETTINGS: [&str; 5] = [
@@ -31,8 +30,8 @@ const SETTINGS: [&str; 5] = [
 pub(super) struct Survey {
     /// `run_id:master_replid`: another one may have forgotten what this one knew.
     pub(super) run: String,
-    /// How many users a bucket holds on average before the next one is split.
-    pub(super) fill: u32,
+    /// How many users a bucket holds on average at most.
+    pub(super) full: u32,
     /// What weakens the ledger there, a line each with what to change.
     pub(super) weak: Vec<String>,
 }
@@ -48,7 +47,7 @@ pub(super) async fn survey(wire: &Wire) -> Result<Survey, StoreFault> {
     weak.sort_unstable();
     weak.dedup();
     Ok(Survey {
-        fill: surveyed.iter().map(|of| of.fill).min().unwrap_or(1),
+        full: surveyed.iter().map(|of| of.full).min().unwrap_or(1),
         run: run_of_all(surveyed.into_iter().map(|of| of.run).collect()),
         weak,
     })
@@ -155,7 +154,7 @@ fn judge(server: &Server<'_>) -> Result<Survey, StoreFault> {
         .unwrap_or(INTSET_DEFAULT);
     Ok(Survey {
         run: server.run(),
-        fill: (FILL * entries.min(INTSET_DEFAULT) / INTSET_DEFAULT).max(1),
+        full: (FULL * entries.min(INTSET_DEFAULT) / INTSET_DEFAULT).max(1),
         weak: weak(server, evicts, entries),
     })
 }
@@ -231,12 +230,12 @@ mod tests {
     #[test]
     fn a_good_server_is_taken_and_nothing_is_said_of_it() {
         let survey = look(INFO, &[("min-replicas-to-write", "1")]).unwrap();
-        assert_eq!((survey.run.as_str(), survey.fill), ("aa:bb", 180));
+        assert_eq!((survey.run.as_str(), survey.full), ("aa:bb", 360));
         assert_eq!(survey.weak, [""; 0]);
         let of = |entries| look(INFO, &[("set-max-intset-entries", entries)]).unwrap();
-        assert_eq!(of("64").fill, 22);
+        assert_eq!(of("64").full, 45);
         assert!(of("64").weak[0].ends_with("set: set-max-intset-entries 512"));
-        assert_eq!(of("1048576").fill, 180);
+        assert_eq!(of("1048576").full, 360);
     }
 
     #[test]

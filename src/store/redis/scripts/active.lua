@@ -1,7 +1,7 @@
 -- Adds users to their days' sets.
 --
 -- KEYS[2] … for each day of an app: its users, its month, the month of the day before, the app
--- ARGV[6]  how many users a bucket holds on average before the next one is split
+-- ARGV[6]  how many users a bucket holds on average at most
 -- ARGV[7]  the number of days; then for each
 --   the day's number, when its keys go (s), when it is sealed (ms), the number of logins, then for each
 --     the low 20 bits of the member × 2^24 + the low 24 bits of the user hash's high half
@@ -18,7 +18,7 @@ if refusal then
   return refusal
 end
 
-local fill = tonumber(ARGV[6])
+local full = tonumber(ARGV[6])
 local newly, counts = {}, {}
 local arg_at = 7
 
@@ -27,11 +27,11 @@ local function next_arg()
   return ARGV[arg_at]
 end
 
--- As many buckets as yesterday's users would fill, so that today hardly splits any.
+-- As many buckets as yesterday's users need, so that today hardly splits any.
 local function first_width(day, month)
   local users = num(redis.call('HGET', month, 'd' .. str(tonumber(day) - 1)))
   local k = 0
-  while k < 16 and 2 ^ (k + 1) * fill <= users do
+  while k < 16 and users > buckets.room(full, 2 ^ k) do
     k = k + 1
   end
   return k
@@ -65,7 +65,7 @@ local function add_day(users_key, month_key, month_before, app_key)
     u.k = first_width(day, month_before)
     note(u, 'k', str(u.k))
   end
-  u.fill, u.lasts = fill, ends
+  u.full, u.lasts = full, ends
   local users_before = u.users
   for at = arg_at + 1, arg_at + 2 * logins, 2 do
     local key = buckets.key_of(u, tonumber(ARGV[at]))

@@ -28,9 +28,9 @@ local function gain_of(day)
   return gains[day]
 end
 
--- Writes all, and ends with `answer` and the view. `fill`: what a bucket holds before it is split, where sets of objects
+-- Writes all, and ends with `answer` and the view. `full`: what a bucket holds at most, where sets of objects
 -- may have grown.
-local function finish_with(answer, fill)
+local function finish_with(answer, full)
   save_records(all)
   thaw(app)
   save(app)
@@ -42,8 +42,8 @@ local function finish_with(answer, fill)
   local reply = seal(show(answer, app, gain))
   if #writes > 0 and not reply.err then
     fold(KEYS[5], FOLD)
-    if fill then
-      objects.grow(fill)
+    if full then
+      objects.grow(full)
     end
   end
   return reply

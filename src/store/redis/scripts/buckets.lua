@@ -6,9 +6,12 @@
 -- bits come from elsewhere (the caller's, up to 24) and all others from the member, so that a bucket can be split by
 -- what it holds, and more than 64 bits tell members apart where there are many.
 --
--- A set is a table: buckets, k, l, p, fill (how many members a bucket holds on average before the next one is
--- split), lasts (until when its keys stay, in seconds, or nil). A member comes with its bits: the low 20 bits of the
--- member × 2^24 + 24 bits from elsewhere.
+-- A round splits every bucket once. It waits until they are nearly full, and is over when the last one is full: while
+-- buckets of two sizes lie beside each other, the small ones cost the most keys for their members.
+--
+-- A set is a table: buckets, k, l, p, full (how many members a bucket holds on average at most), lasts (until when its
+-- keys stay, in seconds, or nil). A member comes with its bits: the low 20 bits of the member × 2^24 + 24 bits from
+-- elsewhere.
 
 local buckets = {}
 do
@@ -16,6 +19,8 @@ do
   local LOW = 1048576
   local LEVEL_MAX = 19
   local ELSEWHERE = 16777216
+  -- Of what a full bucket holds, when its round begins.
+  local NEARLY = 5 / 6
 
   -- The low 20 bits of a signed decimal of 64 bits, taken in two pieces, since a double holds only 53.
   local function low_bits(member)
@@ -49,8 +54,13 @@ do
     end
   end
 
+  -- How many members as many buckets may have before the first of them is split.
+  function buckets.room(full, width)
+    return NEARLY * full * width
+  end
+
   function buckets.are_full(s, members)
-    return members > s.fill * (size_of(s) + s.p) and s.l < LEVEL_MAX
+    return members > buckets.room(s.full, size_of(s)) + (1 - NEARLY) * s.full * s.p and s.l < LEVEL_MAX
   end
 
   -- Every bucket's key.

@@ -176,11 +176,11 @@ do
   end
 
   -- Splits what has grown too full. It runs after seal(), on what is really there.
-  function objects.grow(fill)
+  function objects.grow(full)
     for i = 1, #opened do
       for s = 0, SETS do
         local set, l, p = opened[i].sets[s], opened[i].sets[s].l, opened[i].sets[s].p
-        set.fill = fill
+        set.full = full
         while buckets.are_full(set, set.members) do
           buckets.split(set)
         end

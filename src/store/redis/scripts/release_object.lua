@@ -4,7 +4,7 @@
 -- KEYS[2] … KEYS[6], ARGV[6] … ARGV[12] as `release`; the amount is 1
 -- ARGV[13] 1 if groups follow where it turns out to be an AV room
 -- ARGV[14] the object's field
--- ARGV[15] how many objects a bucket holds on average before the next one is split
+-- ARGV[15] how many objects a bucket holds on average at most
 --
 -- Answers as `release`, and before the view the digit of what it was.
 

@@ -6,7 +6,7 @@
 -- ARGV[6]  today's number
 -- ARGV[7]  when today's gain goes, in seconds
 -- ARGV[8]  the highest seq that the caller has ever seen of this shard
--- ARGV[9]  how many objects a bucket holds on average before the next one is split
+-- ARGV[9]  how many objects a bucket holds on average at most
 -- ARGV[10] the number of those who are gone, then their incarnations
 --   the number of bases, then for each: app, counter, generation (of a gain: the day's number), version, amount
 --   the number of apps; then for each what `report` says, but that instead of a freeze there is a word, and no

@@ -3,7 +3,7 @@
 -- KEYS[2]  the shard's fold queue; then what `report` says
 -- ARGV[6]  today's number
 -- ARGV[7]  when today's gain goes, in seconds
--- ARGV[8]  how many objects a bucket holds on average before the next one is split
+-- ARGV[8]  how many objects a bucket holds on average at most
 -- ARGV[9]  the number of apps; then for each what `report` says
 --
 -- Answers after the head: what becomes of the answered takes, a digit for each (0 counted, 1 the caller's,
