@@ -12,6 +12,11 @@ pub fn requests(bytes: &[u8]) {
     crate::grpc::fuzz(bytes);
 }
 
+/// Descriptors of Envoy's requests, decoded and read.
+pub fn descriptors(bytes: &[u8]) {
+    crate::grpc::fuzz_descriptors(bytes);
+}
+
 /// A settings file.
 pub fn settings(bytes: &[u8]) {
     let _ = read(bytes);
@@ -90,8 +95,9 @@ mod tests {
     #[test]
     fn the_corpus_is_read_without_a_panic() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-        let targets: [(&str, Target); 5] = [
+        let targets: [(&str, Target); 6] = [
             ("requests", super::requests),
+            ("descriptors", super::descriptors),
             ("settings", super::settings),
             ("journal", super::journal),
             ("redis", super::redis),

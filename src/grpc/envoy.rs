@@ -150,6 +150,19 @@ fn asked<'a>(
     faults.or(check.map(|check| Some((at, check))))
 }
 
+/// For the fuzzer: decodes a request with descriptors, and reads what it asks for.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz(bytes: &[u8]) {
+    use prost::Message as _;
+    let Ok(request) = RateLimitRequest::decode(bytes) else {
+        return;
+    };
+    if let Ok(Some((at, asked))) = asked(&request, &EnvoyKeys::default()) {
+        assert!(at < request.descriptors.len());
+        drop(parse::check(&asked));
+    }
+}
+
 /// What a descriptor says under `key`.
 fn word<'a>(descriptor: &'a RateLimitDescriptor, key: &str) -> Option<&'a str> {
     let entry = descriptor.entries.iter().find(|entry| entry.key == key);

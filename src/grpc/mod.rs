@@ -49,8 +49,6 @@ pub use bill::estimate;
 pub use bind::{BindFault, Bound, bind};
 pub use edge::MESSAGE_BYTES_MAX;
 pub use health::Readiness;
-#[cfg(any(test, fuzzing))]
-pub use parse::fuzz;
 pub use parse::{CHECKS_MAX, USERS_MAX};
 pub use peer::Guard;
 pub use server::{
@@ -59,3 +57,5 @@ pub use server::{
 };
 pub use token::{TOKEN_FILE, Token, TokenFault};
 pub use witness::Witness;
+#[cfg(any(test, fuzzing))]
+pub use {envoy::fuzz as fuzz_descriptors, parse::fuzz};
