@@ -1,7 +1,8 @@
 //! Whether the ledger can be asked: known to all checks, found out by one task.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -13,6 +14,48 @@ use crate::store::StoreFault;
 /// [`State::Away`], and nothing is lifted for it: it is no ledger that this member can use, or takes nothing
 /// from it any more.
 const UNUSABLE: u8 = 3;
+
+/// How often the log is told again of a ledger that stays away for one and the same reason: what only somebody can mend is
+/// not retried in silence.
+const REMINDED: Duration = Duration::from_mins(5);
+
+/// Why the ledger does not answer.
+#[derive(Debug)]
+struct Why {
+    cause: String,
+    /// Since when, and when the log last said so, by the steady clock.
+    since: Duration,
+    said: Duration,
+}
+
+/// What is to be logged of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    News,
+    /// For so many minutes.
+    Still(u64),
+}
+
+impl Why {
+    fn of(cause: String, now: Duration) -> Self {
+        let (since, said) = (now, now);
+        Self { cause, since, said }
+    }
+
+    /// Takes note of a failure.
+    fn hear(&mut self, news: bool, cause: String, now: Duration) -> Option<Said> {
+        if news || self.cause != cause {
+            *self = Self::of(cause, now);
+            return Some(Said::News);
+        }
+        if now.saturating_sub(self.said) < REMINDED {
+            return None;
+        }
+        self.said = now;
+        let minutes = now.saturating_sub(self.since).as_secs() / 60;
+        Some(Said::Still(minutes))
+    }
+}
 
 /// What is known of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +72,7 @@ pub enum State {
 #[derive(Debug)]
 pub struct Outlook {
     state: AtomicU8,
-    why: Mutex<String>,
+    why: Mutex<Why>,
     doubted: Notify,
     clock: Arc<Clock>,
     missed: Missed,
@@ -38,10 +81,11 @@ pub struct Outlook {
 impl Outlook {
     /// Nothing is known yet.
     pub fn new(clock: Arc<Clock>) -> Self {
-        let why = Mutex::new("it has not been reached since the start".into());
+        let why = "it has not been reached since the start".into();
+        let why = Why::of(why, clock.steady());
         Self {
             state: AtomicU8::new(State::Away as u8),
-            why,
+            why: Mutex::new(why),
             doubted: Notify::new(),
             clock,
             missed: Missed::default(),
@@ -88,23 +132,34 @@ impl Outlook {
             StoreFault::Fenced(_) | StoreFault::Unusable(_) => UNUSABLE,
         };
         let news = self.state.swap(state, Ordering::AcqRel) != state;
-        let why = fault.to_string();
-        let mut known = self.why.lock().unwrap_or_else(PoisonError::into_inner);
-        if news || *known != why {
-            tracing::warn!(cause = %why, "{}", self.missed.words());
-            *known = why;
+        let now = self.clock.steady();
+        self.explain(news, fault, now);
+        self.missed.fell(now, state != UNUSABLE);
+    }
+
+    /// Logs why it does not answer: when that is news, and now and then again.
+    fn explain(&self, news: bool, fault: &StoreFault, now: Duration) {
+        let cause = fault.to_string();
+        let said = self.known().hear(news, cause.clone(), now);
+        let what = self.missed.words();
+        match said {
+            Some(Said::News) => tracing::warn!(%cause, "{what}"),
+            Some(Said::Still(minutes)) => tracing::warn!(%cause, minutes, "still: {what}"),
+            None => {}
         }
-        drop(known);
-        self.missed.fell(self.clock.steady(), state != UNUSABLE);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Why> {
+        // Its parts are set together, and none of that can panic.
+        self.why.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The ledger answers, but part of it is frozen. Logged when that is news.
     pub fn hindered(&self, fault: &StoreFault) {
-        let why = fault.to_string();
-        let mut known = self.why.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known != why {
-            tracing::warn!(cause = %why, "hard limits of some apps are refused");
-            *known = why;
+        let (cause, mut known) = (fault.to_string(), self.known());
+        if known.cause != cause {
+            tracing::warn!(%cause, "hard limits of some apps are refused");
+            *known = Why::of(cause, self.clock.steady());
         }
     }
 
@@ -157,8 +212,7 @@ impl Outlook {
 
     /// Why it does not answer, in the words of the log; of one that does, why it did not last.
     pub fn cause(&self) -> String {
-        let why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
-        why.clone()
+        self.known().cause.clone()
     }
 
     /// Looks which windows are over. Logged when one is.
@@ -199,6 +253,21 @@ mod tests {
         let charge = Charge::new(Resource::Account, one.expect("1 is allowed"), &limits);
         let part = outlook.refuses(app.expect("not zero"), &charge, may_lift);
         part.is_none()
+    }
+
+    #[test]
+    fn what_stays_is_said_again_and_what_is_new_at_once() {
+        let at = Duration::from_secs;
+        let mut why = Why::of("not met".into(), at(0));
+        let mut hear = |news, cause: &str, now| why.hear(news, cause.into(), at(now));
+        assert_eq!(hear(false, "a wrong password", 1), Some(Said::News));
+        assert_eq!(hear(false, "a wrong password", 2), None);
+        assert_eq!(hear(false, "a wrong password", 300), None);
+        assert_eq!(hear(false, "a wrong password", 301), Some(Said::Still(5)));
+        assert_eq!(hear(false, "a wrong password", 302), None);
+        assert_eq!(hear(false, "a wrong password", 661), Some(Said::Still(11)));
+        assert_eq!(hear(true, "a wrong password", 662), Some(Said::News));
+        assert_eq!(hear(false, "no answer", 663), Some(Said::News));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::stores::beside;
 use crate::tally::Progress;
+use crate::wait::until;
 
 /// How many answers may come while something is hurt, and between two faults.
 pub const WHILE_HURT: std::ops::Range<u64> = 5..100;
@@ -137,6 +138,33 @@ pub async fn hurt_redis(
         }
     }
     (redis, done)
+}
+
+/// Sees from outside when hard limits are judged again after a fault: by what a sidecar says that is not hurt itself, and
+/// then by what the gateways are answered.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    pub witness: &'a Sidecar,
+    /// What the ledger answered of hard limits.
+    pub judged: &'a Progress,
+}
+
+impl Watch<'_> {
+    /// How often the ledger had come back by now.
+    pub fn returns(&self) -> usize {
+        let log = self.witness.process().stderr();
+        log.matches("the ledger answers").count()
+    }
+
+    /// Waits until it has come back more often than that, and hard limits are judged.
+    pub async fn judges_again(&self, before: usize) {
+        until("the ledger answers again", async || match self.returns() {
+            returns if returns > before => Ok(()),
+            _ => Err(self.witness.process().stderr()),
+        })
+        .await;
+        self.judged.after(1).await;
+    }
 }
 
 /// How much was done.

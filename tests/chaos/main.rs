@@ -13,7 +13,9 @@
     reason = "shared with other test binaries, each of which uses a part"
 )]
 mod support;
-use support::{client, process, redis_server, sentinels, sidecar, stores, tally, wait};
+use support::{
+    client, cluster_servers, process, redis_server, sentinels, sidecar, stores, tally, wait,
+};
 
 mod asking;
 mod book;
@@ -22,11 +24,12 @@ mod faults;
 mod gateway;
 mod names;
 mod run;
+mod scattered;
 mod settled;
 mod watched;
 
 use redis_server::Persistence;
-use run::{run, run_watched};
+use run::{run, run_cluster, run_watched};
 
 /// What a scenario does to Redis. Whatever that is, every count is the books' in the end, and every place of a
 /// limit can be had: what Redis forgets its members tell it.
@@ -63,6 +66,11 @@ async fn a_redis_that_keeps_its_writes_each_second() {
 #[tokio::test]
 async fn a_master_among_replicas_and_sentinels() {
     run_watched().await;
+}
+
+#[tokio::test]
+async fn a_cluster_of_masters_and_replicas() {
+    run_cluster().await;
 }
 
 #[tokio::test]

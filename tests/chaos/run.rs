@@ -9,10 +9,12 @@ use crate::Scenario;
 use crate::book::{Book, SIDECARS};
 use crate::cells::SETTINGS;
 use crate::client::Client;
-use crate::faults::{Schedule, hurt_redis, hurt_sidecars};
+use crate::cluster_servers::Cluster;
+use crate::faults::{Schedule, Watch, hurt_redis, hurt_sidecars};
 use crate::gateway::{Gateway, World};
 use crate::names::{Allowed, Namer, each_object_is_known};
 use crate::redis_server::{Persistence, RedisServer};
+use crate::scattered::hurt_cluster;
 use crate::sentinels::Watched;
 use crate::settled::{all_is_known, every_place_is_given, kills_change_nothing};
 use crate::sidecar::Sidecar;
@@ -68,9 +70,33 @@ fn seed_and_time(what: &str) -> (u64, Duration) {
 /// The same for a master with replicas and Sentinels: it is killed, hung and handed over, with replicas that lag.
 pub async fn run_watched() {
     let _turn = TURN.lock().await;
-    let (seed, time) = seed_and_time("a master among replicas and Sentinels");
     let watched = Watched::start(Persistence::None, &[]);
-    let settings = SETTINGS.replace("store: {", &format!("store: {{ {},", watched.settings()));
+    let settings = watched.settings();
+    let hurt = async |watch: Watch<'_>, schedule: Schedule<'_>| {
+        hurt_watched(watched, watch, schedule).await
+    };
+    run_several("a master among replicas and Sentinels", &settings, hurt).await;
+}
+
+/// The same for a Cluster: its masters are killed, hung and handed over, and slots are moved.
+pub async fn run_cluster() {
+    let _turn = TURN.lock().await;
+    let cluster = Cluster::start();
+    let settings = cluster.settings();
+    let hurt = async |watch: Watch<'_>, schedule: Schedule<'_>| {
+        hurt_cluster(cluster, watch, schedule).await
+    };
+    run_several("a Cluster", &settings, hurt).await;
+}
+
+/// A ledger on several servers, of which `hurt` hurts some.
+async fn run_several<R>(
+    what: &str,
+    store: &str,
+    hurt: impl AsyncFnOnce(Watch<'_>, Schedule<'_>) -> R,
+) {
+    let (seed, time) = seed_and_time(what);
+    let settings = SETTINGS.replace("store: {", &format!("store: {{ {store},"));
     let mut fleet = Fleet::start("", &settings).await;
     let book = Shared::new(Book::new());
     let (progress, judged) = (Progress::default(), Progress::default());
@@ -92,17 +118,20 @@ pub async fn run_watched() {
     let faults = async {
         let until = Instant::now() + time;
         let schedule = |stream| Schedule::new(seed, stream, until, &progress);
-        let (some, redis) = tokio::join!(
-            hurt_sidecars(&mut fleet.sidecars[..SIDECARS / 2], schedule(1)),
-            hurt_watched(watched, &judged, schedule(3)),
-        );
+        let (some, others) = fleet.sidecars.split_at_mut(SIDECARS / 2);
+        let watch = Watch {
+            witness: &others[0],
+            judged: &judged,
+        };
+        let (some, redis) =
+            tokio::join!(hurt_sidecars(some, schedule(1)), hurt(watch, schedule(3)),);
         over.set(true);
         println!("sidecars: {some:?}");
         redis
     };
-    let (_, watched) = tokio::join!(join_all(loads), faults);
+    let (_, redis) = tokio::join!(join_all(loads), faults);
     heals(&mut fleet, &mut gateways, &mut [], &book).await;
-    drop(watched);
+    drop(redis);
 }
 
 /// What must hold when all runs again.

@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use rand::RngExt as _;
 
-use crate::faults::{JUDGED, Schedule, WHILE_HURT};
+use crate::faults::{JUDGED, Schedule, WHILE_HURT, Watch};
 use crate::sentinels::Watched;
-use crate::tally::Progress;
 
 /// What is done, one after the other.
 #[derive(Debug, Clone, Copy)]
@@ -21,11 +20,11 @@ const ALL: [Hurt; 4] = [Hurt::Kill, Hurt::HandOver, Hurt::Hang, Hurt::Lag];
 /// How many of them are done at least.
 const ROUNDS_MIN: usize = 2;
 
-/// Hurts them again and again; all run when it is over. `judged` counts what the ledger answered of hard limits:
-/// how long it took until it did again is printed.
+/// Hurts them again and again; all run when it is over. How long it took until hard limits were judged again is
+/// printed.
 pub async fn hurt_watched(
     mut watched: Watched,
-    judged: &Progress,
+    watch: Watch<'_>,
     mut schedule: Schedule<'_>,
 ) -> Watched {
     let mut round = 0;
@@ -33,11 +32,11 @@ pub async fn hurt_watched(
     let from = schedule.rng.random_range(0..ALL.len());
     while schedule.goes_on() || round < ROUNDS_MIN {
         let answers = schedule.rng.random_range(JUDGED);
-        judged.after(answers).await;
+        watch.judged.after(answers).await;
         let hurt = ALL[(from + round) % ALL.len()];
         round += 1;
         let old = watched.master();
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), watch.returns());
         match hurt {
             Hurt::Kill => watched.servers[old].kill(),
             Hurt::Hang => watched.servers[old].suspend(),
@@ -56,7 +55,7 @@ pub async fn hurt_watched(
         })
         .await;
         let found = begun.elapsed();
-        judged.after(1).await;
+        watch.judges_again(before).await;
         println!(
             "{hurt:?}: another master after {found:?}, hard limits answered after {:?}",
             begun.elapsed()

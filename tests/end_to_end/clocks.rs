@@ -8,7 +8,7 @@ use crate::client::{ALLOW, verdict};
 use crate::http;
 use crate::process::Process;
 use crate::recount::operators;
-use crate::redis_server::RedisServer;
+use crate::redis_server::{Persistence, RedisServer};
 use crate::sidecar::Sidecar;
 use crate::wait::until;
 
@@ -17,7 +17,7 @@ const AHEAD_S: u32 = 90;
 
 #[tokio::test]
 async fn a_clock_that_is_far_from_the_ledgers_is_an_alarm_and_no_bill_is_final() {
-    let redis = RedisServer::ahead_by(AHEAD_S);
+    let redis = RedisServer::ahead_by(Persistence::None, AHEAD_S);
     let mut sidecar = Sidecar::new(&redis.url(), "");
     let (socket, pages) = (operators(&sidecar), sidecar.settings().with_file_name("p"));
     sidecar.set(&format!(

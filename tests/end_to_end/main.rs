@@ -8,7 +8,8 @@
 )]
 mod support;
 use support::{
-    certificates, client, http, process, redis_server, relay, sidecar, stores, tally, wait,
+    certificates, client, http, process, redis_server, relay, sentinels, sidecar, stores, tally,
+    wait,
 };
 
 mod actives;
@@ -52,6 +53,7 @@ mod register;
 mod releases;
 mod reload;
 mod repeats;
+mod restored;
 mod rollout;
 mod secure;
 mod shadow;
@@ -62,3 +64,4 @@ mod terminal;
 mod traces;
 mod troubles;
 mod verbs;
+mod wrong_redis;

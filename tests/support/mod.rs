@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod client;
+pub mod cluster_servers;
 pub mod http;
 pub mod process;
 pub mod redis_server;

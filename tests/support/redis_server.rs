@@ -1,11 +1,13 @@
 //! A real `redis-server` of a test's own: started, hurt and stopped by the test, gone when it ends.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,10 +42,14 @@ pub struct RedisServer {
     persistence: Persistence,
     port: u16,
     extra: Vec<String>,
-    /// A library that is loaded before all others.
-    preload: Option<PathBuf>,
+    clock: Option<OtherClock>,
+    /// Whether it answers nothing just now.
+    suspended: AtomicBool,
     child: Option<Child>,
 }
+
+/// A back-up of the append-only file: the files of its folder, by their names.
+pub type Log = BTreeMap<PathBuf, Vec<u8>>;
 
 impl RedisServer {
     /// Starts a server that keeps nothing.
@@ -58,25 +64,34 @@ impl RedisServer {
             persistence,
             port: 0,
             extra: extra.iter().map(|&arg| arg.to_owned()).collect(),
-            preload: None,
+            clock: None,
+            suspended: AtomicBool::new(false),
             child: None,
         }
         .up()
     }
 
     /// Starts a server on a machine whose clock is so many seconds ahead of this one's.
-    pub fn ahead_by(seconds: u32) -> Self {
+    pub fn ahead_by(persistence: Persistence, seconds: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let preload = other_clock(folder.path(), seconds);
+        let clock = OtherClock::in_folder(folder.path());
+        clock.is_ahead_by(seconds);
         Self {
             folder,
-            persistence: Persistence::None,
+            persistence,
             port: 0,
             extra: Vec::new(),
-            preload: Some(preload),
+            clock: Some(clock),
+            suspended: AtomicBool::new(false),
             child: None,
         }
         .up()
+    }
+
+    /// Sets the clock of one that has its own, whether it runs or not.
+    pub fn is_ahead_by(&self, seconds: u32) {
+        let clock = self.clock.as_ref().expect("its clock is its own");
+        clock.is_ahead_by(seconds);
     }
 
     fn up(mut self) -> Self {
@@ -139,6 +154,36 @@ impl RedisServer {
         std::fs::write(self.snapshot(), snapshot).expect("the snapshot is written");
     }
 
+    /// Copies the append-only file, as the manual of Redis has it: while it is copied it is not written anew.
+    pub fn save_log(&self) -> Log {
+        let rewrite_at = |percent: &str| {
+            let set = ["CONFIG", "SET", "auto-aof-rewrite-percentage", percent];
+            self.command::<()>(&set);
+        };
+        rewrite_at("0");
+        let info: String = self.command(&["INFO", "persistence"]);
+        assert!(info.contains("aof_rewrite_in_progress:0"), "{info}");
+        let files = std::fs::read_dir(self.log_folder()).expect("a folder of the log");
+        let log = files.map(|file| {
+            let path = file.expect("it can be read").path();
+            let bytes = std::fs::read(&path).expect("it can be read");
+            (path, bytes)
+        });
+        let log = log.collect();
+        rewrite_at("100");
+        log
+    }
+
+    /// Puts an append-only file in place of the present one; the server must be stopped.
+    pub fn restore_log(&self, log: &Log) {
+        assert!(self.child.is_none(), "stop the server first");
+        std::fs::remove_dir_all(self.log_folder()).expect("the folder is ours");
+        std::fs::create_dir(self.log_folder()).expect("the folder is ours");
+        for (path, bytes) in log {
+            std::fs::write(path, bytes).expect("the folder is ours");
+        }
+    }
+
     /// Ends it in good order.
     pub fn stop(&mut self) {
         self.signal(Signal::TERM);
@@ -160,11 +205,17 @@ impl RedisServer {
     /// Stops it from answering, without closing a connection.
     pub fn suspend(&self) {
         self.signal(Signal::STOP);
+        self.suspended.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Relaxed)
     }
 
     /// Lets it go on.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
+        self.suspended.store(false, Ordering::Relaxed);
     }
 
     fn socket(&self) -> PathBuf {
@@ -173,6 +224,10 @@ impl RedisServer {
 
     fn snapshot(&self) -> PathBuf {
         self.folder.path().join("dump.rdb")
+    }
+
+    fn log_folder(&self) -> PathBuf {
+        self.folder.path().join("appendonlydir")
     }
 
     /// What it logged.
@@ -253,8 +308,8 @@ impl RedisServer {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        if let Some(preload) = &self.preload {
-            command.env("LD_PRELOAD", preload);
+        if let Some(clock) = &self.clock {
+            command.env("LD_PRELOAD", &clock.library);
         }
         command.spawn().unwrap_or_else(|error| {
             panic!(
@@ -277,25 +332,49 @@ impl RedisServer {
     }
 }
 
-/// Builds a library by which a program takes its wall clock to be ahead, with the compiler that links Rust's programs.
-fn other_clock(folder: &Path, seconds: u32) -> PathBuf {
-    let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
-    let text = format!(
-        "#include <sys/syscall.h>\n#include <sys/time.h>\n#include <unistd.h>\n\
-         long syscall(long number, ...);\n\
-         int gettimeofday(struct timeval *at, void *zone) {{\n\
-         int failed = (int)syscall(SYS_gettimeofday, at, zone);\n\
-         if (at) at->tv_sec += {seconds};\n\
-         return failed;\n}}\n"
-    );
-    std::fs::write(&source, text).expect("the folder is ours");
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .output()
-        .expect("the compiler that Rust links with");
-    assert!(built.status.success(), "{built:?}");
-    library
+/// A library by which a program takes its wall clock to be ahead, by as much as a file says at that moment.
+struct OtherClock {
+    library: PathBuf,
+    ahead: PathBuf,
+}
+
+impl OtherClock {
+    /// Builds it with the compiler that links Rust's programs.
+    fn in_folder(folder: &Path) -> Self {
+        let [source, library, ahead] = ["clock.c", "clock.so", "ahead"].map(|of| folder.join(of));
+        let text = format!(
+            "#include <fcntl.h>\n#include <stdlib.h>\n#include <sys/mman.h>\n\
+             #include <sys/syscall.h>\n#include <sys/time.h>\n#include <unistd.h>\n\
+             long syscall(long number, ...);\n\
+             static volatile const long *ahead;\n\
+             __attribute__((constructor)) static void begin(void) {{\n\
+             int file = open({ahead:?}, O_RDONLY);\n\
+             void *there = mmap(0, sizeof(long), PROT_READ, MAP_SHARED, file, 0);\n\
+             if (there == MAP_FAILED) abort();\n\
+             ahead = there;\n}}\n\
+             int gettimeofday(struct timeval *at, void *zone) {{\n\
+             int failed = (int)syscall(SYS_gettimeofday, at, zone);\n\
+             if (at && ahead) at->tv_sec += *ahead;\n\
+             return failed;\n}}\n"
+        );
+        std::fs::write(&source, text).expect("the folder is ours");
+        std::fs::write(&ahead, [0; 8]).expect("the folder is ours");
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&library, &source])
+            .output()
+            .expect("the compiler that Rust links with");
+        assert!(built.status.success(), "{built:?}");
+        Self { library, ahead }
+    }
+
+    /// Written in place: the file is mapped by who reads it.
+    fn is_ahead_by(&self, seconds: u32) {
+        let file = std::fs::File::options().write(true).open(&self.ahead);
+        let seconds = i64::from(seconds).to_ne_bytes();
+        let written = file.and_then(|file| file.write_all_at(&seconds, 0));
+        written.expect("the folder is ours");
+    }
 }
 
 impl Drop for RedisServer {

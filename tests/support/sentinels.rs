@@ -38,7 +38,8 @@ pub struct Sentinel {
 }
 
 impl Sentinel {
-    fn start(master: u16) -> Self {
+    /// One that watches the master at this port.
+    pub fn start(master: u16) -> Self {
         let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
         let settings = format!(
             "port {port}\nbind 127.0.0.1\ndir {dir}\nlogfile {dir}/log\n\

@@ -59,7 +59,9 @@ fn words(error: &RedisError) -> String {
         _ => error.to_string(),
     };
     let end = text.find(" script: ").unwrap_or(text.len());
-    text[..end].trim_end().to_owned()
+    // What somebody else says may have lines, and is said in one.
+    let lines: Vec<&str> = text[..end].lines().map(str::trim).collect();
+    lines.join(" ").trim_end().to_owned()
 }
 
 /// Why a shard did not do a step, in words. Each is met by the next beat: a recovery that puts things
