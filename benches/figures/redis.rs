@@ -91,13 +91,26 @@ impl Redis {
 
     /// Memory in use for data and its keeping (INFO `used_memory`), in bytes.
     pub(crate) fn used_memory(&mut self) -> Result<u64, Failure> {
+        let used = self.told("memory", "used_memory:")?;
+        Ok(used.parse()?)
+    }
+
+    /// For how long it had a core since its start, in microseconds.
+    pub(crate) fn busy_us(&mut self) -> Result<u64, Failure> {
+        let mut busy = Duration::ZERO;
+        for of in ["used_cpu_user:", "used_cpu_sys:"] {
+            busy += Duration::try_from_secs_f64(self.told("cpu", of)?.parse()?)?;
+        }
+        Ok(u64::try_from(busy.as_micros())?)
+    }
+
+    /// What a section of INFO says behind `name`.
+    fn told(&mut self, section: &str, name: &str) -> Result<String, Failure> {
         let info: String = redis::cmd("INFO")
-            .arg("memory")
+            .arg(section)
             .query(&mut self.connection)?;
-        let used = info
-            .lines()
-            .find_map(|line| line.strip_prefix("used_memory:"));
-        let used = used.and_then(|used| used.trim().parse().ok());
-        Ok(used.ok_or("INFO has no used_memory")?)
+        let told = info.lines().find_map(|line| line.strip_prefix(name));
+        let told = told.ok_or_else(|| format!("INFO has no {name}"))?;
+        Ok(told.trim().to_owned())
     }
 }

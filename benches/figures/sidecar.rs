@@ -35,6 +35,8 @@ pub(crate) enum Limits {
     Million,
     /// Fifty AV rooms.
     FiftyRooms,
+    /// Seven accounts: too few to lend any.
+    Seven,
     /// No limit on anything, and fees for users and groups.
     Billed,
     /// Those of the edition that most apps have: a room is under a tight limit, each group under a
@@ -48,6 +50,7 @@ impl Limits {
             Self::Metered | Self::Billed => "{ groups_gained_daily: unlimited }",
             Self::Hard => "{ accounts: 1000000000, groups_gained_daily: unlimited }",
             Self::Million => "{ accounts: 1000000, groups_gained_daily: unlimited }",
+            Self::Seven => "{ accounts: 7, groups_gained_daily: unlimited }",
             Self::FiftyRooms => "{ av_rooms: 50, groups_gained_daily: unlimited }",
             Self::Pro => "{ av_rooms: 50, groups_gained_daily: 10000 }",
         }

@@ -22,7 +22,7 @@ pub const SETTLE_AGE: Duration = Duration::from_secs(5);
 /// The most shards that are settled at a time.
 const TOGETHER_MAX: usize = 16;
 /// The most passes over records in one round: as many as a shard can owe.
-const RECORD_PASSES_MAX: usize = 64;
+const RECORD_PASSES_MAX: usize = 128;
 /// The most releases sent again in one round.
 const RELEASES_MAX: usize = 10_000;
 /// The most apps of an earlier run that are taken up in one round, so that nothing waits long for it.

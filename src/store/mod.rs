@@ -57,9 +57,9 @@ use crate::quota::{AppId, ObjectNumber, Registered, RequestId, Resource, Retenti
 pub const SHARDS: u16 = 256;
 /// The most apps in one [`Report`].
 pub const REPORT_APPS_MAX: usize = 64;
-/// The most records in one [`Report`], of all kinds together: so many take the ledger about 2 ms, for which
+/// The most records in one [`Report`], of all kinds together: so many take the ledger less than 2 ms, for which
 /// nobody else is served. In a [`Statement`], of each kind.
-pub const REPORT_RECORDS_MAX: usize = 256;
+pub const REPORT_RECORDS_MAX: usize = 128;
 /// The most logins in one [`Store::record_active`]: those of one call of a gateway, which take Redis about 4 ms.
 pub const LOGINS_MAX: usize = 1_000;
 /// For how long the ledger remembers a record by its request id, at least.
@@ -117,7 +117,8 @@ pub enum StoreFault {
 /// A store's answer, in time.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, StoreFault>>;
 
-/// The shared ledger. Every call is one atomic step. A dropped future may still take effect.
+/// The shared ledger. Every call is one atomic step, but for those that speak of many apps: what they say of one app is done in
+/// one step. A dropped future may still take effect.
 ///
 /// `now` is the caller's time; a store with a clock of its own uses that.
 pub trait Store: Send + Sync + 'static {

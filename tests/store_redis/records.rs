@@ -459,6 +459,7 @@ async fn the_gain_belongs_to_the_takes_day() {
 
 #[tokio::test]
 async fn the_largest_report_is_settled_whole_in_one_step() {
+    const KEPT: usize = REPORT_RECORDS_MAX / 4 * 3;
     let server = RedisServer::start();
     let (one, _) = Sidecar::fresh(1, &server).await;
     let rules = limits(1000, 0, 0);
@@ -468,9 +469,9 @@ async fn the_largest_report_is_settled_whole_in_one_step() {
     for one_take in &takes {
         one.take(one_take).await.unwrap();
     }
-    let (kept, withdrawn) = takes.split_at(192);
+    let (kept, withdrawn) = takes.split_at(KEPT);
     let sums = Escrow {
-        taken: 192,
+        taken: u64::try_from(KEPT).unwrap(),
         ..Escrow::default()
     };
     let cell = CellReport {
@@ -500,10 +501,10 @@ async fn the_largest_report_is_settled_whole_in_one_step() {
     let before = one.usage(app(1)).await.view.seq;
     for _ in 0..2 {
         let settled = one.settle(&report, today()).await.unwrap();
-        assert_eq!((settled.views.len(), settled.acks.len()), (1, 192));
+        assert_eq!((settled.views.len(), settled.acks.len()), (1, KEPT));
         assert!(settled.acks.iter().all(|ack| *ack == Ack::Counted));
         let view = one.usage(app(1)).await.view;
-        assert_eq!(view.net[0], 202);
+        assert_eq!(view.net[0], 10 + i64::try_from(KEPT).unwrap());
         // Between two steps others would see the takes in the sums and charged by their records.
         // Told again it changes nothing.
         assert_eq!(view.seq, before + 1, "one step");

@@ -1,6 +1,6 @@
 //! What a recovery of many members with many apps costs the server: of each call, and of all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -79,6 +79,23 @@ fn busy(server: &RedisServer) -> Duration {
         .sum()
 }
 
+/// The steps that took long, by their hash and first key without the shard: how many, and how long the longest, in µs.
+fn slow_steps(server: &RedisServer) -> BTreeMap<String, (u64, u64)> {
+    type Entry = (u64, u64, u64, Vec<String>, String, String);
+    let entries: Vec<Entry> = server.command(&["SLOWLOG", "GET", "-1"]);
+    let mut steps = BTreeMap::new();
+    for (_, _, took, words, ..) in entries {
+        let of = |at: usize| words.get(at).map_or("", String::as_str);
+        let key = of(3).split('}').next_back().unwrap_or_default();
+        let hash = of(1).get(..8).unwrap_or_default();
+        let name = format!("{} {hash} {key}", of(0));
+        let (times, longest) = steps.entry(name).or_insert((0, 0));
+        *times += 1;
+        *longest = took.max(*longest);
+    }
+    steps
+}
+
 #[tokio::test]
 async fn a_recovery_of_many_holds_the_server_for_no_long_call() {
     let (members, apps) = (
@@ -142,10 +159,12 @@ async fn a_recovery_of_many_holds_the_server_for_no_long_call() {
     let (calls, busy) = (scripts(&server), busy(&server).saturating_sub(idle));
     let each = busy / u32::try_from(calls).expect("it is small");
     let slow: u64 = server.command(&["SLOWLOG", "LEN"]);
-    let longest = "local most = 0
-        for _, e in ipairs(redis.call('SLOWLOG', 'GET', '-1')) do most = math.max(most, e[3]) end
-        return most";
-    let longest: u64 = server.command(&["EVAL", longest, "0"]);
+    let by_step = slow_steps(&server);
+    let longest = by_step.values().map(|(_, longest)| *longest).max();
+    let longest = longest.unwrap_or(0);
+    for (step, (times, longest)) in &by_step {
+        println!("slow: {step} {times} times, the longest {longest} us");
+    }
     println!(
         "{members} members told {apps} apps in {took:?}: {calls} calls, {busy:?} of Redis, {each:?} each; {slow} took {CALL_MAX_US} us or more, the longest {longest} us"
     );

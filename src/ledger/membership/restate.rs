@@ -3,7 +3,7 @@
 //! Everything may be told twice, and in any order but one: what became of an app's takes comes not later
 //! than the app's sums.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -28,7 +28,9 @@ const PAGE_APPS_MAX: usize = 4_096;
 /// [`StoreFault`]: the ledger does not have all of it; to be begun anew.
 pub async fn restate(ledger: &Ledger, whose: Whose, standing: &Standing) -> Result<(), StoreFault> {
     let heads = Shard::all().map(|shard| head(ledger, shard, whose, standing));
-    all(heads.collect()).await?;
+    // Shards of which nothing but apps is known: they hear of the recovery with their apps.
+    let heads = all(heads.collect()).await?;
+    let mut unmet: BTreeSet<Shard> = heads.into_iter().flatten().collect();
     // What is not in memory first: an app that is met meanwhile is told again with the others.
     let mut after = None;
     loop {
@@ -44,40 +46,50 @@ pub async fn restate(ledger: &Ledger, whose: Whose, standing: &Standing) -> Resu
         });
         let told = kept.map(|(app, cells)| (app, of_journal(app, &cells)));
         let calls = by_shard(told, REPORT_APPS_MAX).into_iter();
-        let calls = calls.map(|(shard, apps)| state(ledger, shard, whose, apps));
+        let calls = calls.map(|(shard, apps)| {
+            unmet.remove(&shard);
+            state(ledger, shard, whose, apps)
+        });
         all(calls.collect()).await?;
     }
-    if whose == Whose::Predecessor {
-        return Ok(());
+    if whose == Whose::Own {
+        let met = ledger
+            .apps
+            .all()
+            .into_iter()
+            .map(|entry| (entry.app, entry));
+        let calls = by_shard(met, REPORT_APPS_MAX).into_iter();
+        let calls = calls.map(|(shard, entries)| {
+            unmet.remove(&shard);
+            state_met(ledger, shard, entries)
+        });
+        all(calls.collect()).await?;
     }
-    let met = ledger
-        .apps
-        .all()
-        .into_iter()
-        .map(|entry| (entry.app, entry));
-    let calls = by_shard(met, REPORT_APPS_MAX).into_iter();
-    let calls = calls.map(|(shard, entries)| state_met(ledger, shard, entries));
-    all(calls.collect()).await
+    let calls = unmet.into_iter();
+    let calls = calls.map(|shard| state(ledger, shard, whose, Vec::new()));
+    all(calls.collect()).await.map(drop)
 }
 
 /// Makes the calls, so many at a time. The first that fails ends them all.
-pub(super) async fn all(
-    calls: Vec<impl Future<Output = Result<(), StoreFault>>>,
-) -> Result<(), StoreFault> {
+pub(super) async fn all<T>(
+    calls: Vec<impl Future<Output = Result<T, StoreFault>>>,
+) -> Result<Vec<T>, StoreFault> {
+    let mut made = Vec::with_capacity(calls.len());
     let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
-    while let Some(told) = calls.next().await {
-        told?;
+    while let Some(answer) = calls.next().await {
+        made.push(answer?);
     }
-    Ok(())
+    Ok(made)
 }
 
-/// The first parts for a shard, at least one: takes, releases, withdrawals, bases, who is gone.
+/// The first parts for a shard: takes, releases, withdrawals, bases, who is gone. Where there are none, nothing was
+/// told, and the shard is answered.
 async fn head(
     ledger: &Ledger,
     shard: Shard,
     whose: Whose,
     standing: &Standing,
-) -> Result<(), StoreFault> {
+) -> Result<Option<Shard>, StoreFault> {
     let ((kept, answered, aborts), released) = match whose {
         Whose::Own => (
             ledger.records_to_restate(shard),
@@ -94,6 +106,7 @@ async fn head(
     let mut gone = gone.chunks(STATEMENT_GONE_MAX);
     let mut last: Option<Base> = None;
     let mut more_bases = true;
+    let mut is_unmet = Some(shard);
     loop {
         let mut bases = Vec::new();
         if more_bases {
@@ -103,6 +116,10 @@ async fn head(
             bases = page.map_err(unread)?;
             more_bases = bases.len() == STATEMENT_BASES_MAX;
             last = bases.last().copied();
+        }
+        let left = kept.len() + answered.len() + released.len() + aborts.len() + gone.len();
+        if left == 0 && bases.is_empty() && !more_bases {
+            return Ok(is_unmet);
         }
         let statement = Statement {
             apps: Vec::new(),
@@ -114,10 +131,7 @@ async fn head(
             gone: gone.next().unwrap_or_default().iter().copied().collect(),
         };
         tell(ledger, shard, whose, &statement).await?;
-        let told = kept.len() + answered.len() + released.len() + aborts.len() + gone.len() == 0;
-        if !more_bases && told {
-            return Ok(());
-        }
+        is_unmet = None;
     }
 }
 

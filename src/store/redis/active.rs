@@ -1,11 +1,14 @@
 //! Daily active users, and what an app's usage is.
 
-use super::RedisStore;
 use super::answer::unexpected;
 use super::place::Place;
+use super::{Link, RedisStore};
 use crate::clock::Day;
 use crate::quota::AppId;
 use crate::store::{Active, LOGINS_MAX, Login, Shard, StoreFault, Usage};
+
+/// The most days of apps in one step: each costs as much as some users.
+const STEP_DAYS_MAX: usize = 32;
 
 impl RedisStore {
     pub(super) async fn add_users(
@@ -21,9 +24,31 @@ impl RedisStore {
         let same_day = |a: &usize, b: &usize| {
             (logins[*a].app, logins[*a].day) == (logins[*b].app, logins[*b].day)
         };
-        let mut step = self.step(&link, shard)?;
-        step.arg(link.full).arg(order.chunk_by(same_day).count());
-        for day_logins in order.chunk_by(same_day) {
+        let none = Active {
+            newly: false,
+            too_late: false,
+            daily_active: 0,
+        };
+        let mut actives = vec![none; logins.len()];
+        let days: Vec<&[usize]> = order.chunk_by(same_day).collect();
+        for days in days.chunks(STEP_DAYS_MAX) {
+            self.add_days(&link, shard, (logins, days), &mut actives)
+                .await?;
+        }
+        Ok(actives)
+    }
+
+    /// One step, for the users of some days of apps: each day has the places of its logins.
+    async fn add_days(
+        &self,
+        link: &Link,
+        shard: Shard,
+        (logins, days): (&[Login], &[&[usize]]),
+        actives: &mut [Active],
+    ) -> Result<(), StoreFault> {
+        let mut step = self.step(link, shard)?;
+        step.arg(link.full).arg(days.len());
+        for day_logins in days {
             let Login { app, day, .. } = logins[day_logins[0]];
             debug_assert_eq!(Shard::of(app), shard);
             step.key(&self.keys.users(app, day))
@@ -34,35 +59,29 @@ impl RedisStore {
                 .arg(self.ends_s(day))
                 .arg(self.sealed_ms(day))
                 .arg(day_logins.len());
-            for &at in day_logins {
+            for &at in *day_logins {
                 let Place { bits, member } = Place::of(logins[at].user);
                 step.arg(bits).arg(member);
             }
         }
-        let (_, mut answer) = self.run(&link, shard, &self.scripts.active, step).await?;
+        let (_, mut answer) = self.run(link, shard, &self.scripts.active, step).await?;
         let newly = answer.text()?;
-        if newly.len() != logins.len() {
+        let told: usize = days.iter().map(|day_logins| day_logins.len()).sum();
+        if newly.len() != told {
             return Err(unexpected());
         }
-        let mut actives = vec![
-            Active {
-                newly: false,
-                too_late: false,
-                daily_active: 0,
-            };
-            logins.len()
-        ];
-        for day_logins in order.chunk_by(same_day) {
+        let mut newly = newly.bytes();
+        for day_logins in days {
             let daily_active = answer.count()?;
-            for &at in day_logins {
-                actives[at].daily_active = daily_active;
+            for (&at, new) in day_logins.iter().zip(&mut newly) {
+                actives[at] = Active {
+                    newly: new == b'1',
+                    too_late: new == b'2',
+                    daily_active,
+                };
             }
         }
-        for (&at, new) in order.iter().zip(newly.bytes()) {
-            actives[at].newly = new == b'1';
-            actives[at].too_late = new == b'2';
-        }
-        Ok(actives)
+        Ok(())
     }
 
     pub(super) async fn read_usage(&self, app: AppId, day: Day) -> Result<Usage, StoreFault> {

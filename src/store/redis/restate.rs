@@ -1,7 +1,7 @@
 //! What members tell a shard that forgot, and what they keep of its bases.
 
 use super::answer::unexpected;
-use super::report::{Blocks, Kind, Part};
+use super::report::{Blocks, Kind, Part, short_parts};
 use super::{Link, RedisStore};
 use crate::clock::Day;
 use crate::quota::{AppId, COUNTERS};
@@ -12,70 +12,68 @@ use crate::store::{
 
 /// The most members that one step states to be gone: what the shard has of each is looked for.
 const STEP_GONE_MAX: usize = 256;
+/// The most records, and the most bases, that one step states: so many take Redis less than 2 ms, for which nobody else is
+/// served.
+const STEP_RECORDS_MAX: usize = 96;
 
 /// What one step states.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Stated<'a> {
     bases: &'a [Base],
-    gone: &'a [u64],
     part: Part<'a>,
 }
 
-/// The statement in steps, each short: who is gone, the bases, the records, and at last the sums, by which an
-/// app is known to be stated whole. At least one.
-fn steps<'a>(statement: &'a Statement, gone: &'a [u64]) -> Vec<Stated<'a>> {
-    let gone = gone.chunks(STEP_GONE_MAX).map(|gone| Stated {
-        gone,
-        ..Stated::default()
-    });
-    let mut steps: Vec<_> = gone.collect();
-    let bases = Stated {
-        bases: &statement.bases,
-        ..Stated::default()
-    };
-    if !statement.bases.is_empty() {
-        steps.push(bases);
+impl<'a> Stated<'a> {
+    fn of(part: Part<'a>) -> Self {
+        Self {
+            part,
+            ..Self::default()
+        }
     }
-    if !statement.kept.is_empty() {
+}
+
+/// The statement in steps, each short: the bases, the records, and at last the sums, by which an app is known to be stated
+/// whole. At least one, by which the shard's header is told, if nothing else is and `told_already` is not so.
+fn steps(statement: &Statement, told_already: bool) -> Vec<Stated<'_>> {
+    let mut steps = Vec::new();
+    for bases in statement.bases.chunks(STEP_RECORDS_MAX) {
         steps.push(Stated {
-            part: Part {
-                kept: &statement.kept,
-                ..Part::default()
-            },
+            bases,
             ..Stated::default()
         });
     }
-    if !statement.answered.is_empty() || !statement.aborts.is_empty() {
-        steps.push(Stated {
-            part: Part {
-                answered: &statement.answered,
-                aborts: &statement.aborts,
-                ..Part::default()
-            },
-            ..Stated::default()
-        });
+    for kept in statement.kept.chunks(STEP_RECORDS_MAX) {
+        steps.push(Stated::of(Part {
+            kept,
+            ..Part::default()
+        }));
     }
-    if !statement.released.is_empty() {
-        steps.push(Stated {
-            part: Part {
-                released: &statement.released,
-                ..Part::default()
-            },
-            ..Stated::default()
-        });
+    for aborts in statement.aborts.chunks(STEP_RECORDS_MAX) {
+        steps.push(Stated::of(Part {
+            aborts,
+            ..Part::default()
+        }));
     }
-    if !statement.apps.is_empty() {
-        steps.push(Stated {
-            part: Part {
-                apps: &statement.apps,
-                ..Part::default()
-            },
-            ..Stated::default()
-        });
+    for answered in statement.answered.chunks(STEP_RECORDS_MAX) {
+        steps.push(Stated::of(Part {
+            answered,
+            ..Part::default()
+        }));
     }
-    if steps.is_empty() {
-        // The shard's header is told, if nothing else is.
-        steps.push(bases);
+    for released in statement.released.chunks(STEP_RECORDS_MAX) {
+        steps.push(Stated::of(Part {
+            released,
+            ..Part::default()
+        }));
+    }
+    for apps in short_parts(&statement.apps, |app| *app) {
+        steps.push(Stated::of(Part {
+            apps,
+            ..Part::default()
+        }));
+    }
+    if steps.is_empty() && !told_already {
+        steps.push(Stated::default());
     }
     steps
 }
@@ -95,27 +93,55 @@ impl RedisStore {
         debug_assert!(statement.aborts.len() <= REPORT_RECORDS_MAX);
         let link = self.linked()?;
         let gone: Vec<u64> = statement.gone.iter().copied().collect();
-        for stated in steps(statement, &gone) {
-            self.restate_part(&link, shard, stated, day).await?;
+        for gone in gone.chunks(STEP_GONE_MAX) {
+            self.restate_gone(&link, shard, gone, day).await?;
+        }
+        for stated in steps(statement, !gone.is_empty()) {
+            let none = (&[][..], 0);
+            self.restate_part(&link, shard, none, &stated, day).await?;
         }
         Ok(())
     }
 
+    /// Says who is gone, in as many steps as that takes: what each of them had is taken out of all apps, and a step goes only
+    /// so far.
+    async fn restate_gone(
+        &self,
+        link: &Link,
+        shard: Shard,
+        mut gone: &[u64],
+        day: Day,
+    ) -> Result<(), StoreFault> {
+        let (mut after, nothing) = (0, Stated::default());
+        while !gone.is_empty() {
+            let step = self.restate_part(link, shard, (gone, after), &nothing, day);
+            let (done, next) = step.await?;
+            if done == 0 && next == after {
+                return Err(unexpected());
+            }
+            gone = gone.get(done..).ok_or_else(unexpected)?;
+            after = next;
+        }
+        Ok(())
+    }
+
+    /// One step. Of those who are gone, how many are done, and up to which app the next one is.
     async fn restate_part(
         &self,
         link: &Link,
         shard: Shard,
-        stated: Stated<'_>,
+        (gone, after): (&[u64], u64),
+        stated: &Stated<'_>,
         day: Day,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<(usize, u64), StoreFault> {
         let mut step = self.step(link, shard)?;
         step.key(&self.keys.fold_queue(shard));
         step.arg(day.number())
             .arg(self.ends_s(day))
             .arg(self.seen.most(shard))
             .arg(link.full);
-        step.arg(stated.gone.len());
-        for incarnation in stated.gone {
+        step.arg(after).arg(gone.len());
+        for incarnation in gone {
             step.arg(format_args!("{incarnation:016x}"));
         }
         step.arg(stated.bases.len());
@@ -129,9 +155,9 @@ impl RedisStore {
         }
         let blocks = Blocks::of(&stated.part);
         self.add_blocks(&mut step, shard, &blocks, day, Kind::Statement)?;
-        self.run(link, shard, &self.scripts.restate, step)
-            .await
-            .map(drop)
+        let (_, mut answer) = self.run(link, shard, &self.scripts.restate, step).await?;
+        let done = usize::try_from(answer.small()?).map_err(|_| unexpected())?;
+        Ok((done, answer.stored()?))
     }
 
     pub(super) async fn read_bases(&self, shard: Shard, since: u64) -> Result<Bases, StoreFault> {

@@ -186,9 +186,10 @@ end
 local mine = parse_presence(redis.call('HGET', KEYS[2], 'k:' .. me))
 local joined = false
 if not mine then
-  mine, joined = newcomer(meta), true
+  mine, joined = newcomer(meta, 'p ' .. me .. ' ' .. name), true
 elseif meta.open == 0 and redis.call('HDEL', KEYS[2], 'n:' .. me) == 1 then
   join(meta, mine)
+  meta.roll_changed = true
   joined = true
 end
 if told_epoch == meta.epoch then
@@ -308,41 +309,82 @@ local function close(members, missing)
   change(meta, 'count', count)
 end
 
--- Looks at all members: who is missing, whose calls are to be counted, who is to be noted as silent.
-local function look()
-  change(meta, 'scan', now)
-  local members, incs = everybody(), {}
-  for inc in pairs(members) do
-    incs[#incs + 1] = inc
-  end
+-- The first of a list, in the order of their ids: a hash has none of its own.
+local function first_of(incs)
   table.sort(incs)
-  local missing = false
-  meta.silent, meta.asked = {}, {}
-  for _, inc in ipairs(incs) do
-    local m = members[inc]
-    if m.k then
-      local p = parse_presence(m.k)
-      if p.restated ~= meta.epoch and not (meta.open == 1 and is_excused(m)) then
-        missing = true
-        if meta.open == 1 and m.n and not m.f and #meta.asked < TASKS_MAX then
-          meta.asked[#meta.asked + 1] = inc
+  for i = #incs, TASKS_MAX + 1, -1 do
+    incs[i] = nil
+  end
+  return incs
+end
+
+-- Those who have not restated, and what is known of them. There are hundreds, and most of what is written of them is not
+-- looked at.
+local function unrestated()
+  local all = redis.call('HGETALL', KEYS[2])
+  local incs, known = {}, {n = {}, f = {}}
+  for i = 1, #all, 2 do
+    local field = all[i]
+    if string.byte(field, 2) == 58 then
+      local letter = string.sub(field, 1, 1)
+      if letter == 'k' then
+        if num(string.match(all[i + 1], ' [01] (%d+) %d+$')) ~= meta.epoch then
+          incs[#incs + 1] = string.sub(field, 3)
         end
-      end
-      if meta.open == 0 and not m.n and beaten_at(m) + silence < now and #meta.silent < TASKS_MAX then
-        meta.silent[#meta.silent + 1] = inc
+      elseif known[letter] then
+        known[letter][string.sub(field, 3)] = all[i + 1]
       end
     end
   end
-  if meta.open == 0 then
-    -- Those who were missing have come.
-    if meta.inc == meta.epoch and meta.maimed == 0 and not missing then
-      change(meta, 'inc', 0)
-    end
-    return
+  for i = 1, #incs do
+    local inc = incs[i]
+    incs[i] = {inc = inc, n = known.n[inc], f = known.f[inc]}
   end
+  return incs
+end
+
+-- While members restate: whether all have, and whose calls are to be counted.
+local function look_for_the_missing()
+  local missing, asked = false, {}
+  for _, m in ipairs(unrestated()) do
+    if not is_excused(m) then
+      missing = true
+      if m.n and not m.f then
+        asked[#asked + 1] = m.inc
+      end
+    end
+  end
+  meta.asked = first_of(asked)
   local waited = now - meta.opened
   if waited >= ttl and (meta.anew == 0 or meta.rollstated == 1) and (not missing or waited >= patience) then
-    close(members, missing)
+    close(everybody(), missing)
+  end
+end
+
+-- While all is well: who is to be noted as silent, and whether those have come who were missing.
+local function look_for_the_silent()
+  local missing, silent = false, {}
+  for inc, m in pairs(everybody()) do
+    if m.k then
+      missing = missing or num(string.match(m.k, ' [01] (%d+) %d+$')) ~= meta.epoch
+      if not m.n and beaten_at(m) + silence < now then
+        silent[#silent + 1] = inc
+      end
+    end
+  end
+  meta.silent = first_of(silent)
+  if meta.inc == meta.epoch and meta.maimed == 0 and not missing then
+    change(meta, 'inc', 0)
+  end
+end
+
+-- Looks at all members.
+local function look()
+  change(meta, 'scan', now)
+  if meta.open == 1 then
+    look_for_the_missing()
+  else
+    look_for_the_silent()
   end
 end
 

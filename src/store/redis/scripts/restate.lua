@@ -7,7 +7,7 @@
 -- ARGV[7]  when today's gain goes, in seconds
 -- ARGV[8]  the highest seq that the caller has ever seen of this shard
 -- ARGV[9]  how many objects a bucket holds on average at most
--- ARGV[10] the number of those who are gone, then their incarnations
+-- ARGV[10] the app up to which the first of those who are gone is done, or 0; their number, then their incarnations
 --   the number of bases, then for each: app, counter, generation (of a gain: the day's number), version, amount
 --   the number of apps; then for each what `report` says, but that instead of a freeze there is a word, and no
 --   '-', where the app's sums are stated: claims of which no part has spoken hold nothing then; and behind
@@ -15,7 +15,8 @@
 --   day's number, the digit of the resource's own counter, 1 if groups follow, how many were given back, how
 --   many groups with them, the field of the object that was deleted or '', 1 if the member's sums contain it
 --
--- Answers nothing after the head.
+-- Answers after the head how many of those who are gone are done, and up to which app the next one is: the others are
+-- to be stated again.
 
 local refusal = refused(RESTATING)
 if refusal then
@@ -58,33 +59,56 @@ local function drop_gain(id, day, inc)
   end
 end
 
--- What one who is gone had is in a base, or missing with it.
-local function drop_gone(inc)
-  -- Nothing is here of one of which no step was ever done.
-  local any = redis.call('HGET', KEYS[1], 'c:' .. inc)
-  mark_gone(inc)
-  if not any then
-    return
-  end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', base .. 'apps', '-inf', '+inf')) do
-    local key = base .. 'a:' .. id
-    local raw = redis.call('HMGET', key, 'm0:' .. inc, 'm1:' .. inc, 'm2:' .. inc)
-    if raw[1] or raw[2] or raw[3] then
-      local app = app_of(key)
-      for k = 0, 2 do
-        if raw[k + 1] then
-          local u, out = share_of(read_entry(raw[k + 1]), app[k])
-          set(app[k], 'u', app[k].u - u)
-          set(app[k], 'out', app[k].out - out)
-        end
+-- How far one call goes with those who are gone, since nobody else is served meanwhile: how many apps are looked at, and in
+-- how many something is taken away.
+local LOOKED_MAX, FOUND_MAX = 100, 5
+local looked, found = 0, 0
+
+-- In an order in which one can go on: that of their digits, since an id may be larger than what a double holds.
+local function all_apps()
+  local ids = redis.call('ZRANGEBYSCORE', base .. 'apps', '-inf', '+inf')
+  table.sort(ids)
+  return ids
+end
+
+-- What one who is gone had in an app is in a base, or missing with it.
+local function drop_from(id, inc)
+  local key = base .. 'a:' .. id
+  local raw = redis.call('HMGET', key, 'm0:' .. inc, 'm1:' .. inc, 'm2:' .. inc)
+  if raw[1] or raw[2] or raw[3] then
+    found = found + 1
+    local app = app_of(key)
+    for k = 0, 2 do
+      if raw[k + 1] then
+        local u, out = share_of(read_entry(raw[k + 1]), app[k])
+        set(app[k], 'u', app[k].u - u)
+        set(app[k], 'out', app[k].out - out)
       end
-      drop_entries(app, inc)
     end
-    -- Others may be in the next day already.
-    for day = num(today), num(today) + 1 do
-      drop_gain(id, day, inc)
+    drop_entries(app, inc)
+  end
+  -- Others may be in the next day already.
+  for day = num(today), num(today) + 1 do
+    drop_gain(id, day, inc)
+  end
+end
+
+-- The same in all apps after that one; the app up to which it is done, or nil if it is done in all.
+local function drop_gone(inc, after, apps_in_order)
+  -- Nothing is here of one of which no step was ever done.
+  if redis.call('HGET', KEYS[1], 'c:' .. inc) then
+    for _, id in ipairs(apps_in_order) do
+      if id > after then
+        if looked >= LOOKED_MAX or found >= FOUND_MAX then
+          return after
+        end
+        looked = looked + 1
+        drop_from(id, inc)
+        after = id
+      end
     end
   end
+  mark_gone(inc)
 end
 
 local function begin_known_life(c, gen)
@@ -267,10 +291,21 @@ local function next_word()
   arg_at = arg_at + 1
   return ARGV[arg_at]
 end
-for _ = 1, num(next_word()) do
+-- Those who are gone, as far as one call goes.
+local gone_done, gone_after = 0, next_word()
+local gone_all, apps_in_order = num(next_word()), nil
+for i = 1, gone_all do
   local inc = next_word()
-  if not redis.call('HGET', KEYS[1], 'x:' .. inc) then
-    drop_gone(inc)
+  if gone_done == i - 1 and redis.call('HGET', KEYS[1], 'x:' .. inc) then
+    gone_done, gone_after = i, '0'
+  elseif gone_done == i - 1 and looked < LOOKED_MAX and found < FOUND_MAX then
+    apps_in_order = apps_in_order or all_apps()
+    local after = drop_gone(inc, gone_after, apps_in_order)
+    if after then
+      gone_after = after
+    else
+      gone_done, gone_after = i, '0'
+    end
   end
 end
 for _ = 1, num(next_word()) do
@@ -295,7 +330,7 @@ months.save()
 objects.save()
 save_rest(queue)
 save_version()
-local reply = seal({FINE, 0, 0, now})
+local reply = seal({FINE, 0, 0, now, gone_done, gone_after})
 if not reply.err then
   objects.grow(tonumber(ARGV[9]))
 end

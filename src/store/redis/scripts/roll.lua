@@ -89,13 +89,14 @@ end
 -- Who joins, or comes back from silence, is a change of the roll; a fellow must know of it first.
 local function join(meta, p)
   change(meta, 'rollv', meta.rollv + 1)
-  meta.roll_changed = true
   p.version, p.ms, p.witnessed = meta.rollv, now, 0
 end
 
-local function newcomer(meta)
+-- `line`: how the roll has it; nil where the whole roll is to be written.
+local function newcomer(meta, line)
   local p = {version = 0, ms = 0, epoch = 0, seen = 0, witnessed = 0, restated = 0, news = 0}
   join(meta, p)
+  meta.roll_line, meta.roll_changed = line, meta.roll_changed or not line
   -- Nobody waits for a statement of one that joins when all is told.
   if meta.open == 0 then
     p.restated = meta.epoch
@@ -104,15 +105,21 @@ local function newcomer(meta)
   return p
 end
 
--- All that is known of members, by incarnation.
+-- All that is known of members, by incarnation. There are hundreds, and the server does nothing else meanwhile.
 local function everybody()
   local all = redis.call('HGETALL', KEYS[2])
   local members = {}
   for i = 1, #all, 2 do
-    local letter, inc = string.match(all[i], '^(%a):(%x+)$')
-    inc = inc or all[i]
-    members[inc] = members[inc] or {}
-    members[inc][letter or 'row'] = all[i + 1]
+    local inc, letter = all[i], 'row'
+    if string.byte(inc, 2) == 58 then
+      letter, inc = string.sub(inc, 1, 1), string.sub(inc, 3)
+    end
+    local m = members[inc]
+    if not m then
+      m = {}
+      members[inc] = m
+    end
+    m[letter] = all[i + 1]
   end
   return members
 end
@@ -146,9 +153,13 @@ local function write_roll(members)
   redis.call('HSET', KEYS[1], 'roll', table.concat(lines, '\n'))
 end
 
+-- A newcomer's line is added to what stands there: hundreds may come at once, and each would have all of them read.
 local function finish_roll(meta)
   if meta.roll_changed then
     write_roll(everybody())
+  elseif meta.roll_line then
+    local roll = redis.call('HGET', KEYS[1], 'roll') or ''
+    redis.call('HSET', KEYS[1], 'roll', roll == '' and meta.roll_line or roll .. '\n' .. meta.roll_line)
   end
   save_meta(meta)
 end
