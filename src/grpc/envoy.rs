@@ -151,6 +151,9 @@ fn asked<'a>(
 }
 
 /// For the fuzzer: decodes a request with descriptors, and reads what it asks for.
+///
+/// # Panics
+/// If a check is said to be asked by a descriptor that is not there.
 #[cfg(any(test, fuzzing))]
 pub fn fuzz(bytes: &[u8]) {
     use prost::Message as _;
