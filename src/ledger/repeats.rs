@@ -87,15 +87,17 @@ impl Ledger {
         now: Millis,
         despite: Despite,
     ) -> Result<(), Repeated> {
-        match self.ids.find(once, now) {
-            Found::New => {}
-            Found::Other => return Err(Repeated::Other),
-            Found::Known(Effect::Here(of)) if lives.are_others_than(of) => {}
-            Found::Known(Effect::Asked) if despite == Despite::Asked => {}
-            Found::Known(effect) => return Err(Repeated::Before(effect)),
+        let stands = |effect| match effect {
+            Effect::Here(of) => !lives.are_others_than(of),
+            Effect::Asked => despite != Despite::Asked,
+            Effect::There => true,
+        };
+        match self.ids.look(once, now, stands) {
+            Ok(Found::New) => Ok(()),
+            Ok(Found::Known(effect)) => Err(Repeated::Before(effect)),
+            Ok(Found::Other) => Err(Repeated::Other),
+            Err(full) => Err(Repeated::Unkept(Unkept::Ids(full))),
         }
-        let room = self.ids.has_room(once, now);
-        room.map_err(|full| Repeated::Unkept(Unkept::Ids(full)))
     }
 
     /// As [`Ledger::is_new`], for what no limit guards.

@@ -42,13 +42,20 @@ pub(super) fn check(text: &str, max: usize) -> Result<(), IdFault> {
             max,
         });
     }
-    match text.bytes().position(|byte| !(0x20..=0x7e).contains(&byte)) {
-        Some(at) => Err(IdFault::Unprintable {
-            byte: text.as_bytes()[at],
-            at,
-        }),
-        None => Ok(()),
-    }
+    let is_printable = |byte: &u8| (0x20..=0x7e).contains(byte);
+    // Without a way out in between many bytes are looked at in one step.
+    let all = text
+        .bytes()
+        .fold(true, |all, byte| all & is_printable(&byte));
+    let faulty = if all {
+        None
+    } else {
+        text.bytes().position(|byte| !is_printable(&byte))
+    };
+    faulty.map_or(Ok(()), |at| {
+        let byte = text.as_bytes()[at];
+        Err(IdFault::Unprintable { byte, at })
+    })
 }
 
 /// The client's name for one creation or release, unique in its app: 1 to 64 bytes of printable ASCII.
@@ -71,51 +78,61 @@ impl RequestId {
     }
 }
 
+/// What a character is worth that is no digit; no digit has its highest bit.
+const NO_DIGIT: u8 = u8::MAX;
 /// The 32 digits of Crockford's alphabet, in which a ULID is written; letters may be small, too.
-const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const CROCKFORD: [u8; 256] = worth(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ");
+/// The digits of a UUID.
+const HEXADECIMAL: [u8; 256] = worth(b"0123456789ABCDEF");
 /// The characters of a ULID that say when it was made.
 const ULID_TIME: usize = 10;
-/// The hexadecimal digits of a UUID of version 7 that say when it was made.
-const UUID_TIME: usize = 12;
+/// Where a UUID has its digits; the first two groups of them say when it was made.
+const UUID_DIGITS: [(usize, usize); 5] = [(0, 8), (9, 13), (14, 18), (19, 23), (24, 36)];
+
+/// What each character is worth as one of these digits.
+const fn worth(digits: &[u8]) -> [u8; 256] {
+    let mut worth = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < digits.len() {
+        // At most 32 of them.
+        #[allow(clippy::cast_possible_truncation)]
+        let of = digit as u8;
+        worth[digits[digit] as usize] = of;
+        worth[digits[digit].to_ascii_lowercase() as usize] = of;
+        digit += 1;
+    }
+    worth
+}
+
+/// What the digits say that come first, and all of them together, of which one is [`NO_DIGIT`] if it is none.
+fn read(digits: &[u8], worth: &[u8; 256], bits: u32) -> (i64, u8) {
+    digits.iter().fold((0, 0), |(number, all), byte| {
+        let digit = worth[usize::from(*byte)];
+        (number << bits | i64::from(digit), all | digit)
+    })
+}
 
 /// The milliseconds of a ULID (ulid.org); `None` if it is none.
 fn ulid_time(text: &[u8; 26]) -> Option<i64> {
-    let mut time = 0_i64;
-    for (at, byte) in text.iter().enumerate() {
-        let digit = CROCKFORD
-            .iter()
-            .position(|of| *of == byte.to_ascii_uppercase())?;
-        // 130 bits for 128: the first digit is 7 at most.
-        if at == 0 && digit > 7 {
-            return None;
-        }
-        if at < ULID_TIME {
-            time = time << 5 | i64::try_from(digit).ok()?;
-        }
-    }
-    Some(time)
+    let (time, rest) = text.split_at(ULID_TIME);
+    let ((time, one), (_, other)) = (read(time, &CROCKFORD, 5), read(rest, &CROCKFORD, 0));
+    // 130 bits for 128: the first digit is 7 at most.
+    let valid = one | other != NO_DIGIT && text[0] <= b'7';
+    valid.then_some(time)
 }
 
 /// The milliseconds of a UUID of version 7 (RFC 9562); `None` if it is none.
 fn uuid_time(text: &[u8; 36]) -> Option<i64> {
-    if text[14] != b'7' || !b"89abAB".contains(&text[19]) {
+    let is_7 = text[14] == b'7' && b"89abAB".contains(&text[19]);
+    if !is_7 || [8, 13, 18, 23].iter().any(|at| text[*at] != b'-') {
         return None;
     }
-    let (mut time, mut digits) = (0_i64, 0);
-    for (at, byte) in text.iter().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if *byte != b'-' {
-                return None;
-            }
-            continue;
-        }
-        let digit = char::from(*byte).to_digit(16)?;
-        if digits < UUID_TIME {
-            time = time << 4 | i64::from(digit);
-            digits += 1;
-        }
-    }
-    Some(time)
+    let [one, two, rest @ ..] =
+        UUID_DIGITS.map(|(from, to)| read(&text[from..to], &HEXADECIMAL, 4));
+    let all = rest
+        .iter()
+        .fold(one.1 | two.1, |all, (_, digits)| all | digits);
+    (all != NO_DIGIT).then_some(one.0 << 16 | two.0)
 }
 
 impl RequestId {

@@ -9,15 +9,14 @@
 mod slots;
 mod window;
 
-use std::hash::Hasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::SipHasher24;
 
 use crate::chance;
 use crate::clock::Millis;
-use crate::quota::{AppId, IdPolicy, RequestId};
+use crate::quota::{AppId, IdPolicy, REQUEST_ID_BYTES_MAX, RequestId};
 use crate::store::Fingerprint;
 
 use window::Window;
@@ -40,11 +39,14 @@ pub struct Once {
 impl Once {
     /// A request of `app` under `id` that asks for what `print` stands for.
     pub fn new(app: AppId, id: &RequestId, print: Fingerprint) -> Self {
+        const APP_BYTES: usize = size_of::<u64>();
+        let id = id.as_str().as_bytes();
+        let mut bytes = [0; APP_BYTES + REQUEST_ID_BYTES_MAX];
+        bytes[..APP_BYTES].copy_from_slice(&app.get().to_le_bytes());
+        bytes[APP_BYTES..APP_BYTES + id.len()].copy_from_slice(id);
         // The same in every process: a data folder may be moved.
-        let mut hasher = SipHasher24::new();
-        hasher.write(&app.get().to_le_bytes());
-        hasher.write(id.as_str().as_bytes());
-        let key = hasher.finish128().as_u128();
+        let key = SipHasher24::new().hash(&bytes[..APP_BYTES + id.len()]);
+        let key = key.as_u128();
         Self { key, print }
     }
 }
@@ -154,10 +156,31 @@ impl Ids {
         }
     }
 
-    /// What is known of a request.
-    pub fn find(&self, once: &Once, now: Millis) -> Found {
-        let windows = self.windows();
-        match windows[place(once.key)].find(once.key) {
+    /// What is known of a request. Where that is nothing, or nothing that `stands` in its way, it is new, and there
+    /// is room to remember it.
+    ///
+    /// # Errors
+    /// [`IdsFull`]: it is new, and there is none.
+    pub fn look(
+        &self,
+        once: &Once,
+        now: Millis,
+        stands: impl FnOnce(Effect) -> bool,
+    ) -> Result<Found, IdsFull> {
+        let mut windows = self.windows();
+        let window = &mut windows[place(once.key)];
+        match self.found(window, once, now) {
+            Found::Known(effect) if stands(effect) => Ok(Found::Known(effect)),
+            Found::Other => Ok(Found::Other),
+            Found::New | Found::Known(_) => {
+                self.make_room(window, now)?;
+                Ok(Found::New)
+            }
+        }
+    }
+
+    fn found(&self, window: &Window, once: &Once, now: Millis) -> Found {
+        match window.find(once.key) {
             Some(known) if now.since(known.at) > self.window_ms() => Found::New,
             Some(known) if known.once.print == once.print => Found::Known(known.effect),
             Some(_) => Found::Other,
@@ -165,14 +188,8 @@ impl Ids {
         }
     }
 
-    /// Whether another can be remembered at `now`.
-    ///
-    /// # Errors
-    /// [`IdsFull`].
-    pub fn has_room(&self, once: &Once, now: Millis) -> Result<(), IdsFull> {
+    fn make_room(&self, window: &mut Window, now: Millis) -> Result<(), IdsFull> {
         let floor = self.policy.floor;
-        let mut windows = self.windows();
-        let window = &mut windows[place(once.key)];
         window.forget(|at| now.since(at) > self.window_ms());
         if window.is_full() && !window.forget_one(|at| now.since(at) > millis(floor)) {
             return Err(IdsFull(floor));

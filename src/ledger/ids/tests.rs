@@ -22,6 +22,10 @@ fn at(seconds: i64) -> Millis {
     Millis(1_790_000_000_000 + seconds * 1000)
 }
 
+fn find(ids: &Ids, once: &Once, now: Millis) -> Found {
+    ids.found(&ids.windows()[place(once.key)], once, now)
+}
+
 fn known(number: u64, print: u64, effect: Effect, seconds: i64) -> Known {
     let (once, at) = (request(number, print), at(seconds));
     Known { once, effect, at }
@@ -67,10 +71,10 @@ proptest! {
                         Some(_) => Found::Other,
                         None => Found::New,
                     };
-                    prop_assert_eq!(ids.find(&once, at(now)), meant);
+                    prop_assert_eq!(find(&ids, &once, at(now)), meant);
                     if meant == Found::New {
                         count += 1;
-                        ids.has_room(&once, at(now)).unwrap();
+                        ids.look(&once, at(now), |_| true).unwrap();
                         ids.remember(once, Effect::Here(count), at(now));
                         log.push(known(number, print, Effect::Here(count), now));
                         model.insert(number, (print, count, now));
@@ -108,10 +112,10 @@ fn the_last_effect_is_what_is_known() {
     ids.remember(once, Effect::Asked, at(0));
     ids.remember(once, Effect::Here(5), at(500));
     // The first of its two entries goes.
-    ids.has_room(&once, at(700)).unwrap();
+    ids.look(&once, at(700), |_| false).unwrap();
     let found = Found::Known(Effect::Here(5));
-    assert_eq!(ids.find(&once, at(700)), found);
-    assert_eq!(ids.find(&once, at(1101)), Found::New);
+    assert_eq!(find(&ids, &once, at(700)), found);
+    assert_eq!(find(&ids, &once, at(1101)), Found::New);
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn the_window_shrinks_to_its_floor_and_no_further() {
     let ids = Ids::new(POLICY, &[], &[], at(0));
     let fill = |number: &mut u64, seconds| loop {
         let once = request(*number, 1);
-        if let Err(full) = ids.has_room(&once, at(seconds)) {
+        if let Err(full) = ids.look(&once, at(seconds), |_| true) {
             break full;
         }
         ids.remember(once, Effect::Here(0), at(seconds));
@@ -140,13 +144,13 @@ fn the_window_shrinks_to_its_floor_and_no_further() {
     );
     fill(&mut number, 31);
     assert_eq!(
-        ids.find(&request(0, 1), at(31)),
+        find(&ids, &request(0, 1), at(31)),
         Found::New,
         "the oldest went"
     );
     let last = number - 1;
     let found = Found::Known(Effect::Here(0));
-    assert_eq!(ids.find(&request(last, 1), at(31)), found);
+    assert_eq!(find(&ids, &request(last, 1), at(31)), found);
 }
 
 #[test]
@@ -176,4 +180,19 @@ fn only_dated_ids_expire() {
         "of version 4"
     );
     assert!(!expired("create-1", 100_000));
+}
+
+proptest! {
+    /// Keys of an earlier version are in journals, and are known by every later one.
+    #[test]
+    fn a_key_is_that_of_the_app_and_the_id_one_after_the_other(app in 1_u64.., id in "[ -~]{1,64}") {
+        use siphasher::sip128::Hasher128 as _;
+        use std::hash::Hasher as _;
+        let (app, id) = (AppId::new(app).unwrap(), RequestId::parse(&id).unwrap());
+        let mut hasher = SipHasher24::new();
+        hasher.write(&app.get().to_le_bytes());
+        hasher.write(id.as_str().as_bytes());
+        let key = hasher.finish128().as_u128();
+        prop_assert_eq!(Once::new(app, &id, Fingerprint(0)).key, key);
+    }
 }
