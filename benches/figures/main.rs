@@ -16,6 +16,7 @@ mod machine;
 mod many;
 mod memory;
 mod noop;
+mod others;
 mod redis;
 mod relay;
 mod share;
@@ -69,6 +70,8 @@ struct Args {
 enum What {
     /// A full check against a no-op tonic server.
     Check,
+    /// A check against limitador and envoyproxy/ratelimit, where they are on the PATH.
+    Others,
     /// One call at a time, against a byte echo.
     Latency,
     /// One call at a time, while something else goes on.
@@ -147,6 +150,7 @@ fn run(args: Args) -> Result<(), Failure> {
     }
     match args.what {
         Some(What::Check) => check::run(effort),
+        Some(What::Others) => others::run(effort),
         Some(What::Many) => many::run(effort),
         Some(What::Latency) => latency::run(effort),
         Some(What::Disturbed) => disturbed::run(effort),
@@ -160,6 +164,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Some(What::Soak) => soak::run(effort),
         _ => {
             check::run(effort)?;
+            others::run(effort)?;
             many::run(effort)?;
             latency::run(effort)?;
             disturbed::run(effort)?;

@@ -25,6 +25,7 @@ use talk::Talk;
 
 pub(crate) use many::Many;
 pub(crate) use pulse::Pulse;
+pub(crate) use question::{COUNTED_BY, DOMAIN};
 
 /// Room for what a server sends at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -67,6 +68,9 @@ pub(crate) struct Load {
     /// What is created.
     #[arg(long, default_value = "account", value_parser = resource)]
     resource: Resource,
+    /// Asks what Envoy asks of a rate limit service.
+    #[arg(long)]
+    rate_limit: bool,
     /// Stop after this many calls.
     #[arg(long, default_value_t = u64::MAX)]
     calls: u64,
@@ -117,8 +121,14 @@ impl Load {
             first: self.first_app,
             count: self.apps,
         };
+        let question = if self.rate_limit {
+            Question::rate_limit(apps)?
+        } else {
+            Question::new(apps, self.resource)?
+        };
+        let path = question.path();
         let shared = Rc::new(Shared {
-            question: RefCell::new(Question::new(apps, self.resource)?),
+            question: RefCell::new(question),
             next: Cell::new(0),
             calls: self.calls,
             answered: Cell::new(0),
@@ -126,7 +136,7 @@ impl Load {
         });
         let mut connections = Vec::new();
         for _ in 0..self.connections {
-            let talk = Talk::new("localhost", self.in_flight);
+            let talk = Talk::new(path, self.in_flight);
             let shared = Rc::clone(&shared);
             connections.push(if let Some(path) = self.to.strip_prefix("unix:") {
                 let stream = UnixStream::connect(path).await?;

@@ -58,7 +58,7 @@ impl Pulse {
             count: 1,
         };
         let mut question = Question::new(apps, Resource::Account)?;
-        let mut talk = Talk::new("localhost", 1);
+        let mut talk = Talk::new(question.path(), 1);
         let (mut bytes, mut filled) = (vec![0; READ_BYTES], 0);
         let mut times: Vec<u64> = Vec::new();
         let begun = Instant::now();

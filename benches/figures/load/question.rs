@@ -1,14 +1,19 @@
-//! The bytes of one `Check`: the same but for the app and a request id that no other call has.
+//! The bytes of one `Check`: the same but for the app and a request id that no other call has. Or those of what
+//! Envoy asks of a rate limit service: the same but for the app, since it knows no ids.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use imquota::grpc::proto::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
+use imquota::grpc::proto::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry;
+use imquota::grpc::proto::envoy::service::ratelimit::v3::RateLimitRequest;
 use imquota::grpc::proto::{CheckRequest, Resource};
-use prost::Message as _;
 
 /// How many bytes gRPC puts before a message: not compressed, length.
 const PREFIX: usize = 5;
 /// Every app id must take this many bytes as a varint, so that it can be written over.
 const APP_BYTES: usize = 5;
+/// The digits of every app id.
+const DIGITS: usize = 10;
 /// A UUID as text.
 const ID_BYTES: usize = 36;
 
@@ -19,12 +24,23 @@ pub(super) struct Apps {
     pub(super) count: u64,
 }
 
+/// The name of a rate limit's domain, and of what its calls are counted by.
+pub(crate) const DOMAIN: &str = "imquota";
+pub(crate) const COUNTED_BY: &str = "app_id";
+
+/// What differs from call to call, and where it stands.
+enum Form {
+    /// An app as a varint, and an id.
+    Check { app_at: usize, id_at: usize },
+    /// An app as text.
+    RateLimit { app_at: usize },
+}
+
 /// Writes one message after another.
 pub(super) struct Question {
     apps: Apps,
     message: Vec<u8>,
-    app_at: usize,
-    id_at: usize,
+    form: Form,
     /// The part of the ids that tells this load from any other.
     salt: u64,
 }
@@ -47,23 +63,52 @@ impl Question {
             ..CheckRequest::default()
         };
         message.set_resource(resource);
-        let body = message.encode_to_vec();
-        let length = u32::try_from(body.len()).map_err(|error| error.to_string())?;
-        let mut message = vec![0];
-        message.extend(length.to_be_bytes());
-        message.extend(&body);
-        let id_at = message
-            .windows(ID_BYTES)
-            .position(|window| window == id.as_bytes())
-            .ok_or("the template has no id")?;
+        let message = framed(&message)?;
+        // The app is the first field: one byte of key, then the id.
+        let (app_at, id_at) = (PREFIX + 1, place(&message, &id)?);
         Ok(Self {
             apps,
             message,
-            // The app is the first field: one byte of key, then the id.
-            app_at: PREFIX + 1,
-            id_at,
+            form: Form::Check { app_at, id_at },
             salt: rand::random(),
         })
+    }
+
+    /// The template of what Envoy asks.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub(super) fn rate_limit(apps: Apps) -> Result<Self, String> {
+        let app = apps.first.to_string();
+        let entries = vec![Entry {
+            key: COUNTED_BY.into(),
+            value: app.clone(),
+        }];
+        let message = framed(&RateLimitRequest {
+            domain: DOMAIN.into(),
+            descriptors: vec![RateLimitDescriptor {
+                entries,
+                ..RateLimitDescriptor::default()
+            }],
+            ..RateLimitRequest::default()
+        })?;
+        let app_at = place(&message, &app)?;
+        Ok(Self {
+            apps,
+            message,
+            form: Form::RateLimit { app_at },
+            salt: 0,
+        })
+    }
+
+    /// The path of the call.
+    pub(super) fn path(&self) -> &'static str {
+        match self.form {
+            Form::Check { .. } => "/imquota.v1.QuotaService/Check",
+            Form::RateLimit { .. } => {
+                "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
+            }
+        }
     }
 
     /// How long every message is, with its prefix.
@@ -71,24 +116,48 @@ impl Question {
         self.message.len()
     }
 
-    /// The message of call `number`, asked at `now` (milliseconds since 1970): its id is a UUIDv7.
+    /// The message of call `number`, asked at `now` (milliseconds since 1970): an id is a UUIDv7.
     pub(super) fn ask(&mut self, number: u64, now: u64) -> &[u8] {
         let mut app = self.apps.first + number % self.apps.count;
-        for byte in &mut self.message[self.app_at..self.app_at + APP_BYTES] {
-            *byte = (app & 0x7f) as u8 | 0x80;
-            app >>= 7;
+        match self.form {
+            Form::RateLimit { app_at } => {
+                for byte in self.message[app_at..].iter_mut().take(DIGITS).rev() {
+                    *byte = b'0' + (app % 10) as u8;
+                    app /= 10;
+                }
+            }
+            Form::Check { app_at, id_at } => {
+                for byte in &mut self.message[app_at..app_at + APP_BYTES] {
+                    *byte = (app & 0x7f) as u8 | 0x80;
+                    app >>= 7;
+                }
+                self.message[app_at + APP_BYTES - 1] &= 0x7f;
+                // Multiplying by an odd number maps no two calls to one value.
+                let tail = self.salt ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let high = now << 16 | 0x7000 | (self.salt >> 52);
+                write_uuid(
+                    &mut self.message[id_at..id_at + ID_BYTES],
+                    high,
+                    tail >> 2 | 1 << 63,
+                );
+            }
         }
-        self.message[self.app_at + APP_BYTES - 1] &= 0x7f;
-        // Multiplying by an odd number maps no two calls to one value.
-        let tail = self.salt ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let high = now << 16 | 0x7000 | (self.salt >> 52);
-        write_uuid(
-            &mut self.message[self.id_at..self.id_at + ID_BYTES],
-            high,
-            tail >> 2 | 1 << 63,
-        );
         &self.message
     }
+}
+
+/// A message behind its prefix.
+fn framed(message: &impl prost::Message) -> Result<Vec<u8>, String> {
+    let body = message.encode_to_vec();
+    let length = u32::try_from(body.len()).map_err(|error| error.to_string())?;
+    Ok([&[0], &length.to_be_bytes()[..], &body].concat())
+}
+
+/// Where a text stands in a message.
+fn place(message: &[u8], text: &str) -> Result<usize, &'static str> {
+    let mut places = message.windows(text.len());
+    let place = places.position(|window| window == text.as_bytes());
+    place.ok_or("the template lacks what differs")
 }
 
 /// Milliseconds since 1970.

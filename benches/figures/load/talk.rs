@@ -1,6 +1,7 @@
-//! One HTTP/2 connection as a client that only asks `Check`: bytes in, bytes out, no sockets.
+//! One HTTP/2 connection as a client of one call: bytes in, bytes out, no sockets.
 //!
-//! Every answer must have HTTP status 200, a message whose decision is ALLOW, and `grpc-status` 0.
+//! Every answer must have HTTP status 200, a message whose decision is ALLOW, which is what a rate limit service
+//! calls OK, and `grpc-status` 0.
 
 use rustc_hash::FxHashMap;
 
@@ -57,15 +58,15 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Opens a connection to `authority` for at most `in_flight` calls at a time.
-    pub(super) fn new(authority: &str, in_flight: usize) -> Self {
+    /// Opens a connection for at most `in_flight` calls of `path` at a time.
+    pub(super) fn new(path: &str, in_flight: usize) -> Self {
         let mut talk = Self {
             out: PREFACE.to_vec(),
             fields: Fields::new(),
             calls: FxHashMap::default(),
             in_flight,
             next_stream: 1,
-            first_block: first_block(authority),
+            first_block: first_block(path),
             may_send: u64::from(FIRST_WINDOW),
             heard_since_update: 0,
         };
@@ -225,12 +226,12 @@ impl Talk {
 }
 
 /// Headers that enter the table of the connection, in the order of [`LATER_BLOCK`].
-fn first_block(authority: &str) -> Vec<u8> {
+fn first_block(path: &str) -> Vec<u8> {
     // :method POST and :scheme http are in the static table.
     let mut block = vec![0x83, 0x86];
     for (name, value) in [
-        (Ok(4), "/imquota.v1.QuotaService/Check"),
-        (Ok(1), authority),
+        (Ok(4), path),
+        (Ok(1), "localhost"),
         (Ok(31), "application/grpc"),
         (Err("te"), "trailers"),
         (Ok(58), "imquota-figures"),
