@@ -1,8 +1,7 @@
 //! A creation: from memory where no limit stands in its way, else by one step in the ledger.
 
-use std::hash::Hasher;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::shadow::{self, watched};
 use super::{
@@ -12,7 +11,8 @@ use super::{
 use crate::clock::{Day, Millis};
 use crate::ledger::{Counted, Despite, Entry, Once, Spent};
 use crate::quota::{
-    Amount, AppId, AppRules, Charge, Counter, HoldTime, Limit, ObjectId, Part, Resource,
+    Amount, AppId, AppRules, Charge, Counter, HoldTime, Limit, ObjectId, Part,
+    RESOURCE_ID_BYTES_MAX, Resource,
 };
 use crate::store::Fingerprint;
 use siphasher::sip::SipHasher24;
@@ -39,23 +39,48 @@ impl Admission {
     /// # Errors
     /// [`Fault`]; nothing is counted then.
     pub fn without_waiting(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
-        let begun = Instant::now();
-        let decided = self.without_asking(check)?;
+        self.decide_next(check, &mut self.sit())
+    }
+
+    /// Checks of these apps follow in a moment.
+    pub fn foresee(&self, apps: impl Iterator<Item = AppId>) {
+        self.ledger.foresee(apps);
+    }
+
+    /// Checks that have come together are about to be decided, now.
+    pub fn sit(&self) -> Sitting {
+        Sitting {
+            now: self.ledger.now(),
+            begun: Instant::now(),
+        }
+    }
+
+    /// As [`Admission::without_waiting`], one of those that have come together.
+    ///
+    /// # Errors
+    /// [`Fault`]; nothing is counted then.
+    pub fn decide_next(
+        &self,
+        check: &Check,
+        sitting: &mut Sitting,
+    ) -> Result<Result<Verdict, Hard>, Fault> {
+        let decided = self.without_asking(check, sitting.now)?;
         if let Ok(verdict) = &decided {
-            self.tally
-                .decided(check, verdict, begun.elapsed(), || self.ledger.now());
+            let took = sitting.took();
+            self.tally.decided(check, verdict, took, || sitting.now);
         }
         Ok(decided)
     }
 
-    fn without_asking(&self, check: &Check) -> Result<Result<Verdict, Hard>, Fault> {
-        if let Some(entry) = self.ledger.met_entry(check.app)
-            && !entry.is_gone()
-        {
-            return self.of_entry(check, &entry);
+    fn without_asking(&self, check: &Check, now: Millis) -> Result<Result<Verdict, Hard>, Fault> {
+        let met = self.ledger.with_met(check.app, |entry| {
+            (!entry.is_gone()).then(|| self.of_entry(check, entry, now))
+        });
+        if let Some(Some(decided)) = met {
+            return decided;
         }
         match self.entry(check.app)? {
-            Some(entry) => self.of_entry(check, &entry),
+            Some(entry) => self.of_entry(check, &entry, now),
             None => Ok(Ok(self.of_unknown(check.app))),
         }
     }
@@ -79,12 +104,17 @@ impl Admission {
         }
     }
 
-    fn of_entry(&self, check: &Check, entry: &Arc<Entry>) -> Result<Result<Verdict, Hard>, Fault> {
+    fn of_entry(
+        &self,
+        check: &Check,
+        entry: &Arc<Entry>,
+        now: Millis,
+    ) -> Result<Result<Verdict, Hard>, Fault> {
         let rules = entry.rules();
         if !rules.shadow {
-            return self.judged(check, entry, &rules);
+            return self.judged(check, entry, &rules, now);
         }
-        let decided = self.judged(&shadow::asked(check), entry, &rules)?;
+        let decided = self.judged(&shadow::asked(check), entry, &rules, now)?;
         Ok(decided.map(|verdict| shadow::shown(check, &rules, verdict)))
     }
 
@@ -93,6 +123,7 @@ impl Admission {
         check: &Check,
         entry: &Arc<Entry>,
         rules: &AppRules,
+        now: Millis,
     ) -> Result<Result<Verdict, Hard>, Fault> {
         if rules.disabled && !rules.shadow && check.mode != CheckMode::Record {
             let limit = rules.limits.of(check.resource.counter());
@@ -106,7 +137,6 @@ impl Admission {
         }
         let charge = Charge::new(check.resource, check.amount, &rules.limits);
         let charge = charge.of_edition(rules.edition);
-        let now = self.ledger.now();
         if check.mode.counts()
             && let Some(id) = &check.request_id
             && self.ledger.is_expired(id, now)
@@ -142,7 +172,10 @@ impl Admission {
         let (net, replayed) = match check.mode {
             CheckMode::Count | CheckMode::Record => {
                 let (once, despite) = (check.once(), Despite::Nothing);
-                match self.ledger.consume(entry, &charge, now, once, despite)? {
+                match self
+                    .ledger
+                    .consume(entry, &charge, (now, now), once, despite)?
+                {
                     Counted::Now(net) => (net, false),
                     Counted::Before(_) => (known(), true),
                     Counted::Not | Counted::There => return Ok(Err(hard())),
@@ -226,6 +259,21 @@ impl Check {
     }
 }
 
+/// Checks that have come together and are decided one after the other. They share the time of day, and the time
+/// that one of them takes begins where that of the one before ends: the clock is asked once for each.
+pub struct Sitting {
+    now: Millis,
+    begun: Instant,
+}
+
+impl Sitting {
+    /// How long the one took that ends now.
+    fn took(&mut self) -> Duration {
+        let begun = std::mem::replace(&mut self.begun, Instant::now());
+        self.begun.saturating_duration_since(begun)
+    }
+}
+
 /// A creation that a limit may refuse, and that the ledger is to be asked about.
 pub struct Hard {
     pub(super) entry: Arc<Entry>,
@@ -276,35 +324,88 @@ pub(super) fn limit_reached(counter: Counter) -> Refusal {
     }
 }
 
+/// The most bytes of what a request asks for: a verb, a resource, an amount, an object's name, a time.
+const PRINT_BYTES_MAX: usize = 2 + 4 + 1 + RESOURCE_ID_BYTES_MAX + 1 + 4;
+
 /// What one request asks for, as a number: one id cannot stand for two of them.
-pub(super) struct Print(SipHasher24);
+pub(super) struct Print {
+    bytes: [u8; PRINT_BYTES_MAX],
+    len: usize,
+}
 
 impl Print {
     /// Written byte by byte, so that every version of this program makes the same: the ledger compares
     /// what different sidecars sent.
     pub(super) fn new(verb: u8, resource: Resource, amount: Amount) -> Self {
-        let mut hasher = SipHasher24::new();
-        hasher.write(&[verb, resource as u8]);
-        hasher.write(&amount.get().to_le_bytes());
-        Self(hasher)
+        let bytes = [0; PRINT_BYTES_MAX];
+        let mut print = Self { bytes, len: 0 };
+        print.add(&[verb, resource as u8]);
+        print.add(&amount.get().to_le_bytes());
+        print
     }
 
     /// The same, of this object.
     pub(super) fn naming(mut self, object: Option<&ObjectId>) -> Self {
         if let Some(object) = object {
-            self.0.write(b"o");
-            self.0.write(object.as_str().as_bytes());
+            self.add(b"o");
+            self.add(object.as_str().as_bytes());
         }
         self
     }
 
     fn holding(mut self, hold: HoldTime) -> Self {
-        self.0.write(b"t");
-        self.0.write(&hold.ms().to_le_bytes());
+        self.add(b"t");
+        self.add(&hold.ms().to_le_bytes());
         self
     }
 
+    fn add(&mut self, part: &[u8]) {
+        let end = self.len + part.len();
+        self.bytes[self.len..end].copy_from_slice(part);
+        self.len = end;
+    }
+
     pub(super) fn done(self) -> Fingerprint {
-        Fingerprint(self.0.finish())
+        // At once, which costs half of what it does part by part.
+        Fingerprint(SipHasher24::new().hash(&self.bytes[..self.len]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::Hasher as _;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_version_makes_the_same_number_of_what_is_asked() {
+        let amount = Amount::from_wire(100).expect("it is allowed");
+        let longest = ObjectId::parse(&"o".repeat(RESOURCE_ID_BYTES_MAX)).expect("it is a name");
+        let hold = HoldTime::new(Duration::from_secs(30)).expect("it is a time");
+        let check = |resource_id: Option<&ObjectId>, mode| Check {
+            app: AppId::new(1).expect("not 0"),
+            resource: Resource::AvRoom,
+            amount,
+            request_id: None,
+            resource_id: resource_id.cloned(),
+            mode,
+        };
+        let heard = |parts: &[&[u8]]| {
+            let mut hasher = SipHasher24::new();
+            for part in parts {
+                hasher.write(part);
+            }
+            Fingerprint(hasher.finish())
+        };
+        let plain = check(None, CheckMode::Count).fingerprint();
+        assert_eq!(plain, heard(&[b"c\x02", b"\x64\0\0\0"]));
+        let held = check(Some(&longest), CheckMode::Reserve(hold)).fingerprint();
+        let name = longest.as_str().as_bytes();
+        let ms = 30_000_u32.to_le_bytes();
+        assert_eq!(
+            held,
+            heard(&[b"h\x02", b"\x64\0\0\0", b"o", name, b"t", &ms])
+        );
     }
 }

@@ -23,7 +23,13 @@ impl Admission {
             return Ok(verdict);
         }
         let (once, despite) = (check.once(), Despite::Asked);
-        let replayed = match self.ledger.consume(entry, charge, *now, once, despite)? {
+        let replayed = match self.ledger.consume(
+            entry,
+            charge,
+            (*now, self.ledger.now()),
+            once,
+            despite,
+        )? {
             Counted::Now(_) => {
                 tracing::debug!(app = %entry.app, "a creation that exists is counted beyond its limit");
                 false

@@ -19,7 +19,7 @@ mod told;
 mod usage;
 mod verdict;
 
-pub use check::Hard;
+pub use check::{Hard, Sitting};
 pub use tally::{Answers, Refused, SOURCES, Tally, Totals};
 pub use verdict::{
     Active, Cancel, Cancelled, Check, CheckMode, Confirm, Confirmed, Fault, Import, Imported,

@@ -59,7 +59,10 @@ impl Admission {
         let (net, replayed) = match check.mode {
             CheckMode::Count | CheckMode::Record => {
                 let (once, despite) = (check.once(), Despite::Asked);
-                match self.ledger.consume(entry, charge, now, once, despite)? {
+                match self
+                    .ledger
+                    .consume(entry, charge, (now, self.ledger.now()), once, despite)?
+                {
                     Counted::Now(net) => {
                         outlook.went_beyond(charge);
                         (net, false)

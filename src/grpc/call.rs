@@ -1,7 +1,7 @@
 //! Calls to QuotaService, framed here and not by the generated service.
 
 use std::pin::Pin;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use h2::RecvStream;
 use http::Request;
@@ -21,6 +21,18 @@ pub(super) enum Answer {
     Now(Reply),
     /// It has to be waited for.
     Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
+}
+
+impl Answer {
+    /// What `reply` comes to: at once, if that waits for nothing.
+    fn of(reply: impl Future<Output = Reply> + Send + 'static, cx: &mut Context<'_>) -> Self {
+        let mut reply: Pin<Box<dyn Future<Output = Reply> + Send>> = Box::pin(reply);
+        match reply.as_mut().poll(cx) {
+            Poll::Ready(reply) => Self::Now(reply),
+            // Whoever waits for it has it woken from then on.
+            Poll::Pending => Self::Later(reply),
+        }
+    }
 }
 
 /// A call to QuotaService.
@@ -69,9 +81,8 @@ impl Call {
             Self::StreamChecks => checks::stream(quota, request, pass),
             Self::Other(call) => {
                 let quota = quota.clone();
-                Answer::Later(Box::pin(async move {
-                    call.answer(&quota, request, &pass).await
-                }))
+                let reply = async move { call.answer(&quota, request, &pass).await };
+                Answer::of(reply, cx)
             }
         }
     }

@@ -158,13 +158,27 @@ pub fn put_answer(answer: &CheckResponse, to: &mut Vec<u8>) {
 
 /// Writes a BatchCheckResponse of these answers.
 pub fn put_answers(answers: &[CheckResponse], to: &mut Vec<u8>) {
-    let mut one = Vec::new();
     for answer in answers {
-        one.clear();
-        put_answer(answer, &mut one);
-        to.put_u8(1 << 3 | BYTES);
-        put_number(to, one.len() as u64);
-        to.put_slice(&one);
+        put_result(answer, to);
+    }
+}
+
+/// Adds one answer to a BatchCheckResponse.
+pub fn put_result(answer: &CheckResponse, to: &mut Vec<u8>) {
+    to.put_u8(1 << 3 | BYTES);
+    // Nearly all are shorter than what a length of one byte says.
+    let at = to.len();
+    to.put_u8(0);
+    put_answer(answer, to);
+    let length = to.len() - at - 1;
+    match u8::try_from(length) {
+        Ok(short) if short < 0x80 => to[at] = short,
+        _ => {
+            let answer = to.split_off(at + 1);
+            to.truncate(at);
+            put_number(to, length as u64);
+            to.put_slice(&answer);
+        }
     }
 }
 
@@ -215,7 +229,7 @@ mod tests {
             (decision, reason, source, im_error_code) in any::<(i32, i32, i32, u32)>(),
             (limit, used, remaining) in any::<(Option<u64>, u64, Option<u64>)>(),
             [replayed, already_counted, shadowed] in any::<[bool; 3]>(),
-            other in prop::option::weighted(0.1, "[a-z]{1,9}"),
+            other in prop::option::weighted(0.1, "[a-z]{1,200}"),
         ) -> CheckResponse {
             let retry_after = other.as_ref().map(|_| prost_types::Duration { seconds: 1, nanos: 2 });
             let fault = other.map(|message| Fault { code: 3, field: "amount".into(), message });

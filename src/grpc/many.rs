@@ -9,7 +9,8 @@ use tonic::Status;
 
 use super::codec::Asked;
 use super::{fault, parse, proto, render};
-use crate::admission::{Admission, Patience};
+use crate::admission::{Admission, Patience, Sitting};
+use crate::quota::AppId;
 
 /// The most checks of one call that wait for the ledger at a time.
 pub(super) const WAITING_MAX: usize = 64;
@@ -22,9 +23,10 @@ pub(super) enum Item<F> {
     Waits(F),
 }
 
-/// Judges one item.
-pub(super) fn judge<A: Deref<Target = Admission>>(
-    admission: A,
+/// Judges one item of those that have come together.
+pub(super) fn judge<A: Deref<Target = Admission> + Clone>(
+    admission: &A,
+    sitting: &mut Sitting,
     request: &Asked<'_>,
     patience: Patience,
 ) -> Item<impl Future<Output = proto::CheckResponse> + use<A>> {
@@ -32,12 +34,15 @@ pub(super) fn judge<A: Deref<Target = Admission>>(
         Ok(check) => check,
         Err(violations) => return Item::Answered(faulty(violations)),
     };
-    match admission.without_waiting(&check) {
+    match admission.decide_next(&check, sitting) {
         Ok(Ok(verdict)) => Item::Answered(render::check(&verdict)),
-        Ok(Err(hard)) => Item::Waits(async move {
-            let decided = admission.with_ledger(check, hard, patience).await;
-            decided.map_or_else(faulty, |verdict| render::check(&verdict))
-        }),
+        Ok(Err(hard)) => {
+            let admission = admission.clone();
+            Item::Waits(async move {
+                let decided = admission.with_ledger(check, hard, patience).await;
+                decided.map_or_else(faulty, |verdict| render::check(&verdict))
+            })
+        }
         Err(fault) => Item::Answered(faulty(fault)),
     }
 }
@@ -57,8 +62,11 @@ pub(super) async fn judge_all(
 ) -> Vec<proto::CheckResponse> {
     let mut answers = Vec::with_capacity(requests.len());
     let mut waiting = FuturesUnordered::new();
+    let apps = requests.iter().map(|request| AppId::new(request.app_id));
+    admission.foresee(apps.flatten());
+    let mut sitting = admission.sit();
     for (place, request) in requests.iter().enumerate() {
-        match judge(admission, request, patience) {
+        match judge(&admission, &mut sitting, request, patience) {
             Item::Answered(answer) => answers.push(answer),
             Item::Waits(waits) => {
                 answers.push(proto::CheckResponse::default());
@@ -69,6 +77,7 @@ pub(super) async fn judge_all(
             && let Some((place, answer)) = waiting.next().await
         {
             answers[place] = answer;
+            sitting = admission.sit();
         }
     }
     while let Some((place, answer)) = waiting.next().await {

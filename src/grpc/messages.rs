@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use futures_util::Stream as _;
 use h2::RecvStream;
 use tonic::{Status, Streaming};
@@ -24,15 +24,17 @@ pub(super) enum Messages {
 /// A stream of plain messages.
 pub(super) struct Plain {
     body: RecvStream,
-    /// What came and was not read: less than a message, or some whole ones.
+    /// What came last: whole messages, and the beginning of another.
     held: Bytes,
+    /// How much of that was read.
+    read: usize,
 }
 
 impl Messages {
     /// The messages of `body`, none of which is packed.
     pub(super) fn plain(body: RecvStream) -> Self {
-        let held = Bytes::new();
-        Self::Plain(Plain { body, held })
+        let (held, read) = (Bytes::new(), 0);
+        Self::Plain(Plain { body, held, read })
     }
 
     /// What `read` makes of the next check; `None` at the end.
@@ -58,26 +60,28 @@ impl Plain {
         read: impl FnOnce(&Asked<'_>) -> T,
     ) -> Poll<Result<Option<T>, Status>> {
         let length = loop {
-            let wanted = wanted(&self.held)?;
-            if self.held.len() >= wanted {
+            let rest = &self.held[self.read..];
+            let wanted = wanted(rest)?;
+            if rest.len() >= wanted {
                 break wanted;
             }
             match ready!(self.body.poll_data(cx)) {
                 Some(Ok(data)) => {
                     // What is held is bounded by one frame and one message.
                     let _ = self.body.flow_control().release_capacity(data.len());
+                    self.held.advance(std::mem::take(&mut self.read));
                     self.held = joined(std::mem::take(&mut self.held), data);
                 }
                 // The client went away; nobody hears of it.
                 Some(Err(problem)) => {
                     return Poll::Ready(Err(Status::cancelled(problem.to_string())));
                 }
-                None if self.held.is_empty() => return Poll::Ready(Ok(None)),
+                None if self.read == self.held.len() => return Poll::Ready(Ok(None)),
                 None => return Poll::Ready(Err(fault::malformed("the message ends early"))),
             }
         };
-        let message = self.held.split_to(length);
-        let message = &message[PREFIX_BYTES..];
+        let message = &self.held[self.read + PREFIX_BYTES..self.read + length];
+        self.read += length;
         if let Some(asked) = Asked::read(message) {
             return Poll::Ready(Ok(Some(read(&asked))));
         }

@@ -20,7 +20,7 @@ use super::pass::Pass;
 use super::proto::{CheckRequest, CheckResponse};
 use super::witness::{Open, STREAM, Witness};
 use crate::access::Role;
-use crate::admission::{Admission, Patience};
+use crate::admission::{Admission, Patience, Sitting};
 
 /// A check and its answer.
 type Decided = (CheckRequest, CheckResponse);
@@ -35,6 +35,8 @@ pub(super) struct Checks {
     /// What the caller may do.
     pass: Pass,
     patience: Patience,
+    /// Those that have come together, since it was last looked.
+    sitting: Sitting,
     /// The end of the caller's time.
     over: Event,
     /// The beginning of the server's end.
@@ -99,6 +101,7 @@ impl Checks {
         told: Told,
     ) -> Self {
         Self {
+            sitting: admission.sit(),
             admission,
             requests,
             pass,
@@ -111,8 +114,9 @@ impl Checks {
         }
     }
 
-    /// Looks whether something from outside ends it.
+    /// Looks at the clock, and whether something from outside ends it.
     pub(super) fn look(&mut self, cx: &mut Context<'_>) {
+        self.sitting = self.admission.sit();
         if self.ended.is_some() {
             return;
         }
@@ -130,7 +134,13 @@ impl Checks {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<CheckResponse, Status>>> {
         loop {
-            match self.waiting.poll_next_unpin(cx) {
+            // It is empty as a rule, and to find that out it would note who is to be woken.
+            let waited = if self.waiting.is_empty() {
+                Poll::Ready(None)
+            } else {
+                self.waiting.poll_next_unpin(cx)
+            };
+            match waited {
                 Poll::Ready(Some((check, answer))) => {
                     self.told.saw(&Asked::from(&check), &answer);
                     return Poll::Ready(Some(Ok(answer)));
@@ -158,10 +168,10 @@ impl Checks {
     fn poll_judged(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Item<Answer>>, Status>> {
         let is_next = self.waiting.is_empty();
         let (admission, pass, patience) = (&self.admission, &self.pass, self.patience);
-        let told = &mut self.told;
+        let (told, sitting) = (&mut self.told, &mut self.sitting);
         let judged = self.requests.poll_next(cx, |asked| {
             pass.admits(Role::Check, asked)?;
-            Ok(match judge(admission.clone(), asked, patience) {
+            Ok(match judge(admission, sitting, asked, patience) {
                 Item::Answered(answer) if is_next => {
                     told.saw(asked, &answer);
                     Item::Answered(answer)

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use dashmap::mapref::one::Ref;
 use rustc_hash::FxBuildHasher;
 use tokio::time::Instant;
 
 use super::entry::Entry;
+use super::near::{self, Which};
 use crate::quota::AppId;
 use crate::store::{SHARDS, Shard};
 
@@ -39,6 +39,7 @@ struct Line {
 /// All apps that this sidecar has met.
 #[derive(Debug)]
 pub struct Apps {
+    which: Which,
     map: DashMap<AppId, Arc<Entry>, FxBuildHasher>,
     lines: Box<[Line]>,
     unsaved: Mutex<Vec<Arc<Entry>>>,
@@ -57,6 +58,7 @@ impl Default for Apps {
             settled_at: Mutex::default(),
         };
         Self {
+            which: Which::default(),
             map: DashMap::default(),
             lines: (0..SHARDS).map(|_| line()).collect(),
             unsaved: Mutex::default(),
@@ -70,9 +72,20 @@ impl Default for Apps {
 }
 
 impl Apps {
-    /// An app that was met before. The guard must not live across an await.
-    pub fn get(&self, app: AppId) -> Option<Ref<'_, AppId, Arc<Entry>>> {
-        self.map.get(&app)
+    /// An app that was met before.
+    pub fn get(&self, app: AppId) -> Option<Arc<Entry>> {
+        self.map.get(&app).map(|entry| entry.clone())
+    }
+
+    /// What `then` makes of an app that was met before.
+    #[inline]
+    pub fn with<R>(&self, app: AppId, then: impl FnOnce(&Arc<Entry>) -> R) -> Option<R> {
+        near::with(self.which, app, || self.get(app), then)
+    }
+
+    /// These apps will be asked for in a moment.
+    pub fn foresee(&self, apps: impl Iterator<Item = AppId>) {
+        near::foresee(self.which, apps);
     }
 
     /// Whether another app can be kept.

@@ -15,8 +15,8 @@ use crate::quota::{Charge, Counter};
 use crate::store::{Cell, Totals, View};
 
 impl Ledger {
-    /// Counts a creation, if `once` was not made before; what of that stands in the way, `despite` says. The
-    /// number is the count of the charge's first part, the creation included.
+    /// Counts a creation that came at `came`, now at `at`, if `once` was not made before; what of that stands in
+    /// the way, `despite` says. The number is the count of the charge's first part, the creation included.
     ///
     /// # Errors
     /// [`Unkept`]; the counts are as before then.
@@ -24,12 +24,11 @@ impl Ledger {
         &self,
         entry: &Arc<Entry>,
         charge: &Charge,
-        now: Millis,
+        (came, at): (Millis, Millis),
         once: Option<Once>,
         despite: Despite,
     ) -> Result<Counted, Unkept> {
-        let day = self.zone.day(now);
-        let at = self.clock.now();
+        let day = self.zone.day(came);
         let counted = self.journal.append_with(at, |frames| {
             let mut books = entry.books();
             let named = once.map(|once| (once, self.lives(&books, charge, day)));

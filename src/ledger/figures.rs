@@ -154,7 +154,7 @@ pub struct AppCounts {
 impl Ledger {
     /// What an app has; `None`: it was not met yet.
     pub fn counts_of(&self, app: AppId) -> Option<AppCounts> {
-        let entry = self.met_entry(app)?.clone();
+        let entry = self.met_entry(app)?;
         let now = self.now();
         let counts = COUNTERS.map(|counter| {
             let count = self.net(&entry, counter, now);

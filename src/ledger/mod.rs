@@ -30,6 +30,7 @@ mod logins;
 mod marks;
 mod meeting;
 mod membership;
+mod near;
 mod outage;
 mod outlook;
 mod owed;
@@ -489,9 +490,20 @@ impl Ledger {
         self.outlook.fell(fault);
     }
 
-    /// The app's entry if it was met before. The guard must not live across an await.
-    pub fn met_entry(&self, app: AppId) -> Option<impl std::ops::Deref<Target = Arc<Entry>> + '_> {
+    /// What `then` makes of the app's entry, if it was met before. This is the way of every check.
+    #[inline]
+    pub fn with_met<R>(&self, app: AppId, then: impl FnOnce(&Arc<Entry>) -> R) -> Option<R> {
+        self.apps.with(app, then)
+    }
+
+    /// The app's entry if it was met before.
+    pub fn met_entry(&self, app: AppId) -> Option<Arc<Entry>> {
         self.apps.get(app)
+    }
+
+    /// Checks of these apps follow in a moment.
+    pub fn foresee(&self, apps: impl Iterator<Item = AppId>) {
+        self.apps.foresee(apps);
     }
 
     /// The app's entry, made on the first touch; `None` if nobody knows the app. One that was deleted still has
@@ -501,7 +513,7 @@ impl Ledger {
     /// [`Crowded`].
     pub fn entry(&self, app: AppId) -> Result<Option<Arc<Entry>>, Crowded> {
         if let Some(entry) = self.apps.get(app) {
-            return Ok(Some(entry.clone()));
+            return Ok(Some(entry));
         }
         let (rules, gone) = match self.rules.of(app) {
             Standing::Known(rules) => (rules, false),

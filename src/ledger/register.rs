@@ -121,7 +121,7 @@ pub(super) async fn take_in(ledger: &Ledger, rows: Vec<Registered>) -> Result<()
                 tracing::info!(%app, version, "the app's registration changed");
             }
         }
-        let entry = ledger.apps.get(app).map(|entry| entry.clone());
+        let entry = ledger.apps.get(app);
         match entry {
             Some(entry) => ledger.heed(&entry),
             None => ledger.apps.to_tell(std::iter::once(app)),

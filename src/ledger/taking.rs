@@ -144,7 +144,7 @@ impl Ledger {
 
     /// The lives of a take's live counters, as far as this member knows.
     pub(super) fn lives_of(&self, take: &Take) -> Vec<u64> {
-        let entry = self.apps.get(take.app).map(|entry| entry.clone());
+        let entry = self.apps.get(take.app);
         let parts = take.charge.parts().iter();
         let live = parts.filter(|part| part.counter != Counter::GroupsGained);
         let life = |counter| {

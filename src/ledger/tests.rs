@@ -293,7 +293,9 @@ async fn settled_sums_are_told_again_to_a_ledger_that_forgot_them() {
     let charge = Charge::new(Resource::Group, Amount::ONE, &Limits::UNLIMITED);
     for _ in 0..3 {
         let (now, despite) = (process.0.now(), Despite::Nothing);
-        let counted = process.0.consume(&entry, &charge, now, None, despite);
+        let counted = process
+            .0
+            .consume(&entry, &charge, (now, now), None, despite);
         assert!(matches!(counted, Ok(Counted::Now(_))));
     }
     settle::settle(&process.0, settle::Scope::All)

@@ -148,7 +148,7 @@ impl Ledger {
 
     /// Somebody starves for what lies idle in an app: all that was lent is returned.
     pub fn recalled(&self, app: AppId) {
-        let entry = self.apps.get(app).map(|entry| entry.clone());
+        let entry = self.apps.get(app);
         if let Some(entry) = entry {
             self.return_spare(&entry);
         }

@@ -103,7 +103,7 @@ impl Here for Ledger {
     }
 
     fn tell(&self, app: AppId) -> BoxFuture<'_, ()> {
-        let entry = self.met_entry(app).map(|entry| entry.clone());
+        let entry = self.met_entry(app);
         Box::pin(async move {
             // Members of a shared ledger hear of the freeze by their beat, this one too.
             if let Some(entry) = entry.filter(|_| self.store().is_local())
@@ -116,7 +116,7 @@ impl Here for Ledger {
 
     fn learn(&self, app: AppId) -> BoxFuture<'_, ()> {
         let today = self.zone().day(self.now());
-        let entry = self.met_entry(app).map(|entry| entry.clone());
+        let entry = self.met_entry(app);
         Box::pin(async move {
             let Some(entry) = entry else { return };
             if let Some(view) = self.store().glance(app, today) {

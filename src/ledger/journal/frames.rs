@@ -30,6 +30,11 @@ impl Default for Frames {
 }
 
 impl Frames {
+    /// Begins another append; that its bytes were zero costs more than to write them.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
     /// A cell's sums.
     pub fn totals(&mut self, app: AppId, cell: Cell, totals: Totals) {
         self.frame::<TOTALS_BYTES>(1, |mut to| put_totals(&mut to, app, cell, totals));

@@ -36,6 +36,8 @@ pub struct Log {
 struct Writer {
     active: Segment,
     at: usize,
+    /// Of the append that is being made.
+    frames: Frames,
     made: Millis,
     spare: Option<Segment>,
     sealed: Vec<PathBuf>,
@@ -70,6 +72,7 @@ impl Log {
         let writer = Writer {
             active,
             at: HEADER_BYTES,
+            frames: Frames::default(),
             made: now,
             spare: Some(Segment::make(path, number + 1, bytes)?),
             sealed: finished,
@@ -91,7 +94,8 @@ impl Log {
         debug_assert!(frame.len() <= APPEND_BYTES_MAX);
         let mut writer = self.writer();
         writer.make_room(self, frame.len(), now)?;
-        writer.write(frame);
+        let Writer { active, at, .. } = &mut *writer;
+        write(active, at, frame);
         Ok(())
     }
 
@@ -107,9 +111,12 @@ impl Log {
     ) -> Result<T, E> {
         let mut writer = self.writer();
         writer.make_room(self, FRAMES_BYTES_MAX, now)?;
-        let mut frames = Frames::default();
-        let done = change(&mut frames)?;
-        writer.write(frames.bytes());
+        let Writer {
+            active, at, frames, ..
+        } = &mut *writer;
+        frames.clear();
+        let done = change(frames)?;
+        write(active, at, frames.bytes());
         Ok(done)
     }
 
@@ -224,20 +231,6 @@ impl Writer {
         })
     }
 
-    /// Writes frames. The first head is written last, so that a process killed in between leaves an end
-    /// of the log where they would begin.
-    fn write(&mut self, frames: &[u8]) {
-        let at = self.at;
-        let to = self.active.bytes(at, frames.len());
-        let Some((head, rest)) = frames.split_first_chunk::<FRAME_BYTES>() else {
-            return; // Nothing to append: every frame has a head.
-        };
-        to[FRAME_BYTES..].copy_from_slice(rest);
-        compiler_fence(Ordering::SeqCst);
-        to[..FRAME_BYTES].copy_from_slice(head);
-        self.at += frames.len();
-    }
-
     fn turn(&mut self, incarnation: u64, now: Millis) -> Result<(), LogFull> {
         let mut next = self.spare.take().ok_or(LogFull)?;
         next.begin(incarnation, now);
@@ -247,6 +240,19 @@ impl Writer {
         self.made = now;
         Ok(())
     }
+}
+
+/// Writes frames. The first head is written last, so that a process killed in between leaves an end
+/// of the log where they would begin.
+fn write(active: &mut Segment, at: &mut usize, frames: &[u8]) {
+    let to = active.bytes(*at, frames.len());
+    let Some((head, rest)) = frames.split_first_chunk::<FRAME_BYTES>() else {
+        return; // Nothing to append: every frame has a head.
+    };
+    to[FRAME_BYTES..].copy_from_slice(rest);
+    compiler_fence(Ordering::SeqCst);
+    to[..FRAME_BYTES].copy_from_slice(head);
+    *at += frames.len();
 }
 
 impl Drop for Log {

@@ -125,7 +125,7 @@ async fn acknowledge_unmet(ledger: &Ledger, app: AppId, token: u64) -> Result<()
 }
 
 fn of_memory(ledger: &Ledger, app: AppId) -> Option<Arc<Entry>> {
-    ledger.apps.get(app).map(|entry| entry.clone())
+    ledger.apps.get(app)
 }
 
 /// The app's entry, if this member ever had something of it. One that is not in the settings any more

@@ -14,7 +14,7 @@ impl Process {
         let (now, despite) = (self.0.now(), Despite::Nothing);
         let counted = self
             .0
-            .consume(&entry, &charge, now, Some(once(id)), despite);
+            .consume(&entry, &charge, (now, now), Some(once(id)), despite);
         counted.unwrap()
     }
 

@@ -148,8 +148,8 @@ fn app(id: u64) -> AppId {
 fn creates(ledger: &Ledger, id: u64) {
     let entry = ledger.entry(app(id)).unwrap().unwrap();
     let charge = Charge::new(Resource::Group, Amount::ONE, &Limits::UNLIMITED);
-    let despite = Despite::Nothing;
-    let counted = ledger.consume(&entry, &charge, ledger.now(), None, despite);
+    let (now, despite) = (ledger.now(), Despite::Nothing);
+    let counted = ledger.consume(&entry, &charge, (now, now), None, despite);
     assert!(matches!(counted, Ok(Counted::Now(_))));
 }
 
