@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::child::Loading;
 use crate::latency::{PARTS, pulse, time};
 use crate::sidecar::{Limits, Sidecar, free_port, runtime};
 use crate::stat::{Ratios, Runs, grouped};
@@ -23,6 +24,8 @@ const TABS: usize = 100;
 const TAB_PAUSE: Duration = Duration::from_secs(1);
 /// How often the settings are read again.
 const RELOAD_PAUSE: Duration = Duration::from_millis(100);
+/// The app that floods, 4 connections with 64 calls in flight each.
+const FLOODING_APP: u64 = 1_400_000_000;
 /// How long a disturbance goes on before anybody asks.
 const AHEAD: Duration = Duration::from_millis(300);
 
@@ -33,15 +36,18 @@ enum Beside {
     Scrapers,
     Tabs,
     Reloads,
+    /// Another app asks as much as it can, from the caller's own core.
+    Flood,
     /// Each call is a span, and the receiver of spans is gone.
     NoReceiver,
 }
 
-const ALL: [(Beside, &str); 5] = [
+const ALL: [(Beside, &str); 6] = [
     (Beside::Nothing, "nothing"),
     (Beside::Scrapers, "scrapers that do not read"),
     (Beside::Tabs, "100 tabs with the page"),
     (Beside::Reloads, "settings, ten times a second"),
+    (Beside::Flood, "another app's flood"),
     (Beside::NoReceiver, "spans, and no receiver"),
 ];
 
@@ -71,7 +77,7 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
                 _ => (&ours, &spans),
             };
             still.process.stand_still()?;
-            let disturbing = Disturbing::start(*beside, of, &http);
+            let disturbing = Disturbing::start(*beside, effort, of, &http);
             thread::sleep(AHEAD);
             let found = pulse(effort, &of.tcp, false);
             done[at] += disturbing.end()?;
@@ -112,15 +118,16 @@ struct Disturbing {
 }
 
 impl Disturbing {
-    fn start(beside: Beside, of: &Sidecar, http: &str) -> Self {
+    fn start(beside: Beside, effort: Effort, of: &Sidecar, http: &str) -> Self {
         let (over, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let goes_on = Over(Arc::clone(&over), Arc::clone(&done));
-        let (pid, http) = (of.process.id(), http.to_owned());
+        let (pid, tcp, http) = (of.process.id(), of.tcp.clone(), http.to_owned());
         let work: Option<Box<dyn FnOnce() -> Result<(), Failure> + Send>> = match beside {
             Beside::Nothing | Beside::NoReceiver => None,
             Beside::Scrapers => Some(Box::new(move || scrape(&http, &goes_on))),
             Beside::Tabs => Some(Box::new(move || browse(&http, &goes_on))),
             Beside::Reloads => Some(Box::new(move || reload(pid, &goes_on))),
+            Beside::Flood => Some(Box::new(move || flood(effort, &tcp, &goes_on))),
         };
         let thread = work.map(|work| thread::spawn(move || work().map_err(|why| why.to_string())));
         Self { over, done, thread }
@@ -145,7 +152,11 @@ impl Over {
     }
 
     fn done(&self) {
-        self.1.fetch_add(1, Ordering::Relaxed);
+        self.done_often(1);
+    }
+
+    fn done_often(&self, times: u64) {
+        self.1.fetch_add(times, Ordering::Relaxed);
     }
 }
 
@@ -194,6 +205,20 @@ fn browse(http: &str, goes_on: &Over) -> Result<(), Failure> {
         });
         futures_util::future::try_join_all(tabs).await.map(drop)
     })
+}
+
+/// Creates for one app, as fast as it is answered, until the caller has done.
+fn flood(effort: Effort, to: &str, goes_on: &Over) -> Result<(), Failure> {
+    let ahead = u64::try_from(AHEAD.as_millis())?;
+    let load = Loading::start(&[
+        format!("--to={to}"),
+        format!("--first-app={FLOODING_APP}"),
+        "--apps=1".into(),
+        format!("--warm-ms={}", effort.warm_ms),
+        format!("--measure-ms={}", 2 * ahead + effort.measure_ms / 2),
+    ])?;
+    goes_on.done_often(load.finish()?.answered);
+    Ok(())
 }
 
 /// Has the settings read again.

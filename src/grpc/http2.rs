@@ -4,9 +4,10 @@
 //! brought are decided before anything is written, so that their answers leave in one go. A call that
 //! waits gets a task of its own, which ends with the connection.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,8 +30,9 @@ const STREAMS_MAX: u32 = 1024;
 /// The most calls that a client may give up before they were begun; more cut the connection. As many
 /// as may be in flight: after a pause of this process the time of all of them can be over at once.
 const RESETS_MAX: usize = 1024;
-/// The most calls that are decided before their answers leave.
-const TOGETHER_MAX: usize = 128;
+/// The most calls that are decided before their answers leave, and before it is another connection's turn: a client
+/// that floods may not hold up its neighbours.
+const TURN_MAX: usize = 32;
 /// The most bytes of requests that a connection holds unread.
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The most bytes of one request that a connection holds unread.
@@ -117,8 +119,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
             let _ = self.connection.poll_accept(cx);
             return Poll::Ready(Ok(()));
         }
+        let mut turn = TURN_MAX;
         loop {
-            while self.came.len() < TOGETHER_MAX
+            while self.came.len() < turn
                 && let Poll::Ready(came) = self.connection.poll_accept(cx)
             {
                 match came.transpose()? {
@@ -129,10 +132,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
             if self.came.is_empty() {
                 break;
             }
+            turn -= self.came.len();
             self.alive.heard();
             for (request, respond) in self.came.drain(..) {
                 begin(&self.edge, request, respond, &mut self.waiting, cx);
             }
+        }
+        if turn == 0 {
+            give_way(cx);
         }
         while let Poll::Ready(Some(ended)) = self.waiting.poll_join_next(cx) {
             if let Err(problem) = ended {
@@ -141,6 +148,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
         }
         Poll::Pending
     }
+}
+
+/// This task goes on when the others had their turn and the runtime has looked at its sockets: woken by its own
+/// waker, it would go on before that.
+fn give_way(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// Answers a call at once, or has it waited for.
