@@ -47,6 +47,7 @@ impl Listeners {
         };
         let tls = open("listen", &settings.tls.listen, Protocol::Http2)?;
         let admin_tls = open("admin_listen", &settings.tls.admin, Protocol::Http2)?;
+        let health_tls = open("health_listen", &settings.tls.health, Protocol::Http2)?;
         let http_tls = open("http_listen", &settings.tls.http, Protocol::Http1)?;
         let asked = settings.listen.iter();
         let api = asked.zip(grpc::bind(&settings.listen)?);
@@ -59,7 +60,7 @@ impl Listeners {
         });
         Ok(Self {
             api: api.collect(),
-            probes: one(settings.health_listen.as_ref(), None)?,
+            probes: one(settings.health_listen.as_ref(), health_tls.as_ref())?,
             admin: one(settings.admin_listen.as_ref(), admin_tls.as_ref())?,
             pages: one(settings.http_listen.as_ref(), http_tls.as_ref())?,
             certificates,

@@ -8,7 +8,7 @@ use super::value::{Section, Value};
 use crate::tls::{ClientCert, TlsFiles};
 
 /// The listeners that can have TLS, by their own keys.
-const KEYS: [&str; 3] = ["listen", "admin_listen", "http_listen"];
+const KEYS: [&str; 4] = ["listen", "admin_listen", "health_listen", "http_listen"];
 const FILES: [&str; 4] = ["cert", "key", "client_ca", "client_cert"];
 
 /// Which listeners speak TLS, and by which files. A Unix socket never does.
@@ -18,6 +18,8 @@ pub struct ListenerTls {
     pub listen: Option<TlsFiles>,
     /// The operators'.
     pub admin: Option<TlsFiles>,
+    /// The one of probes; those of a kubelet speak no TLS.
+    pub health: Option<TlsFiles>,
     /// The one of pages and figures.
     pub http: Option<TlsFiles>,
 }
@@ -32,6 +34,7 @@ pub(super) fn read(file: Option<Section<'_>>, findings: &mut Findings) -> Listen
     ListenerTls {
         listen: of("listen"),
         admin: of("admin_listen"),
+        health: of("health_listen"),
         http: of("http_listen"),
     }
 }

@@ -1,5 +1,6 @@
 //! TLS: who is let in, what is spoken, and how certificates are changed under open connections.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,10 +13,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::certificates::{Authority, Issued, put};
-use crate::client::Client;
+use crate::client::{Client, creation};
 use crate::process::Process;
+use crate::redis_server::free_port;
 use crate::sidecar::Sidecar;
 use crate::wait::{soon, until};
 
@@ -46,11 +49,19 @@ async fn try_client(
     authority: &Authority,
     own: Option<&Issued>,
 ) -> Result<Client, tonic::transport::Error> {
+    client_at(sidecar.address(), authority, own).await
+}
+
+async fn client_at(
+    address: SocketAddr,
+    authority: &Authority,
+    own: Option<&Issued>,
+) -> Result<Client, tonic::transport::Error> {
     let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem()));
     if let Some(own) = own {
         tls = tls.identity(Identity::from_pem(&own.cert, &own.key));
     }
-    let endpoint = Endpoint::from_shared(format!("https://{}", sidecar.address()));
+    let endpoint = Endpoint::from_shared(format!("https://{address}"));
     let endpoint = endpoint.expect("it is a URI").tls_config(tls)?;
     let channel = soon("a connection", endpoint.connect()).await?;
     Ok(Client::of(channel))
@@ -180,6 +191,34 @@ async fn a_client_shows_a_certificate_of_the_right_root() {
     assert!(unknown.stderr.contains("--ca"), "{unknown:?}");
     let bare = verb(&format!(" --ca {at}/ca.crt")).await;
     assert_eq!(bare.code(), 1, "{bare:?}");
+    sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn probes_can_be_behind_a_certificate() {
+    let authority = Authority::new();
+    let folder = folder(&authority);
+    let (at, port) = (folder.path().display(), free_port());
+    let text = format!(
+        "health_listen: 127.0.0.1:{port}\n\
+         tls: {{ health_listen: {{ cert: {at}/s.crt, key: {at}/s.key, client_ca: {at}/ca.crt }} }}\n{APPS}"
+    );
+    let mut sidecar = Sidecar::start("embedded", &text).await;
+    let probes = SocketAddr::from(([127, 0, 0, 1], port));
+    let own = authority.issue(&["prober.example.org"]);
+    let prober = client_at(probes, &authority, Some(&own)).await;
+    let prober = prober.expect("it is let in");
+    assert_eq!(prober.health("readiness").await, ServingStatus::Serving);
+    // The API has no certificate of its own, and goes on as it was.
+    let plain = sidecar.client().await;
+    assert_eq!(plain.health("").await, ServingStatus::Serving);
+    let plain = Endpoint::from_shared(format!("http://{probes}")).expect("it is a URI");
+    let plain = Client::of(plain.connect_lazy());
+    let check = creation(1, Resource::Account);
+    plain
+        .try_check(check)
+        .await
+        .expect_err("there is no plain text");
     sidecar.stop().await;
 }
 

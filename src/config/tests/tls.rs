@@ -29,6 +29,7 @@ tls:
     let expected = ListenerTls {
         listen: Some(api),
         admin: None,
+        health: None,
         http: Some(http),
     };
     assert_eq!(settings.tls, expected);
@@ -52,9 +53,9 @@ fn half_of_a_certificate_is_refused() {
             ],
         ),
         (
-            "tls: { health_listen: { cert: x, key: y } }",
+            "tls: { pages: { cert: x, key: y } }",
             &[
-                "f.yaml:1: tls.health_listen: unknown key; known here are listen, admin_listen, http_listen",
+                "f.yaml:1: tls.pages: unknown key; known here are listen, admin_listen, health_listen, http_listen",
             ],
         ),
     ] {
