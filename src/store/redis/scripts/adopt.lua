@@ -1,7 +1,7 @@
 -- Names objects that are counted already, without a name; counts nothing.
 --
 -- KEYS[2] the app, KEYS[3] its records
--- ARGV[6]  how many objects a bucket holds on average before the next one is split
+-- ARGV[6]  how many objects a bucket holds on average at most
 -- ARGV[7]  the digit of the resource's counter
 -- ARGV[8] … the objects' fields
 --
