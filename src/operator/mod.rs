@@ -27,7 +27,9 @@ pub use recount::{Counted, Order, RecountOrder};
 use crate::clock::{Clock, Millis, Month};
 use crate::invoice::{CorrectOrder, Corrected, Invoices, Page};
 use crate::quota::AppId;
-use crate::store::{AUDIT_TEXT_MAX, AuditEntry, MemberInfo, Operator, Reply, Retired, StoreFault};
+use crate::store::{
+    AUDIT_TEXT_MAX, AuditEntry, Imports, MemberInfo, Operator, Reply, Retired, StoreFault,
+};
 
 /// The most operations at a time; each may wait for seconds, and none is urgent.
 pub const OPERATIONS_MAX: usize = 8;
@@ -89,6 +91,17 @@ impl Operations {
     pub async fn audit(&self, app: Option<AppId>, most: usize) -> Result<Vec<AuditEntry>, Fault> {
         let _place = self.place()?;
         self.step(self.store.audit(app, most)).await
+    }
+
+    /// Writes down that somebody took in objects of an app.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`], [`Fault::Away`]; the same import again is written down then, and counts nothing twice.
+    pub async fn note_import(&self, imports: Imports) -> Result<(), Fault> {
+        let _place = self.place()?;
+        let who = self.signed(&imports.who);
+        let imports = Imports { who, ..imports };
+        self.step(self.store.note_import(&imports)).await
     }
 
     /// Retires the member of that name, or of that incarnation (16 hexadecimal digits). One that was

@@ -126,6 +126,11 @@ impl Operator for Fake {
         Box::pin(std::future::ready(Ok(false)))
     }
 
+    fn note_import<'a>(&'a self, imports: &'a Imports) -> Reply<'a, ()> {
+        self.note(format!("import {} by {}", imports.objects, imports.who));
+        Box::pin(ready(Ok(())))
+    }
+
     fn audit(&self, _app: Option<AppId>, _most: usize) -> Reply<'_, Vec<AuditEntry>> {
         Box::pin(ready(Err(StoreFault::Away("the disk is full".into()))))
     }

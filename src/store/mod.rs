@@ -33,8 +33,8 @@ pub use member::{
     STATEMENT_BASES_MAX, STATEMENT_GONE_MAX, Statement,
 };
 pub use operator::{
-    AUDIT_MAX, AUDIT_TEXT_MAX, AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator,
-    Recount, Recounted, Retired, Standing,
+    AUDIT_MAX, AUDIT_TEXT_MAX, AuditEntry, FREEZE_MS, FREEZES_MAX, Freeze, IMPORT_MS, Imports,
+    MemberInfo, Operator, Recount, Recounted, Retired, Standing,
 };
 pub use register::{
     Entered, REGISTER_PAGE_MAX, RegisterPage, Registration, read_registered, write_registered,

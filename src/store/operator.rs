@@ -90,6 +90,22 @@ pub struct Retired {
     pub outstanding: u64,
 }
 
+/// For how long whoever imports an app's objects of one kind has one audit entry for all.
+pub const IMPORT_MS: i64 = 10 * 60 * 1000;
+
+/// Objects of an app that were taken in under their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imports {
+    /// The app.
+    pub app: AppId,
+    /// What they are.
+    pub resource: Resource,
+    /// How many had no name before or were not counted.
+    pub objects: u64,
+    /// Who acts.
+    pub who: Box<str>,
+}
+
 /// Something that an operator did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -97,7 +113,7 @@ pub struct AuditEntry {
     pub at: Millis,
     /// Who.
     pub who: Box<str>,
-    /// What: `recount`, `retire`, `bill`, `correct`, or of an app `create`, `change`, `delete`.
+    /// What: `recount`, `retire`, `bill`, `correct`, `import`, or of an app `create`, `change`, `delete`.
     pub what: Box<str>,
     /// The app it was about, where it was about one.
     pub app: Option<AppId>,
@@ -105,7 +121,7 @@ pub struct AuditEntry {
     pub subject: Box<str>,
     /// The count before, where there is one.
     pub from: Option<i64>,
-    /// The count after.
+    /// The count after; of an import, how many objects it took in.
     pub to: Option<i64>,
     /// Why.
     pub why: Box<str>,
@@ -159,6 +175,10 @@ pub trait Operator: Send + Sync + 'static {
     /// `false` and changes nothing if somebody corrected the month meanwhile. Which days may be corrected is the
     /// caller's to judge.
     fn amend<'a>(&'a self, amendment: &'a Amendment) -> Reply<'a, bool>;
+
+    /// Writes an import to the audit list. Whoever goes on within [`IMPORT_MS`], with nothing written between, has one
+    /// entry with the sum.
+    fn note_import<'a>(&'a self, imports: &'a Imports) -> Reply<'a, ()>;
 
     /// The newest audit entries first, of one app or of all; at most `most`.
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>>;

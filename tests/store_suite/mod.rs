@@ -26,6 +26,7 @@ pub mod corrected;
 pub mod history;
 pub mod holds;
 pub mod identity;
+pub mod imported;
 pub mod kept;
 pub mod model;
 pub mod naming;
@@ -175,6 +176,7 @@ macro_rules! store_suite {
             kept::a_bill_is_written_once,
             kept::all_apps_are_listed_in_order,
             corrected::a_correction_counts_instead_of_what_was_counted,
+            imported::an_import_that_goes_on_has_one_entry,
             corrected::a_correction_of_groups_lowers_what_a_day_began_and_ended_with,
             corrected::two_who_correct_at_once_are_told,
             corrected::a_corrected_month_keeps_its_peaks_when_its_days_go,

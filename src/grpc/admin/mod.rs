@@ -29,6 +29,7 @@ use super::render::timestamp;
 use super::server::Doors;
 use crate::operator::Operations;
 use crate::quota::AppId;
+use crate::store::Imports;
 
 /// The service; its clones share what is behind them.
 #[derive(Clone)]
@@ -203,12 +204,23 @@ impl AdminService for Admin {
         &self,
         request: Request<ImportObjectsRequest>,
     ) -> Result<Response<ImportObjectsResponse>, Status> {
-        self.caller(&request, Some(request.get_ref().app_id))?;
+        let who = self.caller(&request, Some(request.get_ref().app_id))?;
         let deadline = deadline(request.metadata().as_ref())?;
         let import = parse::import(request.get_ref())?;
+        let (app, resource) = (import.app, import.resource);
         let patience = deadline.patience(Instant::now);
         let work = pin!(self.doors.admission.import(import, patience));
         let imported = within(deadline, work).await?;
+        let objects = imported.named + imported.counted;
+        if objects > 0 {
+            let imports = Imports {
+                app,
+                resource,
+                objects,
+                who: who.into(),
+            };
+            self.operations.note_import(imports).await?;
+        }
         Ok(Response::new(render::imported(imported)))
     }
 

@@ -12,7 +12,7 @@ use super::shard::{Caller, LedgerShard};
 use crate::chance;
 use crate::clock::{Clock, Followed, Millis, Month, Zone};
 use crate::quota::{AppId, Retention};
-use crate::store::{Amendment, AuditEntry, Installation, Shard, StoreFault};
+use crate::store::{Amendment, AuditEntry, Imports, Installation, Shard, StoreFault};
 
 /// How many records are told to a shard under one hold of its lock.
 const SLICE: usize = 1024;
@@ -289,6 +289,27 @@ impl Ledger {
             shard.beside.noted(by.app, by.day.month());
         }
         done
+    }
+
+    /// Writes an import to the audit list. Waits for the disk.
+    pub(super) fn note_import(&self, imports: &Imports) -> Result<(), StoreFault> {
+        let _writing = self.writing()?;
+        let entry = AuditEntry {
+            at: Clock::system(),
+            who: imports.who.clone(),
+            what: "import".into(),
+            app: Some(imports.app),
+            subject: imports.resource.to_string().into(),
+            from: None,
+            to: i64::try_from(imports.objects).ok(),
+            why: "".into(),
+        };
+        let noted = self.file.write(|txn| audit::add_import(txn, &entry));
+        if let Err(StoreFault::Away(_)) = noted {
+            // The next who writes opens the file if it cannot be opened now.
+            let _ = self.file.reopen();
+        }
+        noted
     }
 
     /// Takes note that an app is about to be frozen.

@@ -9,8 +9,8 @@ use crate::clock::{Clock, Month};
 use crate::quota::{AppId, Resource};
 use crate::store::past;
 use crate::store::{
-    Amendment, AuditEntry, Entered, Freeze, MemberInfo, Operator, Recount, Recounted, Registration,
-    Reply, Retired, Shard, Standing, StoreFault,
+    Amendment, AuditEntry, Entered, Freeze, Imports, MemberInfo, Operator, Recount, Recounted,
+    Registration, Reply, Retired, Shard, Standing, StoreFault,
 };
 
 impl Operator for EmbeddedStore {
@@ -120,6 +120,16 @@ impl Operator for EmbeddedStore {
                 Err(StoreFault::Away(format!(
                     "the correction stopped: {stopped}"
                 )))
+            })
+        })
+    }
+
+    fn note_import<'a>(&'a self, imports: &'a Imports) -> Reply<'a, ()> {
+        let (ledger, imports) = (Arc::clone(&self.ledger), imports.clone());
+        Box::pin(async move {
+            let noted = tokio::task::spawn_blocking(move || ledger.note_import(&imports));
+            noted.await.unwrap_or_else(|stopped| {
+                Err(StoreFault::Away(format!("the writing stopped: {stopped}")))
             })
         })
     }

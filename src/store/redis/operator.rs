@@ -12,8 +12,8 @@ use super::{RedisStore, audit};
 use crate::clock::{Millis, Month};
 use crate::quota::{AppId, Resource};
 use crate::store::{
-    Amendment, AuditEntry, Entered, FREEZE_MS, FREEZES_MAX, Freeze, MemberInfo, Operator, Recount,
-    Recounted, Registration, Reply, Retired, Shard, Standing, StoreFault,
+    Amendment, AuditEntry, Entered, FREEZE_MS, FREEZES_MAX, Freeze, IMPORT_MS, Imports, MemberInfo,
+    Operator, Recount, Recounted, Registration, Reply, Retired, Shard, Standing, StoreFault,
 };
 
 /// The members' key: what is written for each incarnation, by letter.
@@ -245,6 +245,21 @@ impl RedisStore {
     }
 }
 
+impl RedisStore {
+    async fn note_import_once(&self, imports: &Imports) -> Result<(), StoreFault> {
+        let link = self.linked_to_stay()?;
+        let shard = Shard::of(imports.app);
+        let mut step = self.step(&link, shard)?;
+        step.arg(imports.app)
+            .arg(imports.resource)
+            .arg(imports.objects)
+            .arg(audit::word(&imports.who))
+            .arg(IMPORT_MS);
+        self.run(&link, shard, &self.scripts.imported, step).await?;
+        Ok(())
+    }
+}
+
 fn too_many() -> StoreFault {
     StoreFault::Unusable(format!(
         "{FREEZES_MAX} apps are frozen for a recount, and sidecars are told of no more at a time: finish one \
@@ -302,6 +317,10 @@ impl Operator for RedisStore {
 
     fn amend<'a>(&'a self, amendment: &'a Amendment) -> Reply<'a, bool> {
         Box::pin(self.amend_once(amendment))
+    }
+
+    fn note_import<'a>(&'a self, imports: &'a Imports) -> Reply<'a, ()> {
+        Box::pin(self.note_import_once(imports))
     }
 
     fn audit(&self, app: Option<AppId>, most: usize) -> Reply<'_, Vec<AuditEntry>> {
