@@ -37,7 +37,7 @@ impl From<Withdrawn> for NotTaken {
 }
 impl Ledger {
     /// Journals an ALLOW of the ledger that is about to go out; where this member owns the record, its
-    /// own sums contain it from now on. Of what somebody's contain already the ledger is not told.
+    /// own sums contain it from now on. Of what somebody's contain already, or nobody's any more, the ledger is not told.
     ///
     /// # Errors
     /// [`NotTaken`]: the answer must not go out.
@@ -58,7 +58,11 @@ impl Ledger {
         }
         self.learn_but(entry, view, day, heard, But::Attempt(attempt));
         if self.store.is_local() {
-            return open.allowed(|_| Ok(None));
+            return if whose == Whose::Nobody {
+                open.repeated(|| Ok(()))
+            } else {
+                open.allowed(|_| Ok(None))
+            };
         }
         let under = self.composing();
         let in_time = |books: &mut Books| {
@@ -75,11 +79,13 @@ impl Ledger {
             };
             (valid && !outlived).then_some(()).ok_or(NotTaken::Late)
         };
-        if whose == Whose::Told {
-            let lives = self.lives_of(open.take());
-            open.met::<NotTaken>(|| in_time(&mut entry.books()), lives)?;
-        } else {
-            open.allowed::<NotTaken>(|frames| {
+        match whose {
+            Whose::Told => {
+                let lives = self.lives_of(open.take());
+                open.met::<NotTaken>(|| in_time(&mut entry.books()), lives)?;
+            }
+            Whose::Nobody => open.repeated::<NotTaken>(|| in_time(&mut entry.books()))?,
+            Whose::Asker | Whose::Another => open.allowed::<NotTaken>(|frames| {
                 let mut books = entry.books();
                 in_time(&mut books)?;
                 if !mine {
@@ -89,7 +95,7 @@ impl Ledger {
                 self.apps.to_save(entry);
                 take_parts(entry, &mut books, &charge, day, frames);
                 Ok(Some(known))
-            })?;
+            })?,
         }
         // As with what is spent from memory: the thread may have stood still since it looked.
         let in_time = self.may_answer(entry, under);

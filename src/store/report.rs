@@ -2,7 +2,7 @@
 
 use super::{Attempt, RecordKey, Take};
 use crate::clock::Day;
-use crate::quota::{AppId, Counter, PlanName, Resource};
+use crate::quota::{AppId, Counter, PlanName, RequestId, Resource};
 
 /// A member's running sums for one cell; both only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -146,7 +146,7 @@ pub struct Known {
     /// What was answered.
     pub answered: Answered,
     /// The generations of the charge's live counters in which it was counted, in the order of its parts; none, if
-    /// it was refused.
+    /// it was refused, or if its object was deleted before the ledger heard of it: of that its id is to be known.
     pub lives: Vec<u64>,
 }
 
@@ -184,6 +184,21 @@ pub struct Abort {
     pub key: RecordKey,
     /// The attempt to withdraw.
     pub attempt: Attempt,
+    /// The client's id, as in [`Take::note`]: what it was to stand for, it does not stand for by this attempt.
+    pub note: Option<RequestId>,
+}
+
+impl Abort {
+    /// That of a take.
+    #[must_use]
+    pub fn of(take: &Take) -> Self {
+        Self {
+            app: take.app,
+            key: take.key.clone(),
+            attempt: take.attempt,
+            note: take.note.clone(),
+        }
+    }
 }
 
 /// What one call settles, in one step of the ledger: many apps of one shard. Nobody sees sums without what

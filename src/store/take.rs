@@ -74,6 +74,9 @@ pub enum Whose {
     Another,
     /// Some member's, as the ledger was told: it need not hear of this answer.
     Told,
+    /// Nobody's any more: the object was deleted since it was first answered, and this repeats that answer. The ledger
+    /// need not hear of it, and is not to be told it when it has forgotten: what is told again exists.
+    Nobody,
 }
 
 /// What became of a [`Take`].

@@ -46,6 +46,7 @@ fn withdrawn_attempts_are_forgotten_with_the_journal() {
                     app: app(1),
                     key: take.key.clone(),
                     attempt: Attempt(1 << 40 | attempt),
+                    note: None,
                 })
                 .collect(),
             ..Report::default()

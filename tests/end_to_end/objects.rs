@@ -251,6 +251,47 @@ async fn a_kill_mixes_up_no_creation_with_an_older_one(store: Store) {
     assert_eq!(client.used(PRO, Group).await, 0);
 }
 
+/// What was answered under an id is answered again, though its object is gone: also behind a kill.
+async fn an_answer_outlives_its_object(store: Store) {
+    let mut sidecar = Sidecar::start(&store.url(), SETTINGS).await;
+    let client = sidecar.client().await;
+    let room = |id: &str| under(id, named(PRO, AvRoom, "r"));
+    assert_eq!(told(&client.check(room("first")).await), NEW);
+    assert_eq!(told(&client.check(room("met")).await), THERE);
+    assert_eq!(client.release(delete(PRO, AvRoom, "r")).await.released, 1);
+    for _ in 0..2 {
+        let client = sidecar.client().await;
+        for (id, already) in [("first", false), ("met", true)] {
+            for check in [room(id), exists(room(id))] {
+                let answer = answered(&client, check).await;
+                assert_eq!(told(&answer), (true, already, true), "{id}: {answer:?}");
+                assert_eq!(answer.used, 0);
+            }
+        }
+        sidecar.kill().await;
+        sidecar.start_again().await;
+    }
+    let client = sidecar.client().await;
+    becomes(&client, (PRO, AvRoom), 0).await;
+    // Under another id it is another creation.
+    assert_eq!(told(&answered(&client, room("anew")).await), NEW);
+    assert!(client.check(room("first")).await.replayed);
+    assert_eq!(client.used(PRO, AvRoom).await, 1);
+}
+
+/// What the ledger says; behind a kill it has to be met first.
+async fn answered(client: &Client, check: CheckRequest) -> CheckResponse {
+    until("the ledger decides", async || {
+        let answer = client.check(check.clone()).await;
+        if verdict(&answer) == ALLOW {
+            Ok(answer)
+        } else {
+            Err(answer)
+        }
+    })
+    .await
+}
+
 async fn names_are_not_looked_at_where_the_settings_say_so(store: Store) {
     let sidecar = Sidecar::start(&store.url(), SETTINGS).await;
     let client = sidecar.client().await;
@@ -308,6 +349,7 @@ async fn a_reservation_becomes_an_object(store: Store) {
 on_both_stores!(
     an_object_is_counted_once,
     an_object_is_given_back_once,
+    an_answer_outlives_its_object,
     what_has_no_name_can_be_given_back_by_name,
     a_room_and_a_group_of_one_name_are_one_object,
     what_exists_is_counted_once_above_the_limit,
@@ -344,6 +386,29 @@ async fn a_deletion_may_be_told_before_its_creation_is_settled() {
         verdict(&a.check(named(PRO, AvRoom, &names[5])).await),
         ROOMS_FULL
     );
+}
+
+#[tokio::test]
+async fn an_answer_outlives_its_object_through_every_sidecar() {
+    let redis = RedisServer::start();
+    let one = Sidecar::start(&redis.url(), SETTINGS).await;
+    let two = Sidecar::start(&redis.url(), SETTINGS).await;
+    let (a, b) = (one.client().await, two.client().await);
+    for number in 0..20 {
+        let name = format!("r{number}");
+        let room = under(&name, named(PRO, AvRoom, &name));
+        assert_eq!(told(&answered(&a, room.clone()).await), NEW);
+        let freed = b.release(delete(PRO, AvRoom, &name)).await;
+        assert_eq!(freed.released, 1, "{name}: {freed:?}");
+        for client in [&b, &a] {
+            let again = answered(client, room.clone()).await;
+            assert_eq!(told(&again), (true, false, true), "{name}: {again:?}");
+        }
+    }
+    for client in [&a, &b] {
+        becomes(client, (PRO, AvRoom), 0).await;
+        becomes(client, (PRO, Group), 0).await;
+    }
 }
 
 #[tokio::test]

@@ -7,5 +7,6 @@ mod faults;
 mod framing;
 mod holds;
 mod many;
+mod mutants_of_batches;
 mod side_services;
 mod sockets;

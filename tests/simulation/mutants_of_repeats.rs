@@ -1,5 +1,5 @@
-//! Mistakes in what is done once: ids, answers, confirmations, deletions by name. That one bad check of a batch spoils no
-//! other, nor lends it its fault, the tests of the door look at (`grpc_edge`).
+//! Mistakes in what is done once: ids, answers, confirmations, deletions by name. Those in what a batch answers are made
+//! at the door (`grpc_edge`): here one check is asked at a time.
 
 use crate::aims;
 use crate::mutants::{is_rejected_by, is_rejected_where};
@@ -61,5 +61,14 @@ fn a_named_object_that_is_released_by_amount() {
         "if is_charged(named) and not holds.is_open(named) then\n  return undo()\nend",
         "do\n  local incomplete, number, groups = give(own, ARGV[12] == '1')\n  \
          return incomplete or finish(RELEASED, 0, 1, number, groups, own)\nend",
+    );
+}
+
+#[test]
+fn an_answer_under_an_id_that_is_forgotten_with_its_object() {
+    is_rejected_where(
+        Some(aims::names),
+        "return (is_over or is_copy) and repeat_told() or write()",
+        "return write()",
     );
 }

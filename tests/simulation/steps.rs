@@ -232,11 +232,7 @@ async fn records(one: &One, two: &One) {
     })
     .await;
     two.settles(&Report {
-        aborts: vec![Abort {
-            app: app(),
-            key: second.key.clone(),
-            attempt: second.attempt,
-        }],
+        aborts: vec![Abort::of(&second)],
         apps: sums(two.today(), Escrow::default(), true),
         ..Report::default()
     })
@@ -344,6 +340,7 @@ async fn the_fake_and_a_real_server_answer_each_call_alike() {
             app: app(),
             key: one.take("a", 1, 50).key,
             attempt: Attempt(77),
+            note: None,
         }],
         ..Statement::default()
     };

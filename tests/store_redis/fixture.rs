@@ -198,11 +198,7 @@ impl Sidecar {
 
     pub async fn abort(&self, take: &Take) {
         let report = Report {
-            aborts: vec![Abort {
-                app: take.app,
-                key: take.key.clone(),
-                attempt: take.attempt,
-            }],
+            aborts: vec![Abort::of(take)],
             ..Report::default()
         };
         self.settle(&report, today()).await.unwrap();

@@ -118,12 +118,11 @@ impl World {
         }
         let owed = &mut self.owed[member];
         if !heard {
-            owed.aborts.push(Abort {
-                app: take.app,
-                key: take.key.clone(),
-                attempt: take.attempt,
-            });
+            owed.aborts.push(Abort::of(&take));
             return;
+        }
+        if whose == Whose::Nobody {
+            return; // What it once created is deleted, and stays so.
         }
         let mine = whose == Whose::Asker;
         owed.taken += u64::from(mine);

@@ -488,14 +488,7 @@ async fn the_largest_report_is_settled_whole_in_one_step() {
                 contained: Some(0),
             })
             .collect(),
-        aborts: withdrawn
-            .iter()
-            .map(|take| Abort {
-                app: take.app,
-                key: take.key.clone(),
-                attempt: take.attempt,
-            })
-            .collect(),
+        aborts: withdrawn.iter().map(Abort::of).collect(),
         gave: Vec::new(),
     };
     let before = one.usage(app(1)).await.view.seq;

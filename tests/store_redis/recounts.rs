@@ -596,6 +596,38 @@ async fn a_room_that_nobody_heard_of_is_missing_in_groups_that_were_recounted() 
 }
 
 #[tokio::test]
+async fn what_was_answered_of_a_deleted_object_is_asked_anew_in_a_later_life() {
+    let server = RedisServer::start();
+    let [one, two] = two_members(&server).await;
+    let (asks, account) = (crate::asks::create("x", 1, 7), Resource::Account);
+    two.take(&asks).await.unwrap();
+    assert_eq!(two.answered_among(&asks, 1).await, Ack::Counted);
+    let deletion = crate::asks::delete("d", account, 7);
+    assert_eq!(two.deletes(&deletion).await.0, 1);
+    let is_repeated = async |number| match two.take(&crate::asks::attempt(number, &asks)).await {
+        Ok(Taken::Allowed { replayed, .. }) => replayed,
+        other => panic!("{other:?}"),
+    };
+    assert!(is_repeated(2).await);
+    let frozen = one.store.freeze(app(1), account).await.unwrap();
+    for sidecar in [&one, &two] {
+        acknowledges(sidecar, frozen.token, Vec::new()).await;
+    }
+    let truth = Recount {
+        app: app(1),
+        resource: account,
+        to: 0,
+        token: frozen.token,
+        who: "ann".into(),
+        why: "counted".into(),
+    };
+    done(one.store.recount(&truth).await.unwrap());
+    // Whoever creates it now is in no truth.
+    assert!(!is_repeated(3).await);
+    assert_eq!(one.usage(app(1)).await.view.net[0], 1);
+}
+
+#[tokio::test]
 async fn a_recount_that_the_ledger_forgot_is_told_again() {
     for flushed in [false, true] {
         told_again(flushed).await;

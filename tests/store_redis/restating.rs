@@ -96,11 +96,7 @@ async fn what_a_member_forgot_because_it_came_to_rest_holds_nothing() {
         ..Escrow::default()
     };
     let statement = Statement {
-        aborts: vec![imquota::store::Abort {
-            app: app(1),
-            key: open.key.clone(),
-            attempt: open.attempt,
-        }],
+        aborts: vec![imquota::store::Abort::of(&open)],
         ..states_accounts(0, sums)
     };
     one.states(&statement).await;

@@ -144,6 +144,10 @@ macro_rules! store_suite {
             objects::an_object_deleted_before_its_attempt_was_withdrawn_counts_nothing,
             objects::a_withdrawn_creation_leaves_no_object,
             objects::an_object_stays_with_those_who_still_wait_for_it,
+            objects::an_answer_outlives_its_object,
+            objects::an_answer_outlives_an_object_that_is_created_anew,
+            objects::an_answer_outlives_an_object_deleted_before_it_was_reported,
+            objects::what_nobody_was_told_is_created_anew,
             objects::a_refusal_is_remembered_for_the_id_and_not_for_the_object,
             objects::an_id_stands_for_one_object,
             objects::an_object_can_be_reserved_and_is_confirmed_by_its_id,
@@ -705,11 +709,7 @@ impl Seat {
     /// Withdraws the take's attempt.
     pub async fn abort(&self, take: &Take) {
         let report = Report {
-            aborts: vec![Abort {
-                app: take.app,
-                key: take.key.clone(),
-                attempt: take.attempt,
-            }],
+            aborts: vec![Abort::of(take)],
             ..Report::default()
         };
         self.settle_on(take.app, &report, take.day).await;

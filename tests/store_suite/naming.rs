@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use imquota::quota::{AppId, Counter, Limit, Limits, RESOURCES, Resource};
 use imquota::store::{
-    Adopted, GiveBack, GivenBack, Hold, HoldState, Intent, RecordKey, Take, Taken,
+    Adopted, GiveBack, GivenBack, Hold, HoldState, Intent, RecordKey, Take, Taken, Whose,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -366,7 +366,16 @@ impl Play {
                 self.open.push((member, take, call));
             }
             Said::Allowed(..) => {
-                seats[member].answered(&take, None).await;
+                if !matches!(
+                    taken,
+                    Taken::Allowed {
+                        whose: Whose::Nobody,
+                        ..
+                    }
+                ) {
+                    seats[member].answered(&take, None).await;
+                }
+                self.oracle.answered(&call);
             }
             Said::Denied(counter, _) => {
                 seats[member].answered(&take, Some(counter)).await;

@@ -372,6 +372,114 @@ pub async fn an_object_stays_with_those_who_still_wait_for_it<L: LedgerUnderTest
     assert_eq!(counts(&one, app(1)).await, [0; 4]);
 }
 
+/// Asked again under its id, whatever has become of its object: nothing is counted.
+async fn repeats(seat: &Seat, take: &Take, met: bool) {
+    let before = counts(seat, app(1)).await;
+    for intent in [Intent::Count, Intent::Exists] {
+        let again = Take {
+            attempt: seat.attempt(),
+            intent,
+            ..take.clone()
+        };
+        let answer = beside(seat, &again).await;
+        let first = if met { ALREADY } else { FRESH.0 };
+        assert_eq!(answer, (first, true), "{again:?}");
+    }
+    assert_eq!(counts(seat, app(1)).await, before);
+}
+
+pub async fn an_answer_outlives_its_object<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
+    let one_room = limited(Counter::AvRooms, 1);
+    let take = one.names(app(1), Some("r"), ROOM, &one_room);
+    assert_eq!(beside(&one, &take).await, FRESH);
+    assert_eq!(one.answered(&take, None).await, Ack::Counted);
+    let met = two.names(app(1), Some("m"), ROOM, &one_room);
+    assert_eq!(beside(&two, &met).await, (ALREADY, false));
+    assert_eq!(deletes(&two, ROOM).await, 1);
+    two.contain(app(1), super::today()).await;
+    for seat in [&one, &two] {
+        repeats(seat, &take, false).await;
+        repeats(seat, &met, true).await;
+    }
+    assert!(!one.knows(app(1), ROOM).await);
+    // A late copy of the attempt itself.
+    assert_eq!(beside(&one, &take).await, (FRESH.0, true));
+    assert_eq!(counts(&one, app(1)).await, [0; 4]);
+    // Its place is free for another, and is not taken back.
+    let other = one.names(app(1), Some("s"), (Resource::AvRoom, "@TGS#2"), &one_room);
+    assert_eq!(beside(&one, &other).await, FRESH);
+    one.answered(&other, None).await;
+    repeats(&two, &take, false).await;
+    assert_eq!(counts(&one, app(1)).await, [0, 1, 1, 1]);
+    // What the id does not ask for, it does not stand for.
+    let otherwise = one.names(app(1), Some("r"), GROUP, &limits());
+    assert_eq!(one.take(&otherwise).await, Taken::OtherContent);
+}
+
+pub async fn an_answer_outlives_an_object_that_is_created_anew<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
+    let take = created(&one, Some("r"), A).await;
+    assert_eq!(deletes(&one, A).await, 1);
+    let hold = reserving(two.names(app(1), Some("h"), A, &limits()), later());
+    assert_eq!(beside(&two, &hold).await, FRESH);
+    two.answered(&hold, None).await;
+    repeats(&one, &take, false).await;
+    assert_eq!(two.hold_state(app(1), "h").await, Some(HoldState::Open));
+    let cancel = two.then(&hold, Intent::Cancel);
+    two.take(&cancel).await;
+    two.answered(&cancel, None).await;
+    let anew = created(&two, Some("s"), A).await;
+    repeats(&one, &take, false).await;
+    assert_eq!(counts(&one, app(1)).await, [1, 0, 0, 0]);
+    assert_eq!(deletes(&two, A).await, 1);
+    for take in [&take, &anew] {
+        repeats(&two, take, false).await;
+    }
+    assert_eq!(counts(&one, app(1)).await, [0; 4]);
+}
+
+pub async fn an_answer_outlives_an_object_deleted_before_it_was_reported<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
+    let take = one.names(app(1), Some("r"), A, &limits());
+    assert_eq!(beside(&one, &take).await, FRESH);
+    assert_eq!(deletes(&two, A).await, 1);
+    let again = two.names(app(1), Some("r"), A, &limits());
+    let waits = Taken::Undecided(Undecided::Confirming);
+    assert_eq!(two.take(&again).await, waits);
+    one.answered(&take, None).await;
+    repeats(&two, &take, false).await;
+    assert_eq!(counts(&one, app(1)).await, [0; 4]);
+}
+
+pub async fn what_nobody_was_told_is_created_anew<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
+    // Of what it created.
+    let take = one.names(app(1), Some("r"), A, &limits());
+    assert_eq!(beside(&one, &take).await, FRESH);
+    one.abort(&take).await;
+    let again = two.names(app(1), Some("r"), A, &limits());
+    assert_eq!(beside(&two, &again).await, FRESH);
+    two.answered(&again, None).await;
+    // And of what was there.
+    let there = created(&one, Some("s"), B).await;
+    let met = |seat: &Seat| seat.names(app(1), Some("m"), B, &limits());
+    let first = met(&two);
+    assert_eq!(beside(&two, &first).await, (ALREADY, false));
+    two.abort(&first).await;
+    assert_eq!(deletes(&one, B).await, 1);
+    assert_eq!(counts(&one, app(1)).await, [1, 0, 0, 0]);
+    let second = met(&one);
+    assert_eq!(beside(&one, &second).await, FRESH);
+    assert_eq!(counts(&one, app(1)).await, [2, 0, 0, 0]);
+    one.answered(&second, None).await;
+    repeats(&two, &there, false).await;
+}
+
 pub async fn a_refusal_is_remembered_for_the_id_and_not_for_the_object<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let one = Seat::at(&ledger, 1).await;

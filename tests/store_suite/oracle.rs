@@ -106,6 +106,8 @@ pub struct Oracle {
     /// Every object that is counted for good, and what it is.
     counted: BTreeMap<&'static str, Resource>,
     ids: BTreeMap<String, Known>,
+    /// Ids under which somebody was told that an object is created, or is there.
+    told: BTreeSet<String>,
     nameless: BTreeMap<Attempt, Record>,
     /// What was counted without a name and is no record's, less what releases took of it.
     rest: [i64; 4],
@@ -434,6 +436,15 @@ impl Oracle {
             None => already(false),
         };
         let is_counted = self.counted.contains_key(object);
+        let was_told = call.id.as_ref().is_some_and(|id| self.told.contains(id));
+        let may_meet = self
+            .objects
+            .get(object)
+            .is_some_and(|of| of.is_charged() && !of.is_open());
+        if was_told && !reserves && !is_counted && !may_meet {
+            // It was deleted since.
+            return found;
+        }
         let open = self.objects.get(object).filter(|of| of.is_open());
         // It is what its creator says: for what it was reserved as, it has its place.
         let exceeds = open.and_then(|of| self.full(call.resource, parts(of.resource)));
@@ -636,8 +647,16 @@ impl Oracle {
         record.is_some_and(|of| of.claims.contains(&call.attempt))
     }
 
-    /// The answer to a take that was allowed went out.
+    /// The answer to a take that was allowed went out, and the ledger knows that.
     pub fn answered(&mut self, call: &Call) {
+        let creates = matches!(call.intent, Intent::Count | Intent::Exists);
+        if let Some(id) = call
+            .id
+            .as_ref()
+            .filter(|_| creates && call.object.is_some())
+        {
+            self.told.insert(id.clone());
+        }
         let place = self.place(call);
         let Some(record) = self
             .at(&place)

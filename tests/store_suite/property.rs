@@ -282,11 +282,7 @@ impl Play {
         let who = seat.member.incarnation;
         self.model.abort(who, &take.key, take.attempt);
         let report = Report {
-            aborts: vec![Abort {
-                app: self.app,
-                key: take.key.clone(),
-                attempt: take.attempt,
-            }],
+            aborts: vec![Abort::of(take)],
             ..Report::default()
         };
         self.report(seat, report).await;

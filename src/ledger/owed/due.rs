@@ -190,11 +190,7 @@ impl Owed {
                         due.more = true;
                     }
                 }
-                TakeState::Abort => due.aborts.push(Abort {
-                    app: take.app,
-                    key: take.key.clone(),
-                    attempt: take.attempt,
-                }),
+                TakeState::Abort => due.aborts.push(Abort::of(take)),
                 TakeState::Open => {}
             }
         }

@@ -179,6 +179,10 @@ impl Owed {
             Ok::<_, LogFull>(())
         })?;
         takes.remove(&attempt);
+        drop(takes);
+        if answered.take.note.is_some() {
+            self.keep(answered.clone(), Vec::new());
+        }
         Ok(())
     }
 
@@ -194,11 +198,7 @@ impl Owed {
                     refused,
                     contained,
                 }),
-                TakeState::Abort => aborts.push(Abort {
-                    app: owed.take.app,
-                    key: owed.take.key.clone(),
-                    attempt: owed.take.attempt,
-                }),
+                TakeState::Abort => aborts.push(Abort::of(&owed.take)),
                 TakeState::Open => {}
             }
         }
@@ -290,24 +290,43 @@ impl OpenTake {
         valid: impl FnOnce() -> Result<(), E>,
         lives: Vec<u64>,
     ) -> Result<(), E> {
-        let take = self.take.clone();
-        {
-            let mut takes = self.owed.takes_of(take.app);
-            let tracked = takes.get(&take.attempt).ok_or(Withdrawn)?;
-            if tracked.owed.state != TakeState::Open {
-                return Err(Withdrawn.into());
-            }
-            valid()?;
-            self.owed.append(&Record::Kept(take.attempt))?;
-            takes.remove(&take.attempt);
-        }
-        let (refused, contained) = (None, None);
+        self.journal_kept(valid)?;
         let answered = Answered {
-            take,
-            refused,
-            contained,
+            take: self.take.clone(),
+            refused: None,
+            contained: None,
         };
         self.owed.keep(answered, lives);
+        Ok(())
+    }
+
+    /// Journals an ALLOW that is about to go out once more, of what is gone since: the ledger is not told, and not told
+    /// again. `valid`: whether it may go out.
+    ///
+    /// # Errors
+    /// As [`OpenTake::met`].
+    pub fn repeated<E: From<LogFull> + From<Withdrawn>>(
+        mut self,
+        valid: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.journal_kept(valid)
+    }
+
+    /// Journals that there is nothing to settle, unless it was withdrawn meanwhile.
+    fn journal_kept<E: From<LogFull> + From<Withdrawn>>(
+        &mut self,
+        valid: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (app, attempt) = (self.take.app, self.take.attempt);
+        let mut takes = self.owed.takes_of(app);
+        let tracked = takes.get(&attempt).ok_or(Withdrawn)?;
+        if tracked.owed.state != TakeState::Open {
+            return Err(Withdrawn.into());
+        }
+        valid()?;
+        self.owed.append(&Record::Kept(attempt))?;
+        takes.remove(&attempt);
+        drop(takes);
         self.over = true;
         Ok(())
     }

@@ -144,6 +144,7 @@ async fn nothing_is_lost_when_the_disk_is_full_for_a_while() {
             app: app(),
             key: take("freed", 2).key,
             attempt: Attempt(2),
+            note: None,
         }],
         ..Report::default()
     };

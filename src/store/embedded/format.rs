@@ -10,7 +10,7 @@ pub(super) use notes::{read_notes, write_notes};
 use super::app::{App, DayCounts, Parts};
 use super::hold::{Confirmed, Reservation};
 use super::peaks::{MonthGroups, MonthPeaks};
-use super::record::{CLAIMS_MAX, Claim, Fell, Minute, Note, Record, State};
+use super::record::{CLAIMS_MAX, Claim, Fell, Heard, Minute, Note, Record, State};
 use super::totals::Told;
 use crate::clock::Day;
 use crate::clock::Millis;
@@ -160,6 +160,9 @@ const RELEASED: u8 = 8;
 const CANCELLED: u8 = 9;
 const LAPSED: u8 = 10;
 const DONE: u8 = 11;
+// Beside whether a note's id was the first.
+const TOLD: u8 = 2;
+const MET: u8 = 4;
 
 /// The value of a record; its minute stands in the key. `None` for one that was freed.
 pub(super) fn write_record(record: &Record) -> Option<Vec<u8>> {
@@ -186,15 +189,9 @@ pub(super) fn write_record(record: &Record) -> Option<Vec<u8>> {
     out.bytes(&[record.parts.counters, record.parts.amount]);
     match &record.state {
         State::Held(claims) | State::Confirming(claims) | State::Gone(claims) => {
-            out.list(claims.iter(), |out, claim| {
-                out.bytes(&claim.member.to_le_bytes());
-                out.number(claim.attempt.0);
-            });
+            out.list(claims.iter(), Writer::claim);
         }
-        State::Note(note) => {
-            out.bytes(&note.object.0.to_le_bytes());
-            out.0.push(note.first.into());
-        }
+        State::Note(note) => out.note(note),
         State::Denied(counter) => out.0.push(*counter as u8),
         State::Released(fell) => out.bytes(&[fell.own, fell.groups, fell.resource as u8]),
         State::Reserved
@@ -309,6 +306,24 @@ impl Writer {
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
+    }
+
+    fn claim(&mut self, claim: &Claim) {
+        self.bytes(&claim.member.to_le_bytes());
+        self.number(claim.attempt.0);
+    }
+
+    fn note(&mut self, note: &Note) {
+        self.bytes(&note.object.0.to_le_bytes());
+        let heard = match note.heard {
+            Heard::No => 0,
+            Heard::Yes => TOLD,
+            Heard::Met(_) => MET,
+        };
+        self.0.push(u8::from(note.first) | heard);
+        if let Heard::Met(claim) = note.heard {
+            self.claim(&claim);
+        }
     }
 
     fn text(&mut self, text: &str) {
@@ -457,11 +472,7 @@ impl<'a> Reader<'a> {
             RESERVED => State::Reserved,
             CONFIRMING => State::Confirming(self.claims()?),
             GONE => State::Gone(self.claims()?),
-            NOTE | NOTE_THAT_STAYS => State::Note(Note {
-                object: self.object()?,
-                first: self.bytes()? == [1],
-                stays: state == NOTE_THAT_STAYS,
-            }),
+            NOTE | NOTE_THAT_STAYS => State::Note(self.note(state == NOTE_THAT_STAYS)?),
             COUNTED => State::Counted,
             DENIED => State::Denied(self.counter()?),
             RELEASED => {
@@ -480,13 +491,31 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn claims(&mut self) -> Option<Vec<Claim>> {
-        self.list(|from| {
-            Some(Claim {
-                member: u64::from_le_bytes(from.bytes()?),
-                attempt: Attempt(from.number()?),
-            })
+    fn note(&mut self, stays: bool) -> Option<Note> {
+        let object = self.object()?;
+        let [flags] = self.bytes()?;
+        Some(Note {
+            object,
+            first: flags & 1 == 1,
+            stays,
+            heard: match flags & !1 {
+                0 => Heard::No,
+                TOLD => Heard::Yes,
+                MET => Heard::Met(self.claim()?),
+                _ => return None,
+            },
         })
+    }
+
+    fn claim(&mut self) -> Option<Claim> {
+        Some(Claim {
+            member: u64::from_le_bytes(self.bytes()?),
+            attempt: Attempt(self.number()?),
+        })
+    }
+
+    fn claims(&mut self) -> Option<Vec<Claim>> {
+        self.list(Self::claim)
     }
 
     fn object(&mut self) -> Option<ObjectNumber> {

@@ -8,9 +8,9 @@
 use super::app::{Parts, Standing};
 use super::hold::{Confirmed, Reservation};
 use super::holds::{asked, is_counted, reservation_of};
-use super::record::{Claim, Minute, Record, RecordId, State};
+use super::record::{Claim, Heard, Minute, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
-use super::spot::{Spot, note_of};
+use super::spot::{Spot, created_under, note_of};
 use super::steps::WITHDRAWN_MAX;
 use crate::clock::{Day, Millis};
 use crate::quota::{Counter, ObjectNumber};
@@ -35,7 +35,17 @@ impl LedgerShard {
         match (&take.key, take.intent) {
             (RecordKey::Object(object), _) => {
                 let spot = self.spot_of_object(by, take.app, *object)?;
-                self.keep_named(by, take, (&spot, *object), (today, now))
+                self.keep_named(by, take, (&spot, *object), (today, now))?;
+                let Some(id) = created_under(take) else {
+                    return Ok(());
+                };
+                self.note_heard(by, (take.app, id), |note| {
+                    if note.object == *object {
+                        Heard::Yes
+                    } else {
+                        note.heard
+                    }
+                })
             }
             (_, Intent::Count | Intent::Exists) => self.keep_count(by, take, today, now),
             (key, intent) => {
@@ -267,9 +277,22 @@ impl LedgerShard {
             )));
         }
         let spot = self.spot_of_key(by, abort.app, &abort.key)?;
+        let (member, of) = attempt;
+        let claim = Claim {
+            member,
+            attempt: of,
+        };
+        if let Some(id) = &abort.note {
+            self.note_heard(by, (abort.app, id), |note| {
+                if note.heard == Heard::Met(claim) {
+                    Heard::No
+                } else {
+                    note.heard
+                }
+            })?;
+        }
         if let Some(record) = &spot.record {
-            let (member, attempt) = attempt;
-            let new = without(record.clone(), Claim { member, attempt });
+            let new = without(record.clone(), claim);
             if new != *record {
                 let day = record.day;
                 self.put(by, &spot, new, day, now)?;

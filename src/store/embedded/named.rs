@@ -3,12 +3,12 @@
 use super::app::{Parts, Standing};
 use super::holds::{is_counted, reservation_of};
 use super::objects::{Kind, Place};
-use super::record::{Claim, Fell, Minute, Record, RecordId, State};
+use super::record::{Claim, Fell, Heard, Minute, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
-use super::spot::{Spot, claim};
+use super::spot::{Spot, claim, created_under};
 use crate::clock::Millis;
 use crate::quota::{AppId, Counter, ObjectNumber, Resource};
-use crate::store::{Adopted, Beside, GiveBack, Intent, StoreFault, Take, Taken, Undecided};
+use crate::store::{Adopted, Beside, GiveBack, Intent, StoreFault, Take, Taken, Undecided, Whose};
 
 impl LedgerShard {
     /// Creates an object, or reserves it: all who do meet at its record.
@@ -22,7 +22,7 @@ impl LedgerShard {
         let spot = self.spot_of_object(by, take.app, object)?;
         let note = self.spot_of_note(by, take)?;
         let place = self.place_of(by, take.app, object)?;
-        let mut first = None;
+        let (mut first, mut told) = (None, false);
         if let Some(Spot {
             record: Some(noted),
             ..
@@ -30,7 +30,9 @@ impl LedgerShard {
         {
             let same = noted.fingerprint == take.fingerprint;
             match noted.state {
-                State::Note(note) if same && note.object == object => first = Some(note.first),
+                State::Note(note) if same && note.object == object => {
+                    (first, told) = (Some(note.first), note.heard != Heard::No);
+                }
                 State::Denied(_) if same && take.intent == Intent::Exists => {}
                 State::Denied(counter) if same => return self.denied(by, take, counter, true),
                 _ => return Ok(Taken::OtherContent),
@@ -43,12 +45,16 @@ impl LedgerShard {
             first = None;
         }
         let repeats = first.is_some();
+        let is_told = told && created_under(take).is_some();
         let there = Beside {
             already_counted: first != Some(true),
             ..Beside::default()
         };
         let mine = Claim::of(by, take);
         let Some(record) = spot.record.clone().filter(|_| spot.is_charged()) else {
+            if is_told && !is_counted(place) {
+                return self.repeated(by, take, there);
+            }
             if let Some(State::Gone(_)) = spot.record.as_ref().map(|of| &of.state) {
                 return Ok(Taken::Undecided(Undecided::Confirming));
             }
@@ -58,8 +64,16 @@ impl LedgerShard {
             if !repeats {
                 self.put_note(by, (take, object), false, now)?;
             }
+            if let Some(id) = created_under(take) {
+                // Reported, it is known; until then it may be deleted.
+                self.note_heard(by, (take.app, id), |_| Heard::Met(mine))?;
+            }
             return self.allowed(by, take, repeats, there);
         };
+        if is_told && record.is_open() {
+            // What is reserved now is another's.
+            return self.repeated(by, take, there);
+        }
         let (state, beside, replayed) = match (record.state.clone(), record.is_open()) {
             (State::Held(mut claims), true) if reserves && own => {
                 claim(&mut claims, mine)?;
@@ -88,6 +102,25 @@ impl LedgerShard {
             self.put(by, &spot, Record { state, ..record }, day, now)?;
         }
         self.allowed(by, take, replayed, beside)
+    }
+
+    /// It was answered, and its object is gone since: that answer is given again, and nothing is counted.
+    fn repeated(
+        &mut self,
+        by: Caller<'_>,
+        take: &Take,
+        beside: Beside,
+    ) -> Result<Taken, StoreFault> {
+        if let Some(id) = created_under(take) {
+            // Who was to be answered first may have gone: then this is the first answer.
+            self.note_heard(by, (take.app, id), |_| Heard::Met(Claim::of(by, take)))?;
+        }
+        Ok(Taken::Allowed {
+            view: self.view(by, take.app, take.day)?,
+            replayed: true,
+            whose: Whose::Nobody,
+            beside,
+        })
     }
 
     /// A limit stands in the way: that is remembered under the id.

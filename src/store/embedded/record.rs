@@ -192,6 +192,17 @@ pub(super) struct Note {
     pub(super) first: bool,
     /// Whether its reservation holds its place: then the note stays, whatever its age.
     pub(super) stays: bool,
+    /// Whether somebody was told that the object is created, or is there.
+    pub(super) heard: Heard,
+}
+
+/// Whether the answer under a client's id is known to be out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    No,
+    /// It is on its way, unless this attempt is withdrawn: nothing else waits for that.
+    Met(Claim),
+    Yes,
 }
 
 /// What a release gave back.

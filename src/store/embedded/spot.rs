@@ -3,7 +3,7 @@
 
 use super::app::{Parts, Standing};
 use super::objects::Place;
-use super::record::{CLAIMS_MAX, Claim, Minute, Note, Record, RecordId, State};
+use super::record::{CLAIMS_MAX, Claim, Heard, Minute, Note, Record, RecordId, State};
 use super::shard::{Caller, LedgerShard};
 use crate::clock::{Day, Millis};
 use crate::quota::{AppId, ObjectNumber, RequestId};
@@ -214,6 +214,26 @@ impl LedgerShard {
         Ok(())
     }
 
+    /// Takes down what is known of an answer to who creates an object under an id. Known to be out, it stays so.
+    pub(super) fn note_heard(
+        &mut self,
+        by: Caller<'_>,
+        (app, id): (AppId, &RequestId),
+        change: impl FnOnce(Note) -> Heard,
+    ) -> Result<(), StoreFault> {
+        let id = RecordId::of_client(by.secret, app, id);
+        if let Some(found) = self.records.find(by.file, id)?
+            && let State::Note(note) = found.get().state
+            && note.heard != Heard::Yes
+        {
+            let heard = change(note);
+            if heard != note.heard {
+                found.change().state = State::Note(Note { heard, ..note });
+            }
+        }
+        Ok(())
+    }
+
     /// Notes the id of a take whose key is the object.
     pub(super) fn put_note(
         &mut self,
@@ -234,12 +254,19 @@ impl LedgerShard {
     }
 }
 
+/// The client's id under which a take creates its object.
+pub(super) fn created_under(take: &Take) -> Option<&RequestId> {
+    let creates = matches!(take.intent, Intent::Count | Intent::Exists);
+    take.note.as_ref().filter(|_| creates)
+}
+
 /// The note of a take.
 pub(super) fn note_of(take: &Take, object: ObjectNumber, first: bool, now: Millis) -> Record {
     let note = Note {
         object,
         first,
         stays: false,
+        heard: Heard::No,
     };
     Record {
         parts: Parts::NONE,

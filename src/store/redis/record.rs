@@ -5,7 +5,7 @@ use std::fmt;
 use super::answer::{Answer, unexpected};
 use super::script::Step;
 use super::{Link, RedisStore, keys};
-use crate::quota::{COUNTERS, Counter, Resource};
+use crate::quota::{COUNTERS, Counter, RequestId, Resource};
 use crate::store::{
     Beside, GiveBack, GivenBack, Intent, RecordKey, Shard, StoreFault, Take, Taken, Undecided,
     Whose,
@@ -48,7 +48,7 @@ impl RedisStore {
             .key(&self.keys.fold_queue(shard));
         step.arg(take.attempt.0).arg(keys::field(&take.key));
         if intent_of(take).is_some() {
-            step.arg(note_field(take));
+            step.arg(note_field(&take.key, take.note.as_ref()));
         }
         step.arg(format_args!("{:x}", take.fingerprint.0))
             .arg(take.day.number())
@@ -135,6 +135,7 @@ fn read_taken(answer: &mut Answer, seq: u64, is_plain: bool) -> Result<Taken, St
         0 => Whose::Another,
         1 => Whose::Asker,
         2 => Whose::Told,
+        3 => Whose::Nobody,
         _ => return Err(unexpected()),
     };
     let counter = counter(answer)?;
@@ -227,8 +228,8 @@ pub(super) fn intent_of(take: &Take) -> Option<char> {
 }
 
 /// The field of the client's id that is noted beside an object's record, or nothing.
-pub(super) fn note_field(take: &Take) -> &str {
-    match (&take.key, &take.note) {
+pub(super) fn note_field<'a>(key: &RecordKey, note: Option<&'a RequestId>) -> &'a str {
+    match (key, note) {
         (RecordKey::Object(_), Some(id)) => id.as_str(),
         _ => "",
     }

@@ -206,7 +206,9 @@ impl RedisStore {
         }
         step.arg(block.aborts.len());
         for abort in &block.aborts {
-            step.arg(keys::field(&abort.key)).arg(abort.attempt.0);
+            step.arg(keys::field(&abort.key))
+                .arg(abort.attempt.0)
+                .arg(note_field(&abort.key, abort.note.as_ref()));
         }
         step.arg(block.gave.len());
         for gave in &block.gave {
@@ -239,7 +241,7 @@ impl RedisStore {
             Some(letter) => step
                 .arg(letter)
                 .arg(Until(take.intent))
-                .arg(note_field(take)),
+                .arg(note_field(&take.key, take.note.as_ref())),
         };
     }
 

@@ -55,6 +55,7 @@ impl Gateway {
                 amount,
                 home: self.town.sidecars[at].member(),
                 name: ask.name.clone(),
+                id: ask.id.clone().filter(|_| ask.name.is_some()),
             };
             if self.has_whim(self.town.habits.repeats && ask.is_known_again(), 5) {
                 self.ask_again(&mut ask, at).await;
@@ -180,7 +181,7 @@ impl Ask {
         self.id.is_some() || self.name.is_some()
     }
 
-    fn note_days(&mut self, gateway: &Gateway, sidecars: &[usize]) {
+    pub(super) fn note_days(&mut self, gateway: &Gateway, sidecars: &[usize]) {
         for at in sidecars {
             let serving = gateway.town.sidecars[*at].serving();
             self.days.extend(serving.map(|serving| serving.today()));

@@ -36,6 +36,7 @@ impl Gateway {
             amount,
             home,
             name,
+            id: created_under,
         } = object;
         let of = &self.town.tenants[tenant];
         let app = of.app;
@@ -108,6 +109,9 @@ impl Gateway {
                 if name.is_some() && self.town.remembers && self.has_whim(true, 3) {
                     self.delete_once_more(&ask).await;
                 }
+                if self.has_whim(created_under.is_some() && self.town.remembers, 2) {
+                    self.create_once_more(&ask, created_under).await;
+                }
                 return;
             }
             tried |= is_tried;
@@ -151,6 +155,16 @@ impl Gateway {
         if let Some(serving) = self.town.sidecars[ask.sidecar].serving() {
             self.releases(&ask, &Plan::PATIENT, &serving).await;
         }
+    }
+
+    /// What was created under an id, and is gone, is asked for under that id once more: the answer is the same, and
+    /// the counts tell that nothing was counted.
+    async fn create_once_more(&mut self, deleted: &Ask, id: Option<String>) {
+        let mut ask = deleted.clone();
+        ask.sidecar = self.somewhere(ask.sidecar);
+        ask.id = id;
+        ask.note_days(self, &[ask.sidecar]);
+        self.check(&ask, Plan::PATIENT).await;
     }
 
     /// Whether a deletion needs no more words, and what follows for the counts.

@@ -76,6 +76,8 @@ pub struct Object {
     amount: Amount,
     home: Member,
     name: Option<String>,
+    /// Under which id it was created by name.
+    id: Option<String>,
 }
 
 /// How a call went for the gateway.

@@ -79,6 +79,7 @@ impl Gateway {
                 amount,
                 home,
                 name,
+                id: None,
             });
         }
     }

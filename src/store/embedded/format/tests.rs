@@ -92,21 +92,31 @@ fn plan() -> impl Strategy<Value = (Day, PlanName)> {
     (day(), "[a-z0-9_-]{1,32}").prop_map(|(from, name)| (from, PlanName::parse(&name).unwrap()))
 }
 
-fn claims() -> impl Strategy<Value = Vec<Claim>> {
-    let claim = (any::<u64>(), any::<u64>()).prop_map(|(member, attempt)| Claim {
+fn claim() -> impl Strategy<Value = Claim> {
+    (any::<u64>(), any::<u64>()).prop_map(|(member, attempt)| Claim {
         member,
         attempt: Attempt(attempt),
-    });
-    vec(claim, 0..CLAIMS_MAX)
+    })
+}
+
+fn claims() -> impl Strategy<Value = Vec<Claim>> {
+    vec(claim(), 0..CLAIMS_MAX)
 }
 
 fn state() -> impl Strategy<Value = State> {
     let fell = (any::<(u8, u8)>(), proptest::sample::select(&RESOURCES[..]));
-    let note = any::<(u128, bool, bool)>().prop_map(|(object, first, stays)| Note {
-        object: ObjectNumber(object),
-        first,
-        stays,
-    });
+    let heard = prop_oneof![
+        Just(Heard::No),
+        Just(Heard::Yes),
+        claim().prop_map(Heard::Met)
+    ];
+    let note =
+        (any::<(u128, bool, bool)>(), heard).prop_map(|((object, first, stays), heard)| Note {
+            object: ObjectNumber(object),
+            first,
+            stays,
+            heard,
+        });
     prop_oneof![
         claims().prop_map(State::Held),
         Just(State::Reserved),

@@ -4,7 +4,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::broken_disk::{Disk, NOW, app};
+use super::super::broken_disk::{Disk, NOW};
 use super::tests::{Seat, give_back};
 use crate::store::{Abort, GivenBack, Report, Store, Take};
 
@@ -120,11 +120,7 @@ impl Journal {
 }
 
 async fn withdraw(seat: &Seat, take: &Take) {
-    let abort = Abort {
-        app: app(),
-        key: take.key.clone(),
-        attempt: take.attempt,
-    };
+    let abort = Abort::of(&take);
     let report = Report {
         aborts: vec![abort],
         ..Report::default()

@@ -223,6 +223,7 @@ async fn a_frozen_app_decides_nothing_and_waits_for_what_is_under_way() {
         app: app(),
         key: given_up.key,
         attempt: Attempt(2),
+        note: None,
     };
     let report = Report {
         aborts: vec![abort],
@@ -268,6 +269,7 @@ async fn what_is_still_held_stays_beside_the_new_count() {
         app: app(),
         key: withdrawn.key,
         attempt: Attempt(2),
+        note: None,
     };
     let report = Report {
         aborts: vec![abort],

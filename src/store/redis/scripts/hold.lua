@@ -107,10 +107,43 @@ end
 
 -- Notes stand under a client's id for the record of an object: state i, the fingerprint, number 1 if this id
 -- created or reserved it and 0 if it was there already, owner: the object's field. Where it was to be reserved, and was
--- there: counters and day, as they would have been charged.
+-- there: counters and day, as they would have been charged. Where it was to be created, groups: 1 if somebody was told
+-- that this is done; else claims: attempts that met it counted, and are told so unless they are withdrawn; era: the lives
+-- in which it was.
 local function write_note(app, record, field, fp, target, number, counters, day)
   record.state, record.fp, record.number, record.owner = 'i', fp, number, target
   record.groups, record.counters, record.day, record.era = '', counters or '', day or '', ''
   record.claims, record.hold, record.id, record.changed = '', '', '', true
   rest(record, app, field)
+end
+
+local notes = {}
+do
+  function notes.is_met(note)
+    return note.groups == '' and note.claims ~= ''
+  end
+
+  function notes.is_told(note)
+    return note.groups == '1' or notes.is_met(note)
+  end
+
+  -- The answer of an attempt went out.
+  function notes.tell(note, era)
+    if note.groups ~= '1' or note.era ~= era then
+      note.groups, note.era, note.claims, note.changed = '1', era, '', true
+    end
+  end
+
+  -- What an attempt asks for is counted already: the ledger hears no more of it than that it is withdrawn.
+  function notes.meet(note, claim, era)
+    note.groups, note.era, note.changed = '', era, true
+    add_claim(note, claim)
+  end
+
+  function notes.withdraw(note, claim)
+    if note.state == 'i' and listed(note.claims, claim .. '.') then
+      strike(note, claim)
+      note.changed = true
+    end
+  end
 end

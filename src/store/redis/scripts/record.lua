@@ -20,7 +20,7 @@
 --   f lapsed   a reservation that expired and was freed
 --   g deleted  an object that was deleted before the ledger heard that its creation was answered; not charged. Those
 --              who claim it are told so when they report it
---   i note     under a client's id, of an object's record; see `hold`
+--   i note     under a client's id, of an object's record; see `notes` in `hold`
 --   x nothing  only tombstones
 -- The owner is who adds the amount to its sums: a claim, or the incarnation that released. A claim is
 -- INCARNATION.ATTEMPT.EPOCH, the epoch being the one in which it was last heard of, a tombstone

@@ -10,11 +10,12 @@
 -- limit; then
 --   the number of answered takes, then for each: field, fingerprint, the digit of the counter that
 --     refused it or '-', 1 if a refusal is remembered, the attempt, the generation in which the member's sums
---     contain it or '-', the generations of the live counters in which it was settled or '-', the amount, a digit for
+--     contain it or '-', the generations of the live counters in which it was settled (none: it is gone since) or '-', the amount, a digit for
 --     each part, the day's number, when that day's gain goes; and '-', or what was done with it (n counted, e counted
 --     since it exists, r reserved, c confirmed, l confirmed by the app's rules, z cancelled, f freed), when the
 --     reservation expires or '', the field of the client's id where the record is an object's or ''
---   the number of aborts, then for each: field, attempt
+--   the number of aborts, then for each: field, attempt, the field of the client's id where the record is an object's
+--     or ''
 --   the number of releases that the sums contain, then for each: field
 
 local key_at, arg_at = 0, 0
@@ -84,7 +85,7 @@ local function next_records()
     said.answered[i] = a
   end
   for i = 1, next_number() do
-    said.aborts[i] = {field = next_field(), claim = member .. '.' .. next_arg()}
+    said.aborts[i] = {field = next_field(), claim = member .. '.' .. next_arg(), note = next_arg()}
   end
   for i = 1, next_number() do
     said.gave[i] = next_field()

@@ -266,7 +266,7 @@ local function restate_app()
   local released = next_releases(fields)
   local records = read_records(records_key, fields)
   for _, a in ipairs(said.aborts) do
-    withdraw(app, records, a.field, a.claim, gain_of)
+    withdraw(app, records, a.field, a.claim, a.note, gain_of)
   end
   for _, a in ipairs(said.answered) do
     told(app, records, a, gain_of, true)

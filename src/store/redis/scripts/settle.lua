@@ -83,7 +83,7 @@ local function settle_app(answer)
   local said = next_records()
   local records = read_records(records_key, said.fields)
   for _, a in ipairs(said.aborts) do
-    withdraw(app, records, a.field, a.claim, gain_of)
+    withdraw(app, records, a.field, a.claim, a.note, gain_of)
   end
   local is_gone = false
   for _, a in ipairs(said.answered) do

@@ -12,8 +12,8 @@
 -- ARGV[15] the amount
 -- ARGV[16] … pairs: a counter's digit, its limit or '-'
 --
--- Answers after the head: outcome, 1 if it is an earlier one's, 1 if the attempt owns the record or 2 if sums contain
--- it already, the counter that did not fit, 1 if a recall may help, 1 if the object was counted before, 1 if it is late, 1 more
+-- Answers after the head: outcome, 1 if it is an earlier one's, 1 if the attempt owns the record, 2 if sums contain
+-- it already or 3 if it is gone since, the counter that did not fit, 1 if a recall may help, 1 if the object was counted before, 1 if it is late, 1 more
 -- than the counter that is exceeded or 0, view.
 
 local refusal = refused(COUNTING)
@@ -33,7 +33,7 @@ local again = beside and beside.state == 'i'
 
 local function finish(outcome, with)
   with = with or {}
-  local whose = with.settled and 2 or with.mine and 1 or 0
+  local whose = with.gone and 3 or with.settled and 2 or with.mine and 1 or 0
   return finish_with({FINE, 0, 0, now, outcome, with.replayed and 1 or 0, whose, with.counter or 0,
     with.recallable and 1 or 0, with.already and 1 or 0, with.late and 1 or 0, with.exceeds and with.exceeds + 1 or 0})
 end
@@ -45,6 +45,12 @@ local function asked_for()
     counters = counters .. ARGV[i]
   end
   return counters
+end
+
+-- Whether somebody was told that what this id asks for is done, in the lives that its counts have now. In a later
+-- life it is asked anew.
+local function is_told()
+  return again and notes.is_told(beside) and not is_of_older_life(app, {era = beside.era, counters = asked_for()})
 end
 
 local function remember(number)
@@ -106,11 +112,23 @@ local function meet(adds_claim)
 end
 
 -- One that is counted: nobody is to be told that this was answered. Told after its deletion, by a member that tells
--- all once more, it would be taken for a creation that the ledger forgot.
+-- all once more, it would be taken for a creation that the ledger forgot. Under its id it was, unless it is withdrawn.
 local function meet_counted()
   local already = not again or beside.number == '0'
   remember('0')
+  if beside and intent ~= 'r' and not is_told() then
+    notes.meet(beside, claim, generations(app, asked_for()))
+  end
   return finish(TAKEN.ALLOWED, {replayed = again, settled = true, already = already})
+end
+
+-- It was answered, and its object is gone since: that answer is given again, and nothing is counted. It goes out though
+-- who was to be answered first may have gone: this is then the first answer.
+local function repeat_told()
+  if beside and notes.is_met(beside) then
+    notes.meet(beside, claim, beside.era)
+  end
+  return finish(TAKEN.ALLOWED, {replayed = true, gone = true, already = beside and beside.number == '0'})
 end
 
 local function take_reserved()
@@ -143,15 +161,16 @@ local function take_named()
       return finish(TAKEN.DENIED, {replayed = true, counter = tonumber(beside.counters)})
     end
   end
+  local is_over = intent ~= 'r' and is_told()
   if record.state == 'g' then
-    return finish(TAKEN.CONFIRMING)
+    return is_over and repeat_told() or finish(TAKEN.CONFIRMING)
   end
   -- What it had reserved is over, and what is there now is another's.
   if intent == 'r' and again and beside.number == '1' and (record.hold == '' or record.id ~= note_field) then
     again = false
   end
   if holds.is_open(record) then
-    return take_reserved()
+    return is_over and repeat_told() or take_reserved()
   end
   if is_charged(record) then
     -- What is being confirmed is at least reserved: whoever reserves it as well need not keep it.
@@ -160,7 +179,9 @@ local function take_named()
   if record.state == 'c' or objects.kind_of(app, field, tonumber(ARGV[16])) then
     return meet_counted()
   end
-  return write()
+  -- A copy of an attempt that was answered: nobody would own the unit.
+  local is_copy = record.state == 'z' and record.hold == '' and listed(record.claims, claim .. '.')
+  return (is_over or is_copy) and repeat_told() or write()
 end
 
 local function take_own()

@@ -132,8 +132,11 @@ local function settle_claims(app, record, field, gain_of, restating)
   end
 end
 
--- An attempt is withdrawn under the name under which it was made.
-local function withdraw(app, records, at, claim, gain_of)
+-- An attempt is withdrawn under the name under which it was made, and under the id that is noted beside it, if one is.
+local function withdraw(app, records, at, claim, note_field, gain_of)
+  if note_field ~= '' then
+    notes.withdraw(record_in(records, note_field), claim)
+  end
   local record = record_in(records, at)
   if withdrawn(record, claim) then
     return

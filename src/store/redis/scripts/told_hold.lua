@@ -91,6 +91,15 @@ local function restore_note(app, records, said, number)
   end
 end
 
+-- An answer to who creates went out under its id: when the object is gone it is given again.
+local function note_told(app, records, said)
+  local creates = said.intent == 'n' or said.intent == 'e'
+  local beside = creates and said.note ~= '' and record_in(records, said.note)
+  if beside and beside.state == 'i' and beside.owner == said.field and beside.fp == said.fp then
+    notes.tell(beside, said.settled or generations(app, said.counters))
+  end
+end
+
 -- What is answered of a reservation confirms it, whether it is known here or not.
 local function told_confirmed(app, record, field, said, gain_of, restating)
   local confirms = said.intent == 'c' or said.intent == 'l'
@@ -155,6 +164,11 @@ local function told_hold(app, records, said, gain_of, restating)
   if intent == 'z' or intent == 'f' then
     return told_ended(app, record, field, said, gain_of)
   end
+  if said.settled == '' and (intent == 'n' or intent == 'e') then
+    restore_note(app, records, said, '1')
+    note_told(app, records, said)
+    return COUNTED
+  end
   local was, ack = record.state, nil
   if intent == 'r' then
     -- What was confirmed or cancelled under the id alone, by somebody who did not know the name, stays there.
@@ -170,6 +184,7 @@ local function told_hold(app, records, said, gain_of, restating)
     ack = tell(app, record, field, said, gain_of, restating)
   end
   restore_note(app, records, said, was == 'x' and record.state ~= 'x' and '1' or '0')
+  note_told(app, records, said)
   return ack
 end
 
