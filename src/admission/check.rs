@@ -221,7 +221,7 @@ impl Admission {
 
     /// Whether a check's answer is to be found again by every sidecar, so that only the ledger's record can
     /// tell: the app wants it, or a place counted twice would be missed.
-    fn shares(&self, check: &Check, entry: &Entry, charge: &Charge) -> bool {
+    pub(super) fn shares(&self, check: &Check, entry: &Entry, charge: &Charge) -> bool {
         let named = check.mode.counts() && check.request_id.is_some();
         let is_small = |part: &Part| part.limit.get().is_some_and(|limit| limit < SMALL_LIMIT);
         let matters = entry.rules().share_ids || charge.parts().iter().any(is_small);

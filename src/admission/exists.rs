@@ -3,7 +3,7 @@
 
 use super::check::{Hard, allowed};
 use super::{Admission, Check, Fault, Outcome, Refusal, Verdict};
-use crate::ledger::{Counted, Despite};
+use crate::ledger::Counted;
 use crate::quota::Counter;
 
 impl Admission {
@@ -22,14 +22,7 @@ impl Admission {
             // While a truth is being counted nobody knows whether it contains this one.
             return Ok(verdict);
         }
-        let (once, despite) = (check.once(), Despite::Asked);
-        let replayed = match self.ledger.consume(
-            entry,
-            charge,
-            (*now, self.ledger.now()),
-            once,
-            despite,
-        )? {
+        let replayed = match self.count_alone(check, (entry, charge), *now)? {
             Counted::Now(_) => {
                 tracing::debug!(app = %entry.app, "a creation that exists is counted beyond its limit");
                 false

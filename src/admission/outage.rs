@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::check::allowed;
 use super::{Admission, Check, CheckMode, Fault, Source, Verdict};
 use crate::clock::Millis;
-use crate::ledger::{Counted, Despite, Entry, State};
+use crate::ledger::{Counted, Despite, Entry, State, Unkept, Wanted};
 use crate::quota::{Charge, OutageRule, Part};
+use crate::store::Intent;
 
 /// Why there is no word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,38 @@ impl Admission {
         }
     }
 
+    /// Counts a creation here, without the ledger's word. Where all are to know its id the ledger is told of that as well.
+    pub(super) fn count_alone(
+        &self,
+        check: &Check,
+        (entry, charge): (&Arc<Entry>, &Charge),
+        now: Millis,
+    ) -> Result<Counted, Unkept> {
+        let once = check.once();
+        let is_named = check.resource_id.is_some() && entry.rules().track_objects;
+        // A truth that is being counted has it or has not: there is no telling which.
+        let is_shared = self.shares(check, entry, charge) && !is_named && entry.frozen().is_none();
+        let (Some(once), true) = (once, is_shared) else {
+            return self.ledger.consume(
+                entry,
+                charge,
+                (now, self.ledger.now()),
+                once,
+                Despite::Asked,
+            );
+        };
+        let wanted = Wanted {
+            app: check.app,
+            request_id: check.request_id.clone(),
+            fingerprint: check.fingerprint(),
+            charge: *charge,
+            day: self.ledger.zone().day(now),
+            object: None,
+            intent: Intent::Alone,
+        };
+        self.ledger.consume_alone(entry, wanted, now, once)
+    }
+
     /// Decides by the policy alone; counted here if it is admitted, and settled later.
     pub(super) fn by_policy(
         &self,
@@ -58,11 +91,7 @@ impl Admission {
         let known = || self.ledger.net(entry, own.counter, now);
         let (net, replayed) = match check.mode {
             CheckMode::Count | CheckMode::Record => {
-                let (once, despite) = (check.once(), Despite::Asked);
-                match self
-                    .ledger
-                    .consume(entry, charge, (now, self.ledger.now()), once, despite)?
-                {
+                match self.count_alone(check, (entry, charge), now)? {
                     Counted::Now(net) => {
                         outlook.went_beyond(charge);
                         (net, false)

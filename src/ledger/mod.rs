@@ -7,6 +7,7 @@
 //! short.
 
 mod activity;
+mod alone;
 mod apps;
 mod books;
 mod cell;

@@ -19,6 +19,9 @@ pub enum Intent {
     Count,
     /// Writes it whether the charge fits or not: what is counted exists.
     Exists,
+    /// Asks for nothing: its member has counted it without the ledger's word, under an id that all are to know. Only
+    /// reported, see [`Answered`](super::Answered): of two that counted under one id the second gives it back.
+    Alone,
     /// Writes it if the charge fits, and holds it until somebody confirms or cancels it. From `until` on, by
     /// the ledger's clock, it is in doubt.
     Reserve {
@@ -42,7 +45,7 @@ impl Intent {
     #[must_use]
     pub fn is_counted(self) -> bool {
         match self {
-            Self::Count | Self::Exists | Self::Confirm { .. } => true,
+            Self::Count | Self::Exists | Self::Alone | Self::Confirm { .. } => true,
             Self::Reserve { .. } | Self::Cancel | Self::Lapse => false,
         }
     }

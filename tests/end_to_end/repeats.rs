@@ -2,12 +2,14 @@
 //! happens to the sidecar in between.
 
 use imquota::grpc::proto::{
-    CheckRequest, DenyReason, RecordActiveRequest, ReleaseRequest, Resource, Source,
+    CheckMode, CheckRequest, DenyReason, RecordActiveRequest, ReleaseRequest, Resource, Source,
 };
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::client::{ALLOW, Client, creation, deletion, verdict};
+use crate::client::{
+    ALLOW, Client, DISABLED, UNAVAILABLE, UNKNOWN, creation, deletion, used, verdict,
+};
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_both_stores};
@@ -194,8 +196,38 @@ async fn memory_for_ids_is_bounded(store: Store) {
     assert_eq!(client.used(PRO, Account).await, accepted + 1);
 }
 
+/// An app that is unknown or disabled is no outcome: asked again when it is not, the same id creates.
+async fn what_is_no_outcome_is_not_remembered(store: Store) {
+    let off = "\napps: [{ app_id: 1, plan: pro, disabled: true }]\n";
+    let sidecar = Sidecar::start(&store.url(), off).await;
+    let client = sidecar.client().await;
+    let group = |id: &str, app| CheckRequest {
+        request_id: id.into(),
+        ..creation(app, Group)
+    };
+    let disabled = client.check(group("a", PRO)).await;
+    assert_eq!(verdict(&disabled), DISABLED);
+    assert_eq!(verdict(&client.check(group("a", SHARING)).await), UNKNOWN);
+    sidecar.set(SETTINGS);
+    sidecar.process().signal(rustix::process::Signal::HUP);
+    for app in [PRO, SHARING] {
+        until("the settings hold", async || {
+            let answer = client.check(group("a", app)).await;
+            if verdict(&answer) == ALLOW {
+                Ok(())
+            } else {
+                Err(answer)
+            }
+        })
+        .await;
+        assert!(client.check(group("a", app)).await.replayed);
+        assert_eq!(client.used(app, Group).await, 1);
+    }
+}
+
 on_both_stores!(
     what_is_told_again_is_done_once,
+    what_is_no_outcome_is_not_remembered,
     an_id_stands_for_one_request,
     many_at_once_are_one,
     dated_ids_expire,
@@ -325,4 +357,169 @@ async fn shared_ids_are_known_to_every_sidecar() {
         assert_eq!(client.used(SHARING, Account).await, 40);
         assert_eq!(client.used(SHARING, Group).await, 51);
     }
+}
+
+/// Both sidecars say that there are so many, and have told the ledger all.
+async fn all_count(clients: &[Client], resource: Resource, expected: u64) {
+    for client in clients {
+        until("each is counted once", async || {
+            let usage = client.usage(SHARING).await;
+            if used(&usage, resource) == expected && !usage.degraded {
+                Ok(())
+            } else {
+                Err(usage)
+            }
+        })
+        .await;
+    }
+}
+
+/// What two sidecars count under one id while neither reaches the ledger is counted twice until it is back, and once then:
+/// also where one of them was killed meanwhile.
+#[tokio::test]
+async fn what_two_memories_counted_under_a_shared_id_is_taken_back() {
+    let mut redis = RedisServer::start();
+    let mut sidecars = [
+        Sidecar::start(&redis.url(), SETTINGS).await,
+        Sidecar::start(&redis.url(), SETTINGS).await,
+    ];
+    let clients = [sidecars[0].client().await, sidecars[1].client().await];
+    let account = |id: u64| CheckRequest {
+        request_id: format!("account-{id}"),
+        ..creation(SHARING, Account)
+    };
+    // The first two are known to the ledger, by one of the sidecars.
+    for (id, client) in (0..).zip(&clients) {
+        let answer = until("the ledger decides", async || {
+            let answer = client.check(account(id)).await;
+            match answer.source() {
+                Source::Ledger => Ok(answer),
+                _ => Err(answer),
+            }
+        })
+        .await;
+        assert_eq!(verdict(&answer), ALLOW);
+    }
+    redis.suspend();
+    for id in 0..20 {
+        // Some are told to one alone.
+        let told = if id % 5 == 4 {
+            &clients[..1]
+        } else {
+            &clients[..]
+        };
+        for client in told {
+            let first = client.check(account(id)).await;
+            assert_eq!((verdict(&first), first.source()), (ALLOW, Source::Degraded));
+            let again = client.check(account(id)).await;
+            assert_eq!((verdict(&again), again.replayed), (ALLOW, true), "{id}");
+        }
+    }
+    sidecars[0].kill().await;
+    redis.resume();
+    sidecars[0].start_again().await;
+    let clients = [sidecars[0].client().await, sidecars[1].client().await];
+    all_count(&clients, Account, 20).await;
+    for client in &clients {
+        for id in 0..20 {
+            let again = client.check(account(id)).await;
+            assert_eq!(
+                (verdict(&again), again.replayed),
+                (ALLOW, true),
+                "{again:?}"
+            );
+        }
+    }
+    all_count(&clients, Account, 20).await;
+    redis.stop();
+}
+
+/// What exists above a limit is told to two sidecars under one id: neither asks the other.
+#[tokio::test]
+async fn what_exists_above_a_limit_is_counted_once_by_two() {
+    let redis = RedisServer::start();
+    let sidecars = [
+        Sidecar::start(&redis.url(), SETTINGS).await,
+        Sidecar::start(&redis.url(), SETTINGS).await,
+    ];
+    let clients = [sidecars[0].client().await, sidecars[1].client().await];
+    let rooms = CheckRequest {
+        amount: 50,
+        ..creation(SHARING, AvRoom)
+    };
+    for client in &clients {
+        until("the ledger has fifty", async || {
+            let answer = client.check(rooms.clone()).await;
+            match answer.source() {
+                Source::Ledger => Ok(()),
+                _ => Err(answer),
+            }
+        })
+        .await;
+    }
+    let exists = |id: u64| CheckRequest {
+        request_id: format!("room-{id}"),
+        mode: CheckMode::Record.into(),
+        ..creation(SHARING, AvRoom)
+    };
+    for id in 0..10 {
+        for client in &clients {
+            let answer = client.check(exists(id)).await;
+            assert_eq!(answer.reason(), DenyReason::LimitReached, "{answer:?}");
+        }
+    }
+    all_count(&clients, AvRoom, 60).await;
+    for id in 0..10 {
+        for client in &clients {
+            assert!(client.check(exists(id)).await.replayed);
+        }
+    }
+    all_count(&clients, AvRoom, 60).await;
+}
+
+/// One id at once through two sidecars, while the ledger decides it: both hear what it comes to, and one of them counts.
+/// Where nobody hears anything, that is no outcome.
+#[tokio::test]
+async fn a_repetition_waits_for_what_the_first_comes_to() {
+    let redis = RedisServer::start();
+    let sidecars = [
+        Sidecar::start(&redis.url(), SETTINGS).await,
+        Sidecar::start(&redis.url(), SETTINGS).await,
+    ];
+    let clients = [sidecars[0].client().await, sidecars[1].client().await];
+    let room = |id: u64| CheckRequest {
+        request_id: format!("room-{id}"),
+        ..creation(PRO, AvRoom)
+    };
+    let decided = async |id| {
+        until("the ledger decides", async || {
+            let answers = [clients[0].check(room(id)), clients[1].check(room(id))];
+            let [one, two] = <[_; 2]>::try_from(futures_util::future::join_all(answers).await)
+                .expect("two answers");
+            if verdict(&one) == ALLOW && verdict(&two) == ALLOW {
+                Ok([one, two])
+            } else {
+                Err([one, two])
+            }
+        })
+        .await
+    };
+    decided(0).await;
+    for id in 1..=20 {
+        redis.suspend();
+        let asked = decided(id);
+        let resume = async {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            redis.resume();
+        };
+        let (answers, ()) = futures_util::future::join(asked, resume).await;
+        assert!(answers.iter().any(|answer| answer.replayed), "{answers:?}");
+        assert_eq!(clients[0].used(PRO, AvRoom).await, id + 1);
+    }
+    redis.suspend();
+    let unheard = clients[0].check(room(21)).await;
+    assert_eq!(verdict(&unheard), UNAVAILABLE);
+    redis.resume();
+    decided(21).await;
+    assert_eq!(clients[1].used(PRO, AvRoom).await, 22);
 }

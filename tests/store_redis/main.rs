@@ -29,6 +29,7 @@ mod store_suite;
 )]
 mod cluster_servers;
 
+mod alone;
 mod asks;
 mod bases;
 mod cluster;

@@ -466,6 +466,7 @@ fn put_intent(to: &mut Vec<u8>, intent: Intent) {
         Intent::Confirm { lapsed: true } => (4, 0),
         Intent::Cancel => (5, 0),
         Intent::Lapse => (6, 0),
+        Intent::Alone => (7, 0),
     };
     to.put_u8(code);
     to.put_i64_le(until);
@@ -482,6 +483,7 @@ fn get_intent(from: &mut &[u8]) -> Option<Intent> {
         4 => Intent::Confirm { lapsed: true },
         5 => Intent::Cancel,
         6 => Intent::Lapse,
+        7 => Intent::Alone,
         _ => return None,
     })
 }

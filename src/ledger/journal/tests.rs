@@ -546,6 +546,7 @@ fn intents() -> impl Strategy<Value = Intent> {
         any::<bool>().prop_map(|lapsed| Intent::Confirm { lapsed }),
         Just(Intent::Cancel),
         Just(Intent::Lapse),
+        Just(Intent::Alone),
     ]
 }
 

@@ -10,7 +10,7 @@ use crate::ledger::guard::cell_of;
 use crate::ledger::journal::{Record, TakeState};
 use crate::quota::{AppId, Charge};
 use crate::store::{
-    Abort, Ack, Answered, AppReport, Attempt, Cell, Gave, Known, REPORT_APPS_MAX,
+    Abort, Ack, Answered, AppReport, Attempt, Cell, Gave, Intent, Known, REPORT_APPS_MAX,
     REPORT_RECORDS_MAX, RecordKey, Shard, Take,
 };
 
@@ -66,7 +66,8 @@ pub struct Records<'a> {
 impl Records<'_> {
     /// Takes that the sums in `apps` contain in the life that they speak of, and that `named` does not say to
     /// be contained in it. `apps` is what was read in this same moment: a take that came behind the
-    /// reading would be taken out of sums that lack it, and be charged nowhere for a while.
+    /// reading would be taken out of sums that lack it, and be charged nowhere for a while. What this member counted alone
+    /// no record ever charged.
     pub fn left_out(&self, apps: &[AppReport], named: &[Answered]) -> Vec<LeftOut> {
         let named: BTreeSet<_> = named
             .iter()
@@ -75,6 +76,7 @@ impl Records<'_> {
         let left = self.takes.iter().filter(|(attempt, tracked)| {
             let contained = tracked.owed.state.contained();
             contained.is_some()
+                && tracked.owed.take.intent != Intent::Alone
                 && contained == generation_in(apps, &tracked.owed.take)
                 && !named.contains(&(**attempt, contained))
         });

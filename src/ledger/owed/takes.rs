@@ -11,6 +11,8 @@ use crate::store::{Abort, Answered, Attempt, Fingerprint, Intent, Known, RecordK
 
 /// The most takes of one ledger shard that may be open or owed at a time.
 pub const TAKES_MAX: usize = 8_192;
+/// From so many on none is added that was counted without the ledger: when it is back there is room for others.
+pub const ALONE_MAX: usize = TAKES_MAX / 2;
 
 /// What a take is about: all of [`Take`] but its attempt.
 #[derive(Debug)]
@@ -85,7 +87,12 @@ impl Owed {
         };
         let at = self.clock.now();
         let mut takes = self.takes_of(app);
-        if takes.len() >= TAKES_MAX {
+        let most = if intent == Intent::Alone {
+            ALONE_MAX
+        } else {
+            TAKES_MAX
+        };
+        if takes.len() >= most {
             return Err(Full::Waiting);
         }
         // Under the lock that a checkpoint copies under: it sees the journal's record or this one.

@@ -47,7 +47,9 @@ impl LedgerShard {
                     }
                 })
             }
-            (_, Intent::Count | Intent::Exists) => self.keep_count(by, take, today, now),
+            (_, Intent::Count | Intent::Exists | Intent::Alone) => {
+                self.keep_count(by, take, today, now)
+            }
             (key, intent) => {
                 let spot = self.spot_of_key(by, take.app, key)?;
                 self.records.make_room()?;
@@ -407,7 +409,7 @@ fn lost(
     now: Millis,
 ) -> Result<Option<Record>, StoreFault> {
     let (state, confirmed, until) = match take.intent {
-        Intent::Count | Intent::Exists => (State::Counted, None, None),
+        Intent::Count | Intent::Exists | Intent::Alone => (State::Counted, None, None),
         Intent::Reserve { until } => (State::Reserved, None, Some(until)),
         Intent::Confirm { lapsed } => {
             let how = if lapsed {

@@ -224,6 +224,7 @@ pub(super) fn intent_of(take: &Take) -> Option<char> {
         Intent::Confirm { lapsed: true } => Some('l'),
         Intent::Cancel => Some('z'),
         Intent::Lapse => Some('f'),
+        Intent::Alone => Some('a'),
     }
 }
 

@@ -120,7 +120,7 @@ impl Journal {
 }
 
 async fn withdraw(seat: &Seat, take: &Take) {
-    let abort = Abort::of(&take);
+    let abort = Abort::of(take);
     let report = Report {
         aborts: vec![abort],
         ..Report::default()

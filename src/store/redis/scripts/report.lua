@@ -12,7 +12,7 @@
 --     refused it or '-', 1 if a refusal is remembered, the attempt, the generation in which the member's sums
 --     contain it or '-', the generations of the live counters in which it was settled (none: it is gone since) or '-', the amount, a digit for
 --     each part, the day's number, when that day's gain goes; and '-', or what was done with it (n counted, e counted
---     since it exists, r reserved, c confirmed, l confirmed by the app's rules, z cancelled, f freed), when the
+--     since it exists, a counted without asking, r reserved, c confirmed, l confirmed by the app's rules, z cancelled, f freed), when the
 --     reservation expires or '', the field of the client's id where the record is an object's or ''
 --   the number of aborts, then for each: field, attempt, the field of the client's id where the record is an object's
 --     or ''

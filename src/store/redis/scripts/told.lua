@@ -109,6 +109,35 @@ local function answered(app, record, field, said, gain_of, restating)
   return YOURS
 end
 
+-- What its member counted without the ledger's word, under an id that all are to know. Nothing was ever charged for it.
+-- Where the id is another's that counts, it is given back; where it is not known yet whether that one will, nobody's
+-- abort frees that any more, and the member asks again. A count of a life that is over a recount has, or has not.
+local function told_alone(app, record, field, said, gain_of)
+  if said.contained ~= generation(app, said.counters) or listed(record.claims, said.claim .. '.') then
+    return COUNTED
+  end
+  local is_new = is_nothing(record) or record.state == 'c' and is_of_older_life(app, record)
+  if not is_new and record.fp ~= said.fp then
+    return COUNTED
+  end
+  if not is_new and record.state == 'c' then
+    return GONE_OBJECT
+  end
+  if is_new then
+    revive(app, record, said)
+  elseif not is_charged(record) then
+    return COUNTED
+  elseif has_owner(record) then
+    if record.state == 'h' then
+      holds.become(app, record, field, 'p', gain_of)
+    end
+    return AGAIN
+  end
+  add_claim(record, said.claim)
+  holds.become(app, record, field, 'c', gain_of)
+  return COUNTED
+end
+
 -- A held record that nobody claims is freed; a pinned one only loses its owner; a reservation that nobody confirms
 -- after all stands. While members restate, one that nobody speaks of does: it may have been answered.
 local function settle_claims(app, record, field, gain_of, restating)
