@@ -44,12 +44,16 @@ pub async fn keep(ledger: &Ledger) {
         }
         wait = RETRY_MIN;
         tokio::time::sleep(HURRY).await;
+        let pause = BEAT.saturating_sub(HURRY);
+        let pause = membership
+            .witnesses_in()
+            .map_or(pause, |soon| pause.min(soon));
         tokio::select! {
             biased;
             () = membership.hurry.notified() => {}
             // Whatever failed may have been the connection.
             () = ledger.outlook.doubted() => greeted = Greeted::default(),
-            () = tokio::time::sleep(BEAT.saturating_sub(HURRY)) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
     // For good: nothing is done any more, and the task is not to be taken for one that died.
@@ -115,9 +119,10 @@ pub(super) async fn beat(ledger: &Ledger) -> Result<(), StoreFault> {
     learn(&mut standing, &beaten)?;
     heed(ledger, &beaten, &standing, sent_at);
     let news = standing.seen != beat.roll_version;
+    let members = standing.roll.present.len();
     if keep_standing(ledger, standing).await? && news {
         // Somebody may wait for this member to have the new roll in its journal.
-        membership.hurry();
+        membership.witness_soon(members);
     }
     Ok(())
 }

@@ -39,10 +39,15 @@ use notices::Notices;
 use users::ToldAgain;
 
 use super::journal::Standing;
+use crate::chance;
 use crate::store::{Beat, Beaten, Recovery, Roll, StoreFault};
 
 /// The most calls of one of these tasks that are under way together.
 const TOGETHER_MAX: usize = 16;
+/// How long members that hear of a newcomer wait, for each of them, until they say that they have it in their journals; and at
+/// most.
+const WITNESSES_SPREAD: Duration = Duration::from_millis(2);
+const WITNESS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the tasks of this member share.
 #[derive(Debug)]
@@ -63,6 +68,8 @@ pub struct Membership {
     /// When another process or another ledger was last found in this one's place, by the steady clock.
     fenced_at: Mutex<Option<Duration>>,
     hurry: Notify,
+    /// After what time a fellow is to be shown that the newest roll is in the journal here.
+    witness: Mutex<Option<Duration>>,
     work: Notify,
     notices: Notices,
     alarms: Mutex<Alarms>,
@@ -101,6 +108,7 @@ impl Membership {
             leaving: AtomicBool::new(false),
             fenced_at: Mutex::default(),
             hurry: Notify::new(),
+            witness: Mutex::default(),
             work: Notify::new(),
             notices: Notices::default(),
             alarms: Mutex::default(),
@@ -153,6 +161,20 @@ impl Membership {
     /// Has the next beat sent at once.
     pub fn hurry(&self) {
         self.hurry.notify_one();
+    }
+
+    /// Has the next beat sent soon: somebody waits for one of so many members to have the new roll in its journal. The more
+    /// there are, the longer each waits, by chance: one of them is soon enough, and they are told of each newcomer.
+    pub(super) fn witness_soon(&self, members: usize) {
+        let members = u32::try_from(members).unwrap_or(u32::MAX);
+        let within = (WITNESSES_SPREAD.saturating_mul(members)).min(WITNESS_WITHIN);
+        let wait = within.mul_f64(chance::within(0.0..1.0));
+        *lock(&self.witness) = Some(wait);
+    }
+
+    /// How long to wait before the next beat, where it is to come soon.
+    pub(super) fn witnesses_in(&self) -> Option<Duration> {
+        lock(&self.witness).take()
     }
 
     /// Has the next round of settling come at once.
