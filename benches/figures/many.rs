@@ -31,7 +31,7 @@ struct Way {
 pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     println!(
         "Checks that come together, of an unlimited resource of {} apps, over TCP; one core for the server,\n\
-         one for the load. Single: 4 connections x 64 calls in flight, each with a request id.",
+         one for the load. Single: 4 connections x 64 calls in flight, each with a request id; as many batches.",
         grouped(APPS)
     );
     let folder = tempfile::tempdir()?;

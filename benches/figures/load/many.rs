@@ -39,8 +39,8 @@ pub(crate) struct Many {
     /// Checks in a batch; 0: each connection is one stream.
     #[arg(long)]
     batch: usize,
-    /// Batches in flight on each connection.
-    #[arg(long, default_value_t = 4)]
+    /// Batches in flight on each connection: as many calls as of single checks.
+    #[arg(long, default_value_t = 64)]
     in_flight: u64,
     /// Whether each check has a request id of its own.
     #[arg(long)]
