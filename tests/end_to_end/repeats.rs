@@ -158,6 +158,42 @@ async fn dated_ids_expire(store: Store) {
     assert_eq!((usage.resources[0].used, usage.daily_active), (0, 0));
 }
 
+/// Behind the window an id is new; one that says when it was made is refused instead, and never counted again.
+async fn ids_are_forgotten_behind_the_window(store: Store) {
+    let settings = [SETTINGS, "request_ids: { window: 3s, floor: 1s }\n"].concat();
+    let sidecar = Sidecar::start(&store.url(), &settings).await;
+    let client = sidecar.client().await;
+    let now = std::time::SystemTime::now();
+    let now = now
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("it is later");
+    let made = u64::try_from(now.as_millis()).expect("it is near");
+    let dated = format!(
+        "{:08x}-{:04x}-7abc-8def-0123456789ab",
+        made >> 16,
+        made & 0xffff
+    );
+    for id in ["plain", &dated] {
+        let answer = client.check(named(id)).await;
+        assert_eq!((verdict(&answer), answer.replayed), (ALLOW, false));
+    }
+    let expired = until("the dated id is too old", async || {
+        let answer = client.check(named(&dated)).await;
+        match answer.reason() {
+            DenyReason::RequestExpired => Ok(answer),
+            _ => Err(answer),
+        }
+    })
+    .await;
+    assert_eq!(expired.used, 2, "{expired:?}");
+    until("the other one is new", async || {
+        let answer = client.check(named("plain")).await;
+        if answer.replayed { Err(answer) } else { Ok(()) }
+    })
+    .await;
+    assert_eq!(client.used(PRO, Account).await, 3);
+}
+
 /// Calls in flight.
 const AT_ONCE: usize = 64;
 
@@ -231,6 +267,7 @@ on_both_stores!(
     an_id_stands_for_one_request,
     many_at_once_are_one,
     dated_ids_expire,
+    ids_are_forgotten_behind_the_window,
     memory_for_ids_is_bounded,
 );
 
