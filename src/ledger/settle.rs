@@ -19,8 +19,6 @@ use crate::store::{GivenBack, REPORT_APPS_MAX, Shard, StoreFault};
 
 /// How old a metered total may get before it is settled.
 pub const SETTLE_AGE: Duration = Duration::from_secs(5);
-/// The most shards that are settled at a time.
-const TOGETHER_MAX: usize = 16;
 /// The most passes over records in one round: as many as a shard can owe.
 const RECORD_PASSES_MAX: usize = 128;
 /// The most releases sent again in one round.
@@ -153,7 +151,8 @@ async fn settle_records_and_totals(
             calls.push(async move { (more, settle_shard(ledger, shard, due).await) });
         }
     }
-    let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
+    let mut calls =
+        futures_util::stream::iter(calls).buffer_unordered(ledger.membership.together());
     let mut some_has_more = false;
     while let Some((more, settled)) = calls.next().await {
         // A ledger that is away ends the round: the calls that are left would only wait in vain.
@@ -221,7 +220,8 @@ pub(super) async fn settle_at_once(ledger: &Ledger) -> Result<(), StoreFault> {
             calls.push(settle_apps(ledger, shard, part.to_vec()));
         }
     }
-    let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
+    let mut calls =
+        futures_util::stream::iter(calls).buffer_unordered(ledger.membership.together());
     while let Some(settled) = calls.next().await {
         settled?;
     }
@@ -278,7 +278,8 @@ async fn settle_releases(ledger: &Ledger, refusals: &mut Refusals) -> Result<(),
     let calls = due
         .into_iter()
         .map(|(number, owed)| settle_release(ledger, number, owed));
-    let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
+    let mut calls =
+        futures_util::stream::iter(calls).buffer_unordered(ledger.membership.together());
     while let Some(settled) = calls.next().await {
         refusals.pass(settled)?;
     }

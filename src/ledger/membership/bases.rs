@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::TOGETHER_MAX;
 use crate::chance;
 use crate::ledger::Ledger;
 use crate::store::{Bases, Shard, StoreFault};
@@ -40,7 +39,8 @@ pub async fn pull(ledger: &Ledger, epoch: u64) -> Result<(), StoreFault> {
             (bases.upto != since || !bases.changed.is_empty()).then_some((shard, bases)),
         )
     });
-    let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
+    let mut calls =
+        futures_util::stream::iter(calls).buffer_unordered(ledger.membership.together());
     let mut batch = Vec::new();
     let mut size = 0;
     while let Some(learnt) = calls.next().await {

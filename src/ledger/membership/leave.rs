@@ -147,7 +147,7 @@ fn apps_to_fold(ledger: &Ledger) -> Result<Vec<AppId>, NotLeft> {
 pub(super) async fn fold_and_leave(ledger: &Ledger, apps: &[AppId]) -> Result<u64, StoreFault> {
     let apps = by_shard(apps.iter().map(|app| (*app, *app)), REPORT_APPS_MAX).into_iter();
     let calls = apps.map(|(shard, apps)| async move { ledger.store.fold(shard, &apps).await });
-    all(calls.collect()).await?;
+    all(ledger, calls.collect()).await?;
     ledger.store.leave().await
 }
 

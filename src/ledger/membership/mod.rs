@@ -44,6 +44,9 @@ use crate::store::{Beat, Beaten, Recovery, Roll, StoreFault};
 
 /// The most calls of one of these tasks that are under way together.
 const TOGETHER_MAX: usize = 16;
+/// The most of all members at a time, where each has as much to tell: a ledger that comes back answers so many in about
+/// 0.2 s. Were there more, calls would be given up before they are answered, and begun anew by all.
+const OF_ALL_MAX: usize = 640;
 /// How long members that hear of a newcomer wait, for each of them, until they say that they have it in their journals; and at
 /// most.
 const WITNESSES_SPREAD: Duration = Duration::from_millis(2);
@@ -118,6 +121,12 @@ impl Membership {
     /// How this member stands, as the journal has it.
     pub(super) fn standing(&self) -> Arc<Standing> {
         lock(&self.standing).clone()
+    }
+
+    /// How many calls this member may have under way where it has many to make: fewer, the more members do the same.
+    pub(super) fn together(&self) -> usize {
+        let members = self.standing().roll.present.len().max(1);
+        (OF_ALL_MAX / members).clamp(1, TOGETHER_MAX)
     }
 
     /// What the last beat was told.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 
-use super::TOGETHER_MAX;
 use super::bases::unread;
 use crate::ledger::Ledger;
 use crate::ledger::entry::Entry;
@@ -29,7 +28,7 @@ const PAGE_APPS_MAX: usize = 4_096;
 pub async fn restate(ledger: &Ledger, whose: Whose, standing: &Standing) -> Result<(), StoreFault> {
     let heads = Shard::all().map(|shard| head(ledger, shard, whose, standing));
     // Shards of which nothing but apps is known: they hear of the recovery with their apps.
-    let heads = all(heads.collect()).await?;
+    let heads = all(ledger, heads.collect()).await?;
     let mut unmet: BTreeSet<Shard> = heads.into_iter().flatten().collect();
     // What is not in memory first: an app that is met meanwhile is told again with the others.
     let mut after = None;
@@ -50,7 +49,7 @@ pub async fn restate(ledger: &Ledger, whose: Whose, standing: &Standing) -> Resu
             unmet.remove(&shard);
             state(ledger, shard, whose, apps)
         });
-        all(calls.collect()).await?;
+        all(ledger, calls.collect()).await?;
     }
     if whose == Whose::Own {
         let met = ledger
@@ -63,19 +62,21 @@ pub async fn restate(ledger: &Ledger, whose: Whose, standing: &Standing) -> Resu
             unmet.remove(&shard);
             state_met(ledger, shard, entries)
         });
-        all(calls.collect()).await?;
+        all(ledger, calls.collect()).await?;
     }
     let calls = unmet.into_iter();
     let calls = calls.map(|shard| state(ledger, shard, whose, Vec::new()));
-    all(calls.collect()).await.map(drop)
+    all(ledger, calls.collect()).await.map(drop)
 }
 
 /// Makes the calls, so many at a time. The first that fails ends them all.
 pub(super) async fn all<T>(
+    ledger: &Ledger,
     calls: Vec<impl Future<Output = Result<T, StoreFault>>>,
 ) -> Result<Vec<T>, StoreFault> {
     let mut made = Vec::with_capacity(calls.len());
-    let mut calls = futures_util::stream::iter(calls).buffer_unordered(TOGETHER_MAX);
+    let mut calls =
+        futures_util::stream::iter(calls).buffer_unordered(ledger.membership.together());
     while let Some(answer) = calls.next().await {
         made.push(answer?);
     }

@@ -5,7 +5,10 @@ use super::lock;
 use super::restate::{all, by_shard};
 use crate::ledger::Ledger;
 use crate::ledger::known::KNOWN_PARTS;
-use crate::store::{LOGINS_MAX, Login, SEALED_AFTER_MS, Shard, StoreFault};
+use crate::store::{Login, SEALED_AFTER_MS, Shard, StoreFault};
+
+/// The most users in one call: all members tell theirs at the same time, and none waits for long.
+const TOLD_TOGETHER: usize = 100;
 
 /// How far the users known here were told again: in which recovery, how many parts of the memory, and how many users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +58,9 @@ pub async fn tell_again(ledger: &Ledger, epoch: u64) -> Result<bool, StoreFault>
     let open: Vec<_> = some.filter(|login| login.day >= from).collect();
     let users = open.len() as u64;
     let open = open.into_iter();
-    let calls = by_shard(open.map(|login| (login.app, login)), LOGINS_MAX).into_iter();
+    let calls = by_shard(open.map(|login| (login.app, login)), TOLD_TOGETHER).into_iter();
     let calls = calls.map(|(shard, logins)| tell(ledger, shard, logins));
-    all(calls.collect()).await?;
+    all(ledger, calls.collect()).await?;
     ledger.events.told_users_again(users);
     told.parts += 1;
     told.users += users;
