@@ -147,6 +147,7 @@ macro_rules! store_suite {
             objects::an_answer_outlives_its_object,
             objects::an_answer_outlives_an_object_that_is_created_anew,
             objects::an_answer_outlives_an_object_deleted_before_it_was_reported,
+            objects::what_was_reserved_under_an_id_is_not_reserved_again,
             objects::what_nobody_was_told_is_created_anew,
             objects::a_refusal_is_remembered_for_the_id_and_not_for_the_object,
             objects::an_id_stands_for_one_object,

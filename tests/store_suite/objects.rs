@@ -455,6 +455,41 @@ pub async fn an_answer_outlives_an_object_deleted_before_it_was_reported<L: Ledg
     assert_eq!(counts(&one, app(1)).await, [0; 4]);
 }
 
+pub async fn what_was_reserved_under_an_id_is_not_reserved_again<L: LedgerUnderTest>() {
+    let ledger = L::fresh().await;
+    let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);
+    let reserve = |id, what| reserving(one.names(app(1), Some(id), what, &limits()), later());
+    let [deleted, cancelled] = [reserve("d", A), reserve("c", B)];
+    for hold in [&deleted, &cancelled] {
+        assert_eq!(beside(&one, hold).await, FRESH);
+        one.answered(hold, None).await;
+    }
+    for (hold, ends) in [(&deleted, CONFIRM), (&cancelled, Intent::Cancel)] {
+        let end = two.then(hold, ends);
+        assert_eq!(beside(&two, &end).await, FRESH);
+        two.answered(&end, None).await;
+    }
+    assert_eq!(deletes(&two, A).await, 1);
+    for hold in [&deleted, &cancelled] {
+        let again = two.then(hold, hold.intent);
+        assert_eq!(two.take(&again).await, Taken::Ended, "{hold:?}");
+    }
+    assert_eq!(counts(&one, app(1)).await, [0; 4]);
+    assert_eq!(one.reserved(app(1)).await, [0; 4]);
+    // Under other ids both are free.
+    for (id, what) in [("e", A), ("f", B)] {
+        assert_eq!(beside(&one, &reserve(id, what)).await, FRESH);
+    }
+    // One that nobody was told of is reserved.
+    let unheard = reserve("g", C);
+    assert_eq!(beside(&one, &unheard).await, FRESH);
+    one.abort(&unheard).await;
+    assert_eq!(
+        beside(&two, &two.then(&unheard, unheard.intent)).await,
+        FRESH
+    );
+}
+
 pub async fn what_nobody_was_told_is_created_anew<L: LedgerUnderTest>() {
     let ledger = L::fresh().await;
     let (one, two) = (Seat::at(&ledger, 1).await, Seat::at(&ledger, 2).await);

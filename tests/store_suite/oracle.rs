@@ -482,6 +482,7 @@ impl Oracle {
                 found
             }
             _ if is_counted => found,
+            _ if was_told => return Said::Ended,
             _ => {
                 let said = self.judge(call, &place);
                 if let (Said::Allowed(..), Some(id)) = (&said, &call.id) {
@@ -649,7 +650,10 @@ impl Oracle {
 
     /// The answer to a take that was allowed went out, and the ledger knows that.
     pub fn answered(&mut self, call: &Call) {
-        let creates = matches!(call.intent, Intent::Count | Intent::Exists);
+        let creates = matches!(
+            call.intent,
+            Intent::Count | Intent::Exists | Intent::Reserve { .. }
+        );
         if let Some(id) = call
             .id
             .as_ref()

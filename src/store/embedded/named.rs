@@ -45,7 +45,7 @@ impl LedgerShard {
             first = None;
         }
         let repeats = first.is_some();
-        let is_told = told && created_under(take).is_some();
+        let is_told = told && !reserves;
         let there = Beside {
             already_counted: first != Some(true),
             ..Beside::default()
@@ -57,6 +57,10 @@ impl LedgerShard {
             }
             if let Some(State::Gone(_)) = spot.record.as_ref().map(|of| &of.state) {
                 return Ok(Taken::Undecided(Undecided::Confirming));
+            }
+            if !is_counted(place) && told {
+                // What it had reserved has ended, or became an object that is gone: the id holds nothing again.
+                return Ok(Taken::Ended);
             }
             if !is_counted(place) {
                 return self.create(by, take, (&spot, object), now);

@@ -254,9 +254,12 @@ impl LedgerShard {
     }
 }
 
-/// The client's id under which a take creates its object.
+/// The client's id under which a take creates its object, or reserves it.
 pub(super) fn created_under(take: &Take) -> Option<&RequestId> {
-    let creates = matches!(take.intent, Intent::Count | Intent::Exists);
+    let creates = matches!(
+        take.intent,
+        Intent::Count | Intent::Exists | Intent::Reserve { .. }
+    );
     take.note.as_ref().filter(|_| creates)
 }
 

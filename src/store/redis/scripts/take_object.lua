@@ -116,7 +116,7 @@ end
 local function meet_counted()
   local already = not again or beside.number == '0'
   remember('0')
-  if beside and intent ~= 'r' and not is_told() then
+  if beside and not is_told() then
     notes.meet(beside, claim, generations(app, asked_for()))
   end
   return finish(TAKEN.ALLOWED, {replayed = again, settled = true, already = already})
@@ -161,7 +161,8 @@ local function take_named()
       return finish(TAKEN.DENIED, {replayed = true, counter = tonumber(beside.counters)})
     end
   end
-  local is_over = intent ~= 'r' and is_told()
+  local is_told_before = is_told()
+  local is_over = intent ~= 'r' and is_told_before
   if record.state == 'g' then
     return is_over and repeat_told() or finish(TAKEN.CONFIRMING)
   end
@@ -181,7 +182,11 @@ local function take_named()
   end
   -- A copy of an attempt that was answered: nobody would own the unit.
   local is_copy = record.state == 'z' and record.hold == '' and listed(record.claims, claim .. '.')
-  return (is_over or is_copy) and repeat_told() or write()
+  if is_over or is_copy then
+    return repeat_told()
+  end
+  -- What it had reserved has ended, or became an object that is gone: the id holds nothing again.
+  return is_told_before and finish(TAKEN.ENDED) or write()
 end
 
 local function take_own()

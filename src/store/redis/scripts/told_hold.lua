@@ -94,9 +94,10 @@ do
     end
   end
 
-  -- An answer to who creates went out under its id: when the object is gone it is given again.
+  -- An answer to who creates or reserves went out under its id: when the object is gone it is given again, and nothing
+  -- is reserved again.
   local function note_told(app, records, said)
-    local creates = said.intent == 'n' or said.intent == 'e'
+    local creates = said.intent == 'n' or said.intent == 'e' or said.intent == 'r'
     local beside = creates and said.note ~= '' and record_in(records, said.note)
     if beside and beside.state == 'i' and beside.owner == said.field and beside.fp == said.fp then
       notes.tell(beside, said.settled or generations(app, said.counters))
