@@ -8,8 +8,10 @@ mod bills;
 mod check;
 mod child;
 mod commands;
+mod counted;
 mod disturbed;
 mod echo;
+mod instructions;
 mod latency;
 mod load;
 mod machine;
@@ -92,6 +94,11 @@ enum What {
     Start,
     /// Kill -9 under load: no answered creation may be missing.
     Soak,
+    /// Instructions of what a check is made of, under valgrind, against what they were.
+    Instructions,
+    /// So much of that, and nothing else.
+    #[command(hide = true)]
+    Counted(counted::Counted),
     /// Batches and streams against single calls.
     Many,
     /// The load alone, against a server that runs already.
@@ -146,6 +153,8 @@ fn run(args: Args) -> Result<(), Failure> {
         Some(What::Pulse(load)) => return load.run(),
         Some(What::Noop(noop)) => return noop.run(),
         Some(What::Echo(echo)) => return echo.run(),
+        Some(What::Counted(counted)) => return counted.run(),
+        Some(What::Instructions) => return instructions::run(),
         _ => machine::print(),
     }
     match args.what {

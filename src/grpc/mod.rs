@@ -13,7 +13,7 @@ mod bill;
 mod bind;
 mod call;
 mod checks;
-mod codec;
+pub mod codec;
 mod connection;
 mod deadline;
 mod edge;

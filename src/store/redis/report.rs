@@ -8,8 +8,8 @@ use super::{RedisStore, keys};
 use crate::clock::Day;
 use crate::quota::{AppId, Counter, Limit, PlanName};
 use crate::store::{
-    Abort, Answered, AppReport, Cell, CellReport, Escrow, Gave, GaveBack, Known, Shard, StoreFault,
-    Wish,
+    Abort, Answered, AppReport, Cell, CellReport, Escrow, Gave, GaveBack, Known, Report, Shard,
+    StoreFault, Wish,
 };
 
 /// What the apps' first word says.
@@ -161,6 +161,26 @@ impl Block<'_> {
 }
 
 impl RedisStore {
+    /// How many bytes say what a report tells: composed as if it were sent, so that a benchmark can count what that
+    /// takes.
+    ///
+    /// # Errors
+    /// [`StoreFault`], where a settling would have it.
+    pub fn composed(&self, report: &Report, day: Day) -> Result<usize, StoreFault> {
+        let blocks = Blocks::of(&Part {
+            apps: report.apps.iter().collect(),
+            answered: &report.answered,
+            aborts: &report.aborts,
+            gave: &report.gave,
+            ..Part::default()
+        });
+        let mut step = Step::default();
+        for block in &blocks.all {
+            self.add_block(&mut step, block, day, Kind::Report)?;
+        }
+        Ok(step.bytes())
+    }
+
     /// Says all of a part: how many apps, then one after the other.
     pub(super) fn add_blocks(
         &self,

@@ -233,6 +233,11 @@ impl Step {
         self
     }
 
+    /// How many bytes its keys and arguments have.
+    pub(super) fn bytes(&self) -> usize {
+        self.keys.bytes.len() + self.args.bytes.len()
+    }
+
     /// With the key that is never there behind the others, where the call must find its slot whole.
     fn complete(&self, mut cmd: Cmd, script: &str, is_whole: bool) -> Cmd {
         let first = self.keys.iter().next().filter(|_| is_whole);
