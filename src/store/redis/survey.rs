@@ -55,20 +55,21 @@ pub(super) async fn survey(wire: &Wire) -> Result<Survey, StoreFault> {
 
 /// The run of all masters of a Cluster, as it is now.
 pub(super) async fn run(wire: &Wire) -> Result<String, StoreFault> {
-    let runs = wire.each().into_iter().map(async |one| {
-        let mut ask = redis::cmd("INFO");
-        ask.arg("server").arg("replication");
-        let info = one.ask(ask).await?;
-        let info =
-            redis::from_redis_value::<String>(info).map_err(|_| super::answer::unexpected())?;
-        let server = Server {
-            info: &info,
-            config: None,
-            in_cluster: true,
-        };
-        Ok::<_, StoreFault>(server.run())
-    });
-    Ok(run_of_all(try_join_all(runs).await?))
+    let runs = try_join_all(wire.each().into_iter().map(run_of_one));
+    Ok(run_of_all(runs.await?))
+}
+
+async fn run_of_one(master: Wire) -> Result<String, StoreFault> {
+    let mut ask = redis::cmd("INFO");
+    ask.arg("server").arg("replication");
+    let info = master.ask(ask).await?;
+    let info = redis::from_redis_value::<String>(info).map_err(|_| super::answer::unexpected())?;
+    let server = Server {
+        info: &info,
+        config: None,
+        in_cluster: true,
+    };
+    Ok(server.run())
 }
 
 async fn survey_one(wire: &Wire, in_cluster: bool) -> Result<Survey, StoreFault> {
