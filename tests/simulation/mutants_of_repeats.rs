@@ -68,7 +68,7 @@ fn a_named_object_that_is_released_by_amount() {
 fn an_answer_under_an_id_that_is_forgotten_with_its_object() {
     is_rejected_where(
         Some(aims::names),
-        "return (is_over or is_copy) and repeat_told() or write()",
-        "return write()",
+        "if is_over or is_copy then\n    return repeat_told()",
+        "if is_over or is_copy then\n    return write()",
     );
 }

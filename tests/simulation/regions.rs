@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! IMQUOTA_SIM_SIDECARS=500 IMQUOTA_SIM_APPS=100000 IMQUOTA_SIM_CALLS=5000 IMQUOTA_SIM_SECONDS=60 \
-//!   cargo test --locked --profile sim --test simulation regions -- --nocapture
+//!   cargo test --locked --config .ci/faster.toml --test simulation regions -- --nocapture
 //! ```
 //!
 //! is as large as the product. Without the variables it is a small one, for the promises alone: figures are
