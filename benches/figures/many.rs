@@ -35,7 +35,10 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
         grouped(APPS)
     );
     let folder = tempfile::tempdir()?;
-    let server = Sidecar::start("embedded", folder.path(), Limits::Metered)?;
+    // Half a million ids a second are more than the memory that there is for them unless one asks for more: what comes
+    // then is refused.
+    let room = "request_ids: { max_memory: 4GiB }\n";
+    let server = Sidecar::with("embedded", folder.path(), Limits::Metered, room)?.0;
     let way = |name, batch: u64, ids| Way {
         name,
         args: [
