@@ -3,6 +3,7 @@
 manifests.py versions           the versions of Kubernetes that are checked
 manifests.py check FOLDER       all of FOLDER/VERSION/*.yaml
 manifests.py settings FOLDER    writes the settings file of each rendered ConfigMap beside it
+manifests.py upgrade OLD NEW    whether a cluster that has the one rendering takes the other in its place
 """
 
 import functools
@@ -17,6 +18,12 @@ kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.
 
 OLDEST = (1, 29)
 CUSTOM = "monitoring.coreos.com/v1"
+# What an API server lets nobody change, by kind. Of a StatefulSet it is all but what is named.
+FIXED = {"Deployment": ["selector"], "Service": ["clusterIP"]}
+FREE_OF_STATEFUL_SET = {
+    "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+}
 
 
 def versions():
@@ -98,7 +105,28 @@ def settings(path):
     path.with_suffix(".settings").write_text(maps[0]["data"]["imquota.yaml"], encoding="utf-8")
 
 
-def main(verb, folder="."):
+def fixed(manifest):
+    """The part of a manifest that must stay as it was installed."""
+    spec = manifest.get("spec", {})
+    if manifest["kind"] == "StatefulSet":
+        return {key: value for key, value in spec.items() if key not in FREE_OF_STATEFUL_SET}
+    return {key: spec.get(key) for key in FIXED.get(manifest["kind"], [])}
+
+
+def upgrade(old, new):
+    """An upgrade that a cluster refuses, or that leaves the Pods and their volumes for others, is a fault."""
+    by_name = {(one["kind"], one["metadata"]["name"]): one for one in manifests_of(new)}
+    for before in manifests_of(old):
+        kind, name = before["kind"], before["metadata"]["name"]
+        after = by_name.get((kind, name))
+        if after is None:
+            if kind in ("StatefulSet", "Deployment", "Service"):
+                sys.exit(f"{kind} {name} is gone")
+        elif fixed(before) != fixed(after):
+            sys.exit(f"{kind} {name} cannot be changed from {fixed(before)} to {fixed(after)}")
+
+
+def main(verb, folder=".", other="."):
     rendered = sorted(pathlib.Path(folder).glob("*/*.yaml"))
     if verb == "versions":
         print(*versions())
@@ -108,6 +136,8 @@ def main(verb, folder="."):
     elif verb == "settings":
         for path in rendered:
             settings(path)
+    elif verb == "upgrade":
+        upgrade(pathlib.Path(folder), pathlib.Path(other))
     else:
         sys.exit(__doc__)
 
