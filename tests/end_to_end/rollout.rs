@@ -1,7 +1,10 @@
-//! A rolling update under load: sidecars are replaced one by one while gateways create. Nothing is refused,
-//! nothing is counted twice, and whoever went left nothing behind.
+//! A rolling update under load, and its roll-back: sidecars are replaced one by one while gateways create. Nothing is
+//! refused, nothing is counted twice, and whoever went left nothing behind.
+//!
+//! With `IMQUOTA_OLD_PROGRAM` the update is one from that build of the program to this one, and back.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
 
 use futures_util::future::join_all;
 use imquota::grpc::proto::{CheckRequest, Resource};
@@ -17,8 +20,14 @@ use crate::wait::until;
 
 const LIMITED: u64 = 1;
 const FREE: u64 = 2;
-/// Of one and of another edition of the settings: between them an update may change what does not judge.
-const EDITIONS: [&str; 2] = [
+/// What is rolled out.
+struct Release {
+    program: OsString,
+    settings: &'static str,
+}
+
+/// The settings of one release and of the next: between them an update may change what does not judge.
+const SETTINGS: [&str; 2] = [
     "
 apps:
   - { app_id: 1, plan: trial, limits: { accounts: 1000000 } }
@@ -32,6 +41,15 @@ apps:
   - { app_id: 3, plan: trial }
 ",
 ];
+
+/// The old one and the new one.
+fn releases() -> [Release; 2] {
+    let this = OsString::from(env!("CARGO_BIN_EXE_imquota"));
+    let old = std::env::var_os("IMQUOTA_OLD_PROGRAM").unwrap_or_else(|| this.clone());
+    let [before, after] = SETTINGS;
+    [(old, before), (this, after)].map(|(program, settings)| Release { program, settings })
+}
+
 /// How many gateways create at a time.
 const GATEWAYS: usize = 12;
 /// How many answers come between two steps of the update.
@@ -47,11 +65,18 @@ struct Balancer {
 }
 
 impl Balancer {
-    /// A sidecar is asked once the probe says that it is ready, as in a cluster.
-    async fn start(&self, redis: &RedisServer, settings: &str) -> Sidecar {
-        let mut sidecar = Sidecar::new(&redis.url(), settings);
-        let socket = operators(&sidecar);
-        sidecar.set(&format!("{settings}admin_listen: \"{socket}\"\n"));
+    /// A new sidecar, as a Deployment makes one.
+    async fn start(&self, redis: &RedisServer, release: &Release) -> Sidecar {
+        let mut sidecar = Sidecar::new(&redis.url(), release.settings);
+        self.start_as(&mut sidecar, release).await;
+        sidecar
+    }
+
+    /// Starts a sidecar on its folder. It is asked once the probe says that it is ready, as in a cluster.
+    async fn start_as(&self, sidecar: &mut Sidecar, release: &Release) {
+        let socket = operators(sidecar);
+        sidecar.set(&format!("{}admin_listen: \"{socket}\"\n", release.settings));
+        sidecar.run_by(&release.program);
         sidecar.start_again().await;
         let client = sidecar.client().await;
         until("it is ready", async || {
@@ -63,7 +88,6 @@ impl Balancer {
         .await;
         let named = (sidecar.member().to_owned(), client);
         self.serving.borrow_mut().push(named);
-        sidecar
     }
 
     /// Before the process is told to end, as in a cluster. Calls to it may still be under way.
@@ -121,22 +145,31 @@ async fn a_rolling_update_refuses_nothing_and_counts_nothing_twice() {
     let redis = RedisServer::start();
     let (balancer, book) = (Balancer::default(), Book::default());
     let mut sidecars = Vec::new();
+    let [old, new] = releases();
     for _ in 0..2 {
-        sidecars.push(balancer.start(&redis, EDITIONS[0]).await);
+        sidecars.push(balancer.start(&redis, &old).await);
     }
     let mut gone = Vec::new();
     let update = async {
         book.progress.after(STEP).await;
         for place in &mut sidecars {
-            let new = balancer.start(&redis, EDITIONS[1]).await;
-            // Both editions answer beside each other.
+            let started = balancer.start(&redis, &new).await;
+            // Both releases answer beside each other.
             book.progress.after(STEP).await;
-            let mut old = std::mem::replace(place, new);
-            balancer.remove(&old);
+            let mut replaced = std::mem::replace(place, started);
+            balancer.remove(&replaced);
             // What a Pod's delay is for: what was on its way has arrived.
             book.progress.after(STEP).await;
-            old.stop().await;
-            gone.push(old);
+            replaced.stop().await;
+            gone.push(replaced);
+            book.progress.after(STEP).await;
+        }
+        // Back, as a StatefulSet does it: each on the volume that the newer release has left.
+        for sidecar in &mut sidecars {
+            balancer.remove(sidecar);
+            book.progress.after(STEP).await;
+            sidecar.stop().await;
+            balancer.start_as(sidecar, &old).await;
             book.progress.after(STEP).await;
         }
         book.stop.set(true);
@@ -154,8 +187,8 @@ async fn a_rolling_update_refuses_nothing_and_counts_nothing_twice() {
         })
         .await;
     }
-    for old in &gone {
-        let standing = standings(&sidecars[0], old.member()).await;
+    for replaced in &gone {
+        let standing = standings(&sidecars[0], replaced.member()).await;
         assert_eq!(standing, ["MEMBER_STANDING_GONE"]);
     }
     // With a balancer that is told in time nobody has to ask again.

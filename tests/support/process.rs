@@ -1,5 +1,6 @@
 //! A process of the `imquota` binary: its output as it comes, its end, and nothing left behind.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,8 +93,13 @@ pub struct Process {
 
 impl Process {
     /// Runs `imquota` with `arguments`, its environment cleared of what would change its settings.
-    pub fn imquota<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_imquota"));
+    pub fn imquota<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
+        Self::of(env!("CARGO_BIN_EXE_imquota").as_ref(), arguments)
+    }
+
+    /// As [`Process::imquota`], of another build.
+    pub fn of<S: AsRef<OsStr>>(program: &OsStr, arguments: impl IntoIterator<Item = S>) -> Self {
+        let mut command = Command::new(program);
         command.args(arguments);
         Self::spawn(command)
     }

@@ -1,5 +1,6 @@
 //! A sidecar: `imquota serve` with a data folder of its own, started, hurt and stopped by the test.
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +16,7 @@ pub struct Sidecar {
     folder: TempDir,
     store: String,
     member: String,
+    program: OsString,
     process: Option<Process>,
     address: Option<SocketAddr>,
 }
@@ -28,6 +30,7 @@ impl Sidecar {
             folder: tempfile::tempdir().expect("a folder can be made"),
             store: store.into(),
             member: format!("sidecar-{number}"),
+            program: env!("CARGO_BIN_EXE_imquota").into(),
             process: None,
             address: None,
         };
@@ -54,6 +57,11 @@ impl Sidecar {
             text += "store: { timeout: 2s }\n";
         }
         std::fs::write(self.settings(), text).expect("the folder is ours");
+    }
+
+    /// Has its next process be of another build.
+    pub fn run_by(&mut self, program: &OsStr) {
+        self.program = program.into();
     }
 
     /// Starts it on what its last process left, and waits until it is ready to answer.
@@ -107,7 +115,7 @@ impl Sidecar {
             &["--member", &self.member, "--workers", "2"],
             flags,
         ];
-        Process::imquota(common.concat())
+        Process::of(&self.program, common.concat())
     }
 
     /// Starts it where it cannot serve: it must say so in one line, and end with 1. Answers the line.
