@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::Ledger;
 use super::apps::Apps;
 use super::days::DAYS_KEPT;
 use super::entry::Entry;
 use super::ids::SavedTo;
 use super::journal::{Sealed, Snapshot};
-use super::{Ledger, stopped};
+use super::keeping::stopped;
 use crate::clock::{Day, Millis};
 
 /// How often it is looked at whether a reserve or a checkpoint is needed.
