@@ -1,4 +1,4 @@
-//! What the embedded ledger costs: memory an app and an object, and time a call. `cargo bench --bench embedded`.
+//! What the embedded ledger costs: memory an app and an object, and time a call. `cargo run --release -p imquota-benches --bin embedded`.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What the figures of a check cost it: `cargo bench --bench metrics`.
+//! What the figures of a check cost it: `cargo run --release -p imquota-benches --bin metrics`.
 
 use std::hint::black_box;
 use std::sync::Arc;

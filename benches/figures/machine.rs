@@ -23,7 +23,7 @@ pub(crate) fn print() {
     );
     println!(
         "versions: imquota {}, tonic {}, hyper {}, h2 {}, {}, {}",
-        env!("CARGO_PKG_VERSION"),
+        locked("imquota"),
         locked("tonic"),
         locked("hyper"),
         locked("h2"),

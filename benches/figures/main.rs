@@ -63,9 +63,6 @@ struct Args {
     /// Kills of the soak, for each store and path.
     #[arg(long, global = true, default_value_t = 20)]
     kills: u64,
-    /// Given by `cargo bench`.
-    #[arg(long, global = true, hide = true)]
-    bench: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -133,8 +133,7 @@ impl Sidecar {
             format!("--data-dir={}", folder.join("data").display()),
             "--workers=1".to_owned(),
         ];
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_imquota"));
-        let (process, took) = Running::until(SERVER_CORE, program, &args, READY)?;
+        let (process, took) = Running::until(SERVER_CORE, program()?, &args, READY)?;
         let sidecar = Self {
             process,
             tcp,
@@ -234,4 +233,13 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 pub(crate) fn free_port() -> Result<u16, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
+}
+
+/// The program as it is shipped: it was built beside this one.
+fn program() -> Result<PathBuf, Failure> {
+    let program = std::env::current_exe()?.with_file_name("imquota");
+    if program.is_file() {
+        return Ok(program);
+    }
+    Err(format!("{} is missing: cargo build --release", program.display()).into())
 }
