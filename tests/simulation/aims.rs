@@ -189,6 +189,30 @@ pub fn repeats(scenario: &mut Scenario) {
     scenario.habits.repeats = true;
 }
 
+/// Ids that all sidecars are to know, of what has no limit, while the ledger is away now and then: each sidecar counts
+/// them by itself, and what was counted twice is taken back. Sidecars are killed, and answers of the ledger are lost.
+pub fn shared_ids(scenario: &mut Scenario) {
+    let weather = Weather {
+        answers_lost: 60,
+        ..Weather::FAIR
+    };
+    busy(scenario, weather);
+    scenario.habits.shares = true;
+    scenario.habits.repeats = true;
+    scenario.faults = vec![FaultKind::Stall, FaultKind::Partition, FaultKind::Kill];
+    scenario.blows = 6;
+    scenario.blow_ms_max = 3_000;
+    scenario.deeds = 60;
+    for tenant in &mut scenario.tenants {
+        tenant.limits = Limits::UNLIMITED;
+    }
+}
+
+/// As a plan was before shared ids were given to what has no limit.
+pub fn as_drawn(scenario: &mut Scenario) {
+    scenario.habits.shares = false;
+}
+
 /// Objects by name, which are deleted once more when they are gone.
 pub fn names(scenario: &mut Scenario) {
     repeats(scenario);

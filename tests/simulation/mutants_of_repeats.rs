@@ -72,3 +72,21 @@ fn an_answer_under_an_id_that_is_forgotten_with_its_object() {
         "if is_over or is_copy then\n    return write()",
     );
 }
+
+#[test]
+fn a_shared_id_that_two_counted_and_none_takes_back() {
+    is_rejected_where(
+        Some(aims::shared_ids),
+        "return GONE_OBJECT\n  end\n  if is_new then\n    revive(app, record, said)",
+        "return COUNTED\n  end\n  if is_new then\n    revive(app, record, said)",
+    );
+}
+
+#[test]
+fn a_shared_id_that_both_take_back() {
+    is_rejected_where(
+        Some(aims::shared_ids),
+        "generation(app, said.counters) or listed(record.claims, said.claim .. '.') then\n    return COUNTED\n  end\n  local is_new",
+        "generation(app, said.counters) then\n    return COUNTED\n  end\n  local is_new",
+    );
+}

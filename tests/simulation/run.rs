@@ -38,6 +38,8 @@ pub struct Outcomes {
     pub trace: u64,
     pub log: Vec<String>,
     pub steps: u64,
+    /// How many were counted twice for a while, under ids that all sidecars are to know.
+    pub doubled: i64,
     /// Creations allowed, denied, left without an answer by the ledger, broken off.
     pub answers: [u64; 4],
     /// Whether the mutation's text was found.
@@ -152,7 +154,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         auditor.say(|| fake.look(Keyspace::story));
     }
     let mutated = fake.is_mutated();
-    let gaps = auditor.gaps();
+    let (gaps, doubled) = (auditor.gaps(), auditor.doubled());
     let (faults, trace, log, steps, answers) = auditor.end();
     Outcomes {
         faults,
@@ -160,6 +162,7 @@ async fn live(seed: u64, manner: Manner, twin: Option<Twin>) -> Outcomes {
         trace,
         log,
         steps,
+        doubled,
         answers,
         mutated,
     }
@@ -371,8 +374,13 @@ pub async fn fill(scenario: &Scenario, town: &Town, count: impl Fn(AppId, usize)
                 continue;
             };
             let at = resource.counter().index();
-            // What a lost journal had given back stays charged, also above the limit.
-            let free = (limit.cast_signed() - count(tenant.app, at)).max(0);
+            let charged = count(tenant.app, at);
+            if charged > limit.cast_signed()
+                && let Some(words) = town.auditor.admitted_above(tenant.app, resource, charged)
+            {
+                town.auditor.fault(words);
+            }
+            let free = (limit.cast_signed() - charged).max(0);
             let had = had(town, number, tenant.app, resource).await;
             if had != free {
                 town.auditor.fault(format!(

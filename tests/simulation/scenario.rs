@@ -65,6 +65,10 @@ const APART_MS: u64 = 400;
 
 /// What gateways do beside asking and deleting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "any of them goes with any other"
+)]
 pub struct Habits {
     /// Some objects are created and deleted by their names.
     pub names: bool,
@@ -72,6 +76,9 @@ pub struct Habits {
     pub reserves: bool,
     /// What is known is asked again.
     pub repeats: bool,
+    /// Ids that all sidecars are to know are also given where no small limit is: of those a sidecar counts some by itself
+    /// while the ledger is away.
+    pub shares: bool,
 }
 
 impl Habits {
@@ -80,6 +87,7 @@ impl Habits {
         names: false,
         reserves: false,
         repeats: false,
+        shares: false,
     };
 
     fn draw(rng: &mut StdRng) -> Self {
@@ -87,6 +95,7 @@ impl Habits {
             names: rng.random_ratio(2, 3),
             reserves: rng.random_ratio(1, 2),
             repeats: rng.random_ratio(2, 3),
+            shares: false,
         }
     }
 }
@@ -171,6 +180,7 @@ impl Scenario {
             let tenants = plan.tenants.iter_mut();
             tenants.for_each(|tenant| keeps_ids(tenant, rng));
         }
+        plan.habits.shares = rng.random_ratio(1, 2);
         plan
     }
 

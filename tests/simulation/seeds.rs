@@ -9,6 +9,8 @@ use crate::scenario::Scenario;
 
 /// How many seeds are run where nobody says otherwise.
 const SEEDS: u64 = 100;
+/// As many of one plan.
+const SHARED_SEEDS: u64 = 10;
 
 /// The number that a variable of the environment holds.
 pub fn number(variable: &str, otherwise: u64) -> u64 {
@@ -93,9 +95,28 @@ fn plans_that_once_failed() {
     is_kept(151, aims::recounts_forgotten);
     is_kept(171, aims::recounts_forgotten);
     // The only sidecar left, and the ledger forgot before its next start had read what it left.
-    is_kept(1392, |_| {});
+    is_kept(1392, aims::as_drawn);
     // A journal was lost whose member had yet to leave for the one before it.
-    is_kept(195, |_| {});
+    is_kept(195, aims::as_drawn);
+}
+
+/// What several sidecars count under one shared id without the ledger is counted once when it is back, in each of
+/// these worlds.
+#[test]
+fn what_many_count_alone_is_counted_once() {
+    let aim = Some(aims::shared_ids as fn(&mut Scenario));
+    let manner = Manner {
+        aim,
+        ..Manner::default()
+    };
+    let mut doubled = 0;
+    for seed in 0..number("IMQUOTA_SIM_SEEDS", SHARED_SEEDS) {
+        let outcomes = run(seed, manner);
+        assert_eq!(outcomes.faults, [""; 0], "seed {seed}");
+        doubled += outcomes.doubled;
+    }
+    println!("{doubled} creations were counted twice and taken back");
+    assert!(doubled > 0, "none was counted twice");
 }
 
 /// Runs a seed once more, with its log.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use imquota::clock::Day;
-use imquota::quota::{COUNTERS, Limit};
+use imquota::quota::{AppId, COUNTERS, Limit, Resource};
 
 use super::{Auditor, Known, Sum};
 use crate::books::{self, Books, Held};
@@ -54,7 +54,7 @@ impl Auditor {
                     // with the next one is then bounded by a count that is too small.
                     let spared = match sum {
                         Sum::Live(1) | Sum::Gained(_) if !lost.is_empty() => app.followed,
-                        Sum::Gained(_) if app.was_recounted => app.followed,
+                        Sum::Gained(_) if app.was_recounted => app.followed + app.doubled,
                         _ => 0,
                     };
                     let left_over = charged_by(&left_over, *sum);
@@ -104,6 +104,30 @@ impl Auditor {
                 }
             }
             faults
+        })
+    }
+
+    /// At rest more is `charged` than a hard limit allows: what is wrong with that. Where a journal was lost, so may
+    /// what it had given back be, and what was asked of it and never answered: that much is charged for what is not
+    /// there, and nothing that was admitted stands above the limit.
+    pub fn admitted_above(&self, id: AppId, resource: Resource, charged: i64) -> Option<String> {
+        self.with(|known| {
+            let app = &known.apps[&id];
+            let counter = resource.counter();
+            let Limit::AtMost(limit) = app.limits.as_ref()?.of(counter) else {
+                return None;
+            };
+            let exist = app.exist(counter)?;
+            let digit = u8::try_from(counter.index()).expect("a digit");
+            let sure = app.sums.get(&Sum::Live(digit)).map_or(0, |sum| sum.low);
+            let is_explained = !known.lost.is_empty() && exist.max(sure) <= limit.cast_signed();
+            (!is_explained).then(|| {
+                format!(
+                    "app {id}: {charged} {counter:?} are charged under a limit of {limit}: {exist} exist, {sure} are \
+                     sure to be charged, {} journals are lost",
+                    known.lost.len()
+                )
+            })
         })
     }
 }

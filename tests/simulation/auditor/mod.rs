@@ -54,6 +54,8 @@ struct Deed {
     sum: Sum,
     low: i64,
     high: i64,
+    /// What of it the member's own sums have.
+    brings: i64,
 }
 
 /// A recount that is under way.
@@ -95,6 +97,8 @@ struct App {
     recounted_at: BTreeMap<u8, Instant>,
     /// What memory created since then: so much is in doubt if the ledger forgets the recount before all have heard.
     since_recount: BTreeMap<u8, i64>,
+    /// Whether the app was ever frozen for one.
+    was_frozen: bool,
     /// Whether one was ever done: what was deleted before it may stay in a day's gain.
     was_recounted: bool,
     /// Ids answered before a recount: asked again they are judged anew.
@@ -109,6 +113,10 @@ struct App {
     allowed_by: BTreeSet<(String, Member)>,
     /// Ids that the ledger allowed.
     in_ledger: BTreeSet<String>,
+    /// Shared ids under which a sidecar counted by itself.
+    alone: BTreeSet<String>,
+    /// What was counted twice on a day under such an id, until it is taken back.
+    doubled: i64,
     /// Named objects that were told more than once, and when last.
     told_again: BTreeMap<String, (u32, Instant)>,
     /// Such objects that were deleted soon after, and when.
@@ -188,6 +196,8 @@ pub struct Deal {
     pub is_named: bool,
     /// Whether each sidecar remembers the id for itself.
     pub keeps_ids: bool,
+    /// Whether all are to know the id, and a sidecar counts under it by itself while the ledger is away.
+    pub is_shared: bool,
 }
 
 impl Deal {
@@ -298,6 +308,11 @@ impl Auditor {
         self.with(|known| std::mem::take(&mut known.gaps))
     }
 
+    /// How many creations were counted twice for a while.
+    pub fn doubled(&self) -> i64 {
+        self.with(|known| known.apps.values().map(|app| app.doubled).sum())
+    }
+
     /// Whether it may be that no ledger is there.
     pub fn ledger_may_be_gone(&self) -> bool {
         self.with(|known| known.forgot.is_some())
@@ -405,16 +420,38 @@ impl Known {
 
     /// What may be otherwise if the member's journal is lost, or is otherwise if it was.
     fn note(&mut self, deal: &Deal, sum: Sum, low: i64, high: i64) {
-        let deed = Deed {
-            app: deal.app,
-            sum,
-            low,
-            high,
-        };
-        if self.lost.contains(&deal.member) {
+        self.note_deed(
+            deal.member,
+            Deed {
+                app: deal.app,
+                sum,
+                low,
+                high,
+                brings: -low - high,
+            },
+        );
+    }
+
+    /// As [`Known::note`], of what stands in the member's sums beside the one that counts, until it is taken back.
+    fn note_double(&mut self, deal: &Deal, sum: Sum) {
+        let amount = deal.amount();
+        self.note_deed(
+            deal.member,
+            Deed {
+                app: deal.app,
+                sum,
+                low: 0,
+                high: amount,
+                brings: amount,
+            },
+        );
+    }
+
+    fn note_deed(&mut self, member: Member, deed: Deed) {
+        if self.lost.contains(&member) {
             self.unsettle(deed);
         } else {
-            self.deeds.entry(deal.member).or_default().push(deed);
+            self.deeds.entry(member).or_default().push(deed);
         }
     }
 

@@ -94,6 +94,7 @@ impl Auditor {
         self.with(|known| {
             let app = known.apps.get_mut(&app).expect("an app of the run");
             app.recount = Some(super::Recount::default());
+            app.was_frozen = true;
         });
     }
 
@@ -157,7 +158,7 @@ impl Known {
         let mut unmet = 0;
         for ((_, incarnation), deeds) in &mut self.deeds {
             let of_it = deeds.extract_if(.., |deed| deed.app == id && deed.sum == live);
-            let net: i64 = of_it.map(|deed| -deed.low - deed.high).sum();
+            let net: i64 = of_it.map(|deed| deed.brings).sum();
             if !books::is_present(keys, *incarnation) {
                 unmet += net.max(0);
             }

@@ -33,13 +33,76 @@ impl App {
             .is_some_and(|id| self.in_ledger.contains(id))
     }
 
+    /// Counted whether the gateway hears of it or not; one id, one count. Answers the sums that a journal alone has.
+    /// `is_telling`: the ledger forgot, and is being told again.
+    fn count(&mut self, deal: &Deal, verdict: &Verdict, anew: Anew, is_telling: bool) -> Vec<Sum> {
+        let amount = deal.amount();
+        let mut unsure = Vec::new();
+        for (sum, sure) in deal.sums() {
+            let range = self.sums.entry(sum).or_default();
+            if anew == Anew::Surely && sure {
+                range.low += amount;
+            }
+            if anew != Anew::Not {
+                range.high += amount;
+            }
+            if anew != Anew::Surely {
+                continue;
+            }
+            if verdict.source != Source::Ledger {
+                unsure.push(sum);
+                if let Sum::Live(digit) = sum
+                    && deal.charge.is_metered()
+                {
+                    self.created_by_memory(digit, amount, is_telling);
+                }
+            }
+            if let Sum::Gained(day) = sum
+                && verdict.source == Source::Degraded
+            {
+                *self.degraded.entry(day).or_default() += amount;
+            }
+        }
+        unsure
+    }
+
+    /// A sidecar has not heard yet that a shared id was counted elsewhere. One of the two is taken back, unless there is a
+    /// recount in between: it cannot be told then which side of the truth each is on. Answers what stands in the sums of
+    /// who said so until then.
+    fn is_counted_again(&mut self, deal: &Deal, source: Source) -> Vec<Sum> {
+        let amount = deal.amount();
+        let is_alone = source == Source::Degraded;
+        self.doubled += amount;
+        let sums = deal.sums();
+        for (sum, sure) in &sums {
+            let range = self.sums.entry(*sum).or_default();
+            if self.was_frozen {
+                range.high += amount;
+            }
+            if let Sum::Gained(day) = sum {
+                // Of two on two days either may be taken back.
+                if !sure {
+                    range.low -= amount;
+                    range.high += amount;
+                }
+                if is_alone {
+                    *self.degraded.entry(*day).or_default() += amount;
+                }
+            }
+        }
+        let sums = sums.into_iter().filter(|_| is_alone);
+        sums.map(|(sum, _)| sum).collect()
+    }
+
     fn remember(&mut self, deal: &Deal, told: Told, lifts: bool) {
         let under = match told {
             Told::Allowed => &deal.id,
             Told::Denied if lifts => return,
             Told::Denied => &deal.request,
         };
-        if let Some(id) = under {
+        // What a sidecar has counted by itself stands, whatever the ledger says before it hears of that.
+        let stands = |id: &String| told == Told::Denied && self.alone.contains(id);
+        if let Some(id) = under.as_ref().filter(|id| !stands(id)) {
             self.ids.insert(id.clone(), (told, deal.live()));
         }
     }
@@ -57,6 +120,8 @@ fn counted(
             // It took a new unit, for an object that is there already; or nobody heard whether it did before.
             _ if outlived => Anew::Perhaps,
             None => Anew::Surely,
+            // What was refused is admitted by a policy, while the ledger is away.
+            Some(Told::Denied) if deal.is_shared && !verdict.replayed => Anew::Surely,
             Some(_) => Anew::Not,
         };
     }
@@ -74,6 +139,9 @@ fn counted(
 fn may_differ(app: &App, deal: &Deal, may_lack_names: bool) -> bool {
     if deal.is_named {
         return may_lack_names;
+    }
+    if deal.is_shared {
+        return deal.id.as_ref().is_some_and(|id| app.alone.contains(id));
     }
     let is_its = |id: &String| app.allowed_by.contains(&(id.clone(), deal.member));
     deal.keeps_ids && !deal.id.as_ref().is_some_and(is_its)
@@ -124,6 +192,9 @@ impl Auditor {
             };
             known.answers[told as usize] += 1;
             let outlived = deal.id.as_ref().is_some_and(|id| app.outlived.contains(id));
+            if deal.is_shared && told == Told::Allowed && verdict.source == Source::Degraded {
+                app.alone.extend(deal.id.clone());
+            }
             if let Some(before) = before
                 && before != told
                 && !outlived
@@ -153,7 +224,6 @@ impl Auditor {
                 }
                 recount.created += amount;
             }
-            let mut unsure = Vec::new();
             let anew = counted(deal, verdict, (before, outlived, app.is_in_ledger(deal)));
             if let Some(id) = deal
                 .id
@@ -162,7 +232,7 @@ impl Auditor {
             {
                 app.in_ledger.insert(id.clone());
             }
-            if anew == Anew::Surely && before.is_some() && !deal.keeps_ids {
+            if anew == Anew::Surely && before == Some(Told::Allowed) && !deal.keeps_ids {
                 faults.push(format!("{deal:?}: is counted twice"));
             }
             if deal.keeps_ids
@@ -174,35 +244,18 @@ impl Auditor {
             {
                 faults.push(format!("{deal:?}: is counted twice by one member"));
             }
-            // Counted whether the gateway hears of it or not; one id, one count.
-            for (sum, sure) in deal.sums() {
-                let range = app.sums.entry(sum).or_default();
-                if anew == Anew::Surely && sure {
-                    range.low += amount;
-                }
-                if anew != Anew::Not {
-                    range.high += amount;
-                }
-                if anew == Anew::Surely {
-                    if verdict.source != Source::Ledger {
-                        unsure.push(sum);
-                        if let Sum::Live(digit) = sum
-                            && deal.charge.is_metered()
-                        {
-                            app.created_by_memory(digit, amount, known.forgot.is_some());
-                        }
-                    }
-                    if let Sum::Gained(day) = sum
-                        && verdict.source == Source::Degraded
-                    {
-                        *app.degraded.entry(day).or_default() += amount;
-                    }
-                }
+            let unsure = app.count(deal, verdict, anew, known.forgot.is_some());
+            let mut doubles = Vec::new();
+            if deal.is_shared && anew == Anew::Not && !verdict.replayed {
+                doubles = app.is_counted_again(deal, verdict.source);
             }
             app.is_told(deal);
             exists(app, deal, heard, faults);
             for sum in unsure {
                 known.note(deal, sum, -amount, 0);
+            }
+            for sum in doubles {
+                known.note_double(deal, sum);
             }
         });
     }
@@ -308,6 +361,7 @@ impl Auditor {
                 sum,
                 low: -by,
                 high: 0,
+                brings: by,
             };
             known.deeds.entry(member).or_default().push(deed);
         });

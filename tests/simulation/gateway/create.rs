@@ -33,7 +33,9 @@ impl Gateway {
         let keeps_ids = of.keeps_ids(&charge);
         // Ids are remembered on the record path, and by sidecars where they are not shared.
         let by_id = (hard || keeps_ids) && self.rng.random_ratio(1, 2);
-        let id = by_id.then(|| self.fresh("gateway"));
+        let shares = self.town.habits.shares && of.share_ids && !hard;
+        let is_shared = self.has_whim(shares, 2);
+        let id = (by_id || is_shared).then(|| self.fresh("gateway"));
         let is_one = amount == Amount::ONE && hard;
         let is_named = is_one && self.has_whim(self.town.habits.names, 2);
         let name = is_named.then(|| self.fresh("object"));
@@ -46,6 +48,7 @@ impl Gateway {
             id,
             name,
             keeps_ids,
+            is_shared,
             days: BTreeSet::new(),
         };
         if let Some(at) = self.is_allowed(&mut ask).await {
@@ -53,14 +56,18 @@ impl Gateway {
                 tenant,
                 resource,
                 amount,
-                home: self.town.sidecars[at].member(),
+                home: (!is_shared).then(|| self.town.sidecars[at].member()),
                 name: ask.name.clone(),
                 id: ask.id.clone().filter(|_| ask.name.is_some()),
             };
             if self.has_whim(self.town.habits.repeats && ask.is_known_again(), 5) {
                 self.ask_again(&mut ask, at).await;
             }
-            self.keep(object);
+            // What is given back of such a one may be counted elsewhere, and come to nothing while the ledger is away:
+            // where none are deleted, it is known to the last one how many are counted.
+            if !is_shared || self.has_whim(self.town.habits.names, 8) {
+                self.keep(object);
+            }
         }
     }
 

@@ -42,11 +42,11 @@ impl Gateway {
         let app = of.app;
         let charge = Charge::new(resource, amount, &of.limits);
         let hard = hard(&charge);
-        let by_id = hard && self.rng.random_ratio(1, 2);
+        let by_id = (hard || home.is_none()) && self.rng.random_ratio(1, 2);
         let id = by_id.then(|| self.fresh("gateway"));
         // What a sidecar counted by itself it can give back by itself.
         let anywhere = self.rng.random_range(0..self.town.sidecars.len());
-        let mut at = if hard { anywhere } else { home.0 };
+        let mut at = home.filter(|_| !hard).map_or(anywhere, |(at, _)| at);
         let mut days = BTreeSet::new();
         let begun = Instant::now();
         // Whether a try that nobody heard of may have done it.
@@ -79,6 +79,7 @@ impl Gateway {
                 id: id.clone(),
                 name: name.clone(),
                 keeps_ids: false,
+                is_shared: false,
                 days: days.clone(),
             };
             let mut deal = ask.deal(&serving);
@@ -97,7 +98,7 @@ impl Gateway {
                 }
                 deal.days = days.clone();
             }
-            let from_memory = charge.is_metered() && serving.member == home;
+            let from_memory = charge.is_metered() && Some(serving.member) == home;
             let lost = plan.lost && (by_id || name.is_some());
             let is_tried = !matches!(heard, Heard::Nobody);
             let told = Said {

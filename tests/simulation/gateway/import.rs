@@ -31,6 +31,7 @@ impl Gateway {
             id: by_id.then(|| self.fresh("gateway")),
             name: object.name.clone(),
             keeps_ids: false,
+            is_shared: false,
             days: BTreeSet::new(),
         };
         self.is_allowed(&mut ask).await;

@@ -74,7 +74,8 @@ pub struct Object {
     tenant: usize,
     resource: Resource,
     amount: Amount,
-    home: Member,
+    /// Who counted it by itself; none: that cannot be told.
+    home: Option<Member>,
     name: Option<String>,
     /// Under which id it was created by name.
     id: Option<String>,
@@ -292,6 +293,8 @@ struct Ask {
     id: Option<String>,
     name: Option<String>,
     keeps_ids: bool,
+    /// As in [`Deal`].
+    is_shared: bool,
     days: BTreeSet<i32>,
 }
 
@@ -307,6 +310,7 @@ impl Ask {
             request: self.id.clone(),
             is_named: self.name.is_some(),
             keeps_ids: self.keeps_ids && self.name.is_none(),
+            is_shared: self.is_shared,
         }
     }
 }

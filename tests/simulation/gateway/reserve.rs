@@ -47,6 +47,7 @@ impl Gateway {
             id: Some(self.fresh("hold")),
             name: has_name.then(|| self.fresh("object")),
             keeps_ids: false,
+            is_shared: false,
             days: BTreeSet::new(),
         };
         let time = Duration::from_millis(HELD_MS[self.whims.random_range(0..HELD_MS.len())]);
@@ -71,7 +72,7 @@ impl Gateway {
         if let Some(at) = self.end(&mut ask, Ending::Confirm, known).await
             && hard
         {
-            let home = self.town.sidecars[at].member();
+            let home = Some(self.town.sidecars[at].member());
             let (amount, name) = (Amount::ONE, ask.name);
             self.keep(Object {
                 tenant,
