@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::save::{Begun, save};
 use super::*;
 use crate::clock::Day;
-use crate::quota::{Amount, AppRules, Charge, Limits, Plan, PlanName};
+use crate::quota::{Amount, AppRules, Charge, Limits, Plan, PlanName, Rulebook};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{Fingerprint, GivenBack, Login, Taken};
 

@@ -14,7 +14,7 @@ use super::super::*;
 use super::lender::{Lender, Shared};
 use crate::admission::{Admission, Check, CheckMode, Outcome, Patience, Refusal, Release, Source};
 use crate::clock::{Clock, Machine, Millis, Zone};
-use crate::quota::{Amount, AppRules, Counter, Limit, Limits, Plan, PlanName};
+use crate::quota::{Amount, AppRules, Counter, Limit, Limits, Plan, PlanName, Rulebook};
 
 const START: i64 = 1_760_000_000_000;
 const MINUTE: Duration = Duration::from_mins(1);
