@@ -23,6 +23,7 @@ impl Admission {
     pub async fn confirm(&self, confirm: Confirm, patience: Patience) -> Result<Confirmed, Fault> {
         let (entry, budget) = self.about_holds(confirm.app, patience)?;
         let hold = self.hold(&entry, &confirm.request_id, budget).await?;
+        let budget = budget.shortened();
         let own = hold.charge.parts()[0].counter;
         let done = |view: &View, late, already_counted, replayed| {
             let now = self.ledger.now();
@@ -68,6 +69,7 @@ impl Admission {
     pub async fn cancel(&self, cancel: Cancel, patience: Patience) -> Result<Cancelled, Fault> {
         let (entry, budget) = self.about_holds(cancel.app, patience)?;
         let hold = self.hold(&entry, &cancel.request_id, budget).await?;
+        let budget = budget.shortened();
         match hold.state {
             HoldState::AlreadyCounted => return Ok(Cancelled { replayed: false }),
             HoldState::Charged => return Err(CHARGED),

@@ -52,8 +52,8 @@ impl Budget {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// What is left when this service itself has let some of it pass: that it ends is no reason to doubt the
-    /// store, which did not have all of it.
+    /// What is left when some of it has passed, with another answer of the store's or by waiting here: that it ends is
+    /// no reason to doubt the store, which did not have all of it.
     fn shortened(self) -> Self {
         let end = Silence::Caller;
         Self { end, ..self }

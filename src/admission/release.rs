@@ -112,10 +112,11 @@ impl Admission {
         let mut budget = self.budget(patience);
         if shared && settles_first {
             shared = if charge.is_metered() && object.is_none() {
-                self.cover(&entry, &charge, &mut budget).await
+                self.cover(&entry, &charge, budget).await
             } else {
                 self.tell(&entry, budget).await
             };
+            budget = budget.shortened();
             let waits = entry.frozen().is_some();
             shared = shared && !waits && open.note_sent(self.ledger.now());
         }
@@ -193,8 +194,8 @@ impl Admission {
 
     /// As [`Admission::tell`], and gives those that other sidecars have not settled yet the time to be:
     /// a release right behind its creation would find nothing to give back.
-    async fn cover(&self, entry: &Arc<Entry>, charge: &Charge, budget: &mut Budget) -> bool {
-        if !self.tell(entry, *budget).await {
+    async fn cover(&self, entry: &Arc<Entry>, charge: &Charge, budget: Budget) -> bool {
+        if !self.tell(entry, budget).await {
             return false;
         }
         if self.ledger.store().is_local() {
@@ -206,7 +207,6 @@ impl Admission {
         // The release itself needs some of the time, too.
         if !covered && budget.left() >= COVER_WAIT * 5 / 4 {
             tokio::time::sleep(COVER_WAIT).await;
-            *budget = budget.shortened();
         }
         true
     }

@@ -84,6 +84,8 @@ impl Admission {
     /// Decides a creation by the ledger, and counts it if it is allowed.
     async fn decide(&self, check: &Check, hard: &Hard, budget: Budget) -> Result<Verdict, Fault> {
         let mut decided = self.take(check, hard, budget).await?;
+        // It has answered, so it is there. In a region far from it one way more may be longer than what is left.
+        let budget = budget.shortened();
         for _ in 0..ASKED_AGAIN_MAX {
             let lent_here = match decided {
                 Decided::ByLedger(verdict) => return Ok(verdict),
@@ -92,7 +94,7 @@ impl Admission {
                         break;
                     }
                     tokio::time::sleep(DELETED_WAIT).await;
-                    decided = self.take(check, hard, budget.shortened()).await?;
+                    decided = self.take(check, hard, budget).await?;
                     continue;
                 }
                 Decided::ByWhatIsLent { lent_here, .. } => lent_here,

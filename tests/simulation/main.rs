@@ -49,6 +49,10 @@ mod steps;
 mod twin;
 mod with_redis;
 
+/// As the program's: the fake server makes and drops a string for each word of a command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[path = "../support/redis_server.rs"]
 #[allow(
     dead_code,
