@@ -2,7 +2,7 @@
 
 use imquota::grpc::proto::{CheckMode, CheckRequest, Decision, DenyReason, Resource, Source};
 
-use crate::client::{ALLOW, ROOMS_FULL, UNKNOWN, creation, deletion, used, verdict};
+use crate::client::{ALLOW, GAIN_FULL, ROOMS_FULL, UNKNOWN, creation, deletion, used, verdict};
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_both_stores};
@@ -10,11 +10,13 @@ use crate::wait::until;
 
 const PRO: u64 = 1;
 const OFF: u64 = 2;
+const SLOW: u64 = 4;
 const SETTINGS: &str = "
 store: { timeout: 500ms }
 apps:
   - { app_id: 1, plan: pro, limits: { av_rooms: 3 } }
   - { app_id: 2, plan: trial, disabled: true }
+  - { app_id: 4, plan: pro, limits: { groups_gained_daily: 2 } }
 ";
 /// Counted, and at its limit.
 const OVER: (Decision, DenyReason, u32) = (Decision::Allow, DenyReason::LimitReached, 0);
@@ -81,6 +83,26 @@ async fn what_exists_is_counted_above_the_limit(store: Store) {
     assert_eq!(client.used(PRO, AvRoom).await, 3);
 }
 
+/// What it says is which of its limits is passed: here that of the day.
+async fn what_exists_is_counted_above_the_gain_of_a_day(store: Store) {
+    let sidecar = Sidecar::start(&store.url(), SETTINGS).await;
+    let client = sidecar.client().await;
+    let group = |id: &str| CheckRequest {
+        request_id: id.into(),
+        ..creation(SLOW, Group)
+    };
+    for id in ["1", "2"] {
+        assert_eq!(verdict(&client.check(exists(group(id))).await), ALLOW);
+    }
+    assert_eq!(verdict(&client.check(group("3")).await), GAIN_FULL);
+    let told = client.check(exists(group("3"))).await;
+    let beyond = (Decision::Allow, DenyReason::DailyGainReached, 0);
+    assert_eq!((verdict(&told), told.replayed), (beyond, false), "{told:?}");
+    assert!(client.check(exists(group("3"))).await.replayed);
+    let usage = client.usage(SLOW).await;
+    assert_eq!((used(&usage, Group), usage.groups_gained_today), (3, 3));
+}
+
 async fn a_disabled_app_has_what_it_has(store: Store) {
     let sidecar = Sidecar::start(&store.url(), SETTINGS).await;
     let client = sidecar.client().await;
@@ -101,6 +123,7 @@ async fn a_disabled_app_has_what_it_has(store: Store) {
 
 on_both_stores!(
     what_exists_is_counted_above_the_limit,
+    what_exists_is_counted_above_the_gain_of_a_day,
     a_disabled_app_has_what_it_has,
 );
 

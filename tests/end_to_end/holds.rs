@@ -8,6 +8,8 @@ use imquota::grpc::proto::{
 use tonic::Code;
 
 use crate::client::{ALLOW, Client, ROOMS_FULL, UNAVAILABLE, creation, held, used, verdict};
+use crate::process::Process;
+use crate::recount::{json, operators};
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_both_stores};
@@ -199,6 +201,47 @@ async fn the_settings_end_what_expires(store: Store) {
     assert_eq!((confirmed.used, confirmed.late), (1, true));
 }
 
+/// An operator sees what nobody ended, and ends it.
+async fn what_is_in_doubt_is_listed_and_ended_by_an_operator(store: Store) {
+    let mut sidecar = Sidecar::new(&store.url(), SETTINGS);
+    let socket = operators(&sidecar);
+    sidecar.set(&format!("{SETTINGS}admin_listen: \"{socket}\"\n"));
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    assert_eq!(verdict(&reserve(&client, ASK, "held").await), ALLOW);
+    for id in ["made", "lost"] {
+        let answer = client.check(reservation(ASK, AvRoom, id, SHORT)).await;
+        assert_eq!(verdict(&answer), ALLOW);
+    }
+    let listed = async || {
+        let list = json(&sidecar, "holds --app 1").await;
+        let holds = list["holds"].as_array().expect("a list").clone();
+        let of = |hold: &serde_json::Value| {
+            let id = hold["request_id"].as_str().expect("text").to_owned();
+            (id, hold["in_doubt"].as_bool().expect("yes or no"))
+        };
+        holds.iter().map(of).collect::<Vec<_>>()
+    };
+    let is = |id: &str, in_doubt| (id.to_owned(), in_doubt);
+    until("they are in doubt", async || {
+        let seen = listed().await;
+        let doubted = seen.iter().filter(|(_, in_doubt)| *in_doubt).count();
+        if doubted == 2 { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    let seen = listed().await;
+    assert_eq!(seen.last(), Some(&is("held", false)), "the last to expire");
+    assert_eq!(seen.len(), 3);
+    let at = format!("http://{}", sidecar.address());
+    for (verb, id) in [("confirm", "made"), ("cancel", "lost")] {
+        let words = [verb, "--app", "1", "--request-id", id, "--endpoint", &at];
+        let ended = Process::imquota(words).ended().await;
+        assert_eq!(ended.code(), 0, "{ended:?}");
+    }
+    assert_eq!(listed().await, [is("held", false)]);
+    assert_eq!(rooms(&client, ASK).await, (1, 1));
+}
+
 async fn a_kill_forgets_no_reservation(store: Store) {
     let mut sidecar = Sidecar::start(&store.url(), SETTINGS).await;
     let client = sidecar.client().await;
@@ -227,6 +270,7 @@ on_both_stores!(
     what_is_cancelled_is_free,
     what_expires_is_in_doubt_and_stays_charged,
     the_settings_end_what_expires,
+    what_is_in_doubt_is_listed_and_ended_by_an_operator,
     a_kill_forgets_no_reservation,
 );
 

@@ -7,6 +7,7 @@ use imquota::grpc::proto::{
 use rustix::process::Signal;
 
 use crate::client::{ALLOW, Client, ROOMS_FULL, creation, deletion, held, used, verdict};
+use crate::recount::{json, operators};
 use crate::redis_server::{Persistence, RedisServer};
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_both_stores};
@@ -304,6 +305,45 @@ async fn names_are_not_looked_at_where_the_settings_say_so(store: Store) {
     }
 }
 
+/// An app whose objects are older than its sidecars: some were counted without a name, some never, and the file may be
+/// read twice.
+async fn what_was_there_before_is_taken_in(store: Store) {
+    let mut sidecar = Sidecar::new(&store.url(), SETTINGS);
+    let socket = operators(&sidecar);
+    sidecar.set(&format!("{SETTINGS}admin_listen: \"{socket}\"\n"));
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    let names: Vec<_> = (0..1_200).map(|number| format!("u{number}")).collect();
+    let file = sidecar.settings().with_file_name("ids");
+    std::fs::write(&file, names.join("\n")).expect("the folder is ours");
+    for _ in 0..3 {
+        assert_eq!(verdict(&client.create(OTHER, Account).await), ALLOW);
+    }
+    assert_eq!(told(&client.check(named(OTHER, Account, "u7")).await), NEW);
+    let import = format!(
+        "objects import --app {OTHER} --resource account --file {}",
+        file.display()
+    );
+    for (named, counted, known) in [(3, 1_196, 1), (0, 0, 1_200)] {
+        let done = json(&sidecar, &import).await;
+        let expected = serde_json::json!({ "named": named, "counted": counted, "known": known });
+        assert_eq!(done, expected);
+        assert_eq!(client.used(OTHER, Account).await, 1_200);
+    }
+    assert_eq!(
+        told(&client.check(named(OTHER, Account, "u9")).await),
+        THERE
+    );
+    for released in [1, 0] {
+        let freed = client.release(delete(OTHER, Account, "u9")).await;
+        assert_eq!(freed.released, released);
+    }
+    // One without names is set to its number.
+    let set = format!("objects import --app {BLIND} --resource group --at-count 42");
+    json(&sidecar, &set).await;
+    assert_eq!(client.used(BLIND, Group).await, 42);
+}
+
 async fn a_reservation_becomes_an_object(store: Store) {
     let sidecar = Sidecar::start(&store.url(), SETTINGS).await;
     let client = sidecar.client().await;
@@ -356,6 +396,7 @@ on_both_stores!(
     a_kill_forgets_no_object,
     a_kill_mixes_up_no_creation_with_an_older_one,
     names_are_not_looked_at_where_the_settings_say_so,
+    what_was_there_before_is_taken_in,
     a_reservation_becomes_an_object,
 );
 

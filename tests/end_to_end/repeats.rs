@@ -2,14 +2,14 @@
 //! happens to the sidecar in between.
 
 use imquota::grpc::proto::{
-    CheckMode, CheckRequest, Decision, DenyReason, RecordActiveRequest, ReleaseRequest, Resource,
-    Source,
+    CancelRequest, CheckMode, CheckRequest, ConfirmRequest, Decision, DenyReason,
+    RecordActiveRequest, ReleaseRequest, Resource, Source,
 };
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::client::{
-    ALLOW, Client, DISABLED, UNAVAILABLE, UNKNOWN, creation, deletion, used, verdict,
+    ALLOW, Client, DISABLED, UNAVAILABLE, UNKNOWN, creation, deletion, held, used, verdict,
 };
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
@@ -148,15 +148,57 @@ async fn dated_ids_expire(store: Store) {
         "017F22E2-79B0-7CC3-98C4-DC0C0C07398F",
         "01ARZ3NDEKTSV4RRFFQ69G5FAV",
     ] {
-        let answer = client.check(named(id)).await;
-        assert_eq!(answer.reason(), DenyReason::RequestExpired);
-        let status = client.try_release(gone(id)).await.expect_err("it is old");
-        assert_eq!(status.code(), Code::InvalidArgument);
-        let status = client.try_record(many(id)).await.expect_err("it is old");
-        assert_eq!(status.code(), Code::InvalidArgument);
+        // Whatever is asked and whoever would decide it; what exists is not counted either.
+        for resource in [Account, AvRoom] {
+            for mode in [CheckMode::Count, CheckMode::Reserve, CheckMode::Record] {
+                let check = CheckRequest {
+                    resource: resource.into(),
+                    mode: mode.into(),
+                    ..named(id)
+                };
+                let answer = client.check(check).await;
+                let heard = (answer.decision(), answer.reason());
+                let expired = (Decision::Deny, DenyReason::RequestExpired);
+                assert_eq!(heard, expired, "{resource:?}, {mode:?}");
+            }
+        }
+        let confirm = ConfirmRequest {
+            app_id: PRO,
+            request_id: id.into(),
+            ..Default::default()
+        };
+        let cancel = CancelRequest {
+            app_id: PRO,
+            request_id: id.into(),
+        };
+        for status in [
+            client.try_release(gone(id)).await.expect_err("it is old"),
+            client.try_record(many(id)).await.expect_err("it is old"),
+            client.try_confirm(confirm).await.expect_err("it is old"),
+            client.try_cancel(cancel).await.expect_err("it is old"),
+        ] {
+            assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+            let details = status.get_error_details();
+            let info = details.error_info().expect("it says why");
+            assert_eq!(info.reason, "REQUEST_EXPIRED");
+        }
     }
     let usage = client.usage(PRO).await;
     assert_eq!((usage.resources[0].used, usage.daily_active), (0, 0));
+    assert_eq!((used(&usage, AvRoom), held(&usage, AvRoom)), (0, 0));
+}
+
+/// Ids that say that they were made at this time, of either kind.
+fn dated(ms: u64) -> [String; 2] {
+    const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let digit = |at: u32| DIGITS[usize::try_from(ms >> (5 * at) & 31).expect("below 32")];
+    let time = (0..10).rev().map(|at| char::from(digit(at)));
+    let uuid = format!(
+        "{:08x}-{:04x}-7abc-8def-0123456789ab",
+        ms >> 16,
+        ms & 0xffff
+    );
+    [uuid, time.chain("TSV4RRFFQ69G5FAV".chars()).collect()]
 }
 
 /// Behind the window an id is new; one that says when it was made is refused instead, and never counted again.
@@ -169,30 +211,28 @@ async fn ids_are_forgotten_behind_the_window(store: Store) {
         .duration_since(std::time::UNIX_EPOCH)
         .expect("it is later");
     let made = u64::try_from(now.as_millis()).expect("it is near");
-    let dated = format!(
-        "{:08x}-{:04x}-7abc-8def-0123456789ab",
-        made >> 16,
-        made & 0xffff
-    );
-    for id in ["plain", &dated] {
+    let [uuid, ulid] = dated(made);
+    for id in ["plain", &uuid, &ulid] {
         let answer = client.check(named(id)).await;
         assert_eq!((verdict(&answer), answer.replayed), (ALLOW, false));
     }
-    let expired = until("the dated id is too old", async || {
-        let answer = client.check(named(&dated)).await;
-        match answer.reason() {
-            DenyReason::RequestExpired => Ok(answer),
-            _ => Err(answer),
-        }
-    })
-    .await;
-    assert_eq!(expired.used, 2, "{expired:?}");
+    for dated in [&uuid, &ulid] {
+        let expired = until("the dated id is too old", async || {
+            let answer = client.check(named(dated)).await;
+            match answer.reason() {
+                DenyReason::RequestExpired => Ok(answer),
+                _ => Err(answer),
+            }
+        })
+        .await;
+        assert_eq!(expired.used, 3, "{expired:?}");
+    }
     until("the other one is new", async || {
         let answer = client.check(named("plain")).await;
         if answer.replayed { Err(answer) } else { Ok(()) }
     })
     .await;
-    assert_eq!(client.used(PRO, Account).await, 3);
+    assert_eq!(client.used(PRO, Account).await, 4);
 }
 
 /// Calls in flight.

@@ -1,15 +1,17 @@
-//! The end of a server: calls in flight are answered, and nobody holds it up.
+//! The end of a server: calls in flight are answered, new ones are told to go elsewhere, and nobody holds it up.
 
 use std::time::Instant;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
 use crate::common::{Server, bounds, soon};
+use crate::framing::{Stream, connect};
 
 fn question() -> ServerReflectionRequest {
     ServerReflectionRequest {
@@ -93,4 +95,21 @@ async fn a_call_that_never_ends_is_cut() {
     server.ended().await;
     assert!(began.elapsed() >= bounds().drain_max);
     soon(answers.message()).await.expect_err("the call was cut");
+}
+
+/// Who has a stream open hears the end of what it asked, and GOAWAY: whatever it asks next it asks elsewhere.
+#[tokio::test]
+async fn an_open_stream_hears_goaway() {
+    let mut server = Server::start_met().await;
+    let mut client = connect(&server).await;
+    let mut stream = Stream::open(&mut client).await;
+    stream.asks();
+    assert_eq!(stream.hears().await, Ok(1));
+    server.stop();
+    assert_eq!(stream.hears().await, Err(Some(Code::Unavailable)));
+    let away = soon(client.ready()).await.expect_err("it takes no calls");
+    assert!(away.is_go_away() && away.is_remote(), "{away:?}");
+    assert_eq!(away.reason(), Some(h2::Reason::NO_ERROR));
+    drop(stream);
+    server.ended().await;
 }

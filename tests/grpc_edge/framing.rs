@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 use h2::client::SendRequest;
+use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use imquota::endpoint::Endpoint;
-use imquota::grpc::proto::GetUsageRequest;
-use prost::Message as _;
+use imquota::grpc::proto::{CheckRequest, CheckResponse, GetUsageRequest, Resource};
+use prost::Message;
 use tokio::net::TcpStream;
 use tonic::Code;
 
 use crate::common::{Server, soon};
 
-async fn connect(server: &Server) -> SendRequest<Bytes> {
+pub async fn connect(server: &Server) -> SendRequest<Bytes> {
     let Endpoint::Tcp(address) = server.endpoint else {
         panic!("it listens on TCP");
     };
@@ -26,7 +27,11 @@ async fn connect(server: &Server) -> SendRequest<Bytes> {
 }
 
 fn request(content_type: &str) -> Request<()> {
-    Request::post("http://localhost/imquota.v1.QuotaService/GetUsage")
+    call_of("GetUsage", content_type)
+}
+
+fn call_of(method: &str, content_type: &str) -> Request<()> {
+    Request::post(format!("http://localhost/imquota.v1.QuotaService/{method}"))
         .header("content-type", content_type)
         .header("te", "trailers")
         .body(())
@@ -35,9 +40,73 @@ fn request(content_type: &str) -> Request<()> {
 
 /// What GetUsage of app 7 says, with its prefix.
 fn usage() -> Vec<u8> {
-    let message = GetUsageRequest { app_id: 7 }.encode_to_vec();
+    framed(&GetUsageRequest { app_id: 7 })
+}
+
+/// A message with its prefix.
+fn framed(message: &impl Message) -> Vec<u8> {
+    let message = message.encode_to_vec();
     let length = u8::try_from(message.len()).expect("it is short");
     [&[0, 0, 0, 0, length], &message[..]].concat()
+}
+
+/// An open stream of checks: what is sent, and what comes back.
+pub struct Stream {
+    pub checks: SendStream<Bytes>,
+    answers: RecvStream,
+    held: Vec<u8>,
+}
+
+impl Stream {
+    pub async fn open(client: &mut SendRequest<Bytes>) -> Self {
+        let call = call_of("StreamChecks", "application/grpc");
+        let (response, checks) = client
+            .send_request(call, false)
+            .expect("the connection is open");
+        let answers = soon(response).await.expect("it is served").into_body();
+        let held = Vec::new();
+        Self {
+            checks,
+            answers,
+            held,
+        }
+    }
+
+    /// Sends one more account of app 1.
+    pub fn asks(&mut self) {
+        let check = CheckRequest {
+            app_id: 1,
+            resource: Resource::Account.into(),
+            ..Default::default()
+        };
+        self.sends(&framed(&check));
+    }
+
+    fn sends(&mut self, bytes: &[u8]) {
+        let sent = self.checks.send_data(Bytes::copy_from_slice(bytes), false);
+        sent.expect("the stream is open");
+    }
+
+    /// How many are counted, by the next answer; or the status that the stream ends with.
+    pub async fn hears(&mut self) -> Result<u64, Option<Code>> {
+        loop {
+            if let [_, a, b, c, d, rest @ ..] = &self.held[..] {
+                let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+                if let Some(message) = rest.get(..length) {
+                    let answer = CheckResponse::decode(message).expect("it is an answer");
+                    self.held.drain(..5 + length);
+                    return Ok(answer.used);
+                }
+            }
+            let Some(data) = soon(self.answers.data()).await else {
+                let trailers = soon(self.answers.trailers()).await.expect("it is whole");
+                return Err(trailers.as_ref().and_then(code));
+            };
+            let data = data.expect("it is whole");
+            let _ = self.answers.flow_control().release_capacity(data.len());
+            self.held.extend(data);
+        }
+    }
 }
 
 fn code(headers: &HeaderMap) -> Option<Code> {
@@ -113,6 +182,33 @@ async fn what_is_not_one_message_is_refused() {
         Some(Code::NotFound),
         "it goes on"
     );
+}
+
+/// What is no check at all ends a stream: what came before it is answered, what is behind it was not decided.
+#[tokio::test]
+async fn what_is_no_check_ends_its_stream() {
+    let server = Server::start_met().await;
+    let mut client = connect(&server).await;
+    let mut counted = 0;
+    for (broken, status) in [
+        (&[0, 0, 0, 0, 1, 0xff][..], Code::InvalidArgument),
+        (&[0, 255, 255, 255, 255], Code::OutOfRange),
+    ] {
+        let mut stream = Stream::open(&mut client).await;
+        for _ in 0..3 {
+            stream.asks();
+        }
+        stream.sends(broken);
+        stream.asks();
+        for _ in 0..3 {
+            counted += 1;
+            assert_eq!(stream.hears().await, Ok(counted));
+        }
+        assert_eq!(stream.hears().await, Err(Some(status)));
+    }
+    let mut stream = Stream::open(&mut client).await;
+    stream.asks();
+    assert_eq!(stream.hears().await, Ok(counted + 1), "it goes on");
 }
 
 #[tokio::test]
