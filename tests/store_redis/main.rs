@@ -54,6 +54,7 @@ mod recovery;
 mod restating;
 mod rights;
 mod server_faults;
+mod server_load;
 mod storm;
 mod suite;
 mod tls;

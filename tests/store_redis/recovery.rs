@@ -13,6 +13,7 @@ use imquota::store::{
 
 use crate::fixture::{Sidecar, app, app_report, cell_report, quick, today};
 use crate::redis_server::RedisServer;
+use crate::server_load::{busy, scripts};
 
 /// How many members and apps there are, unless the environment says otherwise.
 const MEMBERS: u64 = 40;
@@ -50,33 +51,6 @@ fn known(members: u64, apps: u64) -> Vec<HashMap<Shard, Vec<AppReport>>> {
         }
     }
     known
-}
-
-/// What a section of INFO says under a name.
-fn told(server: &RedisServer, section: &str, name: &str) -> String {
-    let all: String = server.command(&["INFO", section]);
-    let line = all.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|line| line.strip_prefix(':'))
-        .unwrap_or_else(|| panic!("no {name} in {all}"))
-        .to_owned()
-}
-
-/// How many scripts ran.
-fn scripts(server: &RedisServer) -> u64 {
-    let told = told(server, "commandstats", "cmdstat_evalsha");
-    let calls = told.split(',').find_map(|part| part.strip_prefix("calls="));
-    calls
-        .and_then(|calls| calls.parse().ok())
-        .expect("a number")
-}
-
-/// For how long the server had a core, whoever else wanted it.
-fn busy(server: &RedisServer) -> Duration {
-    ["used_cpu_user", "used_cpu_sys"]
-        .iter()
-        .map(|name| told(server, "cpu", name).parse().expect("seconds"))
-        .map(Duration::from_secs_f64)
-        .sum()
 }
 
 /// The steps that took long, by their hash and first key without the shard: how many, and how long the longest, in µs.
