@@ -71,7 +71,8 @@ impl Call {
                 Answer::Allowed { degraded, replayed }
             }
             found if Some(found) == full => Answer::Full { replayed },
-            UNAVAILABLE if full.is_some() => Answer::Unavailable,
+            // Of a metered one only if the ledger was asked about its id, and the time was over meanwhile.
+            UNAVAILABLE if full.is_some() || !self.id.is_empty() => Answer::Unavailable,
             _ => panic!("{name}: no such answer: {answer:?}"),
         }
     }

@@ -17,8 +17,8 @@ pub struct Cell {
     pub limit: Option<(u64, (Decision, DenyReason, u32))>,
     /// Whether creations are admitted, above the limit too, while the ledger is away.
     pub open_while_away: bool,
-    /// How many calls of ten have a request id, so that an unknown outcome can be asked for again: none
-    /// where ids are not remembered. With all ten, the count must be the book's exactly.
+    /// How many creations of ten have a request id, so that an unknown outcome can be asked for again: none
+    /// where an answer may change when the ledger is back. With all ten, the count must be the book's exactly.
     pub with_ids: u32,
     /// Whether an object is in the ledger once it was answered, so that any sidecar can release it.
     /// What was counted from memory is given back to the sidecar that counted it: another may not
@@ -26,6 +26,14 @@ pub struct Cell {
     pub released_anywhere: bool,
     /// Objects of one creation.
     pub amounts: RangeInclusive<u32>,
+}
+
+impl Cell {
+    /// Whether each sidecar counts by itself while the ledger is away, also under an id that another has counted: one of
+    /// the two takes it back later.
+    pub fn counts_alone(&self) -> bool {
+        self.limit.is_none()
+    }
 }
 
 /// The settings of every sidecar. A check waits half a second for the ledger, as it does by default.
@@ -88,7 +96,7 @@ pub const CELLS: [Cell; 5] = [
         resource: Resource::Account,
         limit: None,
         open_while_away: true,
-        with_ids: 0,
+        with_ids: 5,
         released_anywhere: false,
         amounts: 1..=5,
     },

@@ -171,10 +171,20 @@ fn only_dated_ids_expire() {
         let hex = format!("{ms:012x}");
         format!("{}-{}-7abc-8def-0123456789ab", &hex[..8], &hex[8..])
     };
+    let ulid = |ms: i64| {
+        let digit = |at: i64| usize::try_from(ms >> (5 * at) & 31).unwrap();
+        let digits = (0..10)
+            .rev()
+            .map(|at| &b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"[digit(at)]);
+        let time: String = digits.map(|digit| char::from(*digit)).collect();
+        time + "TSV4RRFFQ69G5FAV"
+    };
     let made = uuid(at(0).0);
-    assert!(!expired(&made, 600));
-    assert!(expired(&made, 601));
-    assert!(!expired(&made, -1000), "a future date says nothing");
+    for made in [&made, &ulid(at(0).0)] {
+        assert!(!expired(made, 600), "{made}");
+        assert!(expired(made, 601), "{made}");
+        assert!(!expired(made, -1000), "a future date says nothing: {made}");
+    }
     assert!(
         !expired(&made.replace("-7abc", "-4abc"), 601),
         "of version 4"
