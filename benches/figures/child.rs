@@ -14,6 +14,8 @@ use crate::Failure;
 
 /// The core that servers under measurement have for themselves.
 pub(crate) const SERVER_CORE: &str = "0";
+/// Both of them.
+pub(crate) const BOTH_CORES: &str = "0,1";
 /// The core of the load, and of everything that is not measured.
 pub(crate) const LOAD_CORE: &str = "1";
 
@@ -145,9 +147,25 @@ impl Loading {
         Self::start_as("load", args)
     }
 
+    /// As [`Loading::start`], behind whatever else wants the load's core.
+    pub(crate) fn start_behind(args: &[String]) -> Result<Self, Failure> {
+        let program = std::env::current_exe()?.display().to_string();
+        let behind = ["-n".into(), "19".into(), program, "load".into()];
+        Self::begun(pinned(LOAD_CORE, "nice".into(), &behind), args)
+    }
+
     /// Starts one of this program's loads with `args`.
     pub(crate) fn start_as(load: &str, args: &[String]) -> Result<Self, Failure> {
-        let mut command = pinned(LOAD_CORE, std::env::current_exe()?, &[load.into()]);
+        Self::start_on(LOAD_CORE, load, args)
+    }
+
+    /// The same on another core.
+    pub(crate) fn start_on(core: &str, load: &str, args: &[String]) -> Result<Self, Failure> {
+        let program = std::env::current_exe()?;
+        Self::begun(pinned(core, program, &[load.into()]), args)
+    }
+
+    fn begun(mut command: Command, args: &[String]) -> Result<Self, Failure> {
         let child = command.args(args).stdout(Stdio::piped()).spawn()?;
         Ok(Self {
             running: Running { child },

@@ -24,30 +24,36 @@ const TABS: usize = 100;
 const TAB_PAUSE: Duration = Duration::from_secs(1);
 /// How often the settings are read again.
 const RELOAD_PAUSE: Duration = Duration::from_millis(100);
-/// The app that floods, 4 connections with 64 calls in flight each.
+/// The app that floods.
 const FLOODING_APP: u64 = 1_400_000_000;
+/// Its connections, and the calls in flight on each.
+const FLOOD: (u64, u64) = (4, 64);
+const WIDE_FLOOD: (u64, u64) = (64, 4);
 /// How long a disturbance goes on before anybody asks.
 const AHEAD: Duration = Duration::from_millis(300);
 
 /// What else goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Beside {
+pub(crate) enum Beside {
     Nothing,
     Scrapers,
     Tabs,
     Reloads,
     /// Another app asks as much as it can, from the caller's own core.
     Flood,
+    /// The same, by many connections.
+    WideFlood,
     /// Each call is a span, and the receiver of spans is gone.
     NoReceiver,
 }
 
-const ALL: [(Beside, &str); 6] = [
+const ALL: [(Beside, &str); 7] = [
     (Beside::Nothing, "nothing"),
     (Beside::Scrapers, "scrapers that do not read"),
     (Beside::Tabs, "100 tabs with the page"),
     (Beside::Reloads, "settings, ten times a second"),
     (Beside::Flood, "another app's flood"),
+    (Beside::WideFlood, "the same, 64 connections"),
     (Beside::NoReceiver, "spans, and no receiver"),
 ];
 
@@ -111,14 +117,14 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
 }
 
 /// Something that goes on until it is told to end.
-struct Disturbing {
+pub(crate) struct Disturbing {
     over: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
     thread: Option<JoinHandle<Result<(), String>>>,
 }
 
 impl Disturbing {
-    fn start(beside: Beside, effort: Effort, of: &Sidecar, http: &str) -> Self {
+    pub(crate) fn start(beside: Beside, effort: Effort, of: &Sidecar, http: &str) -> Self {
         let (over, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let goes_on = Over(Arc::clone(&over), Arc::clone(&done));
         let (pid, tcp, http) = (of.process.id(), of.tcp.clone(), http.to_owned());
@@ -127,14 +133,15 @@ impl Disturbing {
             Beside::Scrapers => Some(Box::new(move || scrape(&http, &goes_on))),
             Beside::Tabs => Some(Box::new(move || browse(&http, &goes_on))),
             Beside::Reloads => Some(Box::new(move || reload(pid, &goes_on))),
-            Beside::Flood => Some(Box::new(move || flood(effort, &tcp, &goes_on))),
+            Beside::Flood => Some(Box::new(move || flood(effort, &tcp, FLOOD, &goes_on))),
+            Beside::WideFlood => Some(Box::new(move || flood(effort, &tcp, WIDE_FLOOD, &goes_on))),
         };
         let thread = work.map(|work| thread::spawn(move || work().map_err(|why| why.to_string())));
         Self { over, done, thread }
     }
 
     /// Ends it. How often it did what it does.
-    fn end(self) -> Result<u64, Failure> {
+    pub(crate) fn end(self) -> Result<u64, Failure> {
         self.over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread {
             thread.join().map_err(|_| "a disturbance panicked")??;
@@ -208,12 +215,20 @@ fn browse(http: &str, goes_on: &Over) -> Result<(), Failure> {
 }
 
 /// Creates for one app, as fast as it is answered, until the caller has done.
-fn flood(effort: Effort, to: &str, goes_on: &Over) -> Result<(), Failure> {
+fn flood(
+    effort: Effort,
+    to: &str,
+    (connections, in_flight): (u64, u64),
+    goes_on: &Over,
+) -> Result<(), Failure> {
     let ahead = u64::try_from(AHEAD.as_millis())?;
-    let load = Loading::start(&[
+    // What is measured is the server's part: at the core that both clients share, the one that waits goes first.
+    let load = Loading::start_behind(&[
         format!("--to={to}"),
         format!("--first-app={FLOODING_APP}"),
         "--apps=1".into(),
+        format!("--connections={connections}"),
+        format!("--in-flight={in_flight}"),
         format!("--warm-ms={}", effort.warm_ms),
         format!("--measure-ms={}", 2 * ahead + effort.measure_ms / 2),
     ])?;

@@ -9,7 +9,9 @@ use crate::stat::{Ratios, Runs};
 use crate::{Effort, Failure};
 
 const FIRST_APP: u64 = 1_700_000_000;
-const NAMES: [&str; 3] = ["imquota", "no-op tonic", "byte echo"];
+const NAMES: [&str; 4] = ["imquota", "no-op tonic", "byte echo", "imquota that spins"];
+/// For so long it looks out for the next call.
+const SPIN: &str = "spin: 200us\n";
 pub(crate) const PARTS: [&str; 3] = ["p50_ns", "p99_ns", "p999_ns"];
 
 /// Prints the times, and the ratio of the median ones.
@@ -18,16 +20,20 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
         "One call in flight, a fresh request id each, server and caller on a core each; a wait is from the\n\
          write to the answer, in ns: p50, p99, p99.9 (medians of the rounds)"
     );
-    let folder = tempfile::tempdir()?;
+    let (folder, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let ours = Sidecar::start("embedded", folder.path(), Limits::Metered)?;
+    let spins = Sidecar::with("embedded", other.path(), Limits::Metered, SPIN)?.0;
     let noop = Peer::start(folder.path(), "noop", &[])?;
     let echo = Peer::start(folder.path(), "echo", &[])?;
     for (way, addresses) in [
-        ("TCP", [&ours.tcp, &noop.tcp, &echo.tcp]),
-        ("Unix socket", [&ours.socket, &noop.socket, &echo.socket]),
+        ("TCP", [&ours.tcp, &noop.tcp, &echo.tcp, &spins.tcp]),
+        (
+            "Unix socket",
+            [&ours.socket, &noop.socket, &echo.socket, &spins.socket],
+        ),
     ] {
         let mut times: [[Runs; PARTS.len()]; NAMES.len()] = Default::default();
-        let mut ratios = [Ratios::default(), Ratios::default()];
+        let mut ratios: [Ratios; 3] = Default::default();
         for round in 0..effort.rounds {
             let mut medians = [0; NAMES.len()];
             for turn in 0..NAMES.len() {
@@ -41,9 +47,10 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
                     }
                 }
             }
-            let [mine, noop, echo] = medians;
+            let [mine, noop, echo, spinning] = medians;
             ratios[0].add(mine, noop);
             ratios[1].add(mine, echo);
+            ratios[2].add(spinning, echo);
         }
         println!("  {way}:");
         for (name, times) in NAMES.iter().zip(&times) {
@@ -52,8 +59,10 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
         }
         println!("    p50, imquota / no-op       {}", ratios[0]);
         println!("    p50, imquota / echo        {}", ratios[1]);
+        println!("    p50, that spins / echo     {}", ratios[2]);
     }
-    ours.process.terminate()
+    ours.process.terminate()?;
+    spins.process.terminate()
 }
 
 /// One of the [`PARTS`] of what was found.

@@ -11,6 +11,7 @@ mod commands;
 mod counted;
 mod disturbed;
 mod echo;
+mod evalsha;
 mod instructions;
 mod latency;
 mod load;
@@ -19,6 +20,7 @@ mod many;
 mod memory;
 mod noop;
 mod others;
+mod paced;
 mod redis;
 mod relay;
 mod share;
@@ -75,6 +77,12 @@ enum What {
     Latency,
     /// One call at a time, while something else goes on.
     Disturbed,
+    /// Calls at a fixed rate, half of what the server can and nearly all, while something else goes on.
+    Paced,
+    /// A check that goes to Redis against one bare call of a script.
+    Evalsha,
+    /// Two serving threads against one.
+    Scaling,
     /// What 1,000 checks cost Redis in each of the three ways: commands, time, memory.
     Commands,
     /// Memory an app, for both stores.
@@ -102,6 +110,12 @@ enum What {
     Load(load::Load),
     /// The load of batches and streams alone.
     ManyLoad(load::Many),
+    /// Bare calls of a script alone.
+    EvalshaLoad(evalsha::Evalsha),
+    /// Creations under a tight limit alone.
+    TightLoad(evalsha::TightLoad),
+    /// The load at a fixed rate alone.
+    PacedLoad(load::Paced),
     /// Timed calls alone.
     Pulse(load::Pulse),
     /// The no-op server alone.
@@ -147,6 +161,9 @@ fn run(args: Args) -> Result<(), Failure> {
     match args.what {
         Some(What::Load(load)) => return load.run(),
         Some(What::ManyLoad(load)) => return load.run(),
+        Some(What::PacedLoad(load)) => return load.run(),
+        Some(What::EvalshaLoad(load)) => return load.run(),
+        Some(What::TightLoad(load)) => return load.run(),
         Some(What::Pulse(load)) => return load.run(),
         Some(What::Noop(noop)) => return noop.run(),
         Some(What::Echo(echo)) => return echo.run(),
@@ -160,6 +177,9 @@ fn run(args: Args) -> Result<(), Failure> {
         Some(What::Many) => many::run(effort),
         Some(What::Latency) => latency::run(effort),
         Some(What::Disturbed) => disturbed::run(effort),
+        Some(What::Paced) => paced::run(effort),
+        Some(What::Evalsha) => evalsha::run(effort),
+        Some(What::Scaling) => paced::scaling(effort),
         Some(What::Commands) => commands::run(effort),
         Some(What::Memory) => memory::run(effort),
         Some(What::Actives) => actives::run(effort),
@@ -174,6 +194,9 @@ fn run(args: Args) -> Result<(), Failure> {
             many::run(effort)?;
             latency::run(effort)?;
             disturbed::run(effort)?;
+            paced::run(effort)?;
+            paced::scaling(effort)?;
+            evalsha::run(effort)?;
             commands::run(effort)?;
             memory::run(effort)?;
             actives::run(effort)?;

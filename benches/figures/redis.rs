@@ -12,7 +12,7 @@ const START_MAX: Duration = Duration::from_secs(10);
 
 /// A running Redis, which keeps nothing on disk.
 pub(crate) struct Redis {
-    _process: Running,
+    pub(crate) process: Running,
     connection: redis::Connection,
     /// Where it listens on the loopback.
     pub(crate) port: u16,
@@ -47,7 +47,7 @@ impl Redis {
             }
         };
         Ok(Self {
-            _process: process,
+            process,
             connection,
             port,
         })

@@ -13,7 +13,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::Failure;
-use crate::child::{Running, SERVER_CORE};
+use crate::child::{BOTH_CORES, Running, SERVER_CORE};
 
 /// How long a server, or the ledger behind it, may take until it answers.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -114,6 +114,26 @@ impl Sidecar {
         limits: Limits,
         more: &str,
     ) -> Result<(Self, Duration), Failure> {
+        Self::on(SERVER_CORE, 1, store, folder, limits, more)
+    }
+
+    /// As [`Sidecar::start`], with two workers on both cores.
+    pub(crate) fn on_both_cores(
+        store: &str,
+        folder: &Path,
+        limits: Limits,
+    ) -> Result<Self, Failure> {
+        Ok(Self::on(BOTH_CORES, 2, store, folder, limits, "")?.0)
+    }
+
+    fn on(
+        cores: &str,
+        workers: u64,
+        store: &str,
+        folder: &Path,
+        limits: Limits,
+        more: &str,
+    ) -> Result<(Self, Duration), Failure> {
         let settings = folder.join("imquota.yaml");
         let (limits, fees) = (limits.text(), limits.fees());
         fs::write(
@@ -131,9 +151,9 @@ impl Sidecar {
             format!("--listen={socket}"),
             format!("--store={store}"),
             format!("--data-dir={}", folder.join("data").display()),
-            "--workers=1".to_owned(),
+            format!("--workers={workers}"),
         ];
-        let (process, took) = Running::until(SERVER_CORE, program()?, &args, READY)?;
+        let (process, took) = Running::until(cores, program()?, &args, READY)?;
         let sidecar = Self {
             process,
             tcp,
@@ -236,7 +256,7 @@ pub(crate) fn free_port() -> Result<u16, Failure> {
 }
 
 /// The program as it is shipped: it was built beside this one.
-fn program() -> Result<PathBuf, Failure> {
+pub(crate) fn program() -> Result<PathBuf, Failure> {
     let program = std::env::current_exe()?.with_file_name("imquota");
     if program.is_file() {
         return Ok(program);

@@ -1,16 +1,19 @@
 //! Time from exec to the line that says "ready", on a journal of many apps.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use imquota::grpc::proto::Resource;
 
 use crate::child::Loading;
 use crate::redis::Redis;
-use crate::sidecar::{Limits, Sidecar, in_flight, name};
+use crate::sidecar::{Limits, Sidecar, in_flight, name, program};
 use crate::stat::{Runs, grouped};
 use crate::{Effort, Failure};
 
 const FIRST_APP: u64 = 1_500_000_000;
+/// Apps that the settings name.
+const LISTED: u64 = 10_000;
 /// Starts after each kind of end.
 const STARTS: u64 = 5;
 /// A load ends when its calls are answered, or after ten minutes.
@@ -23,10 +26,36 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
          under the limits of pro, {STARTS} starts each",
         grouped(effort.apps)
     );
+    listed()?;
     one("embedded", "embedded", effort.apps)?;
     let folder = tempfile::tempdir()?;
     let redis = Redis::start(folder.path())?;
     one("redis", &Redis::url(redis.port), effort.apps)
+}
+
+/// With many apps in the settings, and nothing else.
+fn listed() -> Result<(), Failure> {
+    let mut apps = String::from("apps:\n");
+    for app in FIRST_APP..FIRST_APP + LISTED {
+        let _ = writeln!(apps, "  - {{ app_id: {app}, plan: figures }}");
+    }
+    let mut starts = Runs::default();
+    for _ in 0..STARTS {
+        let folder = tempfile::tempdir()?;
+        let (sidecar, took) = Sidecar::with("embedded", folder.path(), Limits::Pro, &apps)?;
+        starts.add(millis(took));
+        sidecar.process.terminate()?;
+    }
+    println!(
+        "  {} apps in the settings, an empty folder {starts}",
+        grouped(LISTED)
+    );
+    let bytes = program()?.metadata()?.len();
+    println!(
+        "  the program has {} bytes, the lines of its code included",
+        grouped(bytes)
+    );
+    Ok(())
 }
 
 fn one(called: &str, store: &str, apps: u64) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 
 mod fields;
 mod many;
+mod paced;
 mod pulse;
 mod question;
 mod talk;
@@ -24,6 +25,7 @@ use question::{Apps, Question};
 use talk::Talk;
 
 pub(crate) use many::Many;
+pub(crate) use paced::Paced;
 pub(crate) use pulse::Pulse;
 pub(crate) use question::{COUNTED_BY, DOMAIN};
 
