@@ -247,6 +247,7 @@ impl Server<'_> {
         let bounds = Bounds {
             connections_max: self.settings.connections.max,
             per_address_max: self.settings.connections.per_address,
+            spin: self.settings.spin,
             ..Bounds::of(self.settings.workers)
         };
         let ready = self.readiness.clone();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::table::{Side, aligned};
 use crate::access::{Binding, Role};
@@ -106,6 +107,7 @@ fn facts(settings: &Settings) -> Vec<Vec<String>> {
                 workers,
             ),
         ),
+        ("spin", spin(settings.spin)),
         ("log_format", log.to_owned()),
         ("log_decisions", decisions(settings.decisions)),
         ("metrics", app_series(&settings.app_series)),
@@ -247,6 +249,13 @@ fn app_series(series: &AppSeries) -> String {
 
 fn envoy_keys(keys: &EnvoyKeys) -> String {
     keys.all().map(|key| &**key).join(", ")
+}
+
+fn spin(spin: Duration) -> String {
+    if spin.is_zero() {
+        return "none: a thread without calls sleeps (default)".into();
+    }
+    format!("{spin:?} for the next call, before a thread sleeps")
 }
 
 fn decisions(rates: DecisionRates) -> String {

@@ -26,6 +26,7 @@ mod request_ids;
 mod scalar;
 mod settings;
 mod sources;
+mod spin;
 mod store;
 mod tls;
 mod traces;
@@ -79,7 +80,7 @@ pub const KEY_PREFIX_BYTES_MAX: usize = 64;
 const CONFIG_VARIABLE: &str = "IMQUOTA_CONFIG";
 
 /// The keys of the file's top level.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "listen",
     "admin_listen",
     "http_listen",
@@ -100,6 +101,7 @@ const KEYS: [&str; 24] = [
     "apps",
     "member",
     "workers",
+    "spin",
     "log_format",
     "log_decisions",
     "metrics",
@@ -248,6 +250,7 @@ fn settings(
     let app_series = metrics::read(file, findings_of_all);
     let decisions = decisions::read(file, findings_of_all);
     let traces = traces::read(file, findings_of_all);
+    let spin = spin::read(file, findings_of_all);
     let plans = plans::read(file, currency, findings_of_all);
     let rulebook = apps::read(file, &plans, findings_of_all);
     let notices = findings.verdict()?;
@@ -275,6 +278,7 @@ fn settings(
         decisions,
         traces,
         workers: process.workers,
+        spin,
         log_format: process.log_format,
         by_default: process.by_default,
         notices,

@@ -99,9 +99,15 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// A number with a unit (`500ms`, `30s`, `10m`, `1h`), of `min` to `max`.
 pub(crate) fn duration(text: &str, min: Duration, max: Duration) -> Read<Duration> {
-    const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    const UNITS: [(&str, u64); 5] = [
+        ("us", 1),
+        ("ms", 1_000),
+        ("s", 1_000_000),
+        ("m", 60_000_000),
+        ("h", 3_600_000_000),
+    ];
     let duration = with_unit(text, &UNITS)
-        .map(Duration::from_millis)
+        .map(Duration::from_micros)
         .ok_or_else(|| {
             format!(
                 "must be a duration with its unit, such as 500ms, 30s, 10m or 1h, not {}",

@@ -71,6 +71,8 @@ pub struct Settings {
     pub traces: Option<Traces>,
     /// Serving threads, one core each.
     pub workers: NonZeroUsize,
+    /// How long each of them looks out for the next call before it sleeps.
+    pub spin: Duration,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Which of the above nobody chose.
@@ -117,6 +119,7 @@ impl Settings {
             ),
             ("member", self.member == new.member),
             ("workers", self.workers == new.workers),
+            ("spin", self.spin == new.spin),
             ("log_format", self.log_format == new.log_format),
             ("metrics", series(self) == series(new)),
             ("traces", self.traces == new.traces),

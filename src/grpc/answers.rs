@@ -13,8 +13,8 @@ use super::relay;
 use super::stream::Checks;
 use super::unary::add_frame;
 
-/// Answers that are ready go out together, up to about so many bytes: a frame of HTTP/2.
-const TOGETHER_BYTES: usize = 16 * 1024 - 256;
+/// Answers that are ready go out together, up to about so many bytes: those of a turn ([`super::turns::TURN`]).
+const TOGETHER_BYTES: usize = 2 * 1024;
 
 /// The body that the answers make. It ends with their status.
 pub(super) struct Answers {
@@ -54,7 +54,7 @@ impl http_body::Body for Answers {
             match this.checks.poll_answer(cx) {
                 Poll::Ready(Some(Ok(answer))) => {
                     if out.is_empty() {
-                        out.reserve_exact(TOGETHER_BYTES / 4);
+                        out.reserve_exact(TOGETHER_BYTES);
                     }
                     add_frame(&mut out, |to| put_answer(&answer, to));
                 }

@@ -22,6 +22,7 @@ use super::peer::Peer;
 use super::places::Place;
 use super::prompt::Prompt;
 use super::secure;
+use super::turns::Standing;
 use crate::tls::ServerTls;
 
 /// The bytes that every HTTP/2 client sends first.
@@ -52,14 +53,21 @@ pub(super) enum Stream {
 
 /// Serves a connection until the client closes it, or until `drain` is true and the calls that are
 /// in flight are answered.
-pub(super) async fn serve(accepted: Accepted, edge: Edge, drain: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    accepted: Accepted,
+    edge: Edge,
+    standing: Standing,
+    drain: watch::Receiver<bool>,
+) {
     let Accepted { stream, tls, place } = accepted;
     let served = match (stream, tls) {
-        (Stream::Tcp(stream), Some(tls)) => serve_tls(stream, &tls, edge, drain).await,
-        (Stream::Tcp(stream), None) => serve_tcp(stream, edge.with(Peer::Tcp), drain).await,
+        (Stream::Tcp(stream), Some(tls)) => serve_tls(stream, &tls, edge, standing, drain).await,
+        (Stream::Tcp(stream), None) => {
+            serve_tcp(stream, edge.with(Peer::Tcp), standing, drain).await
+        }
         (Stream::Unix(stream), _) => {
             let edge = edge.with(Peer::of_unix(&stream));
-            serve_unix(stream, edge, drain).await
+            serve_unix(stream, edge, standing, drain).await
         }
     };
     if let Err(problem) = served {
@@ -71,33 +79,36 @@ pub(super) async fn serve(accepted: Accepted, edge: Edge, drain: watch::Receiver
 async fn serve_tcp(
     stream: std::net::TcpStream,
     edge: Edge,
+    standing: Standing,
     mut drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let stream = Prompt::new(TcpStream::from_std(stream)?);
     first_byte(stream.inner().ready(Interest::READABLE), &mut drain).await?;
-    serve_http(stream, edge, drain).await
+    serve_http(stream, edge, standing, drain).await
 }
 
 async fn serve_tls(
     stream: std::net::TcpStream,
     tls: &ServerTls,
     edge: Edge,
+    standing: Standing,
     mut drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let stream = TcpStream::from_std(stream)?;
     first_byte(stream.ready(Interest::READABLE), &mut drain).await?;
     let (stream, peer) = secure::handshake(stream, tls).await?;
-    serve_http(Prompt::new(stream), edge.with(peer), drain).await
+    serve_http(Prompt::new(stream), edge.with(peer), standing, drain).await
 }
 
 async fn serve_unix(
     stream: StdUnixStream,
     edge: Edge,
+    standing: Standing,
     mut drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let stream = Prompt::new(UnixStream::from_std(stream)?);
     first_byte(stream.inner().ready(Interest::READABLE), &mut drain).await?;
-    serve_http(stream, edge, drain).await
+    serve_http(stream, edge, standing, drain).await
 }
 
 /// Waits for the client to speak. One that is silent when draining begins is not waited for.
@@ -116,11 +127,12 @@ async fn first_byte(
 async fn serve_http(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     edge: Edge,
+    standing: Standing,
     drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
     match edge.pages() {
         Some(pages) => serve_pages(stream, pages, drain).await,
-        None => http2::serve(stream, edge, drain).await,
+        None => http2::serve(stream, edge, standing, drain).await,
     }
 }
 

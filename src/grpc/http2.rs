@@ -4,11 +4,11 @@
 //! brought are decided before anything is written, so that their answers leave in one go. A call that
 //! waits gets a task of its own, which ends with the connection.
 
-use std::future::{Future as _, poll_fn};
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use super::alive::Alive;
 use super::call::Answer;
 use super::connection::told_to_drain;
 use super::edge::Edge;
+use super::turns::{CALL, Standing};
 use super::{fault, relay};
 
 /// The most calls in flight on one connection; a client that has more waits.
@@ -30,9 +31,6 @@ const STREAMS_MAX: u32 = 1024;
 /// The most calls that a client may give up before they were begun; more cut the connection. As many
 /// as may be in flight: after a pause of this process the time of all of them can be over at once.
 const RESETS_MAX: usize = 1024;
-/// The most calls that are decided before their answers leave, and before it is another connection's turn: a client
-/// that floods may not hold up its neighbours.
-const TURN_MAX: usize = 32;
 /// The most bytes of requests that a connection holds unread.
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The most bytes of one request that a connection holds unread.
@@ -54,10 +52,11 @@ type Came = (Request<RecvStream>, SendResponse<Bytes>);
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     edge: Edge,
+    standing: Standing,
     mut drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
     // Boxed, as what comes of it is: a connection is large, and lies in no future beside its beginning.
-    let hello = Box::pin(Serving::greet(stream, edge));
+    let hello = Box::pin(Serving::greet(stream, edge, standing));
     let mut serving = tokio::select! {
         biased;
         serving = hello => serving.map_err(io::Error::other)?,
@@ -79,16 +78,18 @@ pub(super) async fn serve(
 struct Serving<S> {
     connection: Connection<S, Bytes>,
     edge: Edge,
+    /// Where it stands among the worker's connections.
+    standing: Standing,
     alive: Alive,
-    /// Calls that were taken and not begun: empty between two polls.
-    came: Vec<Came>,
+    /// Calls that were taken and not begun: fewer than a turn holds.
+    came: VecDeque<Came>,
     /// Calls that wait, at most [`STREAMS_MAX`]; they end with the connection.
     waiting: JoinSet<()>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
     /// Waits for the client's first words.
-    async fn greet(stream: S, edge: Edge) -> Result<Box<Self>, h2::Error> {
+    async fn greet(stream: S, edge: Edge, standing: Standing) -> Result<Box<Self>, h2::Error> {
         let mut connection = Builder::new()
             .max_concurrent_streams(STREAMS_MAX)
             .max_pending_accept_reset_streams(RESETS_MAX)
@@ -106,8 +107,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
         Ok(Box::new(Self {
             connection,
             edge,
+            standing,
             alive,
-            came: Vec::new(),
+            came: VecDeque::new(),
             waiting: JoinSet::new(),
         }))
     }
@@ -119,27 +121,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
             let _ = self.connection.poll_accept(cx);
             return Poll::Ready(Ok(()));
         }
-        let mut turn = TURN_MAX;
-        loop {
-            while self.came.len() < turn
-                && let Poll::Ready(came) = self.connection.poll_accept(cx)
-            {
-                match came.transpose()? {
-                    Some(call) => self.came.push(call),
-                    None => return Poll::Ready(Ok(())),
-                }
-            }
-            if self.came.is_empty() {
-                break;
-            }
-            turn -= self.came.len();
-            self.alive.heard();
-            for (request, respond) in self.came.drain(..) {
-                begin(&self.edge, request, respond, &mut self.waiting, cx);
-            }
+        let turn = ready!(self.standing.poll_turn(cx));
+        let (work, is_over) = self.serve_for(turn, cx)?;
+        self.standing.had(work);
+        if is_over {
+            return Poll::Ready(Ok(()));
         }
-        if turn == 0 {
-            give_way(cx);
+        if work >= turn {
+            // There may be more.
+            self.standing.stand(cx);
         }
         while let Poll::Ready(Some(ended)) = self.waiting.poll_join_next(cx) {
             if let Err(problem) = ended {
@@ -148,39 +138,69 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
         }
         Poll::Pending
     }
+
+    /// Answers calls until they come to so much, or to a little more. How much it was, and whether the client has
+    /// closed the connection.
+    fn serve_for(&mut self, turn: u64, cx: &mut Context<'_>) -> Result<(u64, bool), h2::Error> {
+        let mut work = 0;
+        loop {
+            while work + self.came.len() as u64 * CALL < turn
+                && let Poll::Ready(came) = self.connection.poll_accept(cx)
+            {
+                match came.transpose()? {
+                    Some(call) => self.came.push_back(call),
+                    None => return Ok((work, true)),
+                }
+            }
+            if self.came.is_empty() {
+                return Ok((work, false));
+            }
+            self.alive.heard();
+            while let Some((request, respond)) = self.came.pop_front() {
+                let (edge, standing) = (&self.edge, &self.standing);
+                work += begin(edge, standing, request, respond, &mut self.waiting, cx);
+                if work >= turn {
+                    // The next turn may be far; what was answered leaves now.
+                    let closed = self.connection.poll_closed(cx)?;
+                    return Ok((work, closed.is_ready()));
+                }
+            }
+        }
+    }
 }
 
-/// This task goes on when the others had their turn and the runtime has looked at its sockets: woken by its own
-/// waker, it would go on before that.
-fn give_way(cx: &mut Context<'_>) {
-    let _ = pin!(tokio::task::yield_now()).poll(cx);
-}
-
-/// Answers a call at once, or has it waited for.
+/// Answers a call at once, or has it waited for. What that is reckoned at.
 fn begin(
     edge: &Edge,
+    standing: &Standing,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     waiting: &mut JoinSet<()>,
     cx: &mut Context<'_>,
-) {
+) -> u64 {
     match guarded(|| edge.answer(request, cx)) {
-        Answer::Now(reply) => match relay::send(reply, &mut respond) {
-            Ok(None) => {}
-            Ok(Some(rest)) => drop(waiting.spawn(async move { note(rest.await) })),
-            Err(problem) => note(Err(problem)),
-        },
+        Answer::Now(reply) => {
+            let work = reply.work();
+            match relay::send(reply, &mut respond, standing) {
+                Ok(None) => {}
+                Ok(Some(rest)) => drop(waiting.spawn(async move { note(rest.await) })),
+                Err(problem) => note(Err(problem)),
+            }
+            work
+        }
         Answer::Later(reply) => {
+            let standing = standing.another();
             let answer = async move {
                 let Some(reply) = relay::unless_reset(reply, &mut respond).await else {
                     return Ok(());
                 };
-                match relay::send(reply, &mut respond)? {
+                match relay::send(reply, &mut respond, &standing)? {
                     None => Ok(()),
                     Some(rest) => rest.await,
                 }
             };
             waiting.spawn(async move { note(answer.await) });
+            CALL
         }
     }
 }
@@ -203,6 +223,10 @@ fn note(sent: Result<(), h2::Error>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use h2::client::SendRequest;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::task::JoinHandle;
     use tokio::time::{Instant, timeout};
@@ -210,6 +234,7 @@ mod tests {
 
     use super::super::health::{Probes, Readiness};
     use super::super::relay::Reply;
+    use super::super::turns::{TURN, Turns};
     use super::*;
 
     /// A connection that is served, its other end, and who can end it.
@@ -232,7 +257,69 @@ mod tests {
         let (client, server) = duplex(bytes);
         let (drain, told) = watch::channel(false);
         let edge = Edge::only_health(Probes::new(Readiness::new()));
-        (tokio::spawn(serve(server, edge, told)), client, drain)
+        (
+            tokio::spawn(serve(server, edge, Turns::default().standing(), told)),
+            client,
+            drain,
+        )
+    }
+
+    /// A client's connection to a server that has `turns`; its calls are answered at once, by the status 415.
+    async fn client_of(turns: &Turns) -> SendRequest<Bytes> {
+        let (client, server) = duplex(64 * 1024);
+        let (drain, told) = watch::channel(false);
+        let edge = Edge::only_health(Probes::new(Readiness::new()));
+        let serving = serve(server, edge, turns.standing(), told);
+        tokio::spawn(async move {
+            let _drain = drain;
+            serving.await
+        });
+        let (calls, connection) = h2::client::handshake(client).await.expect("it is served");
+        tokio::spawn(connection);
+        calls
+    }
+
+    async fn call(calls: &mut SendRequest<Bytes>) {
+        let mut ready = calls.clone().ready().await.expect("it is open");
+        let (answer, _) = ready
+            .send_request(Request::new(()), true)
+            .expect("it is sent");
+        answer.await.expect("it is answered");
+    }
+
+    /// The clients run on the server's thread, each as often as it has anything to do.
+    #[tokio::test]
+    async fn a_flood_is_answered_for_a_turn_while_another_waits() {
+        const FLOODS: usize = 10;
+        const IN_FLIGHT: usize = 200;
+        let turns = Turns::default();
+        let pacing = tokio::spawn(turns.clone().pace());
+        let answered = Arc::<AtomicUsize>::default();
+        let mut flooding = JoinSet::new();
+        for _ in 0..FLOODS {
+            let calls = client_of(&turns).await;
+            for _ in 0..IN_FLIGHT {
+                let (mut calls, answered) = (calls.clone(), answered.clone());
+                flooding.spawn(async move {
+                    loop {
+                        call(&mut calls).await;
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        }
+        let mut quiet = client_of(&turns).await;
+        let mut meanwhile = Vec::new();
+        for _ in 0..50 {
+            let before = answered.load(Ordering::Relaxed);
+            call(&mut quiet).await;
+            meanwhile.push(answered.load(Ordering::Relaxed) - before);
+        }
+        pacing.abort();
+        // What the quiet one's call and its answer take on their way are turns, too: each goes by two tasks.
+        let turn = usize::try_from(TURN / CALL).expect("it is small");
+        let longest = meanwhile.iter().max().expect("there are some");
+        assert!(*longest <= 4 * turn, "{meanwhile:?}");
     }
 
     #[test]

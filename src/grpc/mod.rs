@@ -40,6 +40,7 @@ mod service;
 mod socket_file;
 mod stream;
 mod token;
+mod turns;
 mod unary;
 mod witness;
 mod worker;

@@ -2,21 +2,26 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, SendStream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use tonic::Status;
 use tonic::body::Body;
+
+use super::turns::{CALL, Standing};
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// Where a call's status stands.
 pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const OK: HeaderValue = HeaderValue::from_static("0");
+
+/// About so many bytes has the answer to a check of many.
+const CHECK_BYTES: u64 = 16;
 
 /// The answer to a call.
 pub(super) enum Reply {
@@ -38,6 +43,14 @@ impl Reply {
         Self::Flowing(response)
     }
 
+    /// What it was to come to this answer, as turns are reckoned: a batch is many checks.
+    pub(super) fn work(&self) -> u64 {
+        match self {
+            Self::Message(message) => work_for(message),
+            Self::Headers(_) | Self::Flowing(_) => CALL,
+        }
+    }
+
     /// The answer to a request that is no gRPC at all.
     pub(super) fn no_grpc() -> Self {
         let mut response = Response::new(());
@@ -56,6 +69,7 @@ impl From<Status> for Reply {
 pub(super) fn send(
     reply: Reply,
     respond: &mut SendResponse<Bytes>,
+    standing: &Standing,
 ) -> Result<Option<impl Future<Output = Result<(), h2::Error>> + use<>>, h2::Error> {
     match reply {
         Reply::Message(message) => {
@@ -76,7 +90,7 @@ pub(super) fn send(
             let (head, body) = response.into_parts();
             let ends = body.is_end_stream();
             let stream = respond.send_response(Response::from_parts(head, ()), ends)?;
-            Ok((!ends).then(|| pour(body, stream)))
+            Ok((!ends).then(|| pour(body, stream, standing.another())))
         }
     }
 }
@@ -94,15 +108,22 @@ pub(super) async fn unless_reset(
     .await
 }
 
-/// Writes a body, as fast as the client takes it.
-async fn pour(mut body: Body, mut to: SendStream<Bytes>) -> Result<(), h2::Error> {
+/// Writes a body, as fast as the client takes it and in turn with others.
+async fn pour(
+    mut body: Body,
+    mut to: SendStream<Bytes>,
+    mut standing: Standing,
+) -> Result<(), h2::Error> {
     loop {
         let next = poll_fn(|cx| {
             // A client that gave the call up must not hold a service that waits for something.
             if let Poll::Ready(reason) = to.poll_reset(cx)? {
                 return Poll::Ready(Err(h2::Error::from(reason)));
             }
-            Pin::new(&mut body).poll_frame(cx).map(Ok)
+            ready!(standing.poll_turn(cx));
+            let frame = Pin::new(&mut body).poll_frame(cx);
+            standing.had(work(&frame));
+            frame.map(Ok)
         });
         let frame = match next.await? {
             None => return to.send_data(Bytes::new(), true),
@@ -122,6 +143,18 @@ async fn pour(mut body: Body, mut to: SendStream<Bytes>) -> Result<(), h2::Error
             }
         }
     }
+}
+
+/// What a part of a body is reckoned at.
+fn work(frame: &Poll<Option<Result<Frame<Bytes>, Status>>>) -> u64 {
+    match frame {
+        Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(CALL, work_for),
+        _ => 0,
+    }
+}
+
+fn work_for(answers: &Bytes) -> u64 {
+    CALL.max(answers.len() as u64 / CHECK_BYTES)
 }
 
 /// Writes `data` in parts of what there is room for.

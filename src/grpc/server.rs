@@ -30,6 +30,7 @@ use super::pages::Pages;
 use super::peer::Guard;
 use super::places::Places;
 use super::service::Quota;
+use super::turns::Turns;
 use super::witness::Witness;
 use super::worker::{self, End, INBOX};
 
@@ -59,6 +60,8 @@ pub struct Bounds {
     pub per_address_max: usize,
     /// How long the calls in flight may take at the end.
     pub drain_max: Duration,
+    /// How long a worker looks out for the next call before it sleeps.
+    pub spin: Duration,
 }
 
 impl Bounds {
@@ -70,6 +73,7 @@ impl Bounds {
             connections_max: CONNECTIONS_MAX,
             per_address_max: PER_ADDRESS_MAX,
             drain_max: DRAIN_MAX,
+            spin: Duration::ZERO,
         }
     }
 }
@@ -149,7 +153,7 @@ pub async fn serve(
     for number in 0..bounds.workers.get() {
         let (hand, inbox) = mpsc::channel(INBOX);
         let (edge, draining, ends) = (edge.clone(), draining.clone(), ends.clone());
-        let thread = worker::start(number, inbox, edge, draining, bounds.drain_max, ends)?;
+        let thread = worker::start(number, inbox, edge, draining, bounds, ends)?;
         inboxes.push(hand);
         threads.push(thread);
     }
@@ -252,7 +256,13 @@ async fn serve_here(
         // Whoever probes or operates does so from few addresses, maybe from one.
         Handout::new(vec![hand], Places::new(connections_max, connections_max)),
     );
-    let mut serving = std::pin::pin!(worker::serve(inbox, edge, draining, drain_max));
+    let mut serving = std::pin::pin!(worker::serve(
+        inbox,
+        edge,
+        Turns::default(),
+        draining,
+        drain_max
+    ));
     let outcome = tokio::select! {
         () = stop => Ok(()),
         fault = listener_end(&mut accepting) => Err(fault),

@@ -1,6 +1,7 @@
 //! A serving core: one thread with one runtime, and the connections that were handed to it.
 
 use std::io;
+use std::panic;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use tokio::time::timeout;
 
 use super::connection::{self, Accepted, told_to_drain};
 use super::edge::Edge;
+use super::server::Bounds;
+use super::turns::Turns;
 
 /// How many accepted connections may wait for a worker; more are refused.
 pub(super) const INBOX: usize = 64;
@@ -42,13 +45,13 @@ impl Drop for Obituary {
 }
 
 /// Starts worker `number`. It serves what comes in by `inbox` until `drain` is true, and then for at
-/// most `drain_max`. Its end is told to `ends`, which must have room for it.
+/// most [`Bounds::drain_max`]. Its end is told to `ends`, which must have room for it.
 pub(super) fn start(
     number: usize,
     inbox: mpsc::Receiver<Accepted>,
     edge: Edge,
     drain: watch::Receiver<bool>,
-    drain_max: Duration,
+    bounds: Bounds,
     ends: mpsc::Sender<End>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = runtime::Builder::new_current_thread()
@@ -59,7 +62,8 @@ pub(super) fn start(
         .spawn(move || {
             // Dropped last, when the runtime has ended too.
             let _obituary = Obituary { number, ends };
-            runtime.block_on(serve(inbox, edge, drain, drain_max));
+            let turns = Turns::looking_out(bounds.spin);
+            runtime.block_on(serve(inbox, edge, turns, drain, bounds.drain_max));
             runtime.shutdown_background();
         })
 }
@@ -69,20 +73,29 @@ pub(super) fn start(
 pub(super) async fn serve(
     mut inbox: mpsc::Receiver<Accepted>,
     edge: Edge,
+    turns: Turns,
     mut drain: watch::Receiver<bool>,
     drain_max: Duration,
 ) {
     let mut connections = JoinSet::new();
+    let mut pacing = JoinSet::new();
+    pacing.spawn(turns.clone().pace());
+    if turns.looks_out() {
+        pacing.spawn(turns.clone().look_out());
+    }
     let told = drain.clone();
     loop {
         tokio::select! {
             () = told_to_drain(&mut drain) => break,
             accepted = inbox.recv() => match accepted {
                 Some(accepted) => {
-                    connections.spawn(connection::serve(accepted, edge.clone(), told.clone()));
+                    let (edge, standing, told) = (edge.clone(), turns.standing(), told.clone());
+                    connections.spawn(connection::serve(accepted, edge, standing, told));
                 }
                 None => break,
             },
+            // They end in no other way than a panic. Whoever stands in line would wait for ever.
+            Some(Err(problem)) = pacing.join_next() => panic::resume_unwind(problem.into_panic()),
             Some(ended) = connections.join_next() => note(ended),
         }
     }

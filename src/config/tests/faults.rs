@@ -126,7 +126,7 @@ fn unknown_keys_are_refused_at_every_level() {
             &[
                 "f.yaml:1: passwords: unknown key; known here are listen, admin_listen, http_listen, \
                health_listen, allow_plaintext, tls, auth, connections, envoy_keys, request_ids, data_dir, store, outage, unknown_app_plan, \
-               shadow, billing, plans, apps, member, workers, log_format, log_decisions, metrics, traces",
+               shadow, billing, plans, apps, member, workers, spin, log_format, log_decisions, metrics, traces",
             ],
         ),
         (

@@ -4,14 +4,17 @@
 //! An id is known by a hash of 128 bits, with a fingerprint of what it asked for. It is remembered in the
 //! same append of the journal as the count that it stands for, so that a killed process leaves both or
 //! neither, and goes by age alone: when there is no room for another, the window shrinks, down to a floor
-//! below which new ids are refused.
+//! below which new ids are refused. No app can fill it alone.
 
+mod shares;
 mod slots;
 mod window;
 
+use std::hash::BuildHasher as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustc_hash::FxBuildHasher;
 use siphasher::sip128::SipHasher24;
 
 use crate::chance;
@@ -19,6 +22,7 @@ use crate::clock::Millis;
 use crate::quota::{AppId, IdPolicy, REQUEST_ID_BYTES_MAX, RequestId};
 use crate::store::Fingerprint;
 
+use shares::{SLOTS, Shares};
 use window::Window;
 
 /// Into so many windows the ids are spread by their hashes, so that none takes long to grow.
@@ -28,12 +32,14 @@ const WINDOWS: usize = 64;
 pub const ID_BYTES_MAX: u64 = 48;
 
 /// A request under a client's id: which, and what it asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Once {
     /// The hash of app and id.
     pub key: u128,
     /// What is asked for, by verb and content.
     pub print: Fingerprint,
+    /// Where the app is counted; of those that were read from disk nobody asks.
+    pub(super) slots: [u16; 2],
 }
 
 impl Once {
@@ -47,9 +53,30 @@ impl Once {
         // The same in every process: a data folder may be moved.
         let key = SipHasher24::new().hash(&bytes[..APP_BYTES + id.len()]);
         let key = key.as_u128();
-        Self { key, print }
+        let [a, b, c, d, ..] = FxBuildHasher.hash_one(app.get()).to_le_bytes();
+        let slots = [[a, b], [c, d]].map(|two| u16::from_le_bytes(two) % SLOTS);
+        Self { key, print, slots }
+    }
+
+    /// As it was written down.
+    pub fn read(key: u128, print: Fingerprint) -> Self {
+        let slots = [0; 2];
+        Self { key, print, slots }
+    }
+
+    /// Where its app is counted.
+    fn slots(&self) -> [usize; 2] {
+        self.slots.map(usize::from)
     }
 }
+
+impl PartialEq for Once {
+    fn eq(&self, other: &Self) -> bool {
+        (self.key, self.print) == (other.key, other.print)
+    }
+}
+
+impl Eq for Once {}
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,8 +141,14 @@ pub enum Found {
 
 /// No id can be forgotten yet to make room for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more request ids than fit into request_ids.max_memory came within {}s; send fewer, or raise it", .0.as_secs())]
-pub struct IdsFull(Duration);
+pub enum IdsFull {
+    /// There is no room for anybody's.
+    #[error("more request ids than fit into request_ids.max_memory came within {}s; send fewer, or raise it", .0.as_secs())]
+    All(Duration),
+    /// The app has so many that others would find no room.
+    #[error("the app has more request ids than its share of request_ids.max_memory within {}s; send fewer, or raise it", .0.as_secs())]
+    OfApp(Duration),
+}
 
 /// Where each window's entries that a checkpoint has end.
 #[derive(Debug, Clone)]
@@ -126,6 +159,7 @@ pub struct SavedTo([u64; WINDOWS]);
 pub struct Ids {
     policy: IdPolicy,
     windows: Mutex<Box<[Window; WINDOWS]>>,
+    shares: Mutex<Shares>,
 }
 
 impl Ids {
@@ -136,6 +170,7 @@ impl Ids {
         let this = Self {
             policy,
             windows: Mutex::new(Box::new(windows)),
+            shares: Mutex::new(Shares::new()),
         };
         let too_old = |known: &&Known| now.since(known.at) > this.window_ms();
         for known in saved.iter().filter(|known| !too_old(known)) {
@@ -174,6 +209,10 @@ impl Ids {
             Found::Other => Ok(Found::Other),
             Found::New | Found::Known(_) => {
                 self.make_room(window, now)?;
+                let most = (most(self.policy) * WINDOWS) as u64;
+                if !self.shares().has_room(once, self.policy, now, most) {
+                    return Err(IdsFull::OfApp(self.policy.floor));
+                }
                 Ok(Found::New)
             }
         }
@@ -192,7 +231,7 @@ impl Ids {
         let floor = self.policy.floor;
         window.forget(|at| now.since(at) > self.window_ms());
         if window.is_full() && !window.forget_one(|at| now.since(at) > millis(floor)) {
-            return Err(IdsFull(floor));
+            return Err(IdsFull::All(floor));
         }
         Ok(())
     }
@@ -200,6 +239,7 @@ impl Ids {
     /// Remembers what became of a request, instead of what was known of it.
     pub fn remember(&self, once: Once, effect: Effect, at: Millis) {
         let known = Known { once, effect, at };
+        self.shares().add(&once, self.policy, at);
         self.windows()[place(once.key)].put(&known);
     }
 
@@ -258,8 +298,12 @@ impl Ids {
         SavedTo(std::array::from_fn(|at| windows[at].end()))
     }
 
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn windows(&self) -> MutexGuard<'_, Box<[Window; WINDOWS]>> {
-        // Nothing panics between the steps of a change.
+        // Nothing panics between the steps of a change, here and above.
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -38,10 +38,7 @@ impl Slot {
 
     fn known(&self) -> Known {
         Known {
-            once: Once {
-                key: self.key(),
-                print: Fingerprint(self.print),
-            },
+            once: Once::read(self.key(), Fingerprint(self.print)),
             effect: Effect::of(self.effect),
             at: self.at(),
         }
@@ -187,10 +184,7 @@ impl Window {
         for number in 0..entries {
             let key = u128::from(number) << 64 | u128::from(number.wrapping_mul(0x9e37_79b9));
             window.put(&Known {
-                once: Once {
-                    key,
-                    print: Fingerprint(0),
-                },
+                once: Once::read(key, Fingerprint(0)),
                 effect: Effect::Asked,
                 at: Millis(0),
             });

@@ -337,10 +337,8 @@ pub fn put_once(to: &mut impl BufMut, known: &Known) {
 
 /// Reads a request that is remembered.
 pub fn get_once(from: &mut &[u8]) -> Option<Known> {
-    let once = Once {
-        key: from.try_get_u128_le().ok()?,
-        print: Fingerprint(u64_of(from)?),
-    };
+    let key = from.try_get_u128_le().ok()?;
+    let once = Once::read(key, Fingerprint(u64_of(from)?));
     Some(Known {
         once,
         at: Millis(from.try_get_i64_le().ok()?),
