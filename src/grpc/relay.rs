@@ -20,8 +20,8 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const OK: HeaderValue = HeaderValue::from_static("0");
 
-/// About so many bytes has the answer to a check of many.
-const CHECK_BYTES: u64 = 16;
+/// Of the answers to many checks so many bytes are one step of a turn: about two answers.
+const STEP_BYTES: u64 = 32;
 
 /// The answer to a call.
 pub(super) enum Reply {
@@ -154,7 +154,7 @@ fn work(frame: &Poll<Option<Result<Frame<Bytes>, Status>>>) -> u64 {
 }
 
 fn work_for(answers: &Bytes) -> u64 {
-    CALL.max(answers.len() as u64 / CHECK_BYTES)
+    CALL.max(answers.len() as u64 / STEP_BYTES)
 }
 
 /// Writes `data` in parts of what there is room for.
