@@ -114,6 +114,8 @@ fn ratelimit(folder: &Path, port: u16, redis: u16) -> Result<Vec<String>, Failur
     let (http, debug) = (free_port()?, free_port()?);
     Ok(vec![
         "GOMAXPROCS=1".into(),
+        // Else it writes each of its figures to its log.
+        "DISABLE_STATS=true".into(),
         "USE_STATSD=false".into(),
         "LOG_LEVEL=error".into(),
         format!("RUNTIME_ROOT={}", folder.display()),
