@@ -14,7 +14,7 @@ use super::stream::Checks;
 use super::unary::add_frame;
 
 /// Answers that are ready go out together, up to about so many bytes: those of a turn ([`super::turns::TURN`]).
-const TOGETHER_BYTES: usize = 4 * 1024;
+const TOGETHER_BYTES: usize = 16 * 1024 - 256;
 
 /// The body that the answers make. It ends with their status.
 pub(super) struct Answers {

@@ -19,7 +19,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-/// What a call is reckoned at. A check of many together is about a half, since it has no headers.
+/// What a call is reckoned at. Eight checks of many together are a quarter of it: they have no headers.
 pub(super) const CALL: u64 = 4;
 /// What is done before sockets are looked at again and who came goes first: 32 calls.
 pub(super) const TURN: u64 = 32 * CALL;
