@@ -1,5 +1,6 @@
 //! The task that keeps the journal short: a log segment in reserve, and a checkpoint from time to time.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -72,21 +73,46 @@ pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
         if !trouble.is_over() {
             continue;
         }
-        let mut outcome = Ok(());
-        if ledger.journal.wants_reserve() {
-            let journal = ledger.journal.clone();
-            let reserve = move || journal.reserve().map_err(|error| error.to_string());
-            outcome = ledger.saving.run(reserve).await;
-        }
+        let mut outcome = reserve(ledger).await;
         let old = saved_at.elapsed() >= SAVE_AGE && ledger.journal.has_records();
         if old || ledger.journal.wants_checkpoint() {
-            let saved = save(ledger).await;
+            let (saved, reserved) = with_reserve(ledger, save(ledger)).await;
             if saved.is_ok() {
                 saved_at = Instant::now();
             }
-            outcome = outcome.and(saved);
+            outcome = outcome.and(saved).and(reserved);
         }
         trouble.note(outcome);
+    }
+}
+
+/// Keeps a segment in reserve.
+async fn reserve(ledger: &Ledger) -> Result<(), String> {
+    if !ledger.journal.wants_reserve() {
+        return Ok(());
+    }
+    let journal = ledger.journal.clone();
+    let reserve = move || journal.reserve().map_err(|error| error.to_string());
+    ledger.saving.run(reserve).await
+}
+
+/// Waits for a checkpoint, and keeps a segment in reserve meanwhile: it begins by taking the one that there is, and on a slow
+/// disk what is counted until its end is more than one holds. What came of both.
+pub(super) async fn with_reserve<T>(
+    ledger: &Ledger,
+    checkpoint: impl Future<Output = T>,
+) -> (T, Result<(), String>) {
+    let mut checkpoint = pin!(checkpoint);
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reserved = Ok(());
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut checkpoint => return (done, reserved),
+            _ = tick.tick(), if reserved.is_ok() => {}
+        }
+        reserved = reserve(ledger).await;
     }
 }
 

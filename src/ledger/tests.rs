@@ -6,17 +6,20 @@ mod repeats;
 mod sharing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::save::{Begun, save};
+use super::save::{Begun, save, with_reserve};
 use super::*;
 use crate::clock::Day;
 use crate::quota::{Amount, AppRules, Charge, Limits, Plan, PlanName, Rulebook};
 use crate::store::embedded::EmbeddedStore;
-use crate::store::{Fingerprint, GivenBack, Login, Taken};
+use crate::store::{Fingerprint, GivenBack, Login, Taken, Totals};
 
 const START: i64 = 1_760_000_000_000;
+/// As small as segments may be.
+const SEGMENT_BYTES: usize = 64 * 1024;
 
 /// A data folder, and the processes that live in it one after the other.
 struct Place {
@@ -88,6 +91,7 @@ impl Place {
             saving: Saving::Beside,
         };
         let locked = Folder::lock(self.folder.path()).unwrap();
+        let locked = locked.with_segments_of(SEGMENT_BYTES);
         let (ledger, _queues) = Ledger::open(locked, parts).unwrap();
         ledger.meet().await.unwrap();
         // What no limit waits for is told beside the answers.
@@ -310,6 +314,37 @@ async fn settled_sums_are_told_again_to_a_ledger_that_forgot_them() {
         .await
         .unwrap();
     assert_eq!(usage.view.net, [0, 3, 0, 3]);
+}
+
+/// A checkpoint that waits for its disk, while more is counted than the segment in use and the one in reserve hold.
+#[tokio::test(start_paused = true)]
+async fn a_slow_checkpoint_does_not_keep_counts_from_the_journal() {
+    let place = Place::new();
+    let process = place.start().await;
+    process.takes(None).await;
+    let journal = &process.0.journal;
+    let (is_done, slow) = tokio::sync::oneshot::channel::<()>();
+    let checkpoint = with_reserve(&process.0, async {
+        let begun = Begun::new(&process.0)?;
+        slow.await.expect("it is told");
+        begun.cut(&process.0).await
+    });
+    let record = Record::Acked(app(), Cell::Live(Resource::Group), Totals::default());
+    let counting = async {
+        while journal.sealed() < 4 {
+            while journal.wants_reserve() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            journal.append(&record.frame(), process.0.now()).unwrap();
+        }
+        is_done.send(()).unwrap();
+    };
+    let both = async { tokio::join!(checkpoint, counting) };
+    let ((saved, reserved), ()) = tokio::time::timeout(Duration::from_secs(60), both)
+        .await
+        .expect("there is a reserve, though the checkpoint waits");
+    assert_eq!((saved, reserved), (Ok(()), Ok(())));
+    assert_eq!(journal.sealed(), 3, "of what came after its beginning");
 }
 
 #[test]
