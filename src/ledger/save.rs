@@ -76,7 +76,7 @@ pub async fn keep(ledger: &Ledger, mut stop: watch::Receiver<bool>) {
         let mut outcome = reserve(ledger).await;
         let old = saved_at.elapsed() >= SAVE_AGE && ledger.journal.has_records();
         if old || ledger.journal.wants_checkpoint() {
-            let (saved, reserved) = with_reserve(ledger, save(ledger)).await;
+            let (saved, reserved) = with_reserve(ledger, Box::pin(save(ledger))).await;
             if saved.is_ok() {
                 saved_at = Instant::now();
             }

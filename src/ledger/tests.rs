@@ -340,7 +340,7 @@ async fn a_slow_checkpoint_does_not_keep_counts_from_the_journal() {
         is_done.send(()).unwrap();
     };
     let both = async { tokio::join!(checkpoint, counting) };
-    let ((saved, reserved), ()) = tokio::time::timeout(Duration::from_secs(60), both)
+    let ((saved, reserved), ()) = tokio::time::timeout(Duration::from_mins(1), both)
         .await
         .expect("there is a reserve, though the checkpoint waits");
     assert_eq!((saved, reserved), (Ok(()), Ok(())));
