@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use imquota::clock::Day;
 use imquota::quota::{AppId, COUNTERS, Limit, Resource};
+use tokio::time::Instant;
 
 use super::{Auditor, Known, Sum};
 use crate::books::{self, Books, Held};
@@ -168,6 +169,12 @@ impl Known {
         // While members tell what they know, each part of it alone may be more than there is, or less:
         // records are told before the sums that contain them. Nothing is admitted meanwhile.
         let telling = recovery.open || self.forgot.is_some();
+        if telling {
+            self.telling_since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.telling_since.take() {
+            let apps = self.apps.values_mut();
+            apps.for_each(|app| app.is_heard_again(since));
+        }
         let mut begun = Vec::new();
         for (id, app) in &mut self.apps {
             let limits = app.limits.as_ref().expect("it was opened");

@@ -153,6 +153,8 @@ struct Known {
     first_epoch: u64,
     /// The ledger forgot something, and no recovery above this one has ended since.
     forgot: Option<u64>,
+    /// Since when members tell it what they know, if they do.
+    telling_since: Option<Instant>,
     /// Whether the ledger ever forgot something.
     ever_forgot: bool,
     /// Who moved which sum of a day.

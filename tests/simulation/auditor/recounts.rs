@@ -14,6 +14,9 @@ use crate::fake::keyspace::Keyspace;
 /// stay charged until the next one: it cannot tell which side of the truth it is on.
 const HEARD: Duration = Duration::from_secs(9);
 
+/// How long it may take after a recovery until all sidecars have a lease and a witness.
+const SERVED_AGAIN: Duration = Duration::from_secs(12);
+
 /// Rooms are groups as well.
 const LINKED: [[u8; 2]; 2] = [[1, 2], [2, 1]];
 
@@ -51,6 +54,16 @@ impl App {
                 self.sums.entry(Sum::Live(digit)).or_default().low -= amount;
             } else {
                 *self.since_recount.entry(digit).or_default() += amount;
+            }
+        }
+    }
+
+    /// Members have told the ledger what they know, and nothing else could be told meanwhile: what was deleted since is on
+    /// its way as soon as each has a lease and a witness again.
+    pub(super) fn is_heard_again(&mut self, since: Instant) {
+        for (at, _) in &mut self.rooms_deleted {
+            if *at + HEARD > since {
+                *at = Instant::now() + SERVED_AGAIN;
             }
         }
     }
