@@ -19,6 +19,9 @@ pub(crate) const BOTH_CORES: &str = "0,1";
 /// The core of the load, and of everything that is not measured.
 pub(crate) const LOAD_CORE: &str = "1";
 
+/// How long a process may take to its end.
+const END_MAX: Duration = Duration::from_mins(1);
+
 /// A running process; killed when it is dropped.
 pub(crate) struct Running {
     child: Child,
@@ -80,10 +83,21 @@ impl Running {
         Ok(())
     }
 
-    /// Asks it to end, and waits for that. It must exit with status 0.
+    /// Asks it to end, and waits for that, no longer than [`END_MAX`]. It must exit with status 0.
     pub(crate) fn terminate(mut self) -> Result<(), Failure> {
         self.signal(Signal::TERM)?;
-        let status = self.child.wait()?;
+        // One that stands still hears of it when it goes on.
+        self.go_on()?;
+        let asked = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break status;
+            }
+            if asked.elapsed() > END_MAX {
+                return Err(format!("it is still there {END_MAX:?} after SIGTERM").into());
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
         if status.success() {
             Ok(())
         } else {

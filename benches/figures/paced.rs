@@ -109,7 +109,6 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     }
     println!("  the load itself was late by (p99, ns) {late}");
     own.process.terminate()?;
-    shared.process.go_on()?;
     shared.process.terminate()
 }
 
