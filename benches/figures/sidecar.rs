@@ -243,7 +243,7 @@ async fn count_of(
     }
 }
 
-/// A runtime for a client that is not measured.
+/// A runtime for a load, or for a client that is not measured.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     Ok(builder.enable_all().build()?)

@@ -17,6 +17,7 @@ use tokio::task::LocalSet;
 
 use super::{Broken, busy_micros};
 use crate::Failure;
+use crate::sidecar::runtime;
 
 /// Before a message: not packed, and its length.
 const PREFIX: usize = 5;
@@ -119,9 +120,7 @@ fn frame(message: &impl prost::Message, body: &mut BytesMut) {
 impl Many {
     /// Asks, and prints one line of JSON: what was answered.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime()?;
         LocalSet::new().block_on(&runtime, self.ask())
     }
 

@@ -21,6 +21,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::LocalSet;
 
 use crate::Failure;
+use crate::sidecar::runtime;
 use question::{Apps, Question};
 use talk::Talk;
 
@@ -110,9 +111,7 @@ struct Shared {
 impl Load {
     /// Asks, and prints one line of JSON: what was answered.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime()?;
         let answer = LocalSet::new().block_on(&runtime, self.ask())?;
         println!("{answer}");
         Ok(())

@@ -14,6 +14,7 @@ use super::question::{self, Apps, Question};
 use super::talk::Talk;
 use super::{Broken, READ_BYTES, busy_micros};
 use crate::Failure;
+use crate::sidecar::runtime;
 
 /// The most calls in flight on each connection: what is due beyond waits, and its wait counts.
 const IN_FLIGHT: usize = 1_000;
@@ -66,9 +67,7 @@ impl Schedule {
 impl Paced {
     /// Asks, and prints one line of JSON.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime()?;
         LocalSet::new().block_on(&runtime, self.ask())
     }
 

@@ -12,6 +12,7 @@ use super::question::{self, Apps, Question};
 use super::talk::Talk;
 use super::{Broken, READ_BYTES};
 use crate::Failure;
+use crate::sidecar::runtime;
 
 /// Whom to ask, and for how long.
 #[derive(Debug, clap::Args)]
@@ -36,9 +37,7 @@ pub(crate) struct Pulse {
 impl Pulse {
     /// Asks, and prints one line of JSON.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime()?;
         let found = runtime.block_on(async {
             if let Some(path) = self.to.strip_prefix("unix:") {
                 self.ask(UnixStream::connect(path).await?).await

@@ -11,6 +11,7 @@ mod slots;
 mod window;
 
 use std::hash::BuildHasher as _;
+use std::ops::{Index, IndexMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -158,8 +159,28 @@ pub struct SavedTo([u64; WINDOWS]);
 #[derive(Debug)]
 pub struct Ids {
     policy: IdPolicy,
-    windows: Mutex<Box<[Window; WINDOWS]>>,
-    shares: Mutex<Shares>,
+    windows: Mutex<Windows>,
+}
+
+/// All windows, and how much of them each app takes: one lock for both.
+#[derive(Debug)]
+struct Windows {
+    each: Box<[Window; WINDOWS]>,
+    shares: Shares,
+}
+
+impl Index<usize> for Windows {
+    type Output = Window;
+
+    fn index(&self, at: usize) -> &Window {
+        &self.each[at]
+    }
+}
+
+impl IndexMut<usize> for Windows {
+    fn index_mut(&mut self, at: usize) -> &mut Window {
+        &mut self.each[at]
+    }
 }
 
 impl Ids {
@@ -169,8 +190,10 @@ impl Ids {
         let windows = std::array::from_fn(|_| Window::new(most(policy), salt));
         let this = Self {
             policy,
-            windows: Mutex::new(Box::new(windows)),
-            shares: Mutex::new(Shares::new()),
+            windows: Mutex::new(Windows {
+                each: Box::new(windows),
+                shares: Shares::new(),
+            }),
         };
         let too_old = |known: &&Known| now.since(known.at) > this.window_ms();
         for known in saved.iter().filter(|known| !too_old(known)) {
@@ -186,7 +209,7 @@ impl Ids {
     /// Goes by another policy from now on.
     pub fn go_by(&mut self, policy: IdPolicy) {
         self.policy = policy;
-        for window in self.windows().iter_mut() {
+        for window in self.windows().each.iter_mut() {
             window.resize(most(policy));
         }
     }
@@ -202,15 +225,15 @@ impl Ids {
         now: Millis,
         stands: impl FnOnce(Effect) -> bool,
     ) -> Result<Found, IdsFull> {
-        let mut windows = self.windows();
-        let window = &mut windows[place(once.key)];
+        let Windows { each, shares } = &mut *self.windows();
+        let window = &mut each[place(once.key)];
         match self.found(window, once, now) {
             Found::Known(effect) if stands(effect) => Ok(Found::Known(effect)),
             Found::Other => Ok(Found::Other),
             Found::New | Found::Known(_) => {
                 self.make_room(window, now)?;
                 let most = (most(self.policy) * WINDOWS) as u64;
-                if !self.shares().has_room(once, self.policy, now, most) {
+                if !shares.has_room(once, self.policy, now, most) {
                     return Err(IdsFull::OfApp(self.policy.floor));
                 }
                 Ok(Found::New)
@@ -239,8 +262,9 @@ impl Ids {
     /// Remembers what became of a request, instead of what was known of it.
     pub fn remember(&self, once: Once, effect: Effect, at: Millis) {
         let known = Known { once, effect, at };
-        self.shares().add(&once, self.policy, at);
-        self.windows()[place(once.key)].put(&known);
+        let mut windows = self.windows();
+        windows.shares.add(&once, self.policy, at);
+        windows[place(once.key)].put(&known);
     }
 
     /// More is known of a request that is remembered; no checkpoint hears of it.
@@ -262,7 +286,7 @@ impl Ids {
 
     /// A checkpoint has all up to there.
     pub fn saved(&self, to: &SavedTo) {
-        for (window, to) in self.windows().iter_mut().zip(to.0) {
+        for (window, to) in self.windows().each.iter_mut().zip(to.0) {
             window.saved(to);
         }
     }
@@ -276,14 +300,14 @@ impl Ids {
 
     /// How many are remembered, and how many fit.
     pub fn room(&self) -> (usize, usize) {
-        let held = self.windows().iter().map(Window::len).sum();
+        let held = self.windows().each.iter().map(Window::len).sum();
         (held, most(self.policy) * WINDOWS)
     }
 
     /// For how long ids are remembered just now: the policy's window, or less where memory is short.
     pub fn reach(&self, now: Millis) -> Duration {
         let windows = self.windows();
-        let full = windows.iter().filter(|window| window.is_full());
+        let full = windows.each.iter().filter(|window| window.is_full());
         let ages = full.filter_map(|window| Some(now.since(window.oldest()?)));
         let reach = ages.min().unwrap_or(u64::MAX).min(self.window_ms());
         Duration::from_millis(reach)
@@ -298,11 +322,7 @@ impl Ids {
         SavedTo(std::array::from_fn(|at| windows[at].end()))
     }
 
-    fn shares(&self) -> MutexGuard<'_, Shares> {
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn windows(&self) -> MutexGuard<'_, Box<[Window; WINDOWS]>> {
+    fn windows(&self) -> MutexGuard<'_, Windows> {
         // Nothing panics between the steps of a change, here and above.
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }

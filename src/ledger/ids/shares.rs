@@ -43,6 +43,11 @@ impl Young {
         }
     }
 
+    /// No more than so many are younger than a floor, now or later, unless more come.
+    fn most(self) -> u64 {
+        u64::from(self.now) + u64::from(self.before)
+    }
+
     /// About how many are younger than a floor: of the round before as many as would have come evenly.
     fn count(self, time: &Time) -> u64 {
         let of_before = u64::from(self.before) * time.left / time.floor;
@@ -81,9 +86,12 @@ impl Shares {
 
     /// Whether the app of a request may have one more of `most`.
     pub(super) fn has_room(&self, once: &Once, policy: IdPolicy, now: Millis, most: u64) -> bool {
+        // Far from full, nobody has too much. So many are young at most.
+        if self.all.most() <= most / 2 {
+            return true;
+        }
         let time = Time::of(policy, now);
         let all = self.all.at(time.round).count(&time);
-        // Far from full, nobody has too much.
         if all <= most / 2 {
             return true;
         }
