@@ -63,10 +63,16 @@ pub(super) async fn serve(
     let served = match (stream, tls) {
         (Stream::Tcp(stream), Some(tls)) => serve_tls(stream, &tls, edge, standing, drain).await,
         (Stream::Tcp(stream), None) => {
-            serve_tcp(stream, edge.with(Peer::Tcp), standing, drain).await
+            serve_tcp(
+                stream,
+                edge.with(Peer::Tcp, standing.account()),
+                standing,
+                drain,
+            )
+            .await
         }
         (Stream::Unix(stream), _) => {
-            let edge = edge.with(Peer::of_unix(&stream));
+            let edge = edge.with(Peer::of_unix(&stream), standing.account());
             serve_unix(stream, edge, standing, drain).await
         }
     };
@@ -97,7 +103,8 @@ async fn serve_tls(
     let stream = TcpStream::from_std(stream)?;
     first_byte(stream.ready(Interest::READABLE), &mut drain).await?;
     let (stream, peer) = secure::handshake(stream, tls).await?;
-    serve_http(Prompt::new(stream), edge.with(peer), standing, drain).await
+    let edge = edge.with(peer, standing.account());
+    serve_http(Prompt::new(stream), edge, standing, drain).await
 }
 
 async fn serve_unix(

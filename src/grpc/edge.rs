@@ -28,6 +28,7 @@ use super::proto::quota_service_server::{self, QuotaServiceServer};
 use super::relay::Reply;
 use super::routes::{health, reflection};
 use super::service::Quota;
+use super::turns::Account;
 use super::unary;
 use crate::access::{Access, Grant};
 
@@ -49,6 +50,8 @@ pub(super) struct Edge {
     peer: Peer,
     /// What they may do, as far as the connection says it.
     granted: Option<Arc<Grant>>,
+    /// What is done for them.
+    account: Arc<Account>,
 }
 
 struct Services {
@@ -122,6 +125,7 @@ impl Edge {
             services: Arc::new(services),
             peer: Peer::Unknown,
             granted: None,
+            account: Arc::default(),
         }
     }
 
@@ -130,13 +134,14 @@ impl Edge {
         self.services.pages.as_ref()
     }
 
-    /// The same services for a connection with `peer`.
-    pub(super) fn with(self, peer: Peer) -> Self {
+    /// The same services for a connection with `peer`, on its own account.
+    pub(super) fn with(self, peer: Peer, account: Arc<Account>) -> Self {
         let access = self.services.access.as_ref();
         let granted = access.and_then(|access| pass::of_peer(access, &peer));
         Self {
             peer,
             granted,
+            account,
             ..self
         }
     }
@@ -166,18 +171,19 @@ impl Edge {
 
     /// What the call may do; one that lacks its role goes no further.
     fn pass<B>(&self, request: &Request<B>) -> Result<Pass, Status> {
+        let account = Arc::clone(&self.account);
         let Some(access) = &self.services.access else {
-            return Ok(Pass::Open);
+            return Ok(Pass::open(account));
         };
         let Some(role) = pass::role_of(request.uri().path()) else {
-            return Ok(Pass::Open);
+            return Ok(Pass::open(account));
         };
         let known = self.granted.as_ref();
         let grant = pass::of_call(access, &self.peer, known, request.headers())?;
         if !grant.roles.has(role) {
             return Err(pass::refusal(&grant, role, None));
         }
-        Ok(Pass::Granted(grant))
+        Ok(Pass::granted(grant, account))
     }
 
     async fn route(self, mut request: Request<RecvStream>, pass: Pass) -> Reply {

@@ -10,6 +10,7 @@ use super::codec::Asked;
 use super::fault;
 use super::peer::Peer;
 use super::proto;
+use super::turns::Account;
 use crate::access::{Access, Grant, Role};
 
 /// What a header begins with that carries a token; letters of either case.
@@ -18,21 +19,43 @@ const BEARER: &[u8] = b"bearer ";
 /// What the path of every call to Envoy's rate limit service begins with.
 const ENVOY_PATH: &str = "/envoy.service.ratelimit.v3.RateLimitService/";
 
-/// What a call may do.
-#[derive(Debug, Clone)]
-pub(super) enum Pass {
+/// What a call may do, and on whose account.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pass {
+    may: May,
+    account: Arc<Account>,
+}
+
+#[derive(Debug, Clone, Default)]
+enum May {
     /// Everything: nobody said who may do what.
-    Open,
+    #[default]
+    All,
     /// What its caller was granted.
     Granted(Arc<Grant>),
 }
 
 impl Pass {
-    /// Whether a call in `role` that sends `message` is let through.
+    /// To everything.
+    pub(super) fn open(account: Arc<Account>) -> Self {
+        let may = May::All;
+        Self { may, account }
+    }
+
+    /// To what its caller was granted.
+    pub(super) fn granted(grant: Arc<Grant>, account: Arc<Account>) -> Self {
+        let may = May::Granted(grant);
+        Self { may, account }
+    }
+
+    /// Whether a call in `role` that sends `message` is let through. What it asks for is noted, whether it is or not.
     pub(super) fn admits(&self, role: Role, message: &impl OfApps) -> Result<(), Status> {
-        match self {
-            Self::Open => Ok(()),
-            Self::Granted(grant) => {
+        if let Some(app) = message.apps().next() {
+            self.account.asks_for(app);
+        }
+        match &self.may {
+            May::All => Ok(()),
+            May::Granted(grant) => {
                 let mut refused = message.apps().filter(|app| !grant.allows(role, *app));
                 match refused.next() {
                     None => Ok(()),
@@ -50,7 +73,7 @@ impl Pass {
     /// The pass of a request that went by the router.
     pub(super) fn of<M>(request: &Request<M>) -> Self {
         let pass = request.extensions().get::<Self>();
-        pass.cloned().unwrap_or(Self::Open)
+        pass.cloned().unwrap_or_default()
     }
 }
 

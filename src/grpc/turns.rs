@@ -4,9 +4,12 @@
 //! what was done for it, and the line is ordered by what will stand there: after a turn for who has used up one, after a
 //! few calls for who comes from elsewhere. Who will have no more than whoever is served now need not stand in line, as
 //! long as there are few of those; and who was silent begins with the account of that one, so that nobody saves turns up.
-//! This is fair queueing by finish tags. So a client with one call at a time waits for a turn or
-//! two of a flood's at most, however many calls and connections the flood has, as long as it asks for no more than each
-//! of them gets.
+//! This is fair queueing by finish tags. Each app has such an account, too, and a connection is counted with the app that
+//! it asked for last: all that stand in line for one app stand there one behind the other ([`shares`]). So a client
+//! with one call at a time waits for a turn or two of another app's flood at most, however many calls and connections the
+//! flood has. Many connections that each ask for another app at each call have a share each.
+
+mod shares;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -18,6 +21,9 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
+
+pub(super) use self::shares::Account;
+use self::shares::{Shares, Slots};
 
 /// What a call is reckoned at. Eight checks of many together are a quarter of it: they have no headers.
 pub(super) const CALL: u64 = 4;
@@ -39,6 +45,7 @@ struct Shared {
     /// How many stand in line, so that nobody takes the lock to find that it is empty.
     standing: AtomicUsize,
     line: Mutex<Line>,
+    shares: Shares,
     /// Somebody stands in line.
     begun: Notify,
     /// For so long it is looked out for the next call.
@@ -93,13 +100,7 @@ impl Turns {
 
     /// A place for a new connection.
     pub(super) fn standing(&self) -> Standing {
-        Standing {
-            turns: self.clone(),
-            account: Arc::default(),
-            spot: None,
-            began: 0,
-            holds: 0,
-        }
+        Standing::new(self.clone(), Arc::default())
     }
 
     /// Calls those who stand in line, for ever: after each turn sockets are looked at.
@@ -134,66 +135,91 @@ impl Turns {
 /// A connection, or a call of it that goes on, before its next turn.
 pub(super) struct Standing {
     turns: Turns,
-    /// What was done for the connection.
-    account: Arc<AtomicU64>,
-    /// Where it stands, if it does.
-    spot: Option<Spot>,
+    account: Arc<Account>,
+    /// Where it stands in line, if it does.
+    place: Option<Place>,
     /// The account that its turn begins with.
     began: u64,
-    /// What that turn holds.
+    /// The account of whoever was served when it came.
+    since: u64,
+    /// What it had in its last turn.
+    usual: u64,
+}
+
+/// Where somebody stands in line.
+struct Place {
+    spot: Spot,
+    /// What its turn holds.
     holds: u64,
+    /// The app that it stands for, and what is expected to be done.
+    expects: Option<(Slots, u64)>,
 }
 
 impl Standing {
+    fn new(turns: Turns, account: Arc<Account>) -> Self {
+        Self {
+            turns,
+            account,
+            place: None,
+            began: 0,
+            since: 0,
+            usual: 0,
+        }
+    }
+
     /// Another place of the same connection's: what is done for the one is on the account of both.
     pub(super) fn another(&self) -> Self {
-        Self {
-            turns: self.turns.clone(),
-            account: Arc::clone(&self.account),
-            spot: None,
-            began: 0,
-            holds: 0,
-        }
+        Self::new(self.turns.clone(), self.account())
+    }
+
+    /// The connection's account, which is to be told what it asks for.
+    pub(super) fn account(&self) -> Arc<Account> {
+        Arc::clone(&self.account)
     }
 
     /// Waits for its turn. How much may be done then; [`Standing::had`] must be told how much was.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<u64> {
-        let all = &*self.turns.0;
-        let done = all.done.load(Ordering::Relaxed);
-        if let Some(spot) = self.spot {
+        if let Some(place) = &self.place {
             let mut line = self.turns.line();
-            if let Some(waker) = line.wakers.get_mut(&spot) {
+            if let Some(waker) = line.wakers.get_mut(&place.spot) {
                 waker.clone_from(cx.waker());
                 return Poll::Pending;
             }
             drop(line);
             // It was called.
-            self.spot = None;
+            let holds = place.holds;
+            self.leave();
+            let done = self.turns.0.done.load(Ordering::Relaxed);
             let left = TURN.saturating_sub(done).max(ENTRY);
-            return Poll::Ready(self.holds.min(left));
+            return Poll::Ready(holds.min(left));
         }
-        self.began = self.begin();
+        self.begin();
+        let all = &*self.turns.0;
+        let done = all.done.load(Ordering::Relaxed);
         if done < TURN && all.standing.load(Ordering::Relaxed) == 0 {
             return Poll::Ready(TURN - done);
         }
-        let had_little = self.began + ENTRY <= all.now.load(Ordering::Relaxed) + TURN;
-        if had_little && done < 2 * TURN {
+        if self.began + ENTRY <= self.since + TURN && done < 2 * TURN {
             return Poll::Ready(ENTRY);
         }
-        self.stand_for(ENTRY, cx);
+        let expects = self.usual.clamp(CALL, ENTRY);
+        self.stand_for(ENTRY, expects, cx);
         Poll::Pending
     }
 
     /// So much was done in its turn.
-    pub(super) fn had(&self, work: u64) {
+    pub(super) fn had(&mut self, work: u64) {
         let all = &*self.turns.0;
         let done = all.done.load(Ordering::Relaxed) + work;
         // Who only looked around is not served.
         if work > 0 {
             let now = all.now.load(Ordering::Relaxed);
             all.now.store(now.max(self.began), Ordering::Relaxed);
-            let account = self.account.load(Ordering::Relaxed).max(self.began);
-            self.account.store(account + work, Ordering::Relaxed);
+            self.account.add(self.since, work);
+            if let Some(slots) = all.shares.of(&self.account) {
+                all.shares.add(slots, self.since, work);
+            }
+            self.usual = work;
             all.done.store(done, Ordering::Relaxed);
             if self.turns.looks_out() {
                 all.served.notify_one();
@@ -206,35 +232,56 @@ impl Standing {
 
     /// Stands in line for a further turn: this one was too short.
     pub(super) fn stand(&mut self, cx: &mut Context<'_>) {
-        self.stand_for(TURN, cx);
+        self.begin();
+        self.stand_for(TURN, TURN, cx);
     }
 
-    fn stand_for(&mut self, holds: u64, cx: &mut Context<'_>) {
-        self.began = self.begin();
-        self.holds = holds;
+    fn stand_for(&mut self, holds: u64, expects: u64, cx: &mut Context<'_>) {
+        let all = &*self.turns.0;
+        let slots = all.shares.of(&self.account);
+        if let Some(slots) = slots {
+            all.shares.stand(slots, expects);
+        }
         let mut line = self.turns.line();
         let spot = (self.began + holds, line.arrivals);
         line.arrivals += 1;
         line.wakers.insert(spot, cx.waker().clone());
         let standing = line.wakers.len();
-        self.turns.0.standing.store(standing, Ordering::Relaxed);
+        all.standing.store(standing, Ordering::Relaxed);
         drop(line);
-        self.spot = Some(spot);
+        self.place = Some(Place {
+            spot,
+            holds,
+            expects: slots.map(|slots| (slots, expects)),
+        });
         if standing == 1 {
-            self.turns.0.begun.notify_one();
+            all.begun.notify_one();
         }
     }
 
-    /// The account that its next turn begins with: nobody has saved up what others had meanwhile.
-    fn begin(&self) -> u64 {
-        let now = self.turns.0.now.load(Ordering::Relaxed);
-        self.account.load(Ordering::Relaxed).max(now)
+    /// Sets what its next turn begins with: nobody has saved up what others had meanwhile.
+    fn begin(&mut self) {
+        let all = &*self.turns.0;
+        self.since = all.now.load(Ordering::Relaxed);
+        let own = self.account.had().max(self.since);
+        let slots = all.shares.of(&self.account);
+        let its = slots.map_or(0, |slots| all.shares.begin(slots, self.since));
+        self.began = own.max(its);
+    }
+
+    /// Takes it out of what stands for its app. Where in the line it stood.
+    fn leave(&mut self) -> Option<Spot> {
+        let place = self.place.take()?;
+        if let Some((slots, expected)) = place.expects {
+            self.turns.0.shares.leave(slots, expected);
+        }
+        Some(place.spot)
     }
 }
 
 impl Drop for Standing {
     fn drop(&mut self) {
-        if let Some(spot) = self.spot {
+        if let Some(spot) = self.leave() {
             let mut line = self.turns.line();
             let waker = line.wakers.remove(&spot);
             let standing = line.wakers.len();

@@ -75,6 +75,96 @@ async fn however_many_flood_who_asks_little_waits_for_one_turn() {
     assert!(longest <= 2, "it waited for {longest} turns");
 }
 
+/// A few calls at a time, over and over: never a whole turn.
+async fn few(mut standing: Standing, app: u64, log: Log) {
+    standing.account().asks_for(app);
+    loop {
+        let turn = poll_fn(|cx| standing.poll_turn(cx)).await;
+        standing.had(turn.min(ENTRY));
+        log.add("flood");
+        yield_now().await;
+    }
+}
+
+/// How often others were served while each of so many calls of an app waited.
+async fn waited_for(turns: &Turns, app: u64, calls: usize, log: &Log) -> Vec<usize> {
+    let standing = turns.standing();
+    standing.account().asks_for(app);
+    let before = log.events().len();
+    seldom(standing, calls, log.clone()).await;
+    let events = log.events().split_off(before);
+    let waits = events.split(|event| *event == "asked").skip(1);
+    let until = |wait: &[&str]| wait.iter().position(|event| *event == "answered");
+    waits.map(|wait| until(wait).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_app_has_one_share_however_many_connections_ask_for_it() {
+    let (turns, log) = (Turns::default(), Log::default());
+    let pacing = tokio::spawn(turns.clone().pace());
+    let mut flooding = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        flooding.spawn(few(turns.standing(), 1, log.clone()));
+    }
+    while log.events().len() < 1000 {
+        yield_now().await;
+    }
+    let of_another = waited_for(&turns, 2, 60, &log).await;
+    let of_the_same = waited_for(&turns, 1, 60, &log).await;
+    pacing.abort();
+    // Those of a turn and of the entries beside it.
+    let turn = usize::try_from(2 * TURN / ENTRY).unwrap();
+    let longest = *of_another.iter().max().unwrap();
+    assert!(longest <= turn, "{of_another:?}");
+    // So the connections do wait for each other: as long as for all of them.
+    let longest = *of_the_same.iter().max().unwrap();
+    assert!(longest > 2 * turn, "{of_the_same:?}");
+}
+
+#[tokio::test]
+async fn two_apps_that_flood_have_as_much_each() {
+    let (turns, logs) = (Turns::default(), [Log::default(), Log::default()]);
+    let pacing = tokio::spawn(turns.clone().pace());
+    let mut flooding = tokio::task::JoinSet::new();
+    for (app, connections, log) in [(1, 20, &logs[0]), (2, 5, &logs[1])] {
+        for _ in 0..connections {
+            let standing = turns.standing();
+            standing.account().asks_for(app);
+            flooding.spawn(flood(standing, 1000, log.clone()));
+        }
+    }
+    for _ in 0..1000 {
+        yield_now().await;
+    }
+    pacing.abort();
+    let [one, two] = logs.each_ref().map(|log| log.events().len());
+    assert!(one > 50 && one.abs_diff(two) <= one / 10, "{one} to {two}");
+}
+
+#[tokio::test]
+async fn who_goes_away_or_was_served_stands_for_nothing() {
+    let turns = Turns::default();
+    let pacing = tokio::spawn(turns.clone().pace());
+    let mut gone = turns.standing();
+    gone.account().asks_for(1);
+    let mut other = gone.another();
+    poll_fn(|cx| {
+        gone.stand(cx);
+        other.stand(cx);
+        Poll::Ready(())
+    })
+    .await;
+    let slots = turns.0.shares.of(&gone.account()).unwrap();
+    assert_eq!(turns.0.shares.begin(slots, 0), 2 * TURN);
+    // It stands for what it asked for then.
+    other.account().asks_for(2);
+    drop(gone);
+    assert_eq!(turns.0.shares.begin(slots, 0), TURN);
+    assert_eq!(poll_fn(|cx| other.poll_turn(cx)).await, TURN);
+    assert_eq!(turns.0.shares.begin(slots, 0), 0);
+    pacing.abort();
+}
+
 #[tokio::test]
 async fn all_who_flood_have_as_many_turns() {
     let (turns, logs) = (Turns::default(), [Log::default(), Log::default()]);
