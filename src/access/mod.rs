@@ -4,6 +4,7 @@
 //! Names and users are looked up once a connection, tokens once a call. Tokens are kept as hashes alone,
 //! here and in their files.
 
+mod caller;
 mod role;
 mod tokens;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use caller::Caller;
 pub use role::{Role, Roles};
 pub use tokens::TokensFault;
 
@@ -70,14 +72,14 @@ impl Grant {
 pub struct Access(Arc<Shared>);
 
 struct Shared {
-    names: HashMap<Name, Arc<Grant>>,
-    users: HashMap<u32, Arc<Grant>>,
+    names: HashMap<Name, Arc<Caller>>,
+    users: HashMap<u32, Arc<Caller>>,
     files: Vec<(PathBuf, Arc<Grant>)>,
     /// Never held for longer than a copy.
     tokens: RwLock<Tokens>,
 }
 
-type Tokens = Arc<[(Hash, Arc<Grant>)]>;
+type Tokens = Arc<[(Hash, Arc<Caller>)]>;
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,12 +98,14 @@ impl Access {
         for Binding { who, grant } in bindings {
             let grant = grant.clone();
             match who {
-                Who::Named(name) => drop(names.insert(name.clone(), grant)),
-                Who::User(uid) => drop(users.insert(*uid, grant)),
+                Who::Named(name) => drop(names.insert(name.clone(), Caller::by(grant))),
+                Who::User(uid) => drop(users.insert(*uid, Caller::by(grant))),
                 Who::Token(path) => files.push((path.clone(), grant)),
             }
         }
-        let tokens = RwLock::new(tokens::read(&files)?);
+        let tokens = tokens::read(&files)?.into_iter();
+        let tokens = tokens.map(|(hash, grant)| (hash, Caller::by(grant)));
+        let tokens = RwLock::new(tokens.collect());
         Ok(Self(Arc::new(Shared {
             names,
             users,
@@ -111,7 +115,7 @@ impl Access {
     }
 
     /// What whoever bears these names may do: the first of them that is known counts.
-    pub fn of_names(&self, names: &[Name]) -> Option<Arc<Grant>> {
+    pub fn of_names(&self, names: &[Name]) -> Option<Arc<Caller>> {
         names
             .iter()
             .find_map(|name| self.0.names.get(name))
@@ -119,18 +123,18 @@ impl Access {
     }
 
     /// What a user of this machine may do.
-    pub fn of_user(&self, uid: u32) -> Option<Arc<Grant>> {
+    pub fn of_user(&self, uid: u32) -> Option<Arc<Caller>> {
         self.0.users.get(&uid).cloned()
     }
 
     /// What whoever sent `token` may do. How long that takes does not tell how much of it is right.
-    pub fn of_token(&self, token: &[u8]) -> Option<Arc<Grant>> {
+    pub fn of_token(&self, token: &[u8]) -> Option<Arc<Caller>> {
         let sent = Hash::of(token);
         let tokens = self.tokens();
         let mut found = None;
-        for (hash, grant) in tokens.iter() {
+        for (hash, caller) in tokens.iter() {
             if hash.is(&sent) {
-                found = Some(grant);
+                found = Some(caller);
             }
         }
         found.cloned()
@@ -142,18 +146,35 @@ impl Access {
         tokens.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the files again: whether they had changed, and count from now on.
+    /// Reads the files again: whether they had changed, and count from now on. Whoever came by a token that stands there
+    /// no longer is told so.
     fn refresh(&self) -> Result<bool, TokensFault> {
-        let new = tokens::read(&self.0.files)?;
-        if new == self.tokens() {
+        let (old, new) = (self.tokens(), tokens::read(&self.0.files)?);
+        let stays = |hash: &Hash, grant: &Arc<Grant>| {
+            let mut old = old.iter();
+            let known = old.find(|(known, caller)| known == hash && caller.is_by(grant));
+            known.map(|(_, caller)| Arc::clone(caller))
+        };
+        let new: Tokens = new
+            .into_iter()
+            .map(|(hash, grant)| {
+                (
+                    hash,
+                    stays(&hash, &grant).unwrap_or_else(|| Caller::by(grant)),
+                )
+            })
+            .collect();
+        let gone = old.iter().map(|(_, caller)| caller).filter(|caller| {
+            let mut new = new.iter();
+            !new.any(|(_, other)| Arc::ptr_eq(caller, other))
+        });
+        let gone: Vec<_> = gone.collect();
+        if gone.is_empty() && new.len() == old.len() {
             return Ok(false);
         }
-        let mut tokens = self
-            .0
-            .tokens
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *tokens = new;
+        let tokens = self.0.tokens.write();
+        *tokens.unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
+        gone.into_iter().for_each(|caller| caller.withdraw());
         Ok(true)
     }
 }

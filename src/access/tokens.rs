@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::{Access, Grant, Tokens};
+use super::{Access, Grant};
 
 /// What a line begins with.
 const PREFIX: &str = "sha256:";
@@ -65,7 +65,9 @@ impl Hash {
 }
 
 /// All hashes of `files`.
-pub(super) fn read(files: &[(PathBuf, Arc<Grant>)]) -> Result<Tokens, TokensFault> {
+pub(super) fn read(
+    files: &[(PathBuf, Arc<Grant>)],
+) -> Result<Vec<(Hash, Arc<Grant>)>, TokensFault> {
     let mut tokens = Vec::new();
     for (path, grant) in files {
         let hashes = hashes(path).map_err(|problem| TokensFault {
@@ -74,7 +76,7 @@ pub(super) fn read(files: &[(PathBuf, Arc<Grant>)]) -> Result<Tokens, TokensFaul
         })?;
         tokens.extend(hashes.into_iter().map(|hash| (hash, grant.clone())));
     }
-    Ok(tokens.into())
+    Ok(tokens)
 }
 
 fn hashes(path: &Path) -> Result<Vec<Hash>, String> {

@@ -30,7 +30,7 @@ use super::routes::{health, reflection};
 use super::service::Quota;
 use super::turns::Account;
 use super::unary;
-use crate::access::{Access, Grant};
+use crate::access::{Access, Caller};
 
 /// The largest message that is read, in bytes. The largest legal one is a BatchCheck of 1,000 checks
 /// with ids, about 150 KiB; what is a little too large still gets an answer that names the field.
@@ -49,7 +49,7 @@ pub(super) struct Edge {
     /// Who is at the other end, where that is known.
     peer: Peer,
     /// What they may do, as far as the connection says it.
-    granted: Option<Arc<Grant>>,
+    granted: Option<Arc<Caller>>,
     /// What is done for them.
     account: Arc<Account>,
 }

@@ -11,7 +11,7 @@ use super::fault;
 use super::peer::Peer;
 use super::proto;
 use super::turns::Account;
-use crate::access::{Access, Grant, Role};
+use crate::access::{Access, Caller, Grant, Role};
 
 /// What a header begins with that carries a token; letters of either case.
 const BEARER: &[u8] = b"bearer ";
@@ -32,7 +32,7 @@ enum May {
     #[default]
     All,
     /// What its caller was granted.
-    Granted(Arc<Grant>),
+    Granted(Arc<Caller>),
 }
 
 impl Pass {
@@ -43,8 +43,8 @@ impl Pass {
     }
 
     /// To what its caller was granted.
-    pub(super) fn granted(grant: Arc<Grant>, account: Arc<Account>) -> Self {
-        let may = May::Granted(grant);
+    pub(super) fn granted(caller: Arc<Caller>, account: Arc<Account>) -> Self {
+        let may = May::Granted(caller);
         Self { may, account }
     }
 
@@ -55,6 +55,8 @@ impl Pass {
         }
         match &self.may {
             May::All => Ok(()),
+            // Of a stream's later messages it may be true.
+            May::Granted(caller) if caller.is_withdrawn() => Err(unknown_token()),
             May::Granted(grant) => {
                 let mut refused = message.apps().filter(|app| !grant.allows(role, *app));
                 match refused.next() {
@@ -94,7 +96,7 @@ pub(super) fn role_of(path: &str) -> Option<Role> {
 }
 
 /// What whoever is at the other end may do, as far as the connection says it.
-pub(super) fn of_peer(access: &Access, peer: &Peer) -> Option<Arc<Grant>> {
+pub(super) fn of_peer(access: &Access, peer: &Peer) -> Option<Arc<Caller>> {
     match peer {
         Peer::Certified(names) => access.of_names(names),
         Peer::Unix(uid) => access.of_user(uid.as_raw()),
@@ -106,16 +108,14 @@ pub(super) fn of_peer(access: &Access, peer: &Peer) -> Option<Arc<Grant>> {
 pub(super) fn of_call(
     access: &Access,
     peer: &Peer,
-    known: Option<&Arc<Grant>>,
+    known: Option<&Arc<Caller>>,
     headers: &HeaderMap,
-) -> Result<Arc<Grant>, Status> {
+) -> Result<Arc<Caller>, Status> {
     if let Some(token) = bearer(headers) {
-        return access
-            .of_token(token)
-            .ok_or_else(|| fault::unauthenticated("TOKEN_WRONG", "nobody here knows this token"));
+        return access.of_token(token).ok_or_else(unknown_token);
     }
-    if let Some(grant) = known {
-        return Ok(grant.clone());
+    if let Some(caller) = known {
+        return Ok(caller.clone());
     }
     match peer {
         Peer::Certified(_) => Err(fault::not_permitted(
@@ -130,6 +130,10 @@ pub(super) fn of_call(
             "show a client certificate, or send a token as \"authorization: Bearer TOKEN\"",
         )),
     }
+}
+
+fn unknown_token() -> Status {
+    fault::unauthenticated("TOKEN_WRONG", "nobody here knows this token")
 }
 
 /// The token that a call sends.
