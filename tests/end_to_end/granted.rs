@@ -131,12 +131,25 @@ async fn a_token_is_good_for_its_roles_and_apps() {
     // Probes need none.
     client.health("readiness").await;
 
-    // The token is changed under the open connection.
+    // The token is changed under the open connection, and under a stream that came by it.
+    let (say, said) = tokio::sync::mpsc::channel(1);
+    let checks = tokio_stream::wrappers::ReceiverStream::new(said);
+    say.send(one()).await.expect("it is heard");
+    let stream = quota.stream_checks(with_token(checks, TOKEN));
+    let mut stream = soon("a stream", stream)
+        .await
+        .expect("the token counts")
+        .into_inner();
+    let first = soon("an answer", stream.message()).await;
+    assert_eq!(first.expect("the token counts").expect("one").used, 4);
     put(folder.path(), "gateway", &hash(NEW));
     sidecar.process().says("new tokens count").await;
+    say.send(one()).await.expect("it is heard");
+    let end = soon("the end", stream.message()).await;
+    refused(end, Code::Unauthenticated, "nobody here knows this token");
     let old = client.try_check(with_token(one(), TOKEN)).await;
     refused(old, Code::Unauthenticated, "nobody here knows this token");
-    assert_eq!(client.check(with_token(one(), NEW)).await.used, 4);
+    assert_eq!(client.check(with_token(one(), NEW)).await.used, 5);
     assert!(!sidecar.process().stderr().contains(NEW));
     sidecar.stop().await;
 }

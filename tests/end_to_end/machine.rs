@@ -13,6 +13,7 @@ use crate::client::{Client, creation};
 use crate::process::Process;
 use crate::sidecar::Sidecar;
 use crate::wait::{soon, until};
+use crate::world::World;
 
 const SETTINGS: &str = "
 plans:
@@ -99,6 +100,72 @@ async fn a_disk_without_room_is_said_at_the_start() {
         last.starts_with("imquota: ") && last.contains("large"),
         "{ended:?}"
     );
+}
+
+/// What is counted has its room on the disk beforehand, and is found again.
+#[tokio::test]
+async fn a_disk_that_fills_up_while_it_serves_loses_nothing() {
+    let world = World::new();
+    let mut sidecar = Sidecar::new("embedded", SETTINGS);
+    sidecar.run_by(&world.imquota());
+    let data = sidecar.data();
+    // Its journal twice, as after a kill, and a little more.
+    world.disk(&data, 160);
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    assert_eq!(client.create(1, Resource::Account).await.used, 1);
+    let rest = data.join("rest");
+    let rest = rest.display();
+    world.run(&format!("! dd if=/dev/zero of={rest} bs=64k"));
+    for used in 2..=20 {
+        assert_eq!(client.create(1, Resource::Account).await.used, used);
+        let limited = client.create(2, Resource::Account).await;
+        let expected = if used <= 11 {
+            Decision::Allow
+        } else {
+            Decision::Deny
+        };
+        assert_eq!(limited.decision(), expected);
+    }
+    // Neither an end in good order nor a kill needs more room than there is.
+    drop(client);
+    let ended = sidecar.stop().await;
+    assert!(
+        ended.stderr.contains("the next start replays the journal"),
+        "{}",
+        ended.stderr
+    );
+    let refused = sidecar.refuses(&["--listen", "127.0.0.1:0"]).await;
+    assert!(refused.contains("No space left on device"), "{refused}");
+    world.run(&format!("rm {rest}"));
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    assert_eq!(client.create(1, Resource::Account).await.used, 21);
+    let limited = client.create(2, Resource::Account).await;
+    assert_eq!((limited.decision(), limited.used), (Decision::Deny, 10));
+    sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_written_to_is_said_at_the_start() {
+    let world = World::new();
+    let mut sidecar = Sidecar::new("embedded", SETTINGS);
+    sidecar.run_by(&world.imquota());
+    let data = sidecar.data();
+    world.disk(&data, 80);
+    world.run(&format!("mount -o remount,ro {}", data.display()));
+    let refused = sidecar.refuses(&["--listen", "127.0.0.1:0"]).await;
+    assert!(refused.contains("Read-only file system"), "{refused}");
+    world.run(&format!("mount -o remount,rw {}", data.display()));
+    sidecar.start_again().await;
+    let client = sidecar.client().await;
+    assert_eq!(client.create(1, Resource::Account).await.used, 1);
+    drop(client);
+    sidecar.stop().await;
+    // What was counted is there to be read, and nobody goes on without being able to write.
+    world.run(&format!("mount -o remount,ro {}", data.display()));
+    let refused = sidecar.refuses(&["--listen", "127.0.0.1:0"]).await;
+    assert!(refused.contains("Read-only file system"), "{refused}");
 }
 
 /// A server that answers every command with `answer`, whatever that is.

@@ -8,8 +8,8 @@
 )]
 mod support;
 use support::{
-    certificates, client, http, process, redis_server, relay, sentinels, sidecar, stores, tally,
-    wait,
+    certificates, client, http, other_clock, process, redis_server, relay, sentinels, sidecar,
+    stores, tally, wait, world,
 };
 
 mod actives;
@@ -43,6 +43,7 @@ mod many;
 mod members;
 mod model;
 mod moments;
+mod names;
 mod objects;
 mod outage;
 mod page;

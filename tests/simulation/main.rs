@@ -53,6 +53,9 @@ mod with_redis;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[path = "../support/other_clock.rs"]
+mod other_clock;
+
 #[path = "../support/redis_server.rs"]
 #[allow(
     dead_code,

@@ -1,5 +1,8 @@
 //! The Redis ledger against a real server: every step of it, and what the server forgets.
 
+#[path = "../support/other_clock.rs"]
+mod other_clock;
+
 #[path = "../support/redis_server.rs"]
 #[allow(
     dead_code,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -12,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use super::other_clock::OtherClock;
 
 /// Names another binary (a `valkey-server`, say) to test against.
 const BINARY_VARIABLE: &str = "IMQUOTA_TEST_REDIS";
@@ -75,7 +76,7 @@ impl RedisServer {
     pub fn ahead_by(persistence: Persistence, seconds: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = OtherClock::in_folder(folder.path());
-        clock.is_ahead_by(seconds);
+        clock.is_ahead_by(seconds.into());
         Self {
             folder,
             persistence,
@@ -91,7 +92,7 @@ impl RedisServer {
     /// Sets the clock of one that has its own, whether it runs or not.
     pub fn is_ahead_by(&self, seconds: u32) {
         let clock = self.clock.as_ref().expect("its clock is its own");
-        clock.is_ahead_by(seconds);
+        clock.is_ahead_by(seconds.into());
     }
 
     fn up(mut self) -> Self {
@@ -329,52 +330,6 @@ impl RedisServer {
         if let Some(mut child) = self.child.take() {
             child.wait().expect("our own child can be waited for");
         }
-    }
-}
-
-/// A library by which a program takes its wall clock to be ahead, by as much as a file says at that moment.
-struct OtherClock {
-    library: PathBuf,
-    ahead: PathBuf,
-}
-
-impl OtherClock {
-    /// Builds it with the compiler that links Rust's programs.
-    fn in_folder(folder: &Path) -> Self {
-        let [source, library, ahead] = ["clock.c", "clock.so", "ahead"].map(|of| folder.join(of));
-        let text = format!(
-            "#include <fcntl.h>\n#include <stdlib.h>\n#include <sys/mman.h>\n\
-             #include <sys/syscall.h>\n#include <sys/time.h>\n#include <unistd.h>\n\
-             long syscall(long number, ...);\n\
-             static volatile const long *ahead;\n\
-             __attribute__((constructor)) static void begin(void) {{\n\
-             int file = open(\"{at}\", O_RDONLY);\n\
-             void *there = mmap(0, sizeof(long), PROT_READ, MAP_SHARED, file, 0);\n\
-             if (there == MAP_FAILED) abort();\n\
-             ahead = there;\n}}\n\
-             int gettimeofday(struct timeval *at, void *zone) {{\n\
-             int failed = (int)syscall(SYS_gettimeofday, at, zone);\n\
-             if (at && ahead) at->tv_sec += *ahead;\n\
-             return failed;\n}}\n",
-            at = ahead.display()
-        );
-        std::fs::write(&source, text).expect("the folder is ours");
-        std::fs::write(&ahead, [0; 8]).expect("the folder is ours");
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-o"])
-            .args([&library, &source])
-            .output()
-            .expect("the compiler that Rust links with");
-        assert!(built.status.success(), "{built:?}");
-        Self { library, ahead }
-    }
-
-    /// Written in place: the file is mapped by who reads it.
-    fn is_ahead_by(&self, seconds: u32) {
-        let file = std::fs::File::options().write(true).open(&self.ahead);
-        let seconds = i64::from(seconds).to_ne_bytes();
-        let written = file.and_then(|file| file.write_all_at(&seconds, 0));
-        written.expect("the folder is ours");
     }
 }
 
