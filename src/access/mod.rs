@@ -174,7 +174,9 @@ impl Access {
         }
         let tokens = self.0.tokens.write();
         *tokens.unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
-        gone.into_iter().for_each(|caller| caller.withdraw());
+        for caller in gone {
+            caller.withdraw();
+        }
         Ok(true)
     }
 }
