@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 pub use apps::{APPS_PAGE_MAX, Managed};
 pub use fault::Fault;
@@ -38,6 +38,10 @@ pub const OPERATIONS_MAX: usize = 8;
 const STEP_MAX: Duration = Duration::from_secs(10);
 /// The longest that a retirement is waited for: it goes through all apps of the member.
 const RETIRE_MAX: Duration = Duration::from_mins(1);
+/// How long a retirement waits for a recovery to end, which takes a lease's time where nobody else is missing; and how often
+/// it looks.
+const TOLD_MAX: Duration = Duration::from_secs(20);
+const TOLD_POLL: Duration = Duration::from_secs(1);
 
 /// Does what operators ask. Its clones share one bound on what is done at a time.
 #[derive(Clone)]
@@ -119,11 +123,27 @@ impl Operations {
         let _place = self.place()?;
         let found = self.wait_out(member).await?;
         let who = self.signed(who);
-        let retired = self.store.retire(found.incarnation, &who, why);
+        let retired = self.retire_when_told(found.incarnation, &who, why);
         match timeout(RETIRE_MAX, retired).await {
             Ok(Ok(retired)) => Ok((found, retired)),
             Ok(Err(fault)) => Err(Fault::Unsure(fault.to_string())),
             Err(_) => Err(Fault::Unsure(format!("no answer within {RETIRE_MAX:?}"))),
+        }
+    }
+
+    /// While sidecars restate, the first try has them wait no more for this one; the next one finds that they are done.
+    async fn retire_when_told(
+        &self,
+        incarnation: u64,
+        who: &str,
+        why: &str,
+    ) -> Result<Retired, StoreFault> {
+        let since = Instant::now();
+        loop {
+            match self.store.retire(incarnation, who, why).await {
+                Err(StoreFault::Frozen(_)) if since.elapsed() < TOLD_MAX => sleep(TOLD_POLL).await,
+                done => return done,
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 
 use futures_util::future::{BoxFuture, pending, ready};
-use tokio::time::Instant;
 
 use super::*;
 use crate::clock::{Millis, Month};
@@ -26,6 +25,8 @@ struct Script {
     recounted: Option<Result<Recounted, StoreFault>>,
     /// The answers to `members`, one after the other; the last one stays.
     members: Vec<Vec<MemberInfo>>,
+    /// For how many retirements a recovery is open.
+    open_for: u32,
     asked: Vec<String>,
 }
 
@@ -91,6 +92,12 @@ impl Operator for Fake {
 
     fn retire<'a>(&'a self, incarnation: u64, who: &'a str, why: &'a str) -> Reply<'a, Retired> {
         self.note(format!("retire {incarnation} by {who}: {why}"));
+        let mut script = self.0.lock().unwrap();
+        if script.open_for > 0 {
+            script.open_for -= 1;
+            let fault = StoreFault::Frozen("it is not waited for any more".into());
+            return Box::pin(ready(Err(fault)));
+        }
         let retired = Retired {
             apps: 2,
             outstanding: 5,
@@ -353,6 +360,24 @@ async fn a_member_is_retired_when_its_lease_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retirement_goes_on_when_the_recovery_is_over() {
+    for (open_for, times) in [(3, 4), (u32::MAX, 21)] {
+        let (operations, fake, _) = on(Script {
+            members: vec![member(1, Standing::Silent)],
+            open_for,
+            ..Script::default()
+        });
+        let retired = operations.retire("a", "token", "lost").await;
+        assert_eq!(fake.asked().len(), times);
+        match retired {
+            Ok((_, retired)) => assert_eq!(retired.outstanding, 5),
+            Err(Fault::Unsure(words)) => assert!(words.contains("not waited for"), "{words}"),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_member_that_beats_is_not_retired() {
     let beats = vec![member(1, Standing::Present), member(2, Standing::Present)];
     let stays = vec![member(1, Standing::Present)];
@@ -378,5 +403,5 @@ async fn a_member_that_beats_is_not_retired() {
 
 /// Lets what was begun in the background be done.
 async fn sleep_a_little() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    sleep(Duration::from_millis(1)).await;
 }

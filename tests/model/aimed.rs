@@ -161,6 +161,32 @@ pub fn dead_and_silent() -> Scenario {
     );
     it
 }
+/// The only one who knew the ledger makes the meta key again, and its journal is lost before it has told anything. Its
+/// successor knows nothing, and an operator gives the lost one up.
+pub fn lost_in_a_recovery() -> Scenario {
+    let mut it = scenario(
+        "lost in a recovery",
+        [1, 1],
+        [false, false],
+        &[[1, 0], [1, 0], [0, 1]],
+        Budget {
+            asks: 4,
+            flushes: 1,
+            losses: 1,
+            joins: 1,
+            ttls: 2,
+            retires: 2,
+            recounts: 1,
+            ..NONE
+        },
+    );
+    it.members = 1;
+    it.lead = script(
+        "Ask 0 0; flow; Reply 0 0; Settle 0; flow; Flush; Beat 0; flow; Lose 0; Join 1; Beat 1; flow; Restate 1; \
+         flow; TtlPasses; Beat 1; flow; GiveUpMember 0; Beat 1; flow",
+    );
+    it
+}
 /// A snapshot holds a release that its owner has settled since.
 pub fn given_in_snapshot() -> Scenario {
     let mut it = failover_records();

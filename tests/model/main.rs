@@ -116,6 +116,21 @@ fn a_bounded_wait_for_a_witness_is_an_exception() {
     assert_eq!(outcome, Err("the limit does not see what exists"));
 }
 
+/// Nor does one whose journal is lost, once an operator has given it up: its apps wait for a recount.
+#[test]
+fn the_lost_do_not_block_a_recovery() {
+    let (world, _, outcome) = walk::begin(&aimed::lost_in_a_recovery());
+    assert_eq!(outcome, Ok(()));
+    let (meta, shard) = (world.ledger.meta, world.ledger.shard);
+    let meta = meta.expect("it was made again");
+    assert!(
+        meta.epoch > 1 && !meta.open && meta.given_up == 1,
+        "{meta:?}"
+    );
+    let counters = shard.expect("it was restated").counters;
+    assert!(counters.iter().all(|counter| counter.incomplete));
+}
+
 /// A pod that died with its node, silent for long, does not keep a recovery open.
 #[test]
 fn the_dead_do_not_block_a_recovery() {

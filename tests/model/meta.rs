@@ -29,6 +29,7 @@ fn open(rules: &Scenario, meta: &mut Meta, server: Server, known: u8) {
     meta.roll_seen = [0; S];
     meta.noted = [0; S];
     meta.noted_version = 0;
+    meta.given_up = 0;
     meta.notice = None;
 }
 
@@ -67,7 +68,7 @@ pub fn beat(
         open(rules, &mut meta, server, from.epoch);
         ledger.meta = Some(meta);
     }
-    let shard = ledger.shard.clone();
+    let shard = &mut ledger.shard;
     let meta = ledger.meta.as_mut()?;
     if meta.run != server.run {
         open(rules, meta, server, from.epoch);
@@ -110,6 +111,11 @@ pub fn beat(
         }
     }
     if meta.open && closes(rules, meta, shard.as_ref(), server) {
+        let knows_all = missing(rules, meta, shard.as_ref()) == 0 && is_known(meta);
+        if !knows_all && meta.given_up != 0 && !rules.has(Mutant::GivenUpIsWhole) {
+            let counters = shard.iter_mut().flat_map(|shard| &mut shard.counters);
+            counters.for_each(|counter| counter.incomplete = true);
+        }
         meta.open = false;
         meta.noted = [0; S];
         // Versions of the roll that a snapshot forgot must not name other members.
@@ -147,20 +153,35 @@ fn closes(rules: &Scenario, meta: &Meta, shard: Option<&Shard>, server: Server) 
     if rules.has(Mutant::CloseByTimer) {
         return waited;
     }
-    if meta.made_anew && !meta.roll_stated && !rules.has(Mutant::EmptyJournalRestores) {
+    let missing = missing(rules, meta, shard);
+    // Nobody is waited for any more: neither the missing nor one who knows the members.
+    let given_up = meta.given_up != 0 && missing & !meta.given_up == 0;
+    if !is_known(meta) && !given_up && !rules.has(Mutant::EmptyJournalRestores) {
         return false;
     }
+    waited && (missing == 0 || given_up)
+}
+
+/// Whether somebody knew the members when this key was made, or has said so since.
+fn is_known(meta: &Meta) -> bool {
+    !meta.made_anew || meta.roll_stated
+}
+
+/// Those who have not restated and of whom something may be lost.
+fn missing(rules: &Scenario, meta: &Meta, shard: Option<&Shard>) -> Set {
     let silent = meta.registered & !meta.gone & !meta.restated;
-    waited
-        && (0..S).filter(|m| has(silent, *m)).all(|m| {
-            // Lost nothing: the shard has every call that a fellow noted after it fell silent.
-            let calls = shard.map_or(0, |s| s.calls[m]);
-            let noted = meta.noted[m];
-            meta.recounted
-                || noted > 0 && calls == noted - 1
-                || rules.has(Mutant::SilentExcused)
-                || rules.has(Mutant::OwnMembersOnly) && meta.joined[m] == 0
-        })
+    let is_excused = |m: usize| {
+        // Lost nothing: the shard has every call that a fellow noted after it fell silent.
+        let calls = shard.map_or(0, |s| s.calls[m]);
+        let noted = meta.noted[m];
+        meta.recounted
+            || noted > 0 && calls == noted - 1
+            || rules.has(Mutant::SilentExcused)
+            || rules.has(Mutant::OwnMembersOnly) && meta.joined[m] == 0
+    };
+    (0..S)
+        .filter(|m| has(silent, *m) && !is_excused(*m))
+        .fold(0, |set, m| set | 1 << m)
 }
 
 fn witnessed(rules: &Scenario, meta: &Meta, member: usize, server: Server) -> bool {

@@ -86,6 +86,8 @@ mutants! {
     OwnMembersOnly,
     /// A recovery closes without a roll after a flush.
     EmptyJournalRestores,
+    /// A recovery that ends without those who were given up leaves nothing incomplete.
+    GivenUpIsWhole,
     /// The run of the connection is not looked at by shard calls.
     RunSeenByBeatOnly,
     /// A member takes an answer from before the recovery.

@@ -37,6 +37,12 @@ impl World {
                 self.truth.inexact = true;
                 self.gone(rules, m, true);
             }
+            Act::GiveUpMember(m) => {
+                self.left.retires -= 1;
+                if let Some(meta) = &mut self.ledger.meta {
+                    meta.given_up |= 1 << m;
+                }
+            }
             Act::Silent(m) => {
                 self.left.silences -= 1;
                 let calls = self.ledger.shard.as_ref().map_or(0, |s| s.calls[m]);

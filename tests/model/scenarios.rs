@@ -364,6 +364,7 @@ pub fn all() -> Vec<Scenario> {
         back_from_silence(),
         back_unheard(),
         dead_and_silent(),
+        lost_in_a_recovery(),
         given_in_snapshot(),
         asleep(),
         late_release(),

@@ -33,6 +33,7 @@ fn lead(line: &str) -> Lead {
         "Join" => Act::Join(number(1)),
         "Lose" => Act::Lose(number(1)),
         "Retire" => Act::Retire(number(1)),
+        "GiveUpMember" => Act::GiveUpMember(number(1)),
         "Leave" => Act::Leave(number(1)),
         "Silent" => Act::Silent(number(1)),
         "LeaseEnds" => Act::LeaseEnds(number(1)),

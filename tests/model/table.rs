@@ -40,6 +40,7 @@ pub const FOUND_IN: &[(Mutant, &str)] = &[
     (CloseByTimer, "fail-over of grants"),
     (OwnMembersOnly, "witnessed newcomer"),
     (EmptyJournalRestores, "flushed newcomer"),
+    (GivenUpIsWhole, "lost in a recovery"),
     (RunSeenByBeatOnly, "fail-over of records"),
     (OldEpochAnswerTaken, "answer of another epoch"),
     (EpochKeepsBack, "a release in the snapshot"),

@@ -211,6 +211,8 @@ pub struct Meta {
     pub restated: Set,
     /// A recount of the app was done while the recovery was open: the silent are excused.
     pub recounted: bool,
+    /// Those whom an operator gave up while it was open: it does not wait for them.
+    pub given_up: Set,
     pub registered: Set,
     pub gone: Set,
     pub marks: Marks,

@@ -50,6 +50,7 @@ pub enum Act {
     Flush,
     Leave(usize),
     Retire(usize),
+    GiveUpMember(usize),
     Silent(usize),
     Freeze,
     Notice,
@@ -330,6 +331,11 @@ impl World {
             !meta.open && meta.run == self.run && has(meta.registered, m) && !has(meta.gone, m);
         if self.left.retires > 0 && normal && ended && quiet {
             acts.push(Act::Retire(m));
+        }
+        let restates = meta.open && meta.run == self.run && has(meta.registered, m);
+        if self.left.retires > 0 && restates && !has(meta.gone | meta.given_up, m) && ended && quiet
+        {
+            acts.push(Act::GiveUpMember(m));
         }
         if self.left.silences > 0 && normal && ended && quiet && meta.noted[m] == 0 {
             acts.push(Act::Silent(m));

@@ -36,7 +36,7 @@ fn an_open_recovery_that_counts() {
 fn a_recovery_that_ends_by_the_timer_alone() {
     is_rejected_where(
         Some(aims::losses),
-        "(not missing or waited >= patience) then\n    close(everybody(), missing)",
+        "(given_up or not missing or waited >= patience) then\n    close(everybody(), missing)",
         "true then\n    close(everybody(), false)",
     );
 }

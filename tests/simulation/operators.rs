@@ -43,6 +43,7 @@ pub async fn retire_all_lost(town: &Town, retires: impl Fn(AppId, u64)) -> bool 
     let Ok(members) = serving.operator.members().await else {
         return false;
     };
+    let mut all_retired = true;
     for member in members {
         if member.standing == Standing::Gone || !lost.contains(&member.incarnation) {
             continue;
@@ -57,11 +58,10 @@ pub async fn retire_all_lost(town: &Town, retires: impl Fn(AppId, u64)) -> bool 
             .retire(member.incarnation, "operator", "its journal is lost")
             .await;
         town.auditor.say(|| format!("retired: {retired:?}"));
-        if retired.is_err() {
-            return false;
-        }
+        // One that a recovery waits for is given up first; so are the others.
+        all_retired &= retired.is_ok();
     }
-    true
+    all_retired
 }
 
 /// Recounts what waits for that. Whether nothing is left to do.

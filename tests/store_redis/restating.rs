@@ -61,6 +61,76 @@ async fn whoever_is_on_a_stated_roll_is_waited_for_and_then_missing() {
     assert_eq!((view.net[0], view.outstanding[0]), (35, 6));
 }
 
+/// What it had counted is as unknown in the next recovery as in the one that closed without it, however long it was silent.
+#[tokio::test]
+async fn whoever_is_missing_is_not_excused_for_being_silent() {
+    let mut server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let known = one.hello(None).await.unwrap();
+    one.beats().await;
+    server.flush_all();
+    let statement = states_accounts(4, Escrow::default());
+    let incomplete = one
+        .recovers(&statement, with_roll(roll_of(3, &[1, 2])))
+        .await;
+    assert_eq!(incomplete.recovery, Recovery::Incomplete);
+    let begun = std::time::Instant::now();
+    let last = one
+        .until(&Beat::default(), |_| {
+            begun.elapsed() > Duration::from_secs(1)
+        })
+        .await;
+    let snapshot = server.save();
+    server.kill();
+    server.restore(&snapshot);
+    server.start_again();
+    one.hello(Some(known)).await.unwrap();
+    let again = one
+        .recovers(&statement, with_roll(last.roll.unwrap()))
+        .await;
+    assert!(again.epoch > incomplete.epoch);
+    assert_eq!(again.recovery, Recovery::Incomplete);
+}
+
+/// Somebody whom only the one that came late knows of is missing as well.
+#[tokio::test]
+async fn whoever_a_late_one_names_is_missing_too() {
+    let server = RedisServer::start();
+    let one = Sidecar::quick(1, &server, None).await;
+    let known = one.hello(None).await.unwrap();
+    one.beats().await;
+    server.flush_all();
+    let statement = states_accounts(4, Escrow::default());
+    let incomplete = one
+        .recovers(&statement, with_roll(roll_of(3, &[1, 2])))
+        .await;
+    assert_eq!(incomplete.recovery, Recovery::Incomplete);
+    let restated = |beat| Beat {
+        restated: incomplete.epoch,
+        ..beat
+    };
+    let two = Sidecar::quick(2, &server, Some(known)).await;
+    two.beats().await;
+    two.states(&states_accounts(30, Escrow::default())).await;
+    let begun = std::time::Instant::now();
+    let last = two
+        .until(&restated(with_roll(roll_of(4, &[1, 2, 3]))), |beaten| {
+            beaten.recovery != Recovery::Incomplete || begun.elapsed() > Duration::from_secs(1)
+        })
+        .await;
+    assert_eq!(last.recovery, Recovery::Incomplete);
+    let three = Sidecar::quick(3, &server, Some(known)).await;
+    three.beats().await;
+    three.states(&states_accounts(6, Escrow::default())).await;
+    three
+        .until(&restated(Beat::default()), |beaten| {
+            beaten.recovery == Recovery::Closed
+        })
+        .await;
+    one.beats().await;
+    assert_eq!(one.usage(app(1)).await.view.net[0], 40);
+}
+
 #[tokio::test]
 async fn what_a_member_forgot_because_it_came_to_rest_holds_nothing() {
     let mut server = RedisServer::start();

@@ -123,3 +123,12 @@ pub(super) fn unchanged(status: i64) -> StoreFault {
 pub(super) fn unconfirmed() -> StoreFault {
     StoreFault::Away("it is done, but a replica has not confirmed it in time".into())
 }
+
+/// Why a member that an operator retires is not gone yet.
+pub(super) fn given_up() -> StoreFault {
+    StoreFault::Frozen(
+        "sidecars state what they know, and this one is not waited for any more: retire it again in some \
+         seconds, when they have, and then recount the apps that are refused"
+            .into(),
+    )
+}

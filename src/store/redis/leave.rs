@@ -120,6 +120,24 @@ impl RedisStore {
         Ok(number)
     }
 
+    /// Has a recovery that is open wait no more for one who is to be retired.
+    ///
+    /// # Errors
+    /// [`StoreFault::Frozen`]: one is open, and nothing can be booked before it has ended.
+    pub(super) async fn give_up(&self, link: &Link, incarnation: u64) -> Result<(), StoreFault> {
+        let mut step = Step::default();
+        step.key(&self.keys.meta()).key(&self.keys.members());
+        step.arg(&link.installation)
+            .arg(self.heard.latest().epoch)
+            .arg(id_text(incarnation));
+        let value = link.wire.run(&self.scripts.give_up, &step).await?;
+        match Answer::new(value)?.signed()? {
+            0 => Ok(()),
+            4 => Err(fault::given_up()),
+            status => Err(fault::unchanged(status)),
+        }
+    }
+
     pub(super) async fn recall_once(&self, app: AppId) -> Result<(), StoreFault> {
         let link = self.linked()?;
         let mut step = Step::default();

@@ -231,6 +231,7 @@ impl RedisStore {
             )));
         };
         let name = row.get(&ROW).and_then(|row| row.splitn(4, ' ').nth(3));
+        self.give_up(&link, incarnation).await?;
         let retired = self.fold_all(&link, incarnation).await?;
         let first = Shard::all().next().ok_or_else(unexpected)?;
         let mut step = self.step(&link, first)?;

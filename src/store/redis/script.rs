@@ -104,6 +104,7 @@ pub(super) struct Scripts {
     pub(super) beat: Script,
     pub(super) noted: Script,
     pub(super) leave: Script,
+    pub(super) give_up: Script,
     pub(super) recall: Script,
     pub(super) notice: Script,
     pub(super) restate: Script,
@@ -149,6 +150,7 @@ impl Scripts {
             beat: script!(of: roll beat),
             noted: script!(of: roll noted),
             leave: script!(of: roll leave),
+            give_up: script!(of: roll give_up),
             recall: script!(of: recall),
             notice: script!(of: notice),
             restate: script!(of: guard counts month plan record buckets objects hold records users merge told told_hold
@@ -190,6 +192,7 @@ impl Scripts {
             &self.beat,
             &self.noted,
             &self.leave,
+            &self.give_up,
             &self.recall,
             &self.notice,
             &self.restate,

@@ -223,7 +223,10 @@ local function state_roll()
     local inc, its_name = next_word(), next_word()
     local m = of(inc)
     if not m.k and not m.g and inc ~= me then
-      m.k = pack_presence(newcomer(meta))
+      local p = newcomer(meta)
+      -- Nobody has heard it restate, also if the recovery has closed by now.
+      p.restated = 0
+      m.k = pack_presence(p)
       redis.call('HSET', KEYS[2], 'k:' .. inc, m.k)
       if not m.row then
         redis.call('HSET', KEYS[2], inc, '0 0 0 ' .. its_name)
@@ -275,7 +278,9 @@ end
 
 -- A new life for everybody: the roll gets a version above all that were stated, and witnesses anew.
 local function close(members, missing)
-  if meta.newsmax > meta.newsgot then
+  -- Nobody has told who else there was, nor will whoever could.
+  local is_unknown = meta.anew == 1 and meta.rollstated == 0
+  if is_unknown or meta.newsmax > meta.newsgot then
     change(meta, 'maimed', 1)
     change(meta, 'inc', meta.epoch)
   elseif missing then
@@ -302,8 +307,8 @@ local function close(members, missing)
       end
       redis.call('HSET', KEYS[2], 'k:' .. inc, pack_presence(p))
     end
-    if m.n or m.f then
-      redis.call('HDEL', KEYS[2], 'n:' .. inc, 'f:' .. inc)
+    if m.n or m.f or m.d then
+      redis.call('HDEL', KEYS[2], 'n:' .. inc, 'f:' .. inc, 'd:' .. inc)
     end
   end
   change(meta, 'count', count)
@@ -318,11 +323,11 @@ local function first_of(incs)
   return incs
 end
 
--- Those who have not restated, and what is known of them. There are hundreds, and most of what is written of them is not
--- looked at.
+-- Those who have not restated, and what is known of them; and whether anybody is given up. There are hundreds, and most of
+-- what is written of them is not looked at.
 local function unrestated()
   local all = redis.call('HGETALL', KEYS[2])
-  local incs, known = {}, {n = {}, f = {}}
+  local incs, known, is_given_up = {}, {n = {}, f = {}, d = {}}, false
   for i = 1, #all, 2 do
     local field = all[i]
     if string.byte(field, 2) == 58 then
@@ -333,22 +338,26 @@ local function unrestated()
         end
       elseif known[letter] then
         known[letter][string.sub(field, 3)] = all[i + 1]
+        is_given_up = is_given_up or letter == 'd' and num(all[i + 1]) == meta.epoch
       end
     end
   end
   for i = 1, #incs do
     local inc = incs[i]
-    incs[i] = {inc = inc, n = known.n[inc], f = known.f[inc]}
+    incs[i] = {inc = inc, n = known.n[inc], f = known.f[inc], d = known.d[inc]}
   end
-  return incs
+  return incs, is_given_up
 end
 
--- While members restate: whether all have, and whose calls are to be counted.
+-- While members restate: whether all have, and whose calls are to be counted. Of those who have not, operators may have
+-- given up all: then nobody is waited for, neither the missing nor one who knows the members.
 local function look_for_the_missing()
   local missing, asked = false, {}
-  for _, m in ipairs(unrestated()) do
+  local incs, given_up = unrestated()
+  for _, m in ipairs(incs) do
     if not is_excused(m) then
       missing = true
+      given_up = given_up and num(m.d) == meta.epoch
       if m.n and not m.f then
         asked[#asked + 1] = m.inc
       end
@@ -356,7 +365,8 @@ local function look_for_the_missing()
   end
   meta.asked = first_of(asked)
   local waited = now - meta.opened
-  if waited >= ttl and (meta.anew == 0 or meta.rollstated == 1) and (not missing or waited >= patience) then
+  local is_known = meta.anew == 0 or meta.rollstated == 1
+  if waited >= ttl and (given_up or is_known) and (given_up or not missing or waited >= patience) then
     close(everybody(), missing)
   end
 end
@@ -366,8 +376,10 @@ local function look_for_the_silent()
   local missing, silent = false, {}
   for inc, m in pairs(everybody()) do
     if m.k then
-      missing = missing or num(string.match(m.k, ' [01] (%d+) %d+$')) ~= meta.epoch
-      if not m.n and beaten_at(m) + silence < now then
+      -- Of one that has not restated calls say nothing: what it had counted is as unknown in the next recovery.
+      if num(string.match(m.k, ' [01] (%d+) %d+$')) ~= meta.epoch then
+        missing = true
+      elseif not m.n and beaten_at(m) + silence < now then
         silent[#silent + 1] = inc
       end
     end

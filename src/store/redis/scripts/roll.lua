@@ -13,6 +13,7 @@
 --          restated news': the roll's version and the time of its joining, the version it has in its journal
 --          and of which epoch, whether another has it in its own, the epoch it has restated, its news;
 --          n:INC calls + 1 of one that is silent; f:INC 'calls epoch', as the shards have them in a recovery;
+--          d:INC the recovery in which an operator gave INC up: it is not waited for any more in that one;
 --          g:INC 'ms news' of one that is gone; o:INC until when a process on another machine, from which this one
 --          took over, may have a lease (ms)
 
@@ -169,7 +170,7 @@ local function mark_gone(meta, inc)
   local p = redis.call('HGET', KEYS[2], 'k:' .. inc)
   change(meta, 'news', meta.news + 1)
   redis.call('HSET', KEYS[2], 'g:' .. inc, str(now) .. ' ' .. str(meta.news))
-  redis.call('HDEL', KEYS[2], 'k:' .. inc, 'n:' .. inc, 'f:' .. inc)
+  redis.call('HDEL', KEYS[2], 'k:' .. inc, 'n:' .. inc, 'f:' .. inc, 'd:' .. inc)
   if p then
     change(meta, 'count', math.max(0, meta.count - 1))
   end
