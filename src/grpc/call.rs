@@ -3,12 +3,12 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use h2::RecvStream;
 use http::Request;
 use prost::Message;
 use tonic::Status;
 
 use super::checks;
+use super::inflow::Inflow;
 use super::pass::{OfApps, Pass};
 use super::relay::Reply;
 use super::service::Quota;
@@ -72,7 +72,7 @@ impl Call {
     pub(super) fn answer(
         self,
         quota: &Quota,
-        request: Request<RecvStream>,
+        request: Request<Inflow>,
         pass: Pass,
         cx: &mut Context<'_>,
     ) -> Answer {
@@ -89,7 +89,7 @@ impl Call {
 }
 
 impl Other {
-    async fn answer(self, of: &Quota, request: Request<RecvStream>, pass: &Pass) -> Reply {
+    async fn answer(self, of: &Quota, request: Request<Inflow>, pass: &Pass) -> Reply {
         let (head, body) = request.into_parts();
         let headers = &head.headers;
         match self {
@@ -120,7 +120,7 @@ impl Other {
 
 /// Reads a message, which must be about apps that its caller may act on, and writes the answer to it.
 async fn one<M: Message + Default + OfApps, A: Message>(
-    body: RecvStream,
+    body: Inflow,
     pass: &Pass,
     role: Role,
     answer: impl AsyncFnOnce(M) -> Result<A, Status>,

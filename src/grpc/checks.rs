@@ -2,13 +2,13 @@
 
 use std::task::{Context, Poll};
 
-use h2::RecvStream;
 use http::{HeaderMap, Request};
 use tonic::Status;
 
 use super::answers::Answers;
 use super::call::Answer;
 use super::codec::{self, Asked};
+use super::inflow::Inflow;
 use super::messages::Messages;
 use super::parse;
 use super::pass::Pass;
@@ -21,7 +21,7 @@ use crate::access::Role;
 /// Answers a check, the call of the hot path.
 pub(super) fn one(
     quota: &Quota,
-    request: Request<RecvStream>,
+    request: Request<Inflow>,
     pass: Pass,
     cx: &mut Context<'_>,
 ) -> Answer {
@@ -72,19 +72,14 @@ fn decide(
 }
 
 /// Begins a stream of checks.
-pub(super) fn stream(quota: &Quota, request: Request<RecvStream>, pass: Pass) -> Answer {
+pub(super) fn stream(quota: &Quota, request: Request<Inflow>, pass: Pass) -> Answer {
     let (head, body) = request.into_parts();
     let checks = quota.stream(&head.headers, Messages::plain(body), pass);
     Answer::Now(checks.map_or_else(Reply::from, |checks| Reply::stream(Answers::new(checks))))
 }
 
 /// Answers a batch.
-pub(super) async fn batch(
-    quota: &Quota,
-    headers: &HeaderMap,
-    pass: &Pass,
-    body: RecvStream,
-) -> Reply {
+pub(super) async fn batch(quota: &Quota, headers: &HeaderMap, pass: &Pass, body: Inflow) -> Reply {
     let answers = async {
         let message = Reading::new(body).whole().await?;
         let request;

@@ -16,6 +16,7 @@ use super::call::{Answer, Call};
 use super::envoy::Envoy;
 use super::health::Probes;
 use super::incoming::Incoming;
+use super::inflow::{Inflow, Parts};
 use super::pages::Pages;
 use super::pass::{self, Pass};
 use super::peer::Peer;
@@ -52,6 +53,8 @@ pub(super) struct Edge {
     granted: Option<Arc<Caller>>,
     /// What is done for them.
     account: Arc<Account>,
+    /// What is held of their messages.
+    parts: Parts,
 }
 
 struct Services {
@@ -126,6 +129,7 @@ impl Edge {
             peer: Peer::Unknown,
             granted: None,
             account: Arc::default(),
+            parts: Parts::default(),
         }
     }
 
@@ -142,6 +146,7 @@ impl Edge {
             peer,
             granted,
             account,
+            parts: self.parts.of_another(),
             ..self
         }
     }
@@ -163,6 +168,8 @@ impl Edge {
             }
             _ => None,
         };
+        let parts = self.parts.clone();
+        let request = request.map(|stream| Inflow::new(stream, parts));
         match plain {
             Some((quota, call)) => call.answer(quota, request, pass, cx),
             None => Answer::Later(Box::pin(self.clone().route(request, pass))),
@@ -186,7 +193,7 @@ impl Edge {
         Ok(Pass::granted(grant, account))
     }
 
-    async fn route(self, mut request: Request<RecvStream>, pass: Pass) -> Reply {
+    async fn route(self, mut request: Request<Inflow>, pass: Pass) -> Reply {
         request.extensions_mut().insert(pass);
         request.extensions_mut().insert(self.peer);
         let request = request.map(Incoming::from);

@@ -93,10 +93,20 @@ pub(super) fn log_of_others(cause: &str) -> Status {
 }
 
 /// The status of a call that there is no room for now; it may come again after a while.
-fn overloaded(message: String) -> Status {
+pub(super) fn overloaded(message: String) -> Status {
     let mut details = details("OVERLOADED");
     details.set_retry_info(Some(RETRY_AFTER));
     Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// A message that does not come as a whole.
+pub(super) fn too_slow(most: Duration) -> Status {
+    let seconds = most.as_secs();
+    plain(
+        Code::DeadlineExceeded,
+        "MESSAGE_LATE",
+        format!("the message did not come as a whole within {seconds} s"),
+    )
 }
 
 impl From<Fault> for Status {

@@ -24,6 +24,7 @@ use super::call::Answer;
 use super::connection::told_to_drain;
 use super::edge::Edge;
 use super::turns::{CALL, Standing};
+use super::unread::Unread;
 use super::{fault, relay};
 
 /// The most calls in flight on one connection; a client that has more waits.
@@ -35,7 +36,7 @@ const RESETS_MAX: usize = 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The most bytes of one request that a connection holds unread.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-/// The most bytes of answers that wait for a client that does not read.
+/// The most bytes of one answer that wait in the connection for a client that does not read.
 const SEND_BYTES_MAX: usize = 64 * 1024;
 /// The most bytes of one request's headers.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
@@ -81,6 +82,8 @@ struct Serving<S> {
     /// Where it stands among the worker's connections.
     standing: Standing,
     alive: Alive,
+    /// Its answers that wait for the client.
+    unread: Unread,
     /// Calls that were taken and not begun: fewer than a turn holds.
     came: VecDeque<Came>,
     /// Calls that wait, at most [`STREAMS_MAX`]; they end with the connection.
@@ -109,6 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
             edge,
             standing,
             alive,
+            unread: Unread::default(),
             came: VecDeque::new(),
             waiting: JoinSet::new(),
         }))
@@ -145,6 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
         let mut work = 0;
         loop {
             while work + self.came.len() as u64 * CALL < turn
+                && !self.unread.is_full()
                 && let Poll::Ready(came) = self.connection.poll_accept(cx)
             {
                 match came.transpose()? {
@@ -152,13 +157,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
                     None => return Ok((work, true)),
                 }
             }
+            if self.unread.is_full() {
+                // Its frames are read all the same: there are those in it that make room.
+                let closed = self.connection.poll_closed(cx)?;
+                return Ok((work, closed.is_ready()));
+            }
             if self.came.is_empty() {
                 return Ok((work, false));
             }
             self.alive.heard();
-            while let Some((request, respond)) = self.came.pop_front() {
-                let (edge, standing) = (&self.edge, &self.standing);
-                work += begin(edge, standing, request, respond, &mut self.waiting, cx);
+            while !self.unread.is_full()
+                && let Some((request, respond)) = self.came.pop_front()
+            {
+                work += self.begin(request, respond, cx);
                 if work >= turn {
                     // The next turn may be far; what was answered leaves now.
                     let closed = self.connection.poll_closed(cx)?;
@@ -167,40 +178,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
             }
         }
     }
-}
 
-/// Answers a call at once, or has it waited for. What that is reckoned at.
-fn begin(
-    edge: &Edge,
-    standing: &Standing,
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-    waiting: &mut JoinSet<()>,
-    cx: &mut Context<'_>,
-) -> u64 {
-    match guarded(|| edge.answer(request, cx)) {
-        Answer::Now(reply) => {
-            let work = reply.work();
-            match relay::send(reply, &mut respond, standing) {
-                Ok(None) => {}
-                Ok(Some(rest)) => drop(waiting.spawn(async move { note(rest.await) })),
-                Err(problem) => note(Err(problem)),
-            }
-            work
-        }
-        Answer::Later(reply) => {
-            let standing = standing.another();
-            let answer = async move {
-                let Some(reply) = relay::unless_reset(reply, &mut respond).await else {
-                    return Ok(());
-                };
-                match relay::send(reply, &mut respond, &standing)? {
-                    None => Ok(()),
-                    Some(rest) => rest.await,
+    /// Answers a call at once, or has it waited for. What that is reckoned at.
+    fn begin(
+        &mut self,
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+        cx: &mut Context<'_>,
+    ) -> u64 {
+        match guarded(|| self.edge.answer(request, cx)) {
+            Answer::Now(reply) => {
+                let work = reply.work();
+                match relay::send(reply, &mut respond, &self.standing, &self.unread) {
+                    Ok(None) => {}
+                    Ok(Some(rest)) => {
+                        self.waiting.spawn(async move { note(rest.finish().await) });
+                    }
+                    Err(problem) => note(Err(problem)),
                 }
-            };
-            waiting.spawn(async move { note(answer.await) });
-            CALL
+                work
+            }
+            Answer::Later(reply) => {
+                let (standing, unread) = (self.standing.another(), self.unread.clone());
+                let answer = async move {
+                    let Some(reply) = relay::unless_reset(reply, &mut respond).await else {
+                        return Ok(());
+                    };
+                    match relay::send(reply, &mut respond, &standing, &unread)? {
+                        None => Ok(()),
+                        Some(rest) => rest.finish().await,
+                    }
+                };
+                self.waiting.spawn(async move { note(answer.await) });
+                CALL
+            }
         }
     }
 }

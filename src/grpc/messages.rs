@@ -5,11 +5,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use futures_util::Stream as _;
-use h2::RecvStream;
 use tonic::{Status, Streaming};
 
 use super::codec::Asked;
 use super::fault;
+use super::inflow::Inflow;
 use super::proto::CheckRequest;
 use super::unary::{self, PREFIX_BYTES, joined, wanted};
 
@@ -23,7 +23,7 @@ pub(super) enum Messages {
 
 /// A stream of plain messages.
 pub(super) struct Plain {
-    body: RecvStream,
+    body: Inflow,
     /// What came last: whole messages, and the beginning of another.
     held: Bytes,
     /// How much of that was read.
@@ -32,7 +32,7 @@ pub(super) struct Plain {
 
 impl Messages {
     /// The messages of `body`, none of which is packed.
-    pub(super) fn plain(body: RecvStream) -> Self {
+    pub(super) fn plain(body: Inflow) -> Self {
         let (held, read) = (Bytes::new(), 0);
         Self::Plain(Plain { body, held, read })
     }
@@ -65,10 +65,14 @@ impl Plain {
             if rest.len() >= wanted {
                 break wanted;
             }
-            match ready!(self.body.poll_data(cx)) {
+            let Poll::Ready(next) = self.body.poll_data(cx) else {
+                self.body.hold(rest.len())?;
+                return Poll::Pending;
+            };
+            match next {
                 Some(Ok(data)) => {
                     // What is held is bounded by one frame and one message.
-                    let _ = self.body.flow_control().release_capacity(data.len());
+                    self.body.make_room(data.len());
                     self.held.advance(std::mem::take(&mut self.read));
                     self.held = joined(std::mem::take(&mut self.held), data);
                 }

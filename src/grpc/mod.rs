@@ -22,6 +22,7 @@ mod fault;
 mod health;
 mod http2;
 mod incoming;
+mod inflow;
 mod many;
 mod messages;
 mod pages;
@@ -42,6 +43,7 @@ mod stream;
 mod token;
 mod turns;
 mod unary;
+mod unread;
 mod witness;
 mod worker;
 

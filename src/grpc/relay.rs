@@ -10,10 +10,12 @@ use h2::{Reason, SendStream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body as _, Frame};
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 
 use super::turns::{CALL, Standing};
+use super::unread::{Held, TAKE_MAX, Unread};
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// Where a call's status stands.
@@ -24,6 +26,9 @@ const OK: HeaderValue = HeaderValue::from_static("0");
 /// that of one call and more than an eighth of it; a turn of fewer would have each written in smaller parts, which costs more
 /// than the answers.
 const STEP_BYTES: u64 = 128;
+
+/// A message of so many bytes is sent without asking whether its client takes it.
+const SMALL_BYTES: usize = 1024;
 
 /// The answer to a call.
 pub(super) enum Reply {
@@ -67,21 +72,81 @@ impl From<Status> for Reply {
     }
 }
 
+/// What is left of a reply.
+pub(super) struct Rest {
+    what: What,
+    stream: SendStream<Bytes>,
+    unread: Unread,
+}
+
+enum What {
+    /// A message, then the status OK.
+    Message(Bytes, Option<Held>),
+    /// What goes on, in turn with others.
+    Body(Box<Body>, Standing),
+}
+
+impl Rest {
+    /// Sends it, as fast as the client takes it.
+    pub(super) async fn finish(self) -> Result<(), h2::Error> {
+        let Self {
+            what,
+            mut stream,
+            unread,
+        } = self;
+        match what {
+            What::Message(message, None) => {
+                tracing::debug!(
+                    bytes = message.len(),
+                    "an answer was given up: too many wait"
+                );
+                stream.send_reset(Reason::ENHANCE_YOUR_CALM);
+                Ok(())
+            }
+            What::Message(message, held) => {
+                match send_all(message, &mut stream, held, &unread).await? {
+                    Sent::All => end(&mut stream),
+                    Sent::GivenUp => Ok(()),
+                }
+            }
+            What::Body(body, standing) => pour(*body, stream, standing, unread).await,
+        }
+    }
+}
+
+/// Says that all is well, behind a message.
+fn end(stream: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(GRPC_STATUS, OK);
+    stream.send_trailers(trailers)
+}
+
 /// Sends a reply; what of it cannot be sent at once is left to whoever waits for it.
 pub(super) fn send(
     reply: Reply,
     respond: &mut SendResponse<Bytes>,
     standing: &Standing,
-) -> Result<Option<impl Future<Output = Result<(), h2::Error>> + use<>>, h2::Error> {
+    unread: &Unread,
+) -> Result<Option<Rest>, h2::Error> {
     match reply {
         Reply::Message(message) => {
             let mut response = Response::new(());
             response.headers_mut().insert(CONTENT_TYPE, GRPC);
             let mut stream = respond.send_response(response, false)?;
+            if message.len() > SMALL_BYTES {
+                stream.reserve_capacity(message.len());
+                if stream.capacity() < message.len() {
+                    // From now on, so that whoever begins calls sees it.
+                    let held = unread.hold(message.len());
+                    return Ok(Some(Rest {
+                        what: What::Message(message, held),
+                        stream,
+                        unread: unread.clone(),
+                    }));
+                }
+            }
             stream.send_data(message, false)?;
-            let mut trailers = HeaderMap::with_capacity(1);
-            trailers.insert(GRPC_STATUS, OK);
-            stream.send_trailers(trailers)?;
+            end(&mut stream)?;
             Ok(None)
         }
         Reply::Headers(response) => {
@@ -92,7 +157,11 @@ pub(super) fn send(
             let (head, body) = response.into_parts();
             let ends = body.is_end_stream();
             let stream = respond.send_response(Response::from_parts(head, ()), ends)?;
-            Ok((!ends).then(|| pour(body, stream, standing.another())))
+            Ok((!ends).then(|| Rest {
+                what: What::Body(Box::new(body), standing.another()),
+                stream,
+                unread: unread.clone(),
+            }))
         }
     }
 }
@@ -115,8 +184,16 @@ async fn pour(
     mut body: Body,
     mut to: SendStream<Bytes>,
     mut standing: Standing,
+    unread: Unread,
 ) -> Result<(), h2::Error> {
     loop {
+        if unread.is_full() {
+            tokio::select! {
+                biased;
+                reason = poll_fn(|cx| to.poll_reset(cx)) => return Err(reason?.into()),
+                () = unread.room() => {}
+            }
+        }
         let next = poll_fn(|cx| {
             // A client that gave the call up must not hold a service that waits for something.
             if let Poll::Ready(reason) = to.poll_reset(cx)? {
@@ -137,7 +214,10 @@ async fn pour(
             }
         };
         match frame.into_data() {
-            Ok(data) => send_all(data, &mut to).await?,
+            Ok(data) => match send_all(data, &mut to, None, &unread).await? {
+                Sent::All => {}
+                Sent::GivenUp => return Ok(()),
+            },
             Err(frame) => {
                 if let Ok(trailers) = frame.into_trailers() {
                     return to.send_trailers(trailers);
@@ -159,21 +239,47 @@ fn work_for(answers: &Bytes) -> u64 {
     CALL.max(answers.len() as u64 / STEP_BYTES)
 }
 
+/// What became of an answer.
+enum Sent {
+    All,
+    /// The client does not take it.
+    GivenUp,
+}
+
 /// Writes `data` in parts of what there is room for.
-pub(super) async fn send_all(mut data: Bytes, to: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
+async fn send_all(
+    mut data: Bytes,
+    to: &mut SendStream<Bytes>,
+    mut held: Option<Held>,
+    unread: &Unread,
+) -> Result<Sent, h2::Error> {
     while !data.is_empty() {
         to.reserve_capacity(data.len());
         while to.capacity() == 0 {
+            if held.is_none() {
+                held = unread.hold(data.len());
+            }
             let room = poll_fn(|cx| match to.poll_capacity(cx) {
                 Poll::Ready(Some(room)) => Poll::Ready(room),
                 // The stream takes no more.
                 Poll::Ready(None) => Poll::Ready(Err(Reason::CANCEL.into())),
                 Poll::Pending => Poll::Pending,
             });
-            room.await?;
+            let waited = match held {
+                Some(_) => timeout(TAKE_MAX, room).await.ok(),
+                None => None,
+            };
+            match waited {
+                Some(room) => drop(room?),
+                None => {
+                    to.send_reset(Reason::ENHANCE_YOUR_CALM);
+                    tracing::debug!("an answer was given up: its client does not take it");
+                    return Ok(Sent::GivenUp);
+                }
+            }
         }
         let part = data.split_to(to.capacity().min(data.len()));
         to.send_data(part, false)?;
     }
-    Ok(())
+    Ok(Sent::All)
 }

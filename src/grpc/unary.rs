@@ -7,13 +7,14 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use h2::RecvStream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
 use prost::Message;
+use tokio::time::timeout;
 use tonic::Status;
 
 use super::edge::MESSAGE_BYTES_MAX;
+use super::inflow::{Inflow, WHOLE_MAX};
 use super::proto::CheckResponse;
 use super::relay::Reply;
 use super::{codec, fault};
@@ -40,7 +41,7 @@ pub(super) fn may_be_packed(headers: &HeaderMap) -> bool {
 
 /// A call's only message, on its way.
 pub(super) struct Reading {
-    body: RecvStream,
+    body: Inflow,
     held: Bytes,
     /// What was read last, and is still counted against what the client may send.
     counted: usize,
@@ -48,7 +49,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Nothing was read of it yet.
-    pub(super) fn new(body: RecvStream) -> Self {
+    pub(super) fn new(body: Inflow) -> Self {
         let (held, counted) = (Bytes::new(), 0);
         Self {
             body,
@@ -59,7 +60,8 @@ impl Reading {
 
     /// Reads the message, up to the end of its stream, and leaves its prefix out.
     pub(super) async fn whole(mut self) -> Result<Bytes, Status> {
-        let whole = poll_fn(|cx| self.poll(cx)).await;
+        let whole = timeout(WHOLE_MAX, poll_fn(|cx| self.poll(cx))).await;
+        let whole = whole.unwrap_or_else(|_| Err(fault::too_slow(WHOLE_MAX)));
         self.make_room();
         whole
     }
@@ -68,8 +70,7 @@ impl Reading {
     /// answered at once needs none of it; one that waits must not keep others from coming.
     pub(super) fn make_room(&mut self) {
         let counted = std::mem::take(&mut self.counted);
-        // It can only fail if there is nothing to come.
-        let _ = self.body.flow_control().release_capacity(counted);
+        self.body.make_room(counted);
     }
 
     /// As [`Reading::whole`], as far as it has come.
@@ -81,11 +82,11 @@ impl Reading {
                 return Poll::Ready(Err(fault::malformed(problem)));
             }
             let complete = self.held.len() == wanted;
-            if complete && self.body.is_end_stream() {
+            if complete && self.body.is_end() {
                 break;
             }
             match ready!(self.body.poll_data(cx)) {
-                Some(Ok(data)) => self.add(data),
+                Some(Ok(data)) => self.add(data)?,
                 // The client went away; nobody hears of it.
                 Some(Err(problem)) => {
                     return Poll::Ready(Err(Status::cancelled(problem.to_string())));
@@ -98,12 +99,15 @@ impl Reading {
         Poll::Ready(Ok(self.held.split_off(PREFIX_BYTES)))
     }
 
-    fn add(&mut self, data: Bytes) {
+    fn add(&mut self, data: Bytes) -> Result<(), Status> {
         self.counted += data.len();
-        if !self.body.is_end_stream() {
+        let length = self.held.len() + data.len();
+        if !self.body.is_end() {
             self.make_room();
+            self.body.hold(length)?;
         }
         self.held = joined(std::mem::take(&mut self.held), data);
+        Ok(())
     }
 }
 
@@ -203,7 +207,31 @@ mod tests {
     use http::HeaderValue;
     use tonic::Code;
 
+    use super::super::inflow::Parts;
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_does_not_come_as_a_whole_is_given_up() {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let (server, client) =
+            tokio::join!(h2::server::handshake(server), h2::client::handshake(client));
+        let (mut calls, connection) = client.unwrap();
+        tokio::spawn(connection);
+        let (_answer, mut stream) = calls.send_request(http::Request::new(()), false).unwrap();
+        stream
+            .send_data(Bytes::from_static(&[0, 0, 0, 0, 9, 8]), false)
+            .unwrap();
+        let mut server = server.unwrap();
+        let (request, _respond) = server.accept().await.unwrap().unwrap();
+        tokio::spawn(async move { while server.accept().await.is_some() {} });
+        let reading = Reading::new(Inflow::new(request.into_body(), Parts::default()));
+        let began = tokio::time::Instant::now();
+        let late = reading.whole().await.unwrap_err();
+        assert_eq!(
+            (late.code(), began.elapsed()),
+            (Code::DeadlineExceeded, WHOLE_MAX)
+        );
+    }
 
     #[test]
     fn a_message_is_complete_at_its_length() {

@@ -7,13 +7,15 @@ use std::path::Path;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{TlsFault, TlsFiles};
 
 /// The most bytes of one file; a bundle of all public roots is a quarter of it.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Certificates and a key as they were read.
+/// Certificates and a key as they were read. The key is overwritten when it goes: the files are read again and again, and
+/// each reading would leave a copy of it in memory that is used for something else.
 #[derive(PartialEq, Eq)]
 pub(super) struct Material {
     pub chain: Vec<CertificateDer<'static>>,
@@ -28,7 +30,8 @@ impl Material {
     pub fn read(files: &TlsFiles) -> Result<Self, TlsFault> {
         let chain = certificates(&files.cert)?;
         let not_after = not_after(&files.cert, &chain)?;
-        let key = PrivateKeyDer::from_pem_slice(&bytes(&files.key)?).map_err(|problem| {
+        let text = Zeroizing::new(bytes(&files.key)?);
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|problem| {
             // What is wrong with it, and nothing of what it holds.
             TlsFault::new(&files.key, format!("holds no private key: {problem}"))
         })?;
@@ -39,6 +42,12 @@ impl Material {
             roots,
             not_after,
         })
+    }
+}
+
+impl Drop for Material {
+    fn drop(&mut self) {
+        self.key.zeroize();
     }
 }
 
@@ -60,8 +69,14 @@ fn not_after(path: &Path, chain: &[CertificateDer<'_>]) -> Result<i64, TlsFault>
 
 fn bytes(path: &Path) -> Result<Vec<u8>, TlsFault> {
     let mut bytes = Vec::new();
+    let read = |file: File| {
+        // Room for all of it at once: where a text of a key grows, copies of it are left behind.
+        let length = file.metadata()?.len().min(FILE_BYTES_MAX);
+        bytes.reserve_exact(usize::try_from(length + 2).unwrap_or(0));
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
+    };
     File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .and_then(read)
         .map_err(|problem| TlsFault::new(path, format!("cannot be read: {problem}")))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(TlsFault::new(path, "is larger than 1 MiB"));

@@ -21,6 +21,8 @@ pub const JUDGED: std::ops::Range<u64> = 20..600;
 const SHORT_LIFE_MS: u64 = 60;
 /// Longer than any lease lasts.
 const LONG_HANG: Duration = Duration::from_secs(6);
+/// As a machine that is moved to another host, or whose disk hangs; where a run has the time for it.
+const LONGEST_HANG: Duration = Duration::from_mins(1);
 
 /// When the faults end, and what they are chosen by.
 pub struct Schedule<'a> {
@@ -75,19 +77,38 @@ pub async fn hurt_sidecars(sidecars: &mut [Sidecar], mut schedule: Schedule<'_>)
                 sidecar.start_again().await;
                 done.stops += 1;
             }
-            kind => {
-                sidecar.process().signal(Signal::STOP);
-                schedule.after(WHILE_HURT).await;
-                if kind == 9 && Instant::now() + LONG_HANG < schedule.until {
-                    tokio::time::sleep(LONG_HANG).await;
-                }
-                sidecar.process().signal(Signal::CONT);
+            _ => {
+                hang(sidecar, &mut schedule).await;
                 done.hangs += 1;
             }
         }
         schedule.after(BETWEEN).await;
     }
     done
+}
+
+/// Hangs one sidecar again and again, and never ends it; it runs when it is over.
+pub async fn hang_one(sidecar: &Sidecar, mut schedule: Schedule<'_>) -> Faults {
+    let mut done = Faults::default();
+    while schedule.goes_on() {
+        schedule.after(BETWEEN).await;
+        hang(sidecar, &mut schedule).await;
+        done.hangs += 1;
+    }
+    done
+}
+
+/// Has it stand still for some answers of the others, and now and then for longer than its lease lasts.
+async fn hang(sidecar: &Sidecar, schedule: &mut Schedule<'_>) {
+    sidecar.process().signal(Signal::STOP);
+    schedule.after(WHILE_HURT).await;
+    if schedule.rng.random_ratio(1, 3) {
+        let mut hangs = [LONGEST_HANG, LONG_HANG].into_iter();
+        if let Some(time) = hangs.find(|time| Instant::now() + 10 * *time < schedule.until) {
+            tokio::time::sleep(time).await;
+        }
+    }
+    sidecar.process().signal(Signal::CONT);
 }
 
 /// Hurts Redis again and again, ending it from `mortal` on and then once at least; it runs when it

@@ -1,6 +1,7 @@
 //! Six sidecars, one `redis-server` and a dozen gateways that keep their own books, while everything
 //! is killed, hung and restarted at random: no limit is passed at any time, nothing that was answered
-//! is lost and nothing is counted twice.
+//! is lost and nothing is counted twice. One sidecar is hung and never ended: it takes no more of its machine in the end
+//! than early in the run.
 //!
 //! `IMQUOTA_CHAOS_SEED` repeats a run's choices (not the pace of its processes), and
 //! `IMQUOTA_CHAOS_SECONDS` says how long each scenario is hurt.
@@ -14,7 +15,7 @@
 )]
 mod support;
 use support::{
-    client, cluster_servers, process, redis_server, sentinels, sidecar, stores, tally, wait,
+    client, cluster_servers, http, process, redis_server, sentinels, sidecar, stores, tally, wait,
 };
 
 mod asking;
@@ -22,6 +23,7 @@ mod book;
 mod cells;
 mod faults;
 mod gateway;
+mod lasting;
 mod names;
 mod run;
 mod scattered;

@@ -10,8 +10,9 @@ use crate::book::{Book, SIDECARS};
 use crate::cells::SETTINGS;
 use crate::client::Client;
 use crate::cluster_servers::Cluster;
-use crate::faults::{Schedule, Watch, hurt_redis, hurt_sidecars};
+use crate::faults::{Schedule, Watch, hang_one, hurt_redis, hurt_sidecars};
 use crate::gateway::{Gateway, World};
+use crate::lasting::Taken;
 use crate::names::{Allowed, Namer, each_object_is_known};
 use crate::redis_server::{Persistence, RedisServer};
 use crate::scattered::hurt_cluster;
@@ -48,7 +49,11 @@ impl Fleet {
     async fn start(store: &str, settings: &str) -> Self {
         let mut sidecars = Vec::new();
         for _ in 0..SIDECARS {
-            sidecars.push(Sidecar::start(store, settings).await);
+            let mut sidecar = Sidecar::new(store, "");
+            let pages = sidecar.pages().display().to_string();
+            sidecar.set(&format!("http_listen: unix:{pages}\n{settings}"));
+            sidecar.start_again().await;
+            sidecars.push(sidecar);
         }
         let doors = sidecars.iter().map(Sidecar::lasting_client).collect();
         Self { sidecars, doors }
@@ -221,18 +226,23 @@ async fn hurt(
         Persistence::None => begun + time / 2,
         _ => begun,
     };
-    let (some, others) = fleet.sidecars.split_at_mut(SIDECARS / 2);
+    let (lasts, mortals) = fleet.sidecars.split_last_mut().expect("there are some");
+    let lasts = &*lasts;
+    let (some, others) = mortals.split_at_mut(SIDECARS / 2);
     let faults = async {
-        let (some, others, (redis, of_redis)) = tokio::join!(
+        let (some, others, last, (redis, of_redis), early) = tokio::join!(
             hurt_sidecars(some, schedule(1)),
             hurt_sidecars(others, schedule(2)),
+            hang_one(lasts, schedule(4)),
             hurt_redis(redis, mortal, (world.judged, scenario.forgets), schedule(3)),
+            Taken::early(lasts, time),
         );
         over.set(true);
         println!(
-            "sidecars: {some:?} {others:?}; Redis: {of_redis:?}; in {:?}",
+            "sidecars: {some:?} {others:?} {last:?}; Redis: {of_redis:?}; in {:?}",
             begun.elapsed()
         );
+        early.is_nearly_all(lasts).await;
         redis
     };
     let (_, _, redis) = tokio::join!(join_all(loads), join_all(names), faults);

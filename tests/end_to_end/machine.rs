@@ -5,12 +5,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use imquota::grpc::proto::{Decision, DenyReason, Resource};
-use rustix::process::Resource as Limited;
+use rustix::process::{Resource as Limited, Signal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::client::{Client, creation};
+use crate::http::get;
 use crate::process::Process;
+use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::wait::{soon, until};
 use crate::world::World;
@@ -166,6 +168,85 @@ async fn a_disk_that_cannot_be_written_to_is_said_at_the_start() {
     world.run(&format!("mount -o remount,ro {}", data.display()));
     let refused = sidecar.refuses(&["--listen", "127.0.0.1:0"]).await;
     assert!(refused.contains("Read-only file system"), "{refused}");
+}
+
+/// How long a fellow may take to say that one has been silent for a minute.
+const SAID_MAX: Duration = Duration::from_secs(180);
+
+/// As on a machine that is moved to another host, or whose disk hangs.
+#[tokio::test]
+async fn who_stands_still_for_a_minute_passes_no_limit_and_loses_nothing() {
+    let redis = RedisServer::start();
+    let still = Sidecar::start(&redis.url(), SETTINGS).await;
+    let mut fellow = Sidecar::new(&redis.url(), "");
+    let pages = fellow.pages();
+    fellow.set(&format!("http_listen: unix:{}{SETTINGS}", pages.display()));
+    fellow.start_again().await;
+    let (frozen, awake) = (still.client().await, fellow.client().await);
+    let mut allowed = 0;
+    for _ in 0..3 {
+        let limited = frozen.create(2, Resource::Account).await;
+        allowed += u64::from(limited.decision() == Decision::Allow);
+        assert_eq!(
+            frozen.create(1, Resource::Account).await.decision(),
+            Decision::Allow
+        );
+    }
+    still.process().suspend().await;
+    for _ in 0..20 {
+        let limited = awake.create(2, Resource::Account).await;
+        allowed += u64::from(limited.decision() == Decision::Allow);
+        let metered = awake.create(1, Resource::Account).await;
+        assert_eq!(metered.decision(), Decision::Allow);
+    }
+    let said = async {
+        let silent = async || {
+            get(&pages, "/metrics")
+                .await
+                .series("imquota_members_silent")
+        };
+        while silent().await != Some(1.0) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let said = tokio::time::timeout(SAID_MAX, said).await;
+    said.expect("after a minute its fellow says so");
+    still.process().signal(Signal::CONT);
+    until("all places are given, and no more", async || {
+        for client in [&frozen, &awake] {
+            let limited = client.create(2, Resource::Account).await;
+            allowed += u64::from(limited.decision() == Decision::Allow);
+        }
+        let counts = [
+            frozen.used(2, Resource::Account).await,
+            awake.used(2, Resource::Account).await,
+        ];
+        if (allowed, counts) == (10, [10; 2]) {
+            Ok(())
+        } else {
+            Err((allowed, counts))
+        }
+    })
+    .await;
+    assert_eq!(
+        frozen.create(1, Resource::Account).await.decision(),
+        Decision::Allow
+    );
+    until(
+        "what was counted without a limit is known to both",
+        async || {
+            let counts = [
+                frozen.used(1, Resource::Account).await,
+                awake.used(1, Resource::Account).await,
+            ];
+            if counts == [24; 2] {
+                Ok(())
+            } else {
+                Err(counts)
+            }
+        },
+    )
+    .await;
 }
 
 /// A server that answers every command with `answer`, whatever that is.

@@ -169,6 +169,11 @@ impl Sidecar {
         self.folder.path().join("s")
     }
 
+    /// Where it serves pages, if its settings say so.
+    pub fn pages(&self) -> PathBuf {
+        self.folder.path().join("p")
+    }
+
     /// Where it listens on TCP.
     pub fn address(&self) -> SocketAddr {
         self.address.expect("it was started")

@@ -7,6 +7,7 @@ mod crowds;
 mod floods;
 mod frames;
 mod headers;
+mod hoards;
 mod neighbours;
 mod openings;
 mod raw;
