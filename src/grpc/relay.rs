@@ -269,14 +269,12 @@ async fn send_all(
                 Some(_) => timeout(TAKE_MAX, room).await.ok(),
                 None => None,
             };
-            match waited {
-                Some(room) => drop(room?),
-                None => {
-                    to.send_reset(Reason::ENHANCE_YOUR_CALM);
-                    tracing::debug!("an answer was given up: its client does not take it");
-                    return Ok(Sent::GivenUp);
-                }
-            }
+            let Some(room) = waited else {
+                to.send_reset(Reason::ENHANCE_YOUR_CALM);
+                tracing::debug!("an answer was given up: its client does not take it");
+                return Ok(Sent::GivenUp);
+            };
+            room?;
         }
         let part = data.split_to(to.capacity().min(data.len()));
         to.send_data(part, false)?;
