@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// One way in, measured on all servers.
 struct Way {
     name: &'static str,
+    /// What else the load is told.
+    flags: &'static [&'static str],
     /// Ours first.
     addresses: [String; SERVERS],
     rates: [Runs; SERVERS],
@@ -32,7 +34,7 @@ struct Way {
     server_busy: Runs,
 }
 
-/// Prints the ratios for TCP and for a Unix socket.
+/// Prints the ratios for TCP, for a Unix socket, and for calls that tonic frames on both sides.
 pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     println!(
         "Check of an unlimited resource, with a request id, of {} apps: 4 connections x 64 in flight,\n\
@@ -46,8 +48,17 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     let map = Peer::start(folder.path(), "noop", &["--map"])?;
     let servers = [&ours.process, &noop.process, &map.process];
     let mut ways = [
-        Way::new("TCP", [&ours.tcp, &noop.tcp, &map.tcp]),
-        Way::new("Unix socket", [&ours.socket, &noop.socket, &map.socket]),
+        Way::new("TCP", &[], [&ours.tcp, &noop.tcp, &map.tcp]),
+        Way::new(
+            "Unix socket",
+            &[],
+            [&ours.socket, &noop.socket, &map.socket],
+        ),
+        Way::new(
+            "TCP, in messages that may be packed: imquota has them framed by tonic",
+            &["--may-be-packed"],
+            [&ours.tcp, &noop.tcp, &map.tcp],
+        ),
     ];
     let mut answered = 0;
     for round in 0..effort.rounds {
@@ -56,7 +67,7 @@ pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
             for turn in 0..SERVERS {
                 // Who goes first changes, so that a drift of the machine favours nobody.
                 let which = (turn + usize::try_from(round)?) % SERVERS;
-                found[which] = Some(alone(effort, &servers, which, &way.addresses[which])?);
+                found[which] = Some(alone(effort, &servers, which, way)?);
             }
             let [Some(mine), Some(noop), Some(map)] = found else {
                 continue;
@@ -92,12 +103,12 @@ struct Measured {
     core_rate: u64,
 }
 
-/// Measures one of `servers` at `address` while the others stand still.
+/// Measures one of `servers` while the others stand still.
 fn alone(
     effort: Effort,
     servers: &[&Running; SERVERS],
     which: usize,
-    address: &str,
+    way: &Way,
 ) -> Result<Measured, Failure> {
     for (at, server) in servers.iter().enumerate() {
         if at == which {
@@ -108,15 +119,16 @@ fn alone(
     }
     let server = servers[which];
     sleep(PAUSE);
-    let load = Loading::start(&[
-        format!("--to={address}"),
+    let mut args = vec![
+        format!("--to={}", way.addresses[which]),
         format!("--apps={APPS}"),
         format!("--first-app={FIRST_APP}"),
         format!("--server={}", server.id()),
         format!("--warm-ms={}", effort.warm_ms),
         format!("--measure-ms={}", effort.measure_ms),
-    ])?;
-    let loaded = load.finish()?;
+    ];
+    args.extend(way.flags.iter().map(ToString::to_string));
+    let loaded = Loading::start(&args)?.finish()?;
     Ok(Measured {
         rate: loaded.measured * 1_000_000 / loaded.micros.max(1),
         core_rate: loaded.measured * 1_000_000 / loaded.server_busy_micros.max(1),
@@ -125,9 +137,14 @@ fn alone(
 }
 
 impl Way {
-    fn new(name: &'static str, addresses: [&String; SERVERS]) -> Self {
+    fn new(
+        name: &'static str,
+        flags: &'static [&'static str],
+        addresses: [&String; SERVERS],
+    ) -> Self {
         Self {
             name,
+            flags,
             addresses: addresses.map(Clone::clone),
             rates: Default::default(),
             ratios: Default::default(),

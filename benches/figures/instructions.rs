@@ -50,7 +50,7 @@ fn name(work: Work) -> String {
 fn times(work: Work) -> u64 {
     match work {
         Work::Decision | Work::Repetition => 5_000,
-        Work::Codec => 20_000,
+        Work::Codec | Work::Generated => 20_000,
         Work::Report => 200,
     }
 }

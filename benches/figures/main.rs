@@ -48,6 +48,8 @@ pub(crate) struct Effort {
     kills: u64,
     /// Seconds of a load that several sidecars share.
     seconds: u64,
+    /// Seconds without calls before memory is read.
+    idle: u64,
 }
 
 #[derive(Debug, Parser)]
@@ -145,6 +147,7 @@ fn run(args: Args) -> Result<(), Failure> {
             billed: 200,
             kills: 2,
             seconds: 3,
+            idle: 6,
         }
     } else {
         Effort {
@@ -156,6 +159,8 @@ fn run(args: Args) -> Result<(), Failure> {
             billed: 10_000,
             kills: args.kills,
             seconds: 30,
+            // What it takes to save, every 30 s, is given back by then.
+            idle: 45,
         }
     };
     match args.what {

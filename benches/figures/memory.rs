@@ -1,21 +1,27 @@
 //! Memory that an app takes once it has been checked.
 
 use std::thread::sleep;
+use std::time::Duration;
 
 use imquota::grpc::proto::Resource;
 
 use crate::child::Loading;
 use crate::redis::Redis;
-use crate::sidecar::{Limits, SETTLED_AFTER, Sidecar, in_flight, name};
+use crate::sidecar::{Limits, Sidecar, in_flight, name};
 use crate::stat::grouped;
 use crate::{Effort, Failure};
 
-/// Apps that are checked before anything is measured, so that buffers have their size.
-const WARM_APPS: u64 = 1_000;
+/// Apps that are checked before anything is measured, so that buffers and caches have their size.
+const WARM_APPS: u64 = 20_000;
 const WARM_FIRST: u64 = 1_400_000_000;
 const WARM_CALLS: u64 = 200_000;
 /// Of what a limit bears on: fewer in each app than a tight one allows.
-const WARM_CALLS_LIMITED: u64 = 20 * WARM_APPS;
+const WARM_CALLS_LIMITED: u64 = 2 * WARM_APPS;
+/// Calls of those apps before memory is read: what the background has freed goes back with the next calls of the thread
+/// that had it.
+const LAST_CALLS: u64 = 20_000;
+/// How long that may take.
+const GIVEN_BACK_AFTER: Duration = Duration::from_secs(2);
 const FIRST_APP: u64 = 1_500_000_000;
 /// A load ends when its calls are answered, or after ten minutes.
 const LONG_ENOUGH: &str = "--measure-ms=600000";
@@ -23,7 +29,8 @@ const LONG_ENOUGH: &str = "--measure-ms=600000";
 /// Prints the figure for both stores, and for apps that use all there is.
 pub(crate) fn run(effort: Effort) -> Result<(), Failure> {
     println!(
-        "Memory an app, {} apps that were checked once each (difference of the resident set)",
+        "Memory an app, {} apps that were checked once each, without request ids (difference of the resident set\n\
+         when all is settled and saved)",
         grouped(effort.apps)
     );
     one("embedded", "embedded", effort, Limits::Metered, &ONE)?;
@@ -63,6 +70,7 @@ fn one(
             format!("--calls={calls}"),
             format!("--resource={}", name(resource)),
             format!("--in-flight={}", in_flight(resource)),
+            "--no-ids".into(),
             LONG_ENOUGH.into(),
         ])?
         .finish()
@@ -74,16 +82,20 @@ fn one(
         };
         ask(WARM_FIRST, WARM_APPS, calls, *resource)?;
     }
-    sleep(SETTLED_AFTER);
-    let before = sidecar.process.memory()?;
+    let at_rest = || {
+        sleep(Duration::from_secs(effort.idle));
+        ask(WARM_FIRST, WARM_APPS, LAST_CALLS, Resource::Account)?;
+        sleep(GIVEN_BACK_AFTER);
+        sidecar.process.memory()
+    };
+    let before = at_rest()?;
     for resource in resources {
         let loaded = ask(FIRST_APP, effort.apps, effort.apps, *resource)?;
         if loaded.answered != effort.apps {
             return Err(format!("only {} apps were checked", loaded.answered).into());
         }
     }
-    sleep(SETTLED_AFTER);
-    let after = sidecar.process.memory()?;
+    let after = at_rest()?;
     let an_app = |before: u64, after: u64| after.saturating_sub(before) / effort.apps;
     println!(
         "  {called:9} {} bytes an app, {} of them outside of mapped files (in all {} KiB to {} KiB)",

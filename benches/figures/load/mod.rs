@@ -23,7 +23,7 @@ use tokio::task::LocalSet;
 use crate::Failure;
 use crate::sidecar::runtime;
 use question::{Apps, Question};
-use talk::Talk;
+use talk::{MAY_BE_PACKED, PLAIN, Talk};
 
 pub(crate) use many::Many;
 pub(crate) use paced::Paced;
@@ -71,6 +71,12 @@ pub(crate) struct Load {
     /// What is created.
     #[arg(long, default_value = "account", value_parser = resource)]
     resource: Resource,
+    /// Without request ids.
+    #[arg(long, conflicts_with = "rate_limit")]
+    no_ids: bool,
+    /// Says that messages may be packed.
+    #[arg(long)]
+    may_be_packed: bool,
     /// Asks what Envoy asks of a rate limit service.
     #[arg(long)]
     rate_limit: bool,
@@ -124,10 +130,17 @@ impl Load {
         };
         let question = if self.rate_limit {
             Question::rate_limit(apps)?
+        } else if self.no_ids {
+            Question::without_ids(apps, self.resource)?
         } else {
             Question::new(apps, self.resource)?
         };
         let path = question.path();
+        let header = if self.may_be_packed {
+            MAY_BE_PACKED
+        } else {
+            PLAIN
+        };
         let shared = Rc::new(Shared {
             question: RefCell::new(question),
             next: Cell::new(0),
@@ -137,7 +150,7 @@ impl Load {
         });
         let mut connections = Vec::new();
         for _ in 0..self.connections {
-            let talk = Talk::new(path, self.in_flight);
+            let talk = Talk::new(path, header, self.in_flight);
             let shared = Rc::clone(&shared);
             connections.push(if let Some(path) = self.to.strip_prefix("unix:") {
                 let stream = UnixStream::connect(path).await?;

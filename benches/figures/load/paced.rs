@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::{LocalSet, yield_now};
 
 use super::question::{self, Apps, Question};
-use super::talk::Talk;
+use super::talk::{PLAIN, Talk};
 use super::{Broken, READ_BYTES, busy_micros};
 use crate::Failure;
 use crate::sidecar::runtime;
@@ -140,7 +140,7 @@ struct Found {
 /// Asks whenever a call is due. It never sleeps, so that it is not late itself.
 async fn keep_to(stream: TcpStream, apps: Apps, schedule: Schedule) -> Result<Found, Failure> {
     let mut question = Question::new(apps, Resource::Account)?;
-    let mut talk = Talk::new(question.path(), IN_FLIGHT);
+    let mut talk = Talk::new(question.path(), PLAIN, IN_FLIGHT);
     let mut found = Found {
         waits: Vec::new(),
         late: Vec::new(),

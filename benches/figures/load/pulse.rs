@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use imquota::grpc::proto::Resource;
 
 use super::question::{self, Apps, Question};
-use super::talk::Talk;
+use super::talk::{PLAIN, Talk};
 use super::{Broken, READ_BYTES};
 use crate::Failure;
 use crate::sidecar::runtime;
@@ -57,7 +57,7 @@ impl Pulse {
             count: 1,
         };
         let mut question = Question::new(apps, Resource::Account)?;
-        let mut talk = Talk::new(question.path(), 1);
+        let mut talk = Talk::new(question.path(), PLAIN, 1);
         let (mut bytes, mut filled) = (vec![0; READ_BYTES], 0);
         let mut times: Vec<u64> = Vec::new();
         let begun = Instant::now();

@@ -30,8 +30,8 @@ pub(crate) const COUNTED_BY: &str = "app_id";
 
 /// What differs from call to call, and where it stands.
 enum Form {
-    /// An app as a varint, and an id.
-    Check { app_at: usize, id_at: usize },
+    /// An app as a varint, and an id if it has one.
+    Check { app_at: usize, id_at: Option<usize> },
     /// An app as text.
     RateLimit { app_at: usize },
 }
@@ -52,26 +52,30 @@ impl Question {
     /// # Errors
     /// Where an app id would not have the five bytes that the template has room for.
     pub(super) fn new(apps: Apps, resource: Resource) -> Result<Self, String> {
-        let last = apps.first + apps.count.max(1) - 1;
-        if [apps.first, last].map(varint_bytes) != [APP_BYTES, APP_BYTES] {
-            return Err("app ids must lie between 2^28 and 2^35".into());
-        }
         let id = "x".repeat(ID_BYTES);
-        let mut message = CheckRequest {
-            app_id: apps.first,
-            request_id: id.clone(),
-            ..CheckRequest::default()
-        };
-        message.set_resource(resource);
-        let message = framed(&message)?;
+        let message = check(apps, resource, &id)?;
+        let id_at = Some(place(&message, &id)?);
+        Ok(Self::of(apps, message, id_at))
+    }
+
+    /// As [`Question::new`], of calls without ids: nothing is remembered of them but their count.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn without_ids(apps: Apps, resource: Resource) -> Result<Self, String> {
+        let message = check(apps, resource, "")?;
+        Ok(Self::of(apps, message, None))
+    }
+
+    fn of(apps: Apps, message: Vec<u8>, id_at: Option<usize>) -> Self {
         // The app is the first field: one byte of key, then the id.
-        let (app_at, id_at) = (PREFIX + 1, place(&message, &id)?);
-        Ok(Self {
+        let app_at = PREFIX + 1;
+        Self {
             apps,
             message,
             form: Form::Check { app_at, id_at },
             salt: rand::random(),
-        })
+        }
     }
 
     /// The template of what Envoy asks.
@@ -132,6 +136,9 @@ impl Question {
                     app >>= 7;
                 }
                 self.message[app_at + APP_BYTES - 1] &= 0x7f;
+                let Some(id_at) = id_at else {
+                    return &self.message;
+                };
                 // Multiplying by an odd number maps no two calls to one value.
                 let tail = self.salt ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 let high = now << 16 | 0x7000 | (self.salt >> 52);
@@ -144,6 +151,21 @@ impl Question {
         }
         &self.message
     }
+}
+
+/// A check of the first of `apps`.
+fn check(apps: Apps, resource: Resource, id: &str) -> Result<Vec<u8>, String> {
+    let last = apps.first + apps.count.max(1) - 1;
+    if [apps.first, last].map(varint_bytes) != [APP_BYTES, APP_BYTES] {
+        return Err("app ids must lie between 2^28 and 2^35".into());
+    }
+    let mut message = CheckRequest {
+        app_id: apps.first,
+        request_id: id.into(),
+        ..CheckRequest::default()
+    };
+    message.set_resource(resource);
+    framed(&message)
 }
 
 /// A message behind its prefix.

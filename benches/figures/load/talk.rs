@@ -27,6 +27,13 @@ const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 const PRIORITY: u8 = 0x20;
 
+/// A header's name and value.
+pub(super) type Header = (&'static str, &'static str);
+/// What gRPC's clients say.
+pub(super) const PLAIN: Header = ("te", "trailers");
+/// Says that messages may be packed, though none is.
+pub(super) const MAY_BE_PACKED: Header = ("grpc-encoding", "identity");
+
 const SETTING_STREAMS_MAX: u16 = 3;
 
 /// What a connection may send before it is told that more is welcome (RFC 9113).
@@ -58,15 +65,15 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Opens a connection for at most `in_flight` calls of `path` at a time.
-    pub(super) fn new(path: &str, in_flight: usize) -> Self {
+    /// Opens a connection for at most `in_flight` calls of `path` at a time, each with this header more.
+    pub(super) fn new(path: &str, header: Header, in_flight: usize) -> Self {
         let mut talk = Self {
             out: PREFACE.to_vec(),
             fields: Fields::new(),
             calls: FxHashMap::default(),
             in_flight,
             next_stream: 1,
-            first_block: first_block(path),
+            first_block: first_block(path, header),
             may_send: u64::from(FIRST_WINDOW),
             heard_since_update: 0,
         };
@@ -226,14 +233,14 @@ impl Talk {
 }
 
 /// Headers that enter the table of the connection, in the order of [`LATER_BLOCK`].
-fn first_block(path: &str) -> Vec<u8> {
+fn first_block(path: &str, (name, value): Header) -> Vec<u8> {
     // :method POST and :scheme http are in the static table.
     let mut block = vec![0x83, 0x86];
     for (name, value) in [
         (Ok(4), path),
         (Ok(1), "localhost"),
         (Ok(31), "application/grpc"),
-        (Err("te"), "trailers"),
+        (Err(name), value),
         (Ok(58), "imquota-figures"),
     ] {
         match name {
