@@ -59,7 +59,7 @@ pub const SHARDS: u16 = 256;
 pub const REPORT_APPS_MAX: usize = 64;
 /// The most records in one [`Report`], of all kinds together: so many take the ledger less than 2 ms, for which
 /// nobody else is served. In a [`Statement`], of each kind.
-pub const REPORT_RECORDS_MAX: usize = 128;
+pub const REPORT_RECORDS_MAX: usize = 96;
 /// The most logins in one [`Store::record_active`]: those of one call of a gateway, which take Redis about 4 ms.
 pub const LOGINS_MAX: usize = 1_000;
 /// For how long the ledger remembers a record by its request id, at least.

@@ -69,7 +69,7 @@ pub async fn admitted(client: &Client, app: u64, resource: Resource) {
 async fn a_server_starts_without_redis() {
     let mut redis = RedisServer::start();
     redis.stop();
-    let sidecar = Sidecar::start(&redis.url(), SETTINGS).await;
+    let sidecar = Sidecar::start_alone(&redis.url(), SETTINGS).await;
     let client = sidecar.client().await;
     for service in ["", "imquota.v1.QuotaService", "liveness"] {
         assert_eq!(client.health(service).await, Serving, "{service}");

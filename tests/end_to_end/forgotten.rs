@@ -102,7 +102,8 @@ async fn a_flushed_redis_is_not_an_empty_one() {
     redis.flush_all();
     // A newcomer that never saw what was there is told, too: by the one that brought the ledger back.
     first.process().says("all sidecars tell it").await;
-    let (_newcomer, stranger) = start(&redis).await;
+    let newcomer = Sidecar::start_alone(&redis.url(), SETTINGS).await;
+    let stranger = newcomer.client().await;
     assert_eq!(verdict(&stranger.create(TRIAL, Account).await), UNAVAILABLE);
     are_counted(&[&one, &two, &stranger], 5).await;
     assert!(flushed.elapsed() >= LEASE, "what was lent may be spent");

@@ -108,7 +108,7 @@ async fn who_is_not_ready_says_why() {
     let mut redis = crate::redis_server::RedisServer::start();
     let url = redis.url();
     redis.kill();
-    let mut sidecar = Sidecar::start(&url, &settings).await;
+    let mut sidecar = Sidecar::start_alone(&url, &settings).await;
     let ready = get(&socket, "/readyz").await;
     assert_eq!(ready.status, 503);
     assert!(

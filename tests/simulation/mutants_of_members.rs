@@ -36,8 +36,8 @@ fn an_open_recovery_that_counts() {
 fn a_recovery_that_ends_by_the_timer_alone() {
     is_rejected_where(
         Some(aims::losses),
-        "(given_up or not missing or waited >= patience) then\n    close(everybody(), missing)",
-        "true then\n    close(everybody(), false)",
+        "(given_up or not missing or waited >= patience) then\n    close(of, missing)",
+        "true then\n    close(of, false)",
     );
 }
 

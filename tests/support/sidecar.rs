@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::client::Client;
 use crate::process::{Ended, Process};
+use crate::wait::until;
 
 /// A sidecar and the folder that it lives in, which outlives its process.
 pub struct Sidecar {
@@ -38,11 +40,33 @@ impl Sidecar {
         this
     }
 
-    /// A running one that is ready to answer.
+    /// A running one that is ready to answer, and has met its ledger.
     pub async fn start(store: &str, settings: &str) -> Self {
+        let this = Self::start_alone(store, settings).await;
+        if store.starts_with("redis") {
+            this.meets_the_ledger().await;
+        }
+        this
+    }
+
+    /// A running one that is ready to answer, whether there is a ledger or not.
+    pub async fn start_alone(store: &str, settings: &str) -> Self {
         let mut this = Self::new(store, settings);
         this.start_again().await;
         this
+    }
+
+    /// Waits until clients should be sent here. It answers before that where the ledger has not answered in the time that a
+    /// start waits for it, as on a busy machine: then it refuses what a limit guards.
+    async fn meets_the_ledger(&self) {
+        let client = self.client().await;
+        until("the ledger was met", async || {
+            match client.health("readiness").await {
+                ServingStatus::Serving => Ok(()),
+                other => Err((other, self.process().stderr())),
+            }
+        })
+        .await;
     }
 
     /// Replaces the settings; they hold from the next start on. What they do not say of the zone and

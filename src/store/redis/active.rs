@@ -30,25 +30,35 @@ impl RedisStore {
             daily_active: 0,
         };
         let mut actives = vec![none; logins.len()];
-        let days: Vec<&[usize]> = order.chunk_by(same_day).collect();
-        for days in days.chunks(STEP_DAYS_MAX) {
-            self.add_days(&link, shard, (logins, days), &mut actives)
-                .await?;
+        let mut rest = &order[..];
+        while !rest.is_empty() {
+            let days = rest.chunk_by(same_day).take(STEP_DAYS_MAX).collect();
+            let done = self.add_days(&link, shard, (logins, days), &mut actives);
+            rest = rest.get(done.await?..).unwrap_or_default();
+        }
+        for of_day in order.chunk_by(same_day) {
+            // It may have taken several steps.
+            let counts = of_day.iter().map(|&at| actives[at].daily_active);
+            let last = counts.max().unwrap_or(0);
+            for &at in of_day {
+                actives[at].daily_active = last;
+            }
         }
         Ok(actives)
     }
 
-    /// One step, for the users of some days of apps: each day has the places of its logins.
+    /// One step, for the users of some days of apps: each day has the places of its logins. How many of them it took: it
+    /// ends before it holds the server for long, but takes some.
     async fn add_days(
         &self,
         link: &Link,
         shard: Shard,
-        (logins, days): (&[Login], &[&[usize]]),
+        (logins, days): (&[Login], Vec<&[usize]>),
         actives: &mut [Active],
-    ) -> Result<(), StoreFault> {
+    ) -> Result<usize, StoreFault> {
         let mut step = self.step(link, shard)?;
         step.arg(link.full).arg(days.len());
-        for day_logins in days {
+        for day_logins in &days {
             let Login { app, day, .. } = logins[day_logins[0]];
             debug_assert_eq!(Shard::of(app), shard);
             step.key(&self.keys.users(app, day))
@@ -67,21 +77,26 @@ impl RedisStore {
         let (_, mut answer) = self.run(link, shard, &self.scripts.active, step).await?;
         let newly = answer.text()?;
         let told: usize = days.iter().map(|day_logins| day_logins.len()).sum();
-        if newly.len() != told {
+        if newly.is_empty() || newly.len() > told {
             return Err(unexpected());
         }
-        let mut newly = newly.bytes();
+        let mut left = newly.as_bytes();
         for day_logins in days {
+            let (of_day, others) = left.split_at(day_logins.len().min(left.len()));
+            if of_day.is_empty() {
+                break;
+            }
+            left = others;
             let daily_active = answer.count()?;
-            for (&at, new) in day_logins.iter().zip(&mut newly) {
+            for (&at, new) in day_logins.iter().zip(of_day) {
                 actives[at] = Active {
-                    newly: new == b'1',
-                    too_late: new == b'2',
+                    newly: *new == b'1',
+                    too_late: *new == b'2',
                     daily_active,
                 };
             }
         }
-        Ok(())
+        Ok(newly.len())
     }
 
     pub(super) async fn read_usage(&self, app: AppId, day: Day) -> Result<Usage, StoreFault> {

@@ -194,6 +194,13 @@ impl Keyspace {
                 let there = self.set(key)?.is_some_and(|set| set.contains(&rest[0]));
                 Ok(Reply::Int(there.into()))
             }
+            "SMISMEMBER" => {
+                let set = self.set(key)?.map(|set| set.clone()).unwrap_or_default();
+                let there = rest.iter().map(|member| set.contains(member));
+                Ok(Reply::List(
+                    there.map(|there| Reply::Int(there.into())).collect(),
+                ))
+            }
             _ => Err(unknown(name)),
         }
     }

@@ -8,7 +8,8 @@
 --     the member: 64 bits of the user hash, as a signed decimal
 --
 -- Answers after the head: a '1' for each login that was new, a '2' for one that is not counted, since its day is
--- sealed, else '0'; then each day's count.
+-- sealed, else '0'; then the count of each day of those. There may be fewer than were told: the server does nothing else
+-- meanwhile, and the others are told again.
 --
 -- Unlike the other steps this one writes as it goes: a set is idempotent, and the count is written
 -- with the last of it.
@@ -18,13 +19,28 @@ if refusal then
   return refusal
 end
 
+-- How much one step does, where placing a user is 1, as is a call to the server for it.
+local WORK_MAX, DAY = 1400, 12
+-- A bucket that is made later than this many users a bucket is not to be expected in this world.
+local DENSE = 64
+
 local full = tonumber(ARGV[6])
+-- A split looks at each member of a bucket.
+local split_work = full * 5 / 6
+-- So many users are placed at once, those of a bucket together: for as many there is a split at most, while a round of splits
+-- goes on.
+local round_max = math.max(1, math.min(64, math.floor(full / 6)))
 local newly, counts = {}, {}
-local arg_at = 7
+local arg_at, work = 7, 0
 
 local function next_arg()
   arg_at = arg_at + 1
   return ARGV[arg_at]
+end
+
+-- Whether there is room for some more work; for the first there is.
+local function has_room(more)
+  return work + more <= WORK_MAX or #newly == 0
 end
 
 -- As many buckets as yesterday's users need, so that today hardly splits any.
@@ -41,15 +57,84 @@ end
 local function refuse_day(u, month_key, day, logins)
   local late = 0
   for at = arg_at + 1, arg_at + 2 * logins, 2 do
+    if not has_room(2) then
+      break
+    end
+    work = work + 2
     local is_known = u.k and redis.call('SISMEMBER', buckets.key_of(u, tonumber(ARGV[at])), ARGV[at + 1]) == 1
     late = late + (is_known and 0 or 1)
     newly[#newly + 1] = is_known and '0' or '2'
   end
-  arg_at = arg_at + 2 * logins
   if late > 0 then
     months.note_too_late(month_key, day, late)
   end
   return num(redis.call('HGET', month_key, 'd' .. day))
+end
+
+-- Puts members into a bucket that they all belong to, and notes in `is_new` which are new there.
+local function add_to(key, places, is_new)
+  if not places[2] then
+    local added = redis.call('SADD', key, ARGV[places[1] + 1])
+    is_new[places[1]] = added == 1
+    work = work + 1
+    return added
+  end
+  local members, told, new = {}, {}, {}
+  for i = 1, #places do
+    members[i] = ARGV[places[i] + 1]
+  end
+  local known = redis.call('SMISMEMBER', key, unpack(members))
+  for i = 1, #places do
+    local member = members[i]
+    if known[i] == 0 and not told[member] then
+      told[member], is_new[places[i]], new[#new + 1] = true, true, member
+    end
+  end
+  work = work + 2
+  return new[1] and redis.call('SADD', key, unpack(new)) or 0
+end
+
+-- Adds some users, which stand from `first` on.
+local function add_round(u, first, many)
+  local last, by_key, keys, is_new = first + 2 * (many - 1), {}, {}, {}
+  for at = first, last, 2 do
+    local key = buckets.key_of(u, tonumber(ARGV[at]))
+    local places = by_key[key]
+    if places then
+      places[#places + 1] = at
+    else
+      by_key[key], keys[#keys + 1] = {at}, key
+    end
+  end
+  local is_sparse = u.users < DENSE * buckets.count(u)
+  for _, key in ipairs(keys) do
+    local added = add_to(key, by_key[key], is_new)
+    if added > 0 and is_sparse then
+      buckets.keep(u, key, added)
+      work = work + 1
+    end
+    u.users = u.users + added
+  end
+  for at = first, last, 2 do
+    newly[#newly + 1] = is_new[at] and '1' or '0'
+  end
+  work = work + many
+end
+
+-- Makes room for some users. Two splits make room for more than come at once: where there should have been more splits before,
+-- each round makes up for one.
+local function make_room(u, many)
+  for _ = 1, 2 do
+    if not buckets.are_full(u, u.users + many) then
+      return true
+    end
+    if not has_room(split_work) then
+      return false
+    end
+    buckets.split(u)
+    u.is_reshaped, work = true, work + split_work
+  end
+  return true
 end
 
 local apps = {}
@@ -58,6 +143,7 @@ local function add_day(users_key, month_key, month_before, app_key)
   local day, ends, sealed, logins = next_arg(), next_arg(), tonumber(next_arg()), tonumber(next_arg())
   local u = read_users(users_key, '')
   u.buckets = users_key .. ':'
+  work = work + DAY
   if now >= sealed then
     return refuse_day(u, month_key, day, logins)
   end
@@ -67,26 +153,23 @@ local function add_day(users_key, month_key, month_before, app_key)
   end
   u.full, u.lasts = full, ends
   local users_before = u.users
-  for at = arg_at + 1, arg_at + 2 * logins, 2 do
-    local key = buckets.key_of(u, tonumber(ARGV[at]))
-    if redis.call('SADD', key, ARGV[at + 1]) == 1 then
-      buckets.keep(u, key, 1)
-      newly[#newly + 1] = '1'
-      u.users = u.users + 1
-      if buckets.are_full(u, u.users) then
-        buckets.split(u)
-      end
-    else
-      newly[#newly + 1] = '0'
+  local at, left = arg_at + 1, logins
+  while left > 0 do
+    local many = math.min(left, round_max)
+    if not make_room(u, many) or not has_room(2 * many) then
+      break
     end
+    add_round(u, at, many)
+    at, left = at + 2 * many, left - many
   end
-  arg_at = arg_at + 2 * logins
-  if u.users > users_before then
+  if u.users > users_before or u.is_reshaped then
     note(u, 'n', str(u.users))
     note(u, 'l', str(u.l))
     note(u, 'p', str(u.p))
     keep_until(u, ends)
     save(u)
+  end
+  if u.users > users_before then
     local month = months.read(month_key, day)
     if month.epoch ~= epoch then
       apps[app_key] = apps[app_key] or read_app(app_key)
@@ -97,9 +180,18 @@ local function add_day(users_key, month_key, month_before, app_key)
   return u.users + u.increments
 end
 
+local told = 0
 for i = 1, tonumber(ARGV[7]) do
-  local at = 4 * i - 2
+  local at, logins = 4 * i - 2, tonumber(ARGV[arg_at + 4])
+  if not has_room(DAY + 2 * math.min(logins, round_max)) then
+    break
+  end
+  local first = arg_at + 4
   counts[i] = add_day(KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3])
+  arg_at, told = first + 2 * logins, told + logins
+  if #newly < told then
+    break
+  end
 end
 months.save()
 for _, app in pairs(apps) do

@@ -61,11 +61,7 @@ local function open(run, got)
     change(meta, top, '')
   end
   -- Who was silent is for the newest stated roll to say.
-  for inc, m in pairs(everybody()) do
-    if m.n or m.f then
-      redis.call('HDEL', KEYS[2], 'n:' .. inc, 'f:' .. inc)
-    end
-  end
+  drop_silence(everybody())
   redis.call('DEL', KEYS[3])
 end
 
@@ -139,11 +135,16 @@ local function best_of_others(first, second)
   return num(string.match(meta[second], ' (%d+)$'))
 end
 
+-- Whoever finds that all is told hears of it by the next beat, as the others do: the roll is written by then.
+local function is_open()
+  return meta.open == 1 or meta.roll_later
+end
+
 local function answer(leased, gone, joined)
-  local a = {FINE, now, meta.epoch, meta.open, meta.inc, meta.run, leased and 1 or 0, gone and 1 or 0,
+  local a = {FINE, now, meta.epoch, is_open() and 1 or 0, meta.inc, meta.run, leased and 1 or 0, gone and 1 or 0,
     joined and 1 or 0, meta.news, best_of_others('b1', 'b2'), meta.rollv, ''}
   -- While members restate the ledger's own roll may be a snapshot's.
-  if meta.open == 0 and (told_epoch ~= meta.epoch or seen < meta.rollv) then
+  if not is_open() and (told_epoch ~= meta.epoch or seen < meta.rollv) then
     a[13] = redis.call('HGET', KEYS[1], 'roll') or ''
   end
   local function list_of(items)
@@ -187,7 +188,7 @@ local mine = parse_presence(redis.call('HGET', KEYS[2], 'k:' .. me))
 local joined = false
 if not mine then
   mine, joined = newcomer(meta, 'p ' .. me .. ' ' .. name), true
-elseif meta.open == 0 and redis.call('HDEL', KEYS[2], 'n:' .. me) == 1 then
+elseif meta.open == 0 and drop(me, 'n') == 1 then
   join(meta, mine)
   meta.roll_changed = true
   joined = true
@@ -202,7 +203,7 @@ mine.news = math.max(mine.news, news)
 rank('b1', 'b2', mine.news)
 mine.restated = math.max(mine.restated, restated)
 
-redis.call('HSET', KEYS[2], me, process .. ' ' .. str(now) .. ' ' .. name)
+put('row', me, process .. ' ' .. str(now) .. ' ' .. name)
 
 -- What the member stated that it knows of others. The newest roll says who was silent.
 local function state_roll()
@@ -214,47 +215,43 @@ local function state_roll()
   local version, its_news = num(next_word()), num(next_word())
   change(meta, 'newsmax', math.max(meta.newsmax, its_news))
   change(meta, 'rollv', math.max(meta.rollv, version))
-  local members = everybody()
-  local function of(inc)
-    members[inc] = members[inc] or {}
-    return members[inc]
-  end
+  local of, fields = everybody(), {}
   for _ = 1, num(next_word()) do
     local inc, its_name = next_word(), next_word()
-    local m = of(inc)
-    if not m.k and not m.g and inc ~= me then
+    if not of.k[inc] and not of.g[inc] and inc ~= me then
       local p = newcomer(meta)
       -- Nobody has heard it restate, also if the recovery has closed by now.
       p.restated = 0
-      m.k = pack_presence(p)
-      redis.call('HSET', KEYS[2], 'k:' .. inc, m.k)
-      if not m.row then
-        redis.call('HSET', KEYS[2], inc, '0 0 0 ' .. its_name)
+      of.k[inc] = pack_presence(p)
+      fields[#fields + 1], fields[#fields + 2] = 'k:' .. inc, of.k[inc]
+      if not of.row[inc] then
+        of.row[inc] = '0 0 0 ' .. its_name
+        fields[#fields + 1], fields[#fields + 2] = inc, of.row[inc]
       end
     end
   end
+  put_many(fields)
   for _ = 1, num(next_word()) do
     local inc = next_word()
-    local m = of(inc)
-    if not m.g then
-      redis.call('HSET', KEYS[2], 'g:' .. inc, str(now) .. ' 0')
-      redis.call('HDEL', KEYS[2], 'k:' .. inc)
-      if m.k then
+    if not of.g[inc] then
+      put('g', inc, str(now) .. ' 0')
+      if of.k[inc] then
         change(meta, 'count', math.max(0, meta.count - 1))
       end
-      m.g, m.k = true, nil
+      drop(inc, 'k')
     end
   end
   if meta.open == 1 and version > meta.stated then
     change(meta, 'stated', version)
-    for inc, m in pairs(members) do
-      if m.n or m.f then
-        redis.call('HDEL', KEYS[2], 'n:' .. inc, 'f:' .. inc)
-      end
+    for inc in pairs(of.n) do
+      drop(inc, 'nf')
+    end
+    for inc in pairs(of.f) do
+      drop(inc, 'nf')
     end
     for _ = 1, num(next_word()) do
       local inc, calls = next_word(), num(next_word())
-      redis.call('HSET', KEYS[2], 'n:' .. inc, str(calls + 1))
+      put('n', inc, str(calls + 1))
     end
   end
 end
@@ -268,16 +265,20 @@ if restated == meta.epoch and restated ~= 0 and (meta.open == 1 or meta.inc == m
     state_roll()
   end
 end
-redis.call('HSET', KEYS[2], 'k:' .. me, pack_presence(mine))
+put('k', me, pack_presence(mine))
 
 -- Whether a silent member has lost nothing: the shards have every call that was noted.
-local function is_excused(m)
-  local calls, of = string.match(m.f or '', '^(%d+) (%d+)$')
-  return m.n and num(of) == meta.epoch and num(calls) == num(m.n) - 1
+local function is_excused(of, inc)
+  local n, f = of.n[inc], of.f[inc]
+  if not n or not f then
+    return false
+  end
+  local calls, counted_in = string.match(f, '^(%d+) (%d+)$')
+  return num(counted_in) == meta.epoch and num(calls) == num(n) - 1
 end
 
 -- A new life for everybody: the roll gets a version above all that were stated, and witnesses anew.
-local function close(members, missing)
+local function close(of, missing)
   -- Nobody has told who else there was, nor will whoever could.
   local is_unknown = meta.anew == 1 and meta.rollstated == 0
   if is_unknown or meta.newsmax > meta.newsgot then
@@ -292,25 +293,31 @@ local function close(members, missing)
   change(meta, 'anew', 0)
   change(meta, 'news', math.max(meta.news, meta.newsmax))
   change(meta, 'rollv', meta.rollv + 1)
-  meta.roll_changed = true
-  local count = 0
-  for inc, m in pairs(members) do
-    if m.k then
-      count = count + 1
-      local p = parse_presence(m.k)
-      if is_excused(m) then
-        p.restated = meta.epoch
-      end
-      p.version, p.ms, p.witnessed = meta.rollv, now, 0
-      if inc == me then
-        mine = p
-      end
-      redis.call('HSET', KEYS[2], 'k:' .. inc, pack_presence(p))
+  meta.roll_later = true
+  local count, life = 0, str(meta.rollv) .. ' ' .. str(now) .. ' '
+  local fields, witnessed = {}, ' 1 ' .. str(meta.epoch) .. ' '
+  for inc, k in pairs(of.k) do
+    if is_excused(of, inc) then
+      local p = parse_presence(k)
+      p.restated = meta.epoch
+      k = pack_presence(p)
     end
-    if m.n or m.f or m.d then
-      redis.call('HDEL', KEYS[2], 'n:' .. inc, 'f:' .. inc, 'd:' .. inc)
+    -- Its version, its time and whether it is witnessed are others from now on; most have restated.
+    local from = string.find(k, ' ', string.find(k, ' ', 1, true) + 1, true)
+    local at = string.find(k, witnessed, from, true)
+    if at then
+      k = life .. string.sub(k, from + 1, at) .. '0' .. string.sub(k, at + 2)
+    else
+      k = life .. string.gsub(string.sub(k, from + 1), '^(%d+ %d+) %d ', '%1 0 ')
     end
+    if inc == me then
+      mine = parse_presence(k)
+    end
+    count = count + 1
+    fields[2 * count - 1], fields[2 * count], of.k[inc] = 'k:' .. inc, k, k
   end
+  put_many(fields)
+  drop_silence(of)
   change(meta, 'count', count)
 end
 
@@ -323,43 +330,32 @@ local function first_of(incs)
   return incs
 end
 
--- Those who have not restated, and what is known of them; and whether anybody is given up. There are hundreds, and most of
--- what is written of them is not looked at.
-local function unrestated()
-  local all = redis.call('HGETALL', KEYS[2])
-  local incs, known, is_given_up = {}, {n = {}, f = {}, d = {}}, false
-  for i = 1, #all, 2 do
-    local field = all[i]
-    if string.byte(field, 2) == 58 then
-      local letter = string.sub(field, 1, 1)
-      if letter == 'k' then
-        if num(string.match(all[i + 1], ' [01] (%d+) %d+$')) ~= meta.epoch then
-          incs[#incs + 1] = string.sub(field, 3)
-        end
-      elseif known[letter] then
-        known[letter][string.sub(field, 3)] = all[i + 1]
-        is_given_up = is_given_up or letter == 'd' and num(all[i + 1]) == meta.epoch
-      end
+-- Those who have not restated, and the others. Whether one has stands behind whether it is witnessed.
+local function unrestated(of)
+  local alone, witnessed = ' 0 ' .. str(meta.epoch) .. ' ', ' 1 ' .. str(meta.epoch) .. ' '
+  local incs = {}
+  for inc, k in pairs(of.k) do
+    if not string.find(k, alone, 1, true) and not string.find(k, witnessed, 1, true) then
+      incs[#incs + 1] = inc
     end
   end
-  for i = 1, #incs do
-    local inc = incs[i]
-    incs[i] = {inc = inc, n = known.n[inc], f = known.f[inc], d = known.d[inc]}
-  end
-  return incs, is_given_up
+  return incs
 end
 
 -- While members restate: whether all have, and whose calls are to be counted. Of those who have not, operators may have
 -- given up all: then nobody is waited for, neither the missing nor one who knows the members.
 local function look_for_the_missing()
-  local missing, asked = false, {}
-  local incs, given_up = unrestated()
-  for _, m in ipairs(incs) do
-    if not is_excused(m) then
+  local of = everybody()
+  local missing, asked, given_up = false, {}, false
+  for _, d in pairs(of.d) do
+    given_up = given_up or num(d) == meta.epoch
+  end
+  for _, inc in ipairs(unrestated(of)) do
+    if not is_excused(of, inc) then
       missing = true
-      given_up = given_up and num(m.d) == meta.epoch
-      if m.n and not m.f then
-        asked[#asked + 1] = m.inc
+      given_up = given_up and num(of.d[inc]) == meta.epoch
+      if of.n[inc] and not of.f[inc] then
+        asked[#asked + 1] = inc
       end
     end
   end
@@ -367,25 +363,25 @@ local function look_for_the_missing()
   local waited = now - meta.opened
   local is_known = meta.anew == 0 or meta.rollstated == 1
   if waited >= ttl and (given_up or is_known) and (given_up or not missing or waited >= patience) then
-    close(everybody(), missing)
+    close(of, missing)
   end
 end
 
 -- While all is well: who is to be noted as silent, and whether those have come who were missing.
 local function look_for_the_silent()
-  local missing, silent = false, {}
-  for inc, m in pairs(everybody()) do
-    if m.k then
-      -- Of one that has not restated calls say nothing: what it had counted is as unknown in the next recovery.
-      if num(string.match(m.k, ' [01] (%d+) %d+$')) ~= meta.epoch then
-        missing = true
-      elseif not m.n and beaten_at(m) + silence < now then
-        silent[#silent + 1] = inc
-      end
+  local of = everybody()
+  local missing, silent = {}, {}
+  for _, inc in ipairs(unrestated(of)) do
+    missing[inc] = true
+  end
+  for inc in pairs(of.k) do
+    -- Of one that has not restated calls say nothing: what it had counted is as unknown in the next recovery.
+    if not of.n[inc] and not missing[inc] and beaten_at(of.row[inc]) + silence < now then
+      silent[#silent + 1] = inc
     end
   end
   meta.silent = first_of(silent)
-  if meta.inc == meta.epoch and meta.maimed == 0 and not missing then
+  if meta.inc == meta.epoch and meta.maimed == 0 and not next(missing) then
     change(meta, 'inc', 0)
   end
 end
@@ -405,15 +401,15 @@ if meta.scan > now or now >= meta.scan + (waiting and WAITING_SCAN_MS or math.mi
   look()
 end
 
-if mine.witnessed == 0 and meta.open == 0 then
+if mine.witnessed == 0 and not is_open() then
   local others = meta.count - 1
   local known = best_of_others('w1', 'w2') >= mine.version
   if others <= 0 or known or witness_wait > 0 and now - mine.ms >= witness_wait then
     mine.witnessed = 1
-    redis.call('HSET', KEYS[2], 'k:' .. me, pack_presence(mine))
+    put('k', me, pack_presence(mine))
   end
 end
 -- An older process of this journal may still spend what is lent here.
 local older_ends = num(redis.call('HGET', KEYS[2], 'o:' .. me))
 finish_roll(meta)
-return answer(meta.open == 0 and not leaving and mine.witnessed == 1 and now >= older_ends, false, joined)
+return answer(not is_open() and not leaving and mine.witnessed == 1 and now >= older_ends, false, joined)

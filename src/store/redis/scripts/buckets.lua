@@ -63,10 +63,15 @@ do
     return members > buckets.room(s.full, size_of(s)) + (1 - NEARLY) * s.full * s.p and s.l < LEVEL_MAX
   end
 
+  -- How many buckets there are.
+  function buckets.count(s)
+    return size_of(s) + s.p
+  end
+
   -- Every bucket's key.
   function buckets.keys(s)
     local keys = {}
-    for place = 0, size_of(s) + s.p - 1 do
+    for place = 0, buckets.count(s) - 1 do
       keys[place + 1] = s.buckets .. place
     end
     return keys

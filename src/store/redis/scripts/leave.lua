@@ -29,9 +29,9 @@ if inc == '' then
   if ARGV[7] == '1' and not told then
     return {FINE, meta.news}
   end
+  -- Its number grows, so that it is told, and what it says stays.
   change(meta, 'news', meta.news + 1)
   change(meta, 'rollv', meta.rollv + 1)
-  meta.roll_changed = true
 else
   if meta.open == 1 then
     return {OPEN, 0}

@@ -17,9 +17,9 @@ for i = 4, #ARGV, 2 do
   local inc, calls = ARGV[i], num(ARGV[i + 1])
   local f = redis.call('HMGET', KEYS[2], inc, 'k:' .. inc, 'n:' .. inc)
   if meta.open == 1 then
-    redis.call('HSET', KEYS[2], 'f:' .. inc, str(calls) .. ' ' .. str(meta.epoch))
-  elseif f[2] and not f[3] and beaten_at({row = f[1]}) + num(ARGV[3]) < now then
-    redis.call('HSET', KEYS[2], 'n:' .. inc, str(calls + 1))
+    put('f', inc, str(calls) .. ' ' .. str(meta.epoch))
+  elseif f[2] and not f[3] and beaten_at(f[1]) + num(ARGV[3]) < now then
+    put('n', inc, str(calls + 1))
     change(meta, 'rollv', meta.rollv + 1)
     meta.roll_changed = true
   end

@@ -6,7 +6,8 @@
 --          one who did has said so since), stated (the version of the newest stated roll), newsmax and
 --          newsgot (the newest news that anybody heard of, and that the ledger or one who restated has the bases
 --          of), maimed
---          (1: what is missing will not come); rollv and roll (the roll and its version), news (the number of
+--          (1: what is missing will not come); rollv and roll (the roll and its version), rollold (1: it is to be
+--          written before it is told), news (the number of
 --          the newest change of bases); scan (when all members were last looked at, ms); count (of those
 --          present); w1, w2 ('INC version': the two who have the newest rolls), b1, b2 (the same for news)
 -- KEYS[2]  the members: INC 'boot nonce time name'; k:INC, of those present, 'version ms epoch seen witnessed
@@ -32,7 +33,7 @@ local function str(number)
 end
 
 local FIELDS = {'inst', 'run', 'epoch', 'open', 'inc', 'opened', 'anew', 'rollstated', 'stated', 'newsmax', 'newsgot',
-  'maimed', 'rollv', 'news', 'scan', 'count', 'w1', 'w2', 'b1', 'b2', 'zone', 'shards', 'format'}
+  'maimed', 'rollv', 'rollold', 'news', 'scan', 'count', 'w1', 'w2', 'b1', 'b2', 'zone', 'shards', 'format'}
 
 local function read_meta()
   local f = redis.call('HMGET', KEYS[1], unpack(FIELDS))
@@ -41,7 +42,7 @@ local function read_meta()
     meta[FIELDS[i]] = f[i] or ''
   end
   for _, name in ipairs({'epoch', 'open', 'inc', 'opened', 'anew', 'rollstated', 'stated', 'newsmax', 'newsgot',
-    'maimed', 'rollv', 'news', 'scan', 'count'}) do
+    'maimed', 'rollv', 'rollold', 'news', 'scan', 'count'}) do
     meta[name] = num(meta[name])
   end
   return meta
@@ -106,57 +107,115 @@ local function newcomer(meta, line)
   return p
 end
 
--- All that is known of members, by incarnation. There are hundreds, and the server does nothing else meanwhile.
+-- The members as they stood when this step first looked, and as it has changed them since: by letter, then by incarnation.
+local looked_at
+
+-- All that is known of members: k, n, f, d, g, o by incarnation, and `row`. There are hundreds, and the server does nothing
+-- else meanwhile: they are read once a step, and no table is made for each.
 local function everybody()
-  local all = redis.call('HGETALL', KEYS[2])
-  local members = {}
-  for i = 1, #all, 2 do
-    local inc, letter = all[i], 'row'
-    if string.byte(inc, 2) == 58 then
-      letter, inc = string.sub(inc, 1, 1), string.sub(inc, 3)
-    end
-    local m = members[inc]
-    if not m then
-      m = {}
-      members[inc] = m
-    end
-    m[letter] = all[i + 1]
+  if looked_at then
+    return looked_at
   end
-  return members
+  local all = redis.call('HGETALL', KEYS[2])
+  local row = {}
+  local of = {k = {}, n = {}, f = {}, d = {}, g = {}, o = {}, row = row}
+  for i = 1, #all, 2 do
+    local field = all[i]
+    if string.byte(field, 2) == 58 then
+      local letter = of[string.sub(field, 1, 1)]
+      if letter then
+        letter[string.sub(field, 3)] = all[i + 1]
+      end
+    else
+      row[field] = all[i + 1]
+    end
+  end
+  looked_at = of
+  return of
 end
 
-local function name_of(m)
-  return m.row and string.match(m.row, '^%d+ %x+ %d+ (.*)$') or ''
+-- Writes what is known of a member: all under one letter, or its row.
+local function put(letter, inc, value)
+  redis.call('HSET', KEYS[2], letter == 'row' and inc or letter .. ':' .. inc, value)
+  if looked_at then
+    looked_at[letter][inc] = value
+  end
 end
 
-local function beaten_at(m)
-  return m.row and num(string.match(m.row, '^%d+ %x+ (%d+) ')) or 0
+-- Writes many fields of members at once: pairs, each with its letter.
+local PAIRS_MAX = 1000
+
+local function put_many(fields)
+  for i = 1, #fields, 2 * PAIRS_MAX do
+    redis.call('HSET', KEYS[2], unpack(fields, i, math.min(i + 2 * PAIRS_MAX - 1, #fields)))
+  end
+end
+
+local function drop(inc, letters)
+  local command = {'HDEL', KEYS[2]}
+  for i = 1, #letters do
+    local letter = string.sub(letters, i, i)
+    command[2 + i] = letter .. ':' .. inc
+    if looked_at then
+      looked_at[letter][inc] = nil
+    end
+  end
+  return redis.call(unpack(command))
+end
+
+-- Forgets who was silent, and for whom nobody waits.
+local function drop_silence(of)
+  for inc in pairs(of.n) do
+    drop(inc, 'nf')
+  end
+  for inc in pairs(of.f) do
+    drop(inc, 'nf')
+  end
+  for inc in pairs(of.d) do
+    drop(inc, 'd')
+  end
+end
+
+local function name_of(row)
+  return row and string.match(row, '^%d+ %x+ %d+ (.*)$') or ''
+end
+
+local function beaten_at(row)
+  return row and num(string.match(row, '^%d+ %x+ (%d+) ')) or 0
 end
 
 -- Writes the roll down, as members are told it: lines of 'p INC name', 'g INC' and 's INC calls'.
-local function write_roll(members)
+local function write_roll(of)
   local lines = {}
-  for inc, m in pairs(members) do
-    if m.k then
-      lines[#lines + 1] = 'p ' .. inc .. ' ' .. name_of(m)
-      if m.n then
-        lines[#lines + 1] = 's ' .. inc .. ' ' .. str(num(m.n) - 1)
-      end
-    elseif m.g then
-      if num(string.match(m.g, '^%d+')) + GONE_KEPT_MS > now then
-        lines[#lines + 1] = 'g ' .. inc
-      else
-        redis.call('HDEL', KEYS[2], 'g:' .. inc, 'o:' .. inc, inc)
-      end
+  for inc in pairs(of.k) do
+    lines[#lines + 1] = 'p ' .. inc .. ' ' .. name_of(of.row[inc])
+    if of.n[inc] then
+      lines[#lines + 1] = 's ' .. inc .. ' ' .. str(num(of.n[inc]) - 1)
+    end
+  end
+  for inc, g in pairs(of.g) do
+    if of.k[inc] then
+      -- It is present as far as the ledger knows.
+    elseif num(string.match(g, '^%d+')) + GONE_KEPT_MS > now then
+      lines[#lines + 1] = 'g ' .. inc
+    else
+      redis.call('HDEL', KEYS[2], 'g:' .. inc, 'o:' .. inc, inc)
     end
   end
   table.sort(lines)
   redis.call('HSET', KEYS[1], 'roll', table.concat(lines, '\n'))
 end
 
--- A newcomer's line is added to what stands there: hundreds may come at once, and each would have all of them read.
+-- A newcomer's line is added to what stands there: hundreds may come at once, and each would have all of them read. While
+-- members restate nobody is told the roll, and it is written by the first step after the one that finds that they have: that one
+-- has enough to do.
 local function finish_roll(meta)
-  if meta.roll_changed then
+  if meta.open == 1 or meta.roll_later then
+    if meta.rollold == 0 then
+      change(meta, 'rollold', 1)
+    end
+  elseif meta.roll_changed or meta.rollold == 1 then
+    change(meta, 'rollold', 0)
     write_roll(everybody())
   elseif meta.roll_line then
     local roll = redis.call('HGET', KEYS[1], 'roll') or ''
@@ -169,8 +228,8 @@ end
 local function mark_gone(meta, inc)
   local p = redis.call('HGET', KEYS[2], 'k:' .. inc)
   change(meta, 'news', meta.news + 1)
-  redis.call('HSET', KEYS[2], 'g:' .. inc, str(now) .. ' ' .. str(meta.news))
-  redis.call('HDEL', KEYS[2], 'k:' .. inc, 'n:' .. inc, 'f:' .. inc, 'd:' .. inc)
+  put('g', inc, str(now) .. ' ' .. str(meta.news))
+  drop(inc, 'knfd')
   if p then
     change(meta, 'count', math.max(0, meta.count - 1))
   end
