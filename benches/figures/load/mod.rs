@@ -52,6 +52,10 @@ pub(crate) enum Broken {
 
 /// What to ask, and for how long.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Load {
     /// Where: `127.0.0.1:50051` or `unix:/path`.
     #[arg(long)]
