@@ -37,13 +37,13 @@ async fn held(server: &RedisServer, call: impl Future) -> Duration {
 
 /// What calls took, and the yardstick in turn with them.
 #[derive(Default)]
-struct Yardsticks {
+struct Compared {
     took: Vec<Duration>,
     yardsticks: Vec<Duration>,
     steps: Vec<u32>,
 }
 
-impl Yardsticks {
+impl Compared {
     async fn measure(&mut self, server: &RedisServer) {
         let yardstick = async {
             server.command::<()>(&["EVAL", YARDSTICK, "1", "yardstick"]);
@@ -76,7 +76,7 @@ impl Yardsticks {
 
 /// Makes a call in some turns, each of which it is told, and looks for how long the server was held.
 async fn holds_for(server: &RedisServer, what: &str, mut call: impl AsyncFnMut(usize)) {
-    let mut yardsticks = Yardsticks::default();
+    let mut yardsticks = Compared::default();
     for turn in 0..TURNS {
         yardsticks.measure(server).await;
         let before = scripts(server);
@@ -340,7 +340,7 @@ async fn the_last_one_who_tells_again() {
         restated: epoch,
         ..Beat::default()
     };
-    let (mut yardsticks, mut after) = (Yardsticks::default(), Yardsticks::default());
+    let (mut yardsticks, mut after) = (Compared::default(), Compared::default());
     for _ in 0..TURNS {
         let epoch = begin().await;
         for one in others {
