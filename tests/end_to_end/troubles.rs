@@ -9,7 +9,7 @@ use imquota::grpc::proto::Resource::{Account, AvRoom, Group};
 use crate::away::{
     PRO, SETTINGS, TIGHT, admitted, hard_limits_are_refused, metered_resources_go_on,
 };
-use crate::client::{Client, UNAVAILABLE, used, verdict};
+use crate::client::{ALLOW, Client, UNAVAILABLE, used, verdict};
 use crate::redis_server::{Persistence, RedisServer};
 use crate::relay::Relay;
 use crate::sidecar::Sidecar;
@@ -56,6 +56,11 @@ impl Scene {
 
     /// Nobody does anything, and all is counted once.
     async fn recovers(&self) {
+        self.recovers_with(2).await;
+    }
+
+    /// As [`Scene::recovers`], with one creation more under the limit, which is then of so many.
+    async fn recovers_with(&self, limited: u64) {
         let client = &self.client;
         admitted(client, TIGHT, Account).await;
         until("the books agree", async || {
@@ -67,7 +72,7 @@ impl Scene {
                 used(&pro, AvRoom),
             ];
             let seen = (tight.degraded || pro.degraded, counts);
-            if seen == (false, [2, 5, 6, 1]) {
+            if seen == (false, [limited, 5, 6, 1]) {
                 Ok(())
             } else {
                 Err(seen)
@@ -85,6 +90,25 @@ async fn a_network_that_swallows_all() {
     scene.is_honest().await;
     scene.relay.lead_to(scene.redis.port());
     scene.recovers().await;
+}
+
+/// By how much: a fifth of how long a check waits.
+const LATE: Duration = Duration::from_millis(100);
+
+/// Every answer comes late, and none too late: nobody is refused for that, and what needs no answer does not wait.
+#[tokio::test]
+async fn a_redis_that_is_slow() {
+    let scene = Scene::new().await;
+    scene.relay.is_late(scene.redis.port(), LATE);
+    admitted(&scene.client, TIGHT, Account).await;
+    for resource in [Account, Group] {
+        for _ in 0..5 {
+            let answer = scene.client.create(PRO, resource).await;
+            assert_eq!(verdict(&answer), ALLOW, "{answer:?}");
+        }
+    }
+    scene.relay.lead_to(scene.redis.port());
+    scene.recovers_with(3).await;
 }
 
 #[tokio::test]

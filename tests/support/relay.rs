@@ -1,8 +1,9 @@
 //! Stands between sidecars and a Redis, as a name that can be made to lead to another server.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -17,6 +18,8 @@ pub struct Relay {
 enum Target {
     /// To the server that listens on this port.
     Port(u16),
+    /// The same, and what it says comes so much later.
+    Late(u16, Duration),
     /// Nowhere: connections stay open, and nothing that is sent arrives.
     Nowhere,
 }
@@ -45,6 +48,11 @@ impl Relay {
         self.target.send_replace(Target::Port(target));
     }
 
+    /// Leads there from now on, and lets every answer wait so long; connections to the old one end.
+    pub fn is_late(&self, target: u16, by: Duration) {
+        self.target.send_replace(Target::Late(target, by));
+    }
+
     /// Swallows all that is sent from now on, and closes nothing until it leads somewhere again.
     pub fn swallow(&self) {
         self.target.send_replace(Target::Nowhere);
@@ -62,6 +70,28 @@ async fn lead(mut from: TcpStream, mut led: watch::Receiver<Target>) {
             _ = copy_bidirectional(&mut from, &mut to) => return,
             _ = led.changed() => {}
         }
+    }
+    if let Target::Late(port, by) = target {
+        let Ok(to) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+            return;
+        };
+        let (mut asks, mut hears) = from.split();
+        let (mut says, mut is_asked) = to.into_split();
+        let late = async {
+            let mut said = vec![0; 64 * 1024];
+            while let Ok(read @ 1..) = says.read(&mut said).await {
+                tokio::time::sleep(by).await;
+                if hears.write_all(&said[..read]).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            _ = copy(&mut asks, &mut is_asked) => {}
+            () = late => {}
+            _ = led.changed() => {}
+        }
+        return;
     }
     let nowhere = |target: &Target| matches!(target, Target::Nowhere);
     while nowhere(&led.borrow_and_update()) && led.changed().await.is_ok() {}

@@ -1,11 +1,15 @@
 //! The data folder: made if its parent exists, and locked for one process.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Fault;
 use super::log::APPEND_BYTES_MAX;
 use super::segment::{SEGMENT_BYTES, number_of};
+
+/// Who may look into a folder that is made here: names of users and objects lie in it until they are settled.
+const OWN: u32 = 0o700;
 
 /// A locked data folder. The lock ends with the process, however it ends.
 #[derive(Debug)]
@@ -22,7 +26,7 @@ impl Folder {
     /// [`Fault::Locked`], [`Fault::Io`].
     pub fn lock(path: &Path) -> Result<Self, Fault> {
         let io = |error| Fault::Io(path.into(), error);
-        match std::fs::create_dir(path) {
+        match DirBuilder::new().mode(OWN).create(path) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                 return Err(io(error));
             }
@@ -77,5 +81,23 @@ impl Folder {
         }
         segments.sort_unstable();
         Ok(segments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_made_is_its_users_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        let folder = Folder::lock(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, OWN);
+        drop(folder);
+        // One that is there is somebody's choice, or a volume.
+        Folder::lock(&path).unwrap();
     }
 }
