@@ -21,6 +21,7 @@ use support::{
 mod asking;
 mod book;
 mod cells;
+mod cost;
 mod faults;
 mod gateway;
 mod lasting;

@@ -29,9 +29,9 @@ const NAMERS: usize = 6;
 const SECONDS: u64 = 3;
 
 /// One scenario at a time: each has more processes than a small machine has cores.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-fn number(variable: &str) -> Option<u64> {
+pub fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(
         text.parse()
