@@ -2,7 +2,7 @@
 //! given back, and whatever else stands under it stays.
 
 use imquota::quota::{Counter, Resource};
-use imquota::store::{Ack, Fingerprint, Intent, Statement, Take, Taken, Whose};
+use imquota::store::{Ack, Fingerprint, Intent, REPORT_RECORDS_MAX, Statement, Take, Taken, Whose};
 
 use crate::asks::{
     MINE, REPLAYED, accounts_taken, answer, attempt, count, of, recover, statement, sums, two, with,
@@ -184,7 +184,7 @@ async fn a_shared_id_costs_at_most_so_many_bytes() {
     });
     let before = memory();
     let takes: Vec<Take> = takes.collect();
-    for part in takes.chunks(128) {
+    for part in takes.chunks(REPORT_RECORDS_MAX) {
         for take in part {
             assert_eq!(one.asks(take).await, MINE);
         }
