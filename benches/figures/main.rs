@@ -29,6 +29,7 @@ mod soak;
 mod start;
 mod stat;
 mod tight;
+mod tls;
 
 use clap::{Parser, Subcommand};
 
@@ -106,10 +107,14 @@ enum What {
     /// So much of that, and nothing else.
     #[command(hide = true)]
     Counted(counted::Counted),
+    /// Calls over TLS against calls over plain TCP, and handshakes a second of a core.
+    Tls,
     /// Batches and streams against single calls.
     Many,
     /// The load alone, against a server that runs already.
     Load(load::Load),
+    /// Connections that come and go alone.
+    Connects(load::Connects),
     /// The load of batches and streams alone.
     ManyLoad(load::Many),
     /// Bare calls of a script alone.
@@ -165,6 +170,7 @@ fn run(args: Args) -> Result<(), Failure> {
     };
     match args.what {
         Some(What::Load(load)) => return load.run(),
+        Some(What::Connects(load)) => return load.run(),
         Some(What::ManyLoad(load)) => return load.run(),
         Some(What::PacedLoad(load)) => return load.run(),
         Some(What::EvalshaLoad(load)) => return load.run(),
@@ -179,6 +185,7 @@ fn run(args: Args) -> Result<(), Failure> {
     match args.what {
         Some(What::Check) => check::run(effort),
         Some(What::Others) => others::run(effort),
+        Some(What::Tls) => tls::run(effort),
         Some(What::Many) => many::run(effort),
         Some(What::Latency) => latency::run(effort),
         Some(What::Disturbed) => disturbed::run(effort),
@@ -196,6 +203,7 @@ fn run(args: Args) -> Result<(), Failure> {
         _ => {
             check::run(effort)?;
             others::run(effort)?;
+            tls::run(effort)?;
             many::run(effort)?;
             latency::run(effort)?;
             disturbed::run(effort)?;

@@ -92,6 +92,29 @@ pub(crate) struct Sidecar {
     pub(crate) socket: String,
 }
 
+/// Where it runs, and what differs in its settings.
+struct Shape<'a> {
+    cores: &'a str,
+    workers: u64,
+    tcp: String,
+    /// A listener with TLS, for which `more` has what it needs.
+    secure: Option<&'a str>,
+    more: &'a str,
+}
+
+impl<'a> Shape<'a> {
+    /// One worker on the servers' core.
+    fn alone(tcp: String, more: &'a str) -> Self {
+        Self {
+            cores: SERVER_CORE,
+            workers: 1,
+            tcp,
+            secure: None,
+            more,
+        }
+    }
+}
+
 impl Sidecar {
     /// Starts one with the ledger `store` and the state in `folder`, and waits until it serves.
     pub(crate) fn start(store: &str, folder: &Path, limits: Limits) -> Result<Self, Failure> {
@@ -114,7 +137,8 @@ impl Sidecar {
         limits: Limits,
         more: &str,
     ) -> Result<(Self, Duration), Failure> {
-        Self::on(SERVER_CORE, 1, store, folder, limits, more)
+        let shape = Shape::alone(free_address()?, more);
+        Self::of(shape, store, folder, limits)
     }
 
     /// As [`Sidecar::start`], with two workers on both cores.
@@ -123,17 +147,48 @@ impl Sidecar {
         folder: &Path,
         limits: Limits,
     ) -> Result<Self, Failure> {
-        Ok(Self::on(BOTH_CORES, 2, store, folder, limits, "")?.0)
+        let shape = Shape {
+            cores: BOTH_CORES,
+            workers: 2,
+            ..Shape::alone(free_address()?, "")
+        };
+        Ok(Self::of(shape, store, folder, limits)?.0)
     }
 
-    fn on(
-        cores: &str,
-        workers: u64,
+    /// As [`Sidecar::start`], with one listener more, whose TLS has this certificate and key: its address.
+    pub(crate) fn with_tls(
         store: &str,
         folder: &Path,
         limits: Limits,
-        more: &str,
+        [cert, key]: [&Path; 2],
+    ) -> Result<(Self, String), Failure> {
+        let (tcp, secure) = (free_address()?, free_address()?);
+        let more = format!(
+            "tls: {{ listen: {{ cert: {}, key: {} }} }}\nallow_plaintext: [\"{tcp}\"]\n",
+            cert.display(),
+            key.display()
+        );
+        let shape = Shape {
+            secure: Some(&secure),
+            ..Shape::alone(tcp, &more)
+        };
+        let (sidecar, _) = Self::of(shape, store, folder, limits)?;
+        Ok((sidecar, secure))
+    }
+
+    fn of(
+        shape: Shape<'_>,
+        store: &str,
+        folder: &Path,
+        limits: Limits,
     ) -> Result<(Self, Duration), Failure> {
+        let Shape {
+            cores,
+            workers,
+            tcp,
+            secure,
+            more,
+        } = shape;
         let settings = folder.join("imquota.yaml");
         let (limits, fees) = (limits.text(), limits.fees());
         fs::write(
@@ -142,9 +197,8 @@ impl Sidecar {
                 "plans: {{ figures: {{ limits: {limits}, fees: {fees} }} }}\nunknown_app_plan: figures\n{more}"
             ),
         )?;
-        let tcp = format!("127.0.0.1:{}", free_port()?);
         let socket = format!("unix:{}", folder.join("imquota.sock").display());
-        let args = [
+        let mut args = vec![
             "serve".to_owned(),
             format!("--config={}", settings.display()),
             format!("--listen={tcp}"),
@@ -153,6 +207,7 @@ impl Sidecar {
             format!("--data-dir={}", folder.join("data").display()),
             format!("--workers={workers}"),
         ];
+        args.extend(secure.map(|address| format!("--listen={address}")));
         let (process, took) = Running::until(cores, program()?, &args, READY)?;
         let sidecar = Self {
             process,
@@ -253,6 +308,10 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 pub(crate) fn free_port() -> Result<u16, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
+}
+
+fn free_address() -> Result<String, Failure> {
+    Ok(format!("127.0.0.1:{}", free_port()?))
 }
 
 /// The program as it is shipped: it was built beside this one.

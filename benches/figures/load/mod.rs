@@ -1,15 +1,18 @@
 //! The load: a client of one thread that does as little as it can for a call, so that a server on
 //! one core is the limit and not the client.
 
+mod connects;
 mod fields;
 mod many;
 mod paced;
 mod pulse;
 mod question;
+mod secure;
 mod talk;
 
 use std::cell::{Cell, RefCell};
 use std::fs;
+use std::path::PathBuf;
 use std::process;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -23,12 +26,15 @@ use tokio::task::LocalSet;
 use crate::Failure;
 use crate::sidecar::runtime;
 use question::{Apps, Question};
+use secure::Secure;
 use talk::{MAY_BE_PACKED, PLAIN, Talk};
 
+pub(crate) use connects::Connects;
 pub(crate) use many::Many;
 pub(crate) use paced::Paced;
 pub(crate) use pulse::Pulse;
 pub(crate) use question::{COUNTED_BY, DOMAIN};
+pub(crate) use secure::NAME;
 
 /// Room for what a server sends at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -60,6 +66,9 @@ pub(crate) struct Load {
     /// Where: `127.0.0.1:50051` or `unix:/path`.
     #[arg(long)]
     to: String,
+    /// With TLS, over TCP: the file of the certificate that is trusted.
+    #[arg(long)]
+    root: Option<PathBuf>,
     /// Connections.
     #[arg(long, default_value_t = 4)]
     connections: usize,
@@ -152,6 +161,7 @@ impl Load {
             answered: Cell::new(0),
             over: Cell::new(false),
         });
+        let secure = self.root.as_deref().map(Secure::new).transpose()?;
         let mut connections = Vec::new();
         for _ in 0..self.connections {
             let talk = Talk::new(path, header, self.in_flight);
@@ -162,7 +172,12 @@ impl Load {
             } else {
                 let stream = TcpStream::connect(&self.to).await?;
                 stream.set_nodelay(true)?;
-                tokio::task::spawn_local(drive(stream, talk, shared))
+                if let Some(secure) = &secure {
+                    let stream = secure.over(stream).await?;
+                    tokio::task::spawn_local(drive(stream, talk, shared))
+                } else {
+                    tokio::task::spawn_local(drive(stream, talk, shared))
+                }
             });
         }
         let clock = tokio::task::spawn_local(clock(
@@ -186,15 +201,20 @@ impl Load {
             clock.abort();
             Window::default()
         };
-        Ok(json!({
-            "answered": shared.answered.get(),
-            "unanswered": unanswered,
-            "measured": window.answered,
-            "micros": window.micros,
-            "busy_micros": window.busy_micros,
-            "server_busy_micros": window.server_busy_micros,
-        }))
+        Ok(found(&shared, unanswered, &window))
     }
+}
+
+/// What a load prints.
+fn found(shared: &Shared, unanswered: usize, window: &Window) -> Value {
+    json!({
+        "answered": shared.answered.get(),
+        "unanswered": unanswered,
+        "measured": window.answered,
+        "micros": window.micros,
+        "busy_micros": window.busy_micros,
+        "server_busy_micros": window.server_busy_micros,
+    })
 }
 
 /// What happened while it was measured.
@@ -260,6 +280,8 @@ async fn talk_over(
     loop {
         fill(talk, shared);
         stream.write_all(&talk.out).await?;
+        // What is encrypted may wait for room, though it was taken.
+        stream.flush().await?;
         talk.out.clear();
         if talk.open() == 0 && (shared.over.get() || shared.next.get() == shared.calls) {
             return Ok(());
