@@ -26,7 +26,7 @@ use crate::grpc::{
 use crate::invoice::{Invoices, Prices};
 use crate::ledger::{Folder, JournalFault, Ledger, Parts, Queues, Saving};
 use crate::listeners::{self, ListenFault, Listeners};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Unserved};
 use crate::observe::LogFilter;
 use crate::operator::Operations;
 use crate::reload::{Live, Origin};
@@ -206,6 +206,7 @@ impl Server<'_> {
             invoices: self.invoices,
             witness: self.witness,
             envoy_keys: self.settings.envoy_keys.clone(),
+            unserved: Unserved::default(),
             log: Some(self.log),
         };
         let (stop_others, others_stop) = watch::channel(false);
@@ -226,6 +227,7 @@ impl Server<'_> {
                 self.settings.app_series.clone(),
                 self.certificates,
                 self.spans,
+                doors.unserved.clone(),
             ),
             Board::new(
                 self.ledger.clone(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
@@ -12,9 +12,10 @@ use tokio::time::{Instant, sleep};
 
 use super::bind::{Bound, Listener};
 use super::connection::{Accepted, Stream};
-use super::places::{NoPlace, Places};
+use super::places::Places;
 use super::socket_file::SocketFile;
 use crate::endpoint::Endpoint;
+use crate::metrics::{Refusal, Unserved};
 use crate::tls::ServerTls;
 
 /// The first pause after a failed accept, which may be for want of descriptors: asking again at once
@@ -30,17 +31,21 @@ pub(super) struct Handout {
     workers: Vec<mpsc::Sender<Accepted>>,
     next: AtomicUsize,
     places: Places,
-    refused: AtomicU64,
+    unserved: Unserved,
 }
 
 impl Handout {
-    /// Hands round to `workers`, as long as there are `places`.
-    pub(super) fn new(workers: Vec<mpsc::Sender<Accepted>>, places: Places) -> Self {
+    /// Hands round to `workers`, as long as there are `places`; who gets none is counted as `unserved`.
+    pub(super) fn new(
+        workers: Vec<mpsc::Sender<Accepted>>,
+        places: Places,
+        unserved: Unserved,
+    ) -> Self {
         Self {
             workers,
             next: AtomicUsize::new(0),
             places,
-            refused: AtomicU64::new(0),
+            unserved,
         }
     }
 
@@ -48,10 +53,7 @@ impl Handout {
     fn give(&self, stream: Stream, from: Option<IpAddr>, tls: Option<ServerTls>) {
         let place = match self.places.take(from) {
             Ok(place) => place,
-            Err(NoPlace::Full) => return self.refuse("as many connections as allowed are open"),
-            Err(NoPlace::OfAddress) => {
-                return self.refuse("one address has as many connections as it may have");
-            }
+            Err(refusal) => return self.refuse(refusal),
         };
         let mut accepted = Accepted { stream, tls, place };
         for _ in &self.workers {
@@ -61,11 +63,16 @@ impl Handout {
                 Err(back) => accepted = back.into_inner(),
             }
         }
-        self.refuse("no worker takes any more");
+        self.refuse(Refusal::NoWorker);
     }
 
-    fn refuse(&self, reason: &'static str) {
-        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+    fn refuse(&self, why: Refusal) {
+        let refused = self.unserved.refused(why);
+        let reason = match why {
+            Refusal::Full => "as many connections as allowed are open",
+            Refusal::OfAddress => "one address has as many connections as it may have",
+            Refusal::NoWorker => "no worker takes any more",
+        };
         // A client that tries again and again must not fill the log.
         if refused.is_power_of_two() {
             tracing::warn!(refused, "connections are refused: {reason}");

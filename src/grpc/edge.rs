@@ -32,6 +32,7 @@ use super::service::Quota;
 use super::turns::Account;
 use super::unary;
 use crate::access::{Access, Caller};
+use crate::metrics::Unserved;
 
 /// The largest message that is read, in bytes. The largest legal one is a BatchCheck of 1,000 checks
 /// with ids, about 150 KiB; what is a little too large still gets an answer that names the field.
@@ -64,6 +65,8 @@ struct Services {
     routes: Routes,
     /// If it is they that are served, over HTTP/1.1, and nothing else.
     pages: Option<Pages>,
+    /// What counts the answers that nobody takes.
+    unserved: Unserved,
 }
 
 impl Edge {
@@ -74,6 +77,7 @@ impl Edge {
         envoy: Envoy,
         probes: Probes,
         access: Option<Access>,
+        unserved: Unserved,
     ) -> Self {
         let generated = QuotaServiceServer::new(quota.clone())
             .accept_compressed(CompressionEncoding::Gzip)
@@ -89,19 +93,24 @@ impl Edge {
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let routes = reflection(health(probes), &served);
         let routes = routes.add_service(billing).add_service(envoy);
-        Self::of(Some(quota), routes.add_service(generated), access)
+        Self::of(Some(quota), routes.add_service(generated), access, unserved)
     }
 
     /// The operators' service, health and reflection.
     pub(super) fn admin(admin: Admin, probes: Probes) -> Self {
         let generated = AdminServiceServer::new(admin).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let routes = reflection(health(probes), &[admin_service_server::SERVICE_NAME]);
-        Self::of(None, routes.add_service(generated), None)
+        Self::of(
+            None,
+            routes.add_service(generated),
+            None,
+            Unserved::default(),
+        )
     }
 
     /// Health alone.
     pub(super) fn only_health(probes: Probes) -> Self {
-        Self::of(None, health(probes), None)
+        Self::of(None, health(probes), None, Unserved::default())
     }
 
     /// Pages for who speaks no gRPC.
@@ -111,15 +120,22 @@ impl Edge {
             quota: None,
             routes: Routes::default(),
             pages: Some(pages),
+            unserved: Unserved::default(),
         })
     }
 
-    fn of(quota: Option<Quota>, routes: Routes, access: Option<Access>) -> Self {
+    fn of(
+        quota: Option<Quota>,
+        routes: Routes,
+        access: Option<Access>,
+        unserved: Unserved,
+    ) -> Self {
         Self::behind(Services {
             access,
             quota,
             routes: routes.prepare(),
             pages: None,
+            unserved,
         })
     }
 
@@ -136,6 +152,11 @@ impl Edge {
     /// The pages, if they are what is served.
     pub(super) fn pages(&self) -> Option<&Pages> {
         self.services.pages.as_ref()
+    }
+
+    /// What counts the answers that nobody takes.
+    pub(super) fn unserved(&self) -> &Unserved {
+        &self.services.unserved
     }
 
     /// The same services for a connection with `peer`, on its own account.

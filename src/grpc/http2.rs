@@ -107,12 +107,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
             KEEPALIVE_AFTER,
             KEEPALIVE_ANSWER_MAX,
         );
+        let unread = Unread::counted_by(edge.unserved().clone());
         Ok(Box::new(Self {
             connection,
             edge,
             standing,
             alive,
-            unread: Unread::default(),
+            unread,
             came: VecDeque::new(),
             waiting: JoinSet::new(),
         }))

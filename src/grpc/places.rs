@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustc_hash::FxBuildHasher;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::metrics::Refusal;
+
 /// Places for connections. Its clones share them.
 #[derive(Clone)]
 pub(super) struct Places {
@@ -17,15 +19,6 @@ pub(super) struct Places {
 }
 
 type ByAddress = HashMap<IpAddr, usize, FxBuildHasher>;
-
-/// Why there is no place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoPlace {
-    /// All are taken.
-    Full,
-    /// The address has all that it may have.
-    OfAddress,
-}
 
 /// A connection's place, which is free again when it is dropped.
 pub(super) struct Place {
@@ -44,9 +37,9 @@ impl Places {
     }
 
     /// A place for a connection from `address`; `None`: a Unix socket.
-    pub(super) fn take(&self, address: Option<IpAddr>) -> Result<Place, NoPlace> {
+    pub(super) fn take(&self, address: Option<IpAddr>) -> Result<Place, Refusal> {
         let all = Arc::clone(&self.all);
-        let permit = all.try_acquire_owned().map_err(|_| NoPlace::Full)?;
+        let permit = all.try_acquire_owned().map_err(|_| Refusal::Full)?;
         // This machine is one gateway, which may have them all.
         let address = address.map(|address| address.to_canonical());
         let Some(address) = address.filter(|address| !address.is_loopback()) else {
@@ -58,7 +51,7 @@ impl Places {
         let mut counted = lock(&self.by_address);
         let count = counted.entry(address).or_default();
         if *count >= self.per_address_max {
-            return Err(NoPlace::OfAddress);
+            return Err(Refusal::OfAddress);
         }
         *count += 1;
         Ok(Place {
@@ -102,13 +95,13 @@ mod tests {
         let (one, other) = (Some(address("10.0.0.1")), Some(address("::ffff:10.0.0.2")));
         let first = places.take(one).ok().unwrap();
         let _second = places.take(one).ok().unwrap();
-        assert_eq!(places.take(one).err(), Some(NoPlace::OfAddress));
+        assert_eq!(places.take(one).err(), Some(Refusal::OfAddress));
         let _third = places.take(other).ok().unwrap();
         drop(first);
         let _fourth = places.take(one).ok().unwrap();
         let _here = places.take(Some(address("127.0.0.1"))).ok().unwrap();
         let socket = places.take(None).ok().unwrap();
-        assert_eq!(places.take(other).err(), Some(NoPlace::Full));
+        assert_eq!(places.take(other).err(), Some(Refusal::Full));
         drop(socket);
         let again = places.take(Some(address("10.0.0.2"))).ok().unwrap();
         drop(again);

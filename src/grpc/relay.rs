@@ -16,6 +16,7 @@ use tonic::body::Body;
 
 use super::turns::{CALL, Standing};
 use super::unread::{Held, TAKE_MAX, Unread};
+use crate::metrics::GivenUp;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// Where a call's status stands.
@@ -100,6 +101,7 @@ impl Rest {
                     bytes = message.len(),
                     "an answer was given up: too many wait"
                 );
+                unread.give_up(GivenUp::Crowded);
                 stream.send_reset(Reason::ENHANCE_YOUR_CALM);
                 Ok(())
             }
@@ -270,6 +272,10 @@ async fn send_all(
                 None => None,
             };
             let Some(room) = waited else {
+                unread.give_up(match held {
+                    Some(_) => GivenUp::Untaken,
+                    None => GivenUp::Crowded,
+                });
                 to.send_reset(Reason::ENHANCE_YOUR_CALM);
                 tracing::debug!("an answer was given up: its client does not take it");
                 return Ok(Sent::GivenUp);
@@ -280,4 +286,53 @@ async fn send_all(
         to.send_data(part, false)?;
     }
     Ok(Sent::All)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::super::turns::Turns;
+    use super::*;
+    use crate::metrics::Unserved;
+
+    /// A client that gives no room for any answer, and asks one call.
+    async fn asks_and_takes_nothing(stream: tokio::io::DuplexStream) {
+        let mut open = h2::client::Builder::new();
+        open.initial_window_size(0);
+        let (sender, connection) = open.handshake::<_, Bytes>(stream).await.unwrap();
+        let asking = async {
+            let mut sender = sender.ready().await.unwrap();
+            let call = http::Request::post("http://localhost/").body(()).unwrap();
+            let _answer = sender.send_request(call, true).unwrap();
+            pending::<()>().await;
+        };
+        tokio::select! {
+            () = asking => {}
+            ended = connection => panic!("the connection ended: {ended:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_takes_is_given_up_and_counted() {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let client = tokio::spawn(asks_and_takes_nothing(far));
+        let mut connection = h2::server::handshake(near).await.unwrap();
+        let (_call, mut respond) = connection.accept().await.unwrap().unwrap();
+        let unserved = Unserved::default();
+        let unread = Unread::counted_by(unserved.clone());
+        let answer = || Reply::Message(vec![0; SMALL_BYTES + 1].into());
+        let standing = Turns::default().standing();
+        let rest = send(answer(), &mut respond, &standing, &unread).unwrap();
+        let rest = rest.expect("there is no room for it");
+        assert_eq!(unserved.answers(GivenUp::Untaken), 0);
+        tokio::select! {
+            ended = rest.finish() => ended.unwrap(),
+            ended = connection.accept() => panic!("one call was asked: {:?}", ended.is_some()),
+        }
+        assert_eq!(unserved.answers(GivenUp::Untaken), 1);
+        assert_eq!(unserved.answers(GivenUp::Crowded), 0);
+        assert!(!client.is_finished());
+        client.abort();
+    }
 }

@@ -15,7 +15,7 @@ use crate::admission::Admission;
 use crate::board::Board;
 use crate::config::EnvoyKeys;
 use crate::invoice::Invoices;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Unserved};
 use crate::observe::LogFilter;
 use crate::operator::Operations;
 
@@ -89,6 +89,8 @@ pub struct Doors {
     pub witness: Witness,
     /// How an Envoy says what is created.
     pub envoy_keys: EnvoyKeys,
+    /// What counts the connections that are refused, and the answers that are given up.
+    pub unserved: Unserved,
     /// Which log lines are written, where the log is the server's own.
     pub log: Option<LogFilter>,
 }
@@ -145,6 +147,7 @@ pub async fn serve(
         envoy,
         Probes::new(readiness.clone()),
         access,
+        doors.unserved.clone(),
     );
     // Room for the end of every worker.
     let (ends, mut ended) = mpsc::channel(bounds.workers.get());
@@ -164,6 +167,7 @@ pub async fn serve(
         Handout::new(
             inboxes,
             Places::new(bounds.connections_max, bounds.per_address_max),
+            doors.unserved,
         ),
     );
     let outcome = tokio::select! {
@@ -254,7 +258,12 @@ async fn serve_here(
     let mut accepting = accept(
         acceptors(listeners)?,
         // Whoever probes or operates does so from few addresses, maybe from one.
-        Handout::new(vec![hand], Places::new(connections_max, connections_max)),
+        Handout::new(
+            vec![hand],
+            Places::new(connections_max, connections_max),
+            // They are no gateways, which alone are in the figures.
+            Unserved::default(),
+        ),
     );
     let mut serving = std::pin::pin!(worker::serve(
         inbox,

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::metrics::{GivenUp, Unserved};
+
 /// Beyond so many bytes no call is begun, and no stream makes answers.
 const BYTES_MAX: usize = 256 * 1024;
 /// Beyond so many, which calls come to that were begun before, an answer is given up.
@@ -24,9 +26,23 @@ pub(super) struct Unread(Arc<Shared>);
 struct Shared {
     bytes: AtomicUsize,
     less: Notify,
+    unserved: Unserved,
 }
 
 impl Unread {
+    /// None yet; what is given up is counted there.
+    pub(super) fn counted_by(unserved: Unserved) -> Self {
+        Self(Arc::new(Shared {
+            unserved,
+            ..Shared::default()
+        }))
+    }
+
+    /// An answer is given up.
+    pub(super) fn give_up(&self, why: GivenUp) {
+        self.0.unserved.given_up(why);
+    }
+
     /// Whether nothing more is to be begun.
     pub(super) fn is_full(&self) -> bool {
         self.0.bytes.load(Ordering::Relaxed) >= BYTES_MAX
@@ -60,7 +76,7 @@ pub(super) struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Shared { bytes, less } = &*self.of.0;
+        let Shared { bytes, less, .. } = &*self.of.0;
         bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         less.notify_waiters();
     }

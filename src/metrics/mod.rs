@@ -7,6 +7,7 @@ mod process;
 mod settings;
 mod sheet;
 mod traces;
+mod unserved;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use crate::tls::ServerTls;
 use crate::trace::{SpanCounts, Spans};
 use apps::AppFigures;
 use sheet::Sheet;
+
+pub use unserved::{GivenUp, Refusal, Unserved};
 
 /// How the figures are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +66,7 @@ struct Sources {
     series: AppSeries,
     certificates: Vec<(&'static str, ServerTls)>,
     spans: Option<Spans>,
+    unserved: Unserved,
     since: Millis,
 }
 
@@ -83,12 +87,13 @@ struct Reading {
     certificates: Vec<(&'static str, i64)>,
     settings: Generation,
     spans: SpanCounts,
+    unserved: Unserved,
     since: Millis,
 }
 
 impl Metrics {
     /// The figures of `ledger`'s sidecar, whose checks `admission` decides, and of the certificates of its
-    /// listeners, by their keys, and of what takes spans, if anybody does.
+    /// listeners, by their keys, of what takes spans, if anybody does, and of what gateways did not get.
     #[must_use]
     pub fn new(
         ledger: Arc<Ledger>,
@@ -96,6 +101,7 @@ impl Metrics {
         series: AppSeries,
         certificates: Vec<(&'static str, ServerTls)>,
         spans: Option<Spans>,
+        unserved: Unserved,
     ) -> Self {
         Self(Arc::new(Sources {
             since: ledger.now(),
@@ -104,6 +110,7 @@ impl Metrics {
             series,
             certificates,
             spans,
+            unserved,
         }))
     }
 
@@ -129,6 +136,7 @@ impl Metrics {
             series,
             certificates,
             spans,
+            unserved,
             since,
         } = &*self.0;
         let ends = |(listener, tls): &(&'static str, ServerTls)| (*listener, tls.not_after());
@@ -141,6 +149,7 @@ impl Metrics {
             certificates: certificates.iter().map(ends).collect(),
             settings: ledger.rules().generations().now(),
             spans: spans.as_ref().map(Spans::counts).unwrap_or_default(),
+            unserved: unserved.clone(),
             since: *since,
         }
     }
@@ -158,6 +167,7 @@ impl Collector for Reading {
         process::write_certificates(&mut sheet, &self.certificates)?;
         settings::write(&mut sheet, &self.settings)?;
         traces::write(&mut sheet, self.spans)?;
+        unserved::write(&mut sheet, &self.unserved)?;
         let since = Duration::from_millis(self.since.since(Millis(0)));
         process::write(&mut sheet, since)
     }

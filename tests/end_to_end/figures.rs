@@ -6,13 +6,17 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use imquota::grpc::proto::{CheckMode, CheckRequest, Decision, Resource};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::client::{creation, deletion};
 use crate::http::{self, Page};
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_both_stores};
-use crate::wait::until;
+use crate::wait::{soon, until};
 
+/// What every HTTP/2 client says first, and settings that change nothing.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const SETTINGS: &str = "
 plans:
   small: { limits: { accounts: 4 } }
@@ -152,6 +156,36 @@ async fn no_app_is_named_unless_the_settings_say_so() {
     do_much(&sidecar).await;
     let page = http::get(&socket, "/metrics").await;
     assert!(!page.body.contains("app_id"), "{}", page.body);
+    sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn connections_that_find_no_place_are_counted() {
+    let settings = format!("\nconnections: {{ max: 2 }}{SETTINGS}");
+    let (mut sidecar, socket, _folder) = with_pages(&Store::Embedded, &settings).await;
+    let refused = async || {
+        let page = http::get(&socket, "/metrics").await;
+        let because = |reason| {
+            let begin = format!("imquota_connections_refused_total{{reason=\"{reason}\"}}");
+            sum(&page, &begin)
+        };
+        ["full", "address", "worker"].map(because)
+    };
+    let [full, address, worker] = refused().await;
+    let (mut served, mut turned_away) = (Vec::new(), 0);
+    while turned_away < 3 {
+        let connected = TcpStream::connect(sidecar.address()).await;
+        let mut stream = connected.expect("somebody listens");
+        // It may be closed already.
+        let _ = stream.write_all(HELLO).await;
+        match soon("a word or the end", stream.read(&mut [0; 1])).await {
+            Ok(1) => served.push(stream),
+            _ => turned_away += 1,
+        }
+    }
+    assert!(served.len() <= 2, "{} are served", served.len());
+    assert_eq!(refused().await, [full + turned_away, address, worker]);
+    drop(served);
     sidecar.stop().await;
 }
 

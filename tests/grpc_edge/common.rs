@@ -13,6 +13,7 @@ use imquota::grpc::proto::quota_service_client::QuotaServiceClient;
 use imquota::grpc::{Bounds, Doors, Readiness, ServeFault, Witness, bind, serve};
 use imquota::invoice::{Invoices, Prices};
 use imquota::ledger::{Folder, Ledger, Parts, Saving};
+use imquota::metrics::Unserved;
 use imquota::quota::{AppId, AppRules, Limits, Plan, PlanName, Rulebook};
 use imquota::store::embedded::EmbeddedStore;
 use tempfile::TempDir;
@@ -98,6 +99,7 @@ pub fn doors(ledger: Arc<Ledger>) -> Doors {
         admission: admission(ledger),
         witness: Witness::default(),
         envoy_keys: EnvoyKeys::default(),
+        unserved: Unserved::default(),
         log: None,
     }
 }
