@@ -145,8 +145,16 @@ fn a_room_that_is_no_group() {
 #[test]
 fn a_user_who_is_new_each_time() {
     is_rejected(
-        "if redis.call('SADD', key, ARGV[at + 1]) == 1 then",
-        "redis.call('SADD', key, ARGV[at + 1])\n    if true then",
+        "local added = redis.call('SADD', key, ARGV[places[1] + 1])",
+        "redis.call('SADD', key, ARGV[places[1] + 1])\n    local added = 1",
+    );
+}
+
+#[test]
+fn users_who_are_new_each_time_they_come_together() {
+    is_rejected(
+        "return new[1] and redis.call('SADD', key, unpack(new)) or 0",
+        "redis.call('SADD', key, unpack(members))\n  return #members",
     );
 }
 
