@@ -15,6 +15,8 @@ use imquota::reload::Origin;
 /// A server's calls allocate little and often: measured against the system's allocator, this one
 /// answers about a third more of them. Its second version: in the third all sizes but powers of two go
 /// the long way of aligned memory, and take up to a word more, since Rust always says which alignment it wants.
+/// Without huge pages, of which each that is touched at one place is resident as a whole: with them an idle connection took
+/// nearly twice as much, and no call less time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -85,6 +85,7 @@ impl Siege {
             .resident_kib()
             .saturating_sub(self.began_kib);
         assert!(grown < GROWTH_KIB_MAX, "{name}: {grown} KiB more");
+        println!("stood: {name}");
     }
 
     /// The end: it stops in good order, and nothing in it has panicked.
