@@ -61,7 +61,10 @@ pub(super) async fn serve(
 ) {
     let Accepted { stream, tls, place } = accepted;
     let served = match (stream, tls) {
-        (Stream::Tcp(stream), Some(tls)) => serve_tls(stream, &tls, edge, standing, drain).await,
+        // Boxed, as pages are: what few connections are must not make the task of each one larger.
+        (Stream::Tcp(stream), Some(tls)) => {
+            Box::pin(serve_tls(stream, &tls, edge, standing, drain)).await
+        }
         (Stream::Tcp(stream), None) => {
             serve_tcp(
                 stream,
@@ -138,7 +141,7 @@ async fn serve_http(
     drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
     match edge.pages() {
-        Some(pages) => serve_pages(stream, pages, drain).await,
+        Some(pages) => Box::pin(serve_pages(stream, pages, drain)).await,
         None => http2::serve(stream, edge, standing, drain).await,
     }
 }
@@ -177,4 +180,32 @@ async fn serve_pages(
 pub(super) async fn told_to_drain(drain: &mut watch::Receiver<bool>) {
     // What it returns holds the channel's lock; nobody may wait with it.
     drop(drain.wait_for(|&drain| drain).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use tokio::sync::watch;
+
+    use super::super::health::{Probes, Readiness};
+    use super::super::places::Places;
+    use super::super::turns::Turns;
+    use super::*;
+
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        let (stream, _other) = UnixStream::pair().expect("two sockets");
+        let accepted = Accepted {
+            stream: Stream::Unix(stream),
+            tls: None,
+            place: Places::new(1, 1).take(None).expect("there is one"),
+        };
+        let edge = Edge::only_health(Probes::new(Readiness::new()));
+        let (_drain, told) = watch::channel(false);
+        let task = serve(accepted, edge, Turns::default().standing(), told);
+        let bytes = size_of_val(&task);
+        println!("{bytes} bytes");
+        assert!(bytes <= 2 * 1024, "{bytes} bytes");
+    }
 }

@@ -15,9 +15,9 @@ use crate::wait::{soon, until};
 const PLACES: usize = imquota::grpc::CONNECTIONS_MAX;
 /// As many as ask for one.
 const CROWD: usize = 10_000;
-/// The most that one of them may cost while nothing is asked over it. The buffers of h2, to read and to
-/// write, are 24 KiB of it.
-const IDLE_BYTES_MAX: u64 = 40 * 1024;
+/// The most that one of them may cost while nothing is asked over it. Of the buffers of h2, 24 KiB to read and to
+/// write, only the pages that were touched are there.
+const IDLE_BYTES_MAX: u64 = 20 * 1024;
 
 /// Connections that are held open; those that are refused are among them.
 async fn hold(at: SocketAddr, number: usize) -> Vec<TcpStream> {
