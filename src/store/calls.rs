@@ -13,7 +13,7 @@ pub struct Calls {
     connected: AtomicU64,
 }
 
-/// How a call fails.
+/// How a call fails, or why it was sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// No answer came in time.
@@ -73,7 +73,7 @@ impl Failure {
 pub struct CallCounts {
     /// How long those took that were answered, an error among the answers.
     pub took: Times,
-    /// How many failed, by how.
+    /// How many failed or were sent again, by how.
     pub failed: [(&'static str, u64); FAILURES.len()],
     /// Connections that were made.
     pub connected: u64,
@@ -85,7 +85,7 @@ impl Calls {
         self.took.note(took, Writer::OfMany);
     }
 
-    /// A call failed.
+    /// A call failed, or was refused and is sent again.
     pub fn failed(&self, how: Failure) {
         self.failed[how as usize].fetch_add(1, Ordering::Relaxed);
     }

@@ -54,6 +54,7 @@ mod operators;
 mod records;
 mod recounts;
 mod recovery;
+mod replies;
 mod restating;
 mod rights;
 mod server_faults;

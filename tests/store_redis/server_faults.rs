@@ -109,6 +109,39 @@ async fn a_server_that_loads_its_data_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_server_that_loads_its_data_anew_is_away_until_it_has() {
+    let server = RedisServer::start();
+    let (one, _) = Sidecar::fresh(1, &server).await;
+    try_take(&one, 1).await.unwrap();
+    // It looks up from loading after each so many bytes, and takes long for what is between them.
+    server.command::<()>(&["DEBUG", "POPULATE", "1000"]);
+    server.command::<()>(&[
+        "CONFIG",
+        "SET",
+        "loading-process-events-interval-bytes",
+        "1024",
+        "key-load-delay",
+        "5000",
+    ]);
+    let (mut reloads, mut other) = (server.connect(), server.connect());
+    let reloaded = std::thread::spawn(move || {
+        let mut reload = redis::cmd("DEBUG");
+        reload.arg("RELOAD").query::<()>(&mut reloads)
+    });
+    // It loads once somebody is told so.
+    while redis::cmd("PING").query::<String>(&mut other).is_ok() {}
+    assert_away(try_take(&one, 2).await, "LOADING");
+    assert_eq!(one.troubles("LOADING"), 1);
+    redis::cmd("CONFIG")
+        .arg(&["SET", "key-load-delay", "0"])
+        .query::<()>(&mut other)
+        .unwrap();
+    reloaded.join().unwrap().unwrap();
+    assert!(try_take(&one, 3).await.is_ok());
+    assert_eq!(one.usage(app(1)).await.view.net[0], 2);
+}
+
+#[tokio::test]
 async fn a_replica_is_no_ledger() {
     let server = RedisServer::start();
     let (one, known) = Sidecar::fresh(1, &server).await;

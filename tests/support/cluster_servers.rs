@@ -68,6 +68,28 @@ impl Cluster {
         this
     }
 
+    /// One node, which has all slots and sends its clients to another port of the loopback.
+    pub fn alone(announced: u16) -> Self {
+        let announced = announced.to_string();
+        let settings = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-announce-port",
+            &announced,
+        ];
+        let server = RedisServer::with(Persistence::None, &settings);
+        let last = (SLOTS - 1).to_string();
+        server.command::<()>(&["CLUSTER", "ADDSLOTSRANGE", "0", &last]);
+        let this = Self {
+            servers: vec![server],
+        };
+        this.until("it is whole", || {
+            let info: String = this.servers[0].command(&["CLUSTER", "INFO"]);
+            info.contains("cluster_state:ok")
+        });
+        this
+    }
+
     /// The URLs of some nodes, as `store.urls` has them.
     pub fn urls(&self) -> Vec<String> {
         let url = |server: &RedisServer| format!("redis://127.0.0.1:{}", server.port());

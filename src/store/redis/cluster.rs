@@ -28,7 +28,7 @@ use super::dial::{Caller, Connection};
 use super::slot::{SLOTS, of_command};
 use super::{answer, fault};
 use crate::chance;
-use crate::store::StoreFault;
+use crate::store::{Calls, Failure, StoreFault};
 
 /// How often one call may be told another node: a slot that moves again and again is a fault.
 const REDIRECTIONS_MAX: u32 = 4;
@@ -44,6 +44,8 @@ pub(super) struct Cluster {
     masters: Box<[Master]>,
     /// Whose each slot is, by the place in `masters`.
     owners: RwLock<Box<[u16]>>,
+    /// Knows of the refusals that a call gets over, too.
+    calls: Arc<Calls>,
 }
 
 #[derive(Debug)]
@@ -57,10 +59,14 @@ type Ranges = Vec<(u16, u16, Address)>;
 
 impl Cluster {
     /// Asks one of `seeds` which masters there are, and connects to each.
-    pub(super) async fn connect(seeds: &[Address], caller: &Caller) -> Result<Self, StoreFault> {
+    pub(super) async fn connect(
+        seeds: &[Address],
+        caller: &Caller,
+        calls: &Arc<Calls>,
+    ) -> Result<Self, StoreFault> {
         let mut last = StoreFault::Away("no node of the Cluster is named".into());
         for seed in seeds {
-            match Self::by(seed, caller).await {
+            match Self::by(seed, caller, calls).await {
                 Ok(cluster) => return Ok(cluster),
                 Err(fault) => last = fault,
             }
@@ -68,7 +74,7 @@ impl Cluster {
         Err(last)
     }
 
-    async fn by(seed: &Address, caller: &Caller) -> Result<Self, StoreFault> {
+    async fn by(seed: &Address, caller: &Caller, calls: &Arc<Calls>) -> Result<Self, StoreFault> {
         let ranges = ask_ranges(&caller.dial(seed).await?, seed).await?;
         let mut addresses: Vec<Address> = Vec::new();
         let mut owners = vec![u16::MAX; usize::from(SLOTS)].into_boxed_slice();
@@ -98,6 +104,7 @@ impl Cluster {
         Ok(Self {
             masters: try_join_all(masters).await?.into(),
             owners: RwLock::new(owners),
+            calls: calls.clone(),
         })
     }
 
@@ -155,11 +162,13 @@ impl Cluster {
                     if to.and_then(|to| self.moved(slot, &to)).is_none() {
                         return Err(error);
                     }
+                    self.sends_again(&error);
                 }
                 ErrorKind::Server(
                     ServerErrorKind::TryAgain | ServerErrorKind::Ask | ServerErrorKind::ClusterDown,
                 ) if again < AGAIN_MAX => {
                     again += 1;
+                    self.sends_again(&error);
                     tokio::time::sleep(AGAIN.mul_f64(chance::within(0.75..1.25))).await;
                 }
                 _ => return Err(error),
@@ -188,11 +197,21 @@ impl Cluster {
             answers[at] = match value.extract_error() {
                 Ok(value) => value,
                 // It was not run there: a slot moved meanwhile.
-                Err(error) if is_elsewhere(&error) => self.send(&cmds[at]).await?,
+                Err(error) if is_elsewhere(&error) => {
+                    self.sends_again(&error);
+                    self.send(&cmds[at]).await?
+                }
                 Err(error) => return Err(error),
             };
         }
         Ok(answers)
+    }
+
+    /// Counts a refusal that is not the call's end. The last one of a call is counted by whoever made it.
+    fn sends_again(&self, error: &RedisError) {
+        if let Some(how) = Failure::said(error.code()) {
+            self.calls.failed(how);
+        }
     }
 }
 

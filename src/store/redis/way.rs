@@ -137,7 +137,7 @@ impl Dialer {
                 (Line::One(Arc::new(connection)), shown, Some(named))
             }
             (Way::Cluster(seeds), Some(caller)) => {
-                let cluster = Cluster::connect(seeds, caller).await?;
+                let cluster = Cluster::connect(seeds, caller, &self.calls).await?;
                 (Line::Cluster(Arc::new(cluster)), self.shown.clone(), None)
             }
             (Way::Other(transport), _) => {
