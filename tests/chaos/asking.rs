@@ -1,6 +1,7 @@
 //! One call through one sidecar, bounded, and what became of it.
 
 use std::error::Error as _;
+use std::fmt::Debug;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::cells::Cell;
 use crate::client::{ALLOW, Client, UNAVAILABLE, creation, deletion, verdict};
 
 /// How long a gateway waits for an answer: longer than a sidecar waits for its ledger.
-const DEADLINE: Duration = Duration::from_millis(700);
+pub const DEADLINE: Duration = Duration::from_millis(700);
 
 /// What a gateway knows of a creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,13 @@ pub enum Answer {
     /// Nobody listened: it was not sent.
     Unsent,
     Lost,
+}
+
+impl Answer {
+    /// Whether it says yes or no.
+    pub fn is_judged(self) -> bool {
+        matches!(self, Self::Allowed { .. } | Self::Full { .. })
+    }
 }
 
 /// What a gateway knows of a release.
@@ -47,12 +55,17 @@ pub struct Call {
 }
 
 impl Call {
-    pub async fn check(&self, door: &Client) -> Answer {
-        let mut request = tonic::Request::new(CheckRequest {
+    /// As a gateway says it.
+    pub fn creation(&self) -> CheckRequest {
+        CheckRequest {
             amount: self.amount,
             request_id: self.id.clone(),
             ..creation(self.cell.app, self.cell.resource)
-        });
+        }
+    }
+
+    pub async fn check(&self, door: &Client) -> Answer {
+        let mut request = tonic::Request::new(self.creation());
         request.set_timeout(DEADLINE);
         match door.try_check(request).await {
             Ok(answer) => self.judge(&answer),
@@ -61,8 +74,14 @@ impl Call {
         }
     }
 
-    fn judge(&self, answer: &CheckResponse) -> Answer {
+    /// What an answer says, be it alone or among others.
+    pub fn judge(&self, answer: &CheckResponse) -> Answer {
         let (name, replayed) = (self.cell.name, answer.replayed);
+        if let Some(fault) = &answer.fault {
+            let code = i32::try_from(fault.code).expect("there are 17");
+            not_ours(Code::from(code), fault);
+            return Answer::Lost;
+        }
         let full = self.cell.limit.map(|(_, refusal)| refusal);
         match verdict(answer) {
             ALLOW => {
@@ -96,16 +115,9 @@ impl Call {
     }
 }
 
-/// Whether a call never left. Any other status is a call without an outcome, whatever it says; but
-/// none of these calls is at fault.
-fn unsent(status: &Status) -> bool {
-    let ours = [
-        Code::InvalidArgument,
-        Code::NotFound,
-        Code::ResourceExhausted,
-        Code::Unimplemented,
-    ];
-    assert!(!ours.contains(&status.code()), "{status:?}");
+/// Whether a call never left. Any other status is a call without an outcome, whatever it says.
+pub fn unsent(status: &Status) -> bool {
+    not_ours(status.code(), status);
     let mut cause = status.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {
@@ -117,4 +129,15 @@ fn unsent(status: &Status) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// None of these calls is at fault.
+fn not_ours(code: Code, told: &impl Debug) {
+    let ours = [
+        Code::InvalidArgument,
+        Code::NotFound,
+        Code::ResourceExhausted,
+        Code::Unimplemented,
+    ];
+    assert!(!ours.contains(&code), "{told:?}");
 }

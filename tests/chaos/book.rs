@@ -3,9 +3,26 @@
 use std::ops::RangeInclusive;
 
 use crate::cells::{CELLS, Cell};
+use crate::logins::Logins;
+use crate::tally::{Progress, Shared};
 
 /// How many sidecars there are.
 pub const SIDECARS: usize = 6;
+
+/// What all gateways share.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    pub book: &'a Shared<Book>,
+    pub progress: &'a Progress,
+    /// Answers that the ledger gave, of a hard limit.
+    pub judged: &'a Progress,
+    /// Whether ids outlive what is done here. A ledger that forgot is told of them by the process that
+    /// answered; where that was killed as well, an id that is asked again is charged anew.
+    pub ids_last: bool,
+    /// The first of the sidecars that remember whom they recorded, whatever the ledger forgets: those after it are never ended.
+    /// All of them, of a ledger that keeps everything.
+    pub remember_from: usize,
+}
 
 /// Objects of one cell. Every amount stands for calls; one of unknown outcome may have been counted.
 #[derive(Debug, Default, Clone, Copy)]
@@ -44,6 +61,11 @@ pub struct Book {
     pub lost: u64,
     /// How many calls were answered.
     pub answered: u64,
+    /// How many creations were judged in batches, and how many in streams.
+    pub in_batches: u64,
+    pub in_streams: u64,
+    /// Users who logged in.
+    pub logins: Logins,
 }
 
 impl Book {
@@ -53,6 +75,9 @@ impl Book {
             unavailable: 0,
             lost: 0,
             answered: 0,
+            in_batches: 0,
+            in_streams: 0,
+            logins: Logins::default(),
         }
     }
 

@@ -47,6 +47,7 @@ apps:
   - { app_id: 5, plan: flagship, limits: { groups_gained_daily: unlimited }, share_ids: true }
   - { app_id: 6, plan: pro, limits: { accounts: 40 } }
   - { app_id: 7, plan: pro, limits: { av_rooms: 30 } }
+  - { app_id: 8, plan: pro }
 ";
 
 pub const CELLS: [Cell; 5] = [

@@ -1,35 +1,27 @@
-//! A gateway: creates and releases through whichever sidecar, asks again what it does not know, and
-//! keeps the book.
+//! A gateway: creates, one by one and several at a time, and releases through whichever sidecar, tells of users, asks again
+//! what it does not know, and keeps the book.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use futures_util::future::join;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::asking::{Answer, Back, Call};
-use crate::book::{Book, SIDECARS};
+use crate::book::{SIDECARS, Sums, World};
 use crate::cells::CELLS;
 use crate::client::Client;
-use crate::tally::{Progress, Shared};
+use crate::logins::Crowd;
+use crate::together::Way;
 use crate::wait::until;
 
 /// How many ids with their answers a gateway keeps, to ask them again.
 const REMEMBERED: usize = 100;
 /// After so many steps a gateway changes between mostly creating and mostly releasing.
 const TIDE: u64 = 80;
-
-/// What all gateways share.
-#[derive(Clone, Copy)]
-pub struct World<'a> {
-    pub book: &'a Shared<Book>,
-    pub progress: &'a Progress,
-    /// Answers that the ledger gave, of a hard limit.
-    pub judged: &'a Progress,
-    /// Whether ids outlive what is done here. A ledger that forgot is told of them by the process that
-    /// answered; where that was killed as well, an id that is asked again is charged anew.
-    pub ids_last: bool,
-}
+/// How many creations go together.
+const TOGETHER: RangeInclusive<usize> = 2..=12;
 
 /// An object that exists.
 struct Object {
@@ -58,6 +50,9 @@ pub struct Gateway<'a> {
     doors: Vec<Client>,
     rng: SmallRng,
     steps: u64,
+    /// How many calls it made up.
+    calls: u64,
+    crowd: Crowd<'a>,
     objects: [Vec<Object>; CELLS.len()],
     open: VecDeque<Open>,
     known: VecDeque<Known>,
@@ -72,6 +67,8 @@ impl<'a> Gateway<'a> {
             doors,
             rng: SmallRng::seed_from_u64(seed.wrapping_add(number as u64)),
             steps: 0,
+            calls: 0,
+            crowd: Crowd::new(world),
             objects: Default::default(),
             open: VecDeque::new(),
             known: VecDeque::new(),
@@ -81,6 +78,9 @@ impl<'a> Gateway<'a> {
     /// One thing at random.
     pub async fn step(&mut self) {
         self.steps += 1;
+        if self.rng.random_ratio(1, 8) {
+            return self.crowd.step(&mut self.rng, &self.doors).await;
+        }
         if !self.open.is_empty() && self.rng.random_ratio(1, 3) {
             return self.ask_open_again().await;
         }
@@ -94,6 +94,8 @@ impl<'a> Gateway<'a> {
             let at = self.rng.random_range(0..self.objects[cell].len());
             let object = self.objects[cell].swap_remove(at);
             self.release(cell, object).await;
+        } else if self.rng.random_ratio(1, 8) {
+            self.create_together().await;
         } else {
             self.create(cell).await;
         }
@@ -101,6 +103,7 @@ impl<'a> Gateway<'a> {
 
     /// Asks for every outcome that can still be known, until it is.
     pub async fn finish(&mut self) {
+        self.crowd.finish(&mut self.rng, &self.doors).await;
         until("every id has an outcome", async || {
             for _ in 0..self.open.len() {
                 self.ask_open_again().await;
@@ -115,9 +118,10 @@ impl<'a> Gateway<'a> {
     }
 
     fn call(&mut self, cell: usize, amount: u32) -> Call {
+        self.calls += 1;
         let with_id = self.rng.random_ratio(CELLS[cell].with_ids, 10);
         let id = if with_id {
-            format!("gateway-{}-{}", self.number, self.steps)
+            format!("gateway-{}-{}", self.number, self.calls)
         } else {
             String::new()
         };
@@ -125,12 +129,40 @@ impl<'a> Gateway<'a> {
         Call { cell, amount, id }
     }
 
-    async fn create(&mut self, cell: usize) {
+    /// A creation that is about to be asked for.
+    fn creation(&mut self, cell: usize) -> Call {
         let amount = self.rng.random_range(CELLS[cell].amounts.clone());
-        let call = self.call(cell, amount);
+        self.write(cell, |sums| sums.maybe_allowed += u64::from(amount));
+        self.call(cell, amount)
+    }
+
+    /// Several creations in one call, each of which is judged by itself.
+    async fn create_together(&mut self) {
+        let many = self.rng.random_range(TOGETHER);
+        let cells: Vec<_> = (0..many)
+            .map(|_| self.rng.random_range(0..CELLS.len()))
+            .collect();
+        let calls: Vec<_> = cells.iter().map(|cell| self.creation(*cell)).collect();
         let door = self.rng.random_range(0..SIDECARS);
-        let many = u64::from(amount);
-        self.write(cell, |sums| sums.maybe_allowed += many);
+        let way = if self.rng.random_ratio(1, 2) {
+            Way::Batch
+        } else {
+            Way::Stream
+        };
+        let answers = way.check(&calls, &self.doors[door]).await;
+        let judged = answers.iter().filter(|answer| answer.is_judged()).count() as u64;
+        self.world.book.with(|book| match way {
+            Way::Batch => book.in_batches += judged,
+            Way::Stream => book.in_streams += judged,
+        });
+        for ((cell, call), answer) in cells.into_iter().zip(calls).zip(answers) {
+            self.created(cell, door, call, answer);
+        }
+    }
+
+    async fn create(&mut self, cell: usize) {
+        let call = self.creation(cell);
+        let door = self.rng.random_range(0..SIDECARS);
         let answer = call.check(&self.doors[door]);
         if self.world.ids_last && !call.id.is_empty() && self.rng.random_ratio(1, 8) {
             // The same through another sidecar at the same time, as an impatient gateway does.
@@ -320,7 +352,7 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    fn write(&self, cell: usize, change: impl Fn(&mut crate::book::Sums)) {
+    fn write(&self, cell: usize, change: impl Fn(&mut Sums)) {
         self.world.book.with(|book| book.write(cell, change));
     }
 }

@@ -25,10 +25,12 @@ mod cost;
 mod faults;
 mod gateway;
 mod lasting;
+mod logins;
 mod names;
 mod run;
 mod scattered;
 mod settled;
+mod together;
 mod watched;
 
 use redis_server::Persistence;

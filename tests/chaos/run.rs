@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use crate::Scenario;
-use crate::book::{Book, SIDECARS};
+use crate::book::{Book, SIDECARS, World};
 use crate::cells::SETTINGS;
 use crate::client::Client;
 use crate::cluster_servers::Cluster;
 use crate::faults::{Schedule, Watch, hang_one, hurt_redis, hurt_sidecars};
-use crate::gateway::{Gateway, World};
+use crate::gateway::Gateway;
 use crate::lasting::Taken;
+use crate::logins::everybody_counts_once;
 use crate::names::{Allowed, Namer, each_object_is_known};
 use crate::redis_server::{Persistence, RedisServer};
 use crate::scattered::hurt_cluster;
@@ -110,6 +111,7 @@ async fn run_several<R>(
         progress: &progress,
         judged: &judged,
         ids_last: false,
+        remember_from: SIDECARS / 2,
     };
     let mut gateways: Vec<_> = (0..GATEWAYS)
         .map(|number| Gateway::new(number, seed, fleet.clients(), world))
@@ -151,13 +153,18 @@ async fn heals(
             answered,
             unavailable,
             lost,
+            in_batches,
+            in_streams,
             ..
         } = book;
         println!("{answered} answers, {unavailable} without the ledger, {lost} lost");
+        println!("{in_batches} creations in batches, {in_streams} in streams");
+        assert!(*in_batches > 0 && *in_streams > 0, "neither is left out");
     });
     join_all(gateways.iter_mut().map(Gateway::finish)).await;
     join_all(namers.iter_mut().map(Namer::finish)).await;
     all_is_known(fleet, book).await;
+    everybody_counts_once(&fleet.doors, book).await;
     each_object_is_known(&fleet.doors, namers).await;
     every_place_is_given(fleet, book).await;
     kills_change_nothing(fleet, book).await;
@@ -177,6 +184,7 @@ pub async fn run(scenario: Scenario) {
         progress: &progress,
         judged: &judged,
         ids_last: !scenario.forgets,
+        remember_from: if scenario.forgets { SIDECARS - 1 } else { 0 },
     };
     let mut gateways: Vec<_> = (0..GATEWAYS)
         .map(|number| Gateway::new(number, seed, fleet.clients(), world))

@@ -7,6 +7,7 @@ use crate::asking::{Answer, Call};
 use crate::book::{Book, SIDECARS};
 use crate::cells::{CELLS, Cell};
 use crate::client::{Client, used};
+use crate::logins::everybody_is_known;
 use crate::run::Fleet;
 use crate::tally::Shared;
 use crate::wait::until;
@@ -58,6 +59,7 @@ pub async fn all_is_known(fleet: &Fleet, book: &Shared<Book>) {
         })
         .await;
     }
+    everybody_is_known(&fleet.doors, book).await;
 }
 
 /// What is left of each limit can be had through any sidecar, and not one place more.
