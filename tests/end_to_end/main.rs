@@ -64,5 +64,6 @@ mod starting;
 mod terminal;
 mod traces;
 mod troubles;
+mod undumped;
 mod verbs;
 mod wrong_redis;

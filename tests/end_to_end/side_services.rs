@@ -1,5 +1,8 @@
 //! What probes and tools are told by a running sidecar.
 
+use imquota::grpc::proto::Resource;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus::Serving;
@@ -9,10 +12,10 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::client::{Client, creation};
+use crate::client::{ALLOW, Client, creation, verdict};
 use crate::sidecar::Sidecar;
 use crate::stores::{Store, on_both_stores};
-use crate::wait::soon;
+use crate::wait::{soon, until};
 
 const SETTINGS: &str = "
 apps:
@@ -80,7 +83,7 @@ async fn probes_may_have_an_address_of_their_own() {
     for service in ["", "readiness", "liveness"] {
         assert_eq!(probe.health(service).await, Serving, "{service}");
     }
-    let check = creation(1, imquota::grpc::proto::Resource::Account);
+    let check = creation(1, Resource::Account);
     let status = probe
         .try_check(check)
         .await
@@ -88,4 +91,51 @@ async fn probes_may_have_an_address_of_their_own() {
     assert_eq!(status.code(), Code::Unimplemented);
     sidecar.stop().await;
     assert!(!socket.exists());
+}
+
+/// The most connections of the operators' listener.
+const OPERATORS_MAX: usize = 16;
+
+#[tokio::test]
+async fn operators_have_few_connections_and_hold_up_nobody_else() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let socket = |name: &str| folder.path().join(name).display().to_string();
+    let (admin, probes) = (socket("admin"), socket("probes"));
+    let settings =
+        format!("admin_listen: 'unix:{admin}'\nhealth_listen: 'unix:{probes}'{SETTINGS}");
+    let mut sidecar = Sidecar::start("embedded", &settings).await;
+    let mut operators = Vec::new();
+    for _ in 0..OPERATORS_MAX {
+        let operator = Client::connect(format!("unix://{admin}")).await;
+        assert_eq!(operator.health("").await, Serving);
+        operators.push(operator);
+    }
+    // One more is told at once.
+    let more = UnixStream::connect(&admin).await;
+    let mut more = more.expect("the system accepts it");
+    let told = soon("its end", more.read(&mut [0])).await;
+    assert_eq!(told.expect("it is closed"), 0);
+    // Nobody else has less for it.
+    for operator in &operators {
+        assert_eq!(operator.health("").await, Serving);
+    }
+    let probe = Client::connect(format!("unix://{probes}")).await;
+    assert_eq!(probe.health("readiness").await, Serving);
+    let mut gateways = Vec::new();
+    for _ in 0..2 * OPERATORS_MAX {
+        let gateway = sidecar.client().await;
+        assert_eq!(verdict(&gateway.create(1, Resource::Account).await), ALLOW);
+        gateways.push(gateway);
+    }
+    // A place that is left is another's.
+    drop(operators.pop());
+    let next = Client::lasting(format!("unix://{admin}"));
+    until("there is a place", async || {
+        let mut health = HealthClient::new(next.channel.clone());
+        let service = String::new();
+        health.check(HealthCheckRequest { service }).await
+    })
+    .await;
+    drop((operators, next, gateways, probe));
+    sidecar.stop().await;
 }

@@ -129,6 +129,11 @@ impl Process {
         }
     }
 
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Lets it panic: what it needs is taken from it.
     pub fn may_panic(&self) {
         self.may_panic.store(true, Ordering::Relaxed);
