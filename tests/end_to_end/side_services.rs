@@ -115,6 +115,9 @@ async fn operators_have_few_connections_and_hold_up_nobody_else() {
     let mut more = more.expect("the system accepts it");
     let told = soon("its end", more.read(&mut [0])).await;
     assert_eq!(told.expect("it is closed"), 0);
+    // Not for its silence, for which it would be closed later.
+    let why = "as many connections as allowed are open";
+    sidecar.process().says(why).await;
     // Nobody else has less for it.
     for operator in &operators {
         assert_eq!(operator.health("").await, Serving);
